@@ -1,0 +1,163 @@
+/* dbm_config.h: every compile-time switch of dbm.h, in one place.
+ *
+ * It is optional: dbm.h works without it, and as shipped it changes nothing. Keep it beside dbm.h, or anywhere on the include
+ * path (a copy found through -I wins over the one beside dbm.h), and remove the comment marks around the lines that you want.
+ * The same macros may be given by -D instead; a macro that is defined twice with different values is an error of the compiler.
+ *
+ * "Where" says which files of a program must see a switch:
+ *   implementation   only the one file that defines DBM_IMPLEMENTATION
+ *   every file       all files that include dbm.h, with the same value
+ * No switch changes a public struct, enum or prototype, except linkage (DBM_API, DBM_STATIC, DBM_PREFIX).
+ * A DBM_WITH_ switch may be empty or 1 (on), or 0 (off). */
+#ifndef DBM_CONFIG_H
+#define DBM_CONFIG_H
+
+/* ==== Backends and file formats ========================================================================================= */
+
+/* DBM_WITH_SQLITE: the SQLite adapter: URLs such as sqlite:///app.db. Also spelt DBM_WITH_SQLITE3.
+ * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
+ * Where     implementation.
+ * Requires  sqlite3.h (SQLite 3.24 or newer) to compile, -lsqlite3 to link (Debian: libsqlite3-dev); or a header made by
+ *           `amalgamate.py --bundle sqlite3.c`.
+ * Costs     the adapter's code, and SQLite itself. */
+/* #define DBM_WITH_SQLITE */
+
+/* DBM_WITH_INI: dbm_load(), dbm_load_text() and dbm_manager_load(): databases from INI files. Also spelt DBM_WITH_INIH.
+ * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
+ * Where     implementation.
+ * Requires  ini.h (inih) to compile, -linih to link (Debian: libinih-dev); or a header made by `amalgamate.py --bundle ini.c`.
+ * Costs     the reader's code, and inih. Without it databases are added by dbm_add_database(). */
+/* #define DBM_WITH_INI */
+
+/* DBM_WITH_ALL: everything above that is not switched off by name.
+ * Values    off (default); empty or 1: on.
+ * Where     implementation.
+ * Requires  what each of them requires.
+ * Costs     what each of them costs. */
+/* #define DBM_WITH_ALL */
+
+/* ==== Left out, for devices and special builds ========================================================================== */
+
+/* DBM_NO_THREADS: no locks, no atomics, no thread-local storage: the program calls dbm.h from one thread.
+ * Values    off (default where the system has threads); empty or 1: on; 0: off. On by itself with tcc and where there is no
+ *           operating system.
+ * Where     implementation.
+ * Requires  nothing; without it, -lpthread where the C library does not hold it.
+ * Costs     saves code; a checkout from an exhausted pool is DBM_E_WOULD_DEADLOCK at once, since nobody could give back. */
+/* #define DBM_NO_THREADS */
+
+/* DBM_NO_STDIO: no stdio.h: no files are read and nothing is written to stderr.
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  nothing.
+ * Costs     saves code; dbm_load() can't read files (dbm_load_text() works), and the log goes to your hook or nowhere. */
+/* #define DBM_NO_STDIO */
+
+/* DBM_NO_ENV: the environment is not read.
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  nothing.
+ * Costs     saves little code; ${NAME} in a configuration needs a default, and DBM__DATABASES__... overrides nothing. */
+/* #define DBM_NO_ENV */
+
+/* DBM_NO_FLOAT: no floating-point arithmetic in the implementation; prototypes stay.
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  nothing.
+ * Costs     saves the soft-float library on small processors; values of type double can't be bound or read as double. */
+/* #define DBM_NO_FLOAT */
+
+/* DBM_NO_LOG_TEXT: events keep their numbers and lose their texts.
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  nothing.
+ * Costs     saves the texts in flash; hooks get "" as text. Errors keep their messages. */
+/* #define DBM_NO_LOG_TEXT */
+
+/* DBM_NO_ATOMICS: a lock stands in for atomic instructions.
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  nothing.
+ * Costs     a lock at every checkout and return. For processors and compilers without atomics, when there are threads. */
+/* #define DBM_NO_ATOMICS */
+
+/* DBM_NO_CLEANUP: the block macros do not use __attribute__((cleanup)).
+ * Values    off (default where the compiler has it), or defined: on.
+ * Where     every file that uses the blocks.
+ * Requires  DBM_RETURN and DBM_GOTO to leave a block; a plain return would keep the connection out.
+ * Costs     no DBM_AUTO_SESSION. */
+/* #define DBM_NO_CLEANUP */
+
+/* DBM_NO_GENERIC: the calls do not use _Generic, as with compilers that have none.
+ * Values    off (default), or defined: on.
+ * Where     every file that uses the calls.
+ * Requires  values by constructors, such as dbm_int(1) and dbm_text("x"), and DBM_ON(db) for calls on a database.
+ * Costs     nothing. */
+/* #define DBM_NO_GENERIC */
+
+/* ==== Where this file is found ========================================================================================== */
+
+/* DBM_NO_CONFIG: no dbm_config.h is looked for, whatever lies beside dbm.h.
+ * Values    off (default), or defined: on.
+ * Where     every file, by -D or before the include; here it comes too late.
+ * Requires  nothing.
+ * Costs     nothing. */
+/* #define DBM_NO_CONFIG */
+
+/* DBM_CONFIG_FILE: another file takes the place of this one.
+ * Values    a name with its quotes or angle brackets, such as "my_dbm_config.h" (default: <dbm_config.h>, then "dbm_config.h").
+ * Where     every file, by -D or before the include; here it comes too late.
+ * Requires  nothing; where the compiler has no __has_include, it is the only way to have such a file.
+ * Costs     nothing. */
+/* #define DBM_CONFIG_FILE "my_dbm_config.h" */
+
+/* ==== The program's own memory, clock and assertions ==================================================================== */
+
+/* DBM_MALLOC, DBM_REALLOC, DBM_FREE: the default allocator of managers that are made without one of their own.
+ * Values    names that are called as malloc(size), realloc(block, size) and free(block) (default: those three).
+ * Where     implementation.
+ * Requires  all three, or none; their prototypes must be in sight.
+ * Costs     nothing. */
+/* #define DBM_MALLOC(size) my_malloc(size) */
+/* #define DBM_REALLOC(block, size) my_realloc(block, size) */
+/* #define DBM_FREE(block) my_free(block) */
+
+/* DBM_CLOCK_US: the default clock of managers that are made without one of their own.
+ * Values    an expression: monotonic microseconds, an int64_t (default: the system's monotonic clock).
+ * Where     implementation.
+ * Requires  its prototype in sight. Where there is no system clock, this one or dbm_options.clock.
+ * Costs     what the expression costs, at most a few times per session. */
+/* #define DBM_CLOCK_US() my_clock_us() */
+
+/* DBM_ASSERT: checks of dbm.h on itself; mistakes of the program are statuses, never assertions.
+ * Values    a macro of one condition, such as assert (default: nothing is checked).
+ * Where     implementation.
+ * Requires  what the macro needs, such as assert.h.
+ * Costs     one branch each. */
+/* #define DBM_ASSERT(condition) assert(condition) */
+
+/* ==== Linkage =========================================================================================================== */
+
+/* DBM_API: what stands before every public function.
+ * Values    storage class or attributes, such as __declspec(dllexport) (default: extern).
+ * Where     every file.
+ * Requires  nothing.
+ * Costs     nothing. */
+/* #define DBM_API __attribute__((visibility("default"))) */
+
+/* DBM_STATIC: a private copy: every function is static.
+ * Values    off (default), or defined: on.
+ * Where     a file that also defines DBM_IMPLEMENTATION, by a #define before the include; another file can't share that copy.
+ * Requires  nothing.
+ * Costs     one copy of the code per file that does so; what the file does not use is dropped by the compiler. */
+/* #define DBM_STATIC */
+
+/* DBM_PREFIX: another prefix for every exported symbol, so that two copies can be linked into one program.
+ * Values    the beginning of an identifier: with my_, dbm_commit is my_dbm_commit for the linker (default: none). The names in
+ *           the source stay as they are.
+ * Where     every file.
+ * Requires  nothing.
+ * Costs     nothing. */
+/* #define DBM_PREFIX my_ */
+
+#endif /* DBM_CONFIG_H */

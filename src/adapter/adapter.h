@@ -1,0 +1,68 @@
+/* Databases and connections as every room below sees them, and the running of operations: the step loop, the blocking entries, and
+ * the emulation of what an adapter leaves out.
+ * May call: api/, base/, net/, config/.
+ * Must not know: pools, sessions, SQL beyond the few words of a transaction. */
+#ifndef DBM__ADAPTER_H
+#define DBM__ADAPTER_H
+#include "../base/base.h"
+#include "../net/net.h"
+#include "../config/config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One database. The first block never changes after init and is what the hot path reads. */
+struct dbm_database {
+    struct dbm__pool *pool;          /* NULL until init; pool/ */
+    const dbm_adapter *adapter;
+    dbm__host *host;
+    struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
+    bool transactions, savepoints;   /* the adapter's flags */
+    bool single;                     /* one connection, for ever */
+    bool autocommit;                 /* isolation_level = AUTOCOMMIT */
+    dbm_isolation isolation;
+    const char *name;
+    dbm__settings *settings;
+    struct dbm__shared *shared;      /* what the databases of a manager share; pool/ */
+    void *data;                      /* the adapter's */
+    /* Called on a connection that has just been made, before it serves: makes its statement cache, runs init_sql. session/ */
+    dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
+    /* Called before a connection is closed. session/ */
+    void (*on_disconnect)(struct dbm_connection *c);
+    /* How far init has come; guarded by init_lock, read by atomics. */
+    dbm__lock init_lock;
+    dbm__word state;                 /* DBM__DB_... */
+    dbm_error_info *init_error;
+};
+enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2 };
+
+/* One physical connection. Belongs to whoever has its slot. */
+struct dbm_connection {
+    dbm_database *db;
+    void *data;                      /* the adapter's */
+    struct dbm__cache *cache;        /* its prepared statements; sql/ */
+    bool open;                       /* connect succeeded, disconnect not yet called */
+    bool broken;                     /* to be closed, not returned */
+    bool readers_block;              /* see dbm_adapter_readers_block() */
+    bool reported;                   /* dbm_adapter_fail() was called during this operation */
+    bool connecting;                 /* failures are of stage CONNECT */
+    dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
+    char *user, *password;           /* of the credential callback, until the connect is done */
+};
+
+/* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
+DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
+/* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
+ * this thread's last error, with database and stage. */
+DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
+/* An empty operation. */
+DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
+DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
+/* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
+DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__ADAPTER_H */

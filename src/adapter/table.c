@@ -1,0 +1,162 @@
+/* The adapter's side of the table: its checks at registration, and the calls that adapters make.
+ * May call: api/, base/, config/.
+ * Must not know: how operations are run, pools, sessions. */
+#include "adapter.h"
+
+DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
+    const char *type;
+    if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
+    if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
+                         "dbm_register: the adapter was built for another dbm.h (size %u and version %u, here %u and %u): compile it "
+                         "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
+                         (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
+    }
+    type = a->type != NULL ? a->type : "";
+    if (type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
+    if (a->init == NULL || a->close == NULL) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q lacks .%s, which is required", type,
+                         a->init == NULL ? "init" : "close");
+    }
+    if ((a->start == NULL) != (a->step == NULL)) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
+                         type);
+    }
+    if (a->connect != NULL && a->disconnect == NULL) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
+    }
+    if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q fetches rows but has no .column", type);
+    }
+    return DBM_OK;
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------------------- */
+
+/* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
+static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
+    *retryable = false;
+    if (s == NULL || s[0] == 0) return DBM_E_SQL;
+    if (strcmp(s, "40001") == 0) { *retryable = true; return DBM_E_SERIALIZATION; }
+    if (strcmp(s, "40P01") == 0) { *retryable = true; return DBM_E_DEADLOCK; }
+    if (strcmp(s, "25006") == 0) return DBM_E_READ_ONLY;
+    if (strcmp(s, "57014") == 0) return DBM_E_CANCELLED;
+    if (strncmp(s, "08", 2) == 0 || strncmp(s, "57P", 3) == 0) { *retryable = true; return DBM_E_LOST; }
+    if (strncmp(s, "28", 2) == 0) return DBM_E_AUTH;
+    if (strncmp(s, "23", 2) == 0) return DBM_E_CONSTRAINT;
+    if (strncmp(s, "22003", 5) == 0) return DBM_E_RANGE;
+    return DBM_E_SQL;
+}
+
+static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
+    static const struct { const char *state; dbm_constraint kind; } known[] = {
+        { "23505", DBM_CONSTRAINT_UNIQUE }, { "23502", DBM_CONSTRAINT_NOT_NULL }, { "23503", DBM_CONSTRAINT_FOREIGN_KEY },
+        { "23514", DBM_CONSTRAINT_CHECK }, { "23P01", DBM_CONSTRAINT_EXCLUSION }
+    };
+    size_t i;
+    for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strcmp(s, known[i].state) == 0) return known[i].kind;
+    return DBM_CONSTRAINT_OTHER;
+}
+
+DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *text) {
+    dbm_error_info *e;
+    bool retryable = false;
+    if (c == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_adapter_fail: the connection is NULL");
+    if (status == DBM_OK || status == DBM_DONE) {
+        status = DBM_OK;
+        if (c->db->adapter->classify != NULL) status = c->db->adapter->classify(c, sqlstate, native, &retryable);
+        if (status == DBM_OK || status == DBM_DONE) status = dbm__status_of_sqlstate(sqlstate, &retryable);
+    }
+    dbm__fail(status, c->connecting ? DBM_STAGE_CONNECT : DBM_STAGE_STATEMENT, c->db->name, NULL, "%s",
+              text != NULL && text[0] != 0 ? text : dbm_status_text(status));
+    e = &dbm__self()->last;
+    e->native_code = native;
+    e->retryable = retryable;
+    if (sqlstate != NULL) dbm__copy_cut(e->sqlstate, sizeof e->sqlstate, sqlstate);
+    if (status == DBM_E_CONSTRAINT && sqlstate != NULL) e->constraint = dbm__constraint_of_sqlstate(sqlstate);
+    dbm__redact(c->db->settings, e->message);
+    if (status == DBM_E_LOST) c->broken = true;
+    c->reported = true;
+    return status;
+}
+
+DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, const char *text) {
+    dbm__fail(status, DBM_STAGE_CONFIG, db->name, NULL, "database %q (%s): %s", db->name, db->settings->origin, text);
+    dbm__redact(db->settings, dbm__self()->last.message);
+    return status;
+}
+
+DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
+    (void)c;
+    dbm__self()->last.retryable = true;
+}
+
+DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name) {
+    dbm_error_info *e = &dbm__self()->last;
+    e->constraint = kind;
+    dbm__copy_cut(e->constraint_name, sizeof e->constraint_name, name != NULL ? name : "");
+    dbm__redact(c->db->settings, e->constraint_name);
+}
+
+DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
+
+DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
+    char copy[1024];
+    if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;
+    dbm__copy_cut(copy, sizeof copy, text);
+    dbm__redact(c->db->settings, copy);
+    dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy);
+}
+
+/* ---- configuration and memory --------------------------------------------------------------------------------------- */
+
+DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
+DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
+DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
+DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
+DBM__DEF void dbm_adapter_set_data(dbm_connection *c, void *data) { c->data = data; }
+DBM__DEF void *dbm_adapter_data(dbm_connection *c) { return c->data; }
+DBM__DEF void dbm_adapter_set_db_data(dbm_database *db, void *data) { db->data = data; }
+DBM__DEF void *dbm_adapter_db_data(dbm_database *db) { return db->data; }
+DBM__DEF void dbm_adapter_single(dbm_database *db) { db->single = true; }
+DBM__DEF void dbm_adapter_readers_block(dbm_connection *c, bool readers_block) { c->readers_block = readers_block; }
+DBM__DEF void *dbm_adapter_alloc(dbm_database *db, size_t size) { return dbm__alloc(db->host, size); }
+DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { return dbm__resize(db->host, block, size); }
+DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
+DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
+
+static void dbm__credentials_drop(dbm_connection *c) {
+    if (c->user != NULL) dbm__free(c->db->host, c->user);
+    if (c->password != NULL) {
+        dbm__wipe(c->password, strlen(c->password));
+        dbm__free(c->db->host, c->password);
+    }
+    c->user = NULL;
+    c->password = NULL;
+}
+
+DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
+    dbm__settings *settings = c->db->settings;
+    dbm_credentials got;
+    dbm_status st;
+    out->user = settings->url.user;
+    out->password = settings->url.password;
+    if (settings->config.credentials == NULL) return DBM_OK;
+    got.user = NULL;
+    got.password = NULL;
+    st = settings->config.credentials(settings->config.credentials_ud, &got);
+    if (st != DBM_OK) return dbm_adapter_fail(c, st, NULL, 0, "the credential callback of this database failed");
+    dbm__credentials_drop(c);
+    if (got.user != NULL && (c->user = dbm__copy_text(c->db->host, got.user, strlen(got.user))) == NULL) {
+        return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
+    }
+    if (got.password != NULL) {
+        c->password = dbm__copy_text(c->db->host, got.password, strlen(got.password));
+        if (c->password == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
+        st = dbm__settings_add_secret(c->db->host, settings, got.password);
+        if (st != DBM_OK) return st;
+    }
+    if (c->user != NULL) out->user = c->user;
+    if (c->password != NULL) out->password = c->password;
+    return DBM_OK;
+}

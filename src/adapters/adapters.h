@@ -1,0 +1,19 @@
+/* The adapters that are built in, one function each: what manager/ puts into its map.
+ * May call: api/, base/.
+ * Must not know: how any of them works, nor each other. */
+#ifndef DBM__ADAPTERS_H
+#define DBM__ADAPTERS_H
+#include "../base/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if DBM_HAS_SQLITE
+DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__ADAPTERS_H */

@@ -1,0 +1,1538 @@
+/* SQLite: files and in-memory databases, through sqlite3.h 3.24 or newer.
+ * May call: api/, base/, config/ (values of options), sql/ (a timestamp's text), and sqlite3.
+ * Must not know: pools, sessions, other adapters. */
+#include "adapters.h"
+#include "../config/config.h"
+#include "../sql/sql.h"
+#if DBM_HAS_SQLITE
+#if defined(__has_include) && !defined(DBM__BUNDLED_SQLITE3_H)
+#  if !__has_include(<sqlite3.h>)
+#    define DBM__SQLITE_MISSING 1
+#  endif
+#endif
+#if defined(DBM__SQLITE_MISSING)
+#  error "dbm: DBM_WITH_SQLITE needs sqlite3.h: install libsqlite3-dev (Debian), sqlite-dev (Alpine), sqlite (macOS), or put sqlite3.h on the include path"
+#else
+#include <sqlite3.h>
+#if SQLITE_VERSION_NUMBER < 3024000
+#  error "dbm: DBM_WITH_SQLITE needs SQLite 3.24 or newer: put a newer sqlite3.h on the include path"
+#endif
+#if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__SQLITE_POSIX 1
+#  include <errno.h>
+#  include <stdlib.h>
+#  include <sys/stat.h>
+#  include <unistd.h>
+#else
+#  define DBM__SQLITE_POSIX 0
+#endif
+#if defined(PATH_MAX)
+#  define DBM__SQLITE_PATH PATH_MAX
+#else
+#  define DBM__SQLITE_PATH 4096
+#endif
+/* What came after 3.24, by the version of the header. */
+#if SQLITE_VERSION_NUMBER >= 3037000
+#  define DBM__SQLITE_CHANGES(db) ((int64_t)sqlite3_changes64(db))
+#  define DBM__SQLITE_TOTAL(db) ((int64_t)sqlite3_total_changes64(db))
+#else
+#  define DBM__SQLITE_CHANGES(db) ((int64_t)sqlite3_changes(db))
+#  define DBM__SQLITE_TOTAL(db) ((int64_t)sqlite3_total_changes(db))
+#endif
+#if SQLITE_VERSION_NUMBER >= 3028000
+#  define DBM__SQLITE_EXPLAINS(stmt) (sqlite3_stmt_isexplain(stmt) != 0)
+#else
+#  define DBM__SQLITE_EXPLAINS(stmt) false
+#endif
+#if SQLITE_VERSION_NUMBER >= 3038000
+#  define DBM__SQLITE_OFFSET(db) sqlite3_error_offset(db)
+#else
+#  define DBM__SQLITE_OFFSET(db) (-1)
+#endif
+
+#define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
+#define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
+
+/* ---- what it keeps ---------------------------------------------------------------------------------------------------- */
+
+/* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
+typedef struct dbm__sqlite_base {
+    const char *path;        /* of the file, absolute; what messages show */
+    const char *uri;         /* for sqlite3_open_v2 */
+    const char *journal;     /* NULL: WAL for a new file, else as it is */
+    const char *synchronous;
+    int64_t busy_us;
+    int64_t cache_size;      /* 0: as SQLite has it */
+    bool memory, foreign_keys, read_only;
+    dbm__word left_open;     /* after a fork: a transaction of the parent was open, see disconnect */
+} dbm__sqlite_base;
+
+/* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
+enum {
+    DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
+    DBM__SQLITE_SAVEPOINT,   /* and from here on, for each level: SAVEPOINT, RELEASE, ROLLBACK TO */
+    DBM__SQLITE_LEVELS = 4,  /* deeper ones are prepared each time */
+    DBM__SQLITE_WORDS = DBM__SQLITE_SAVEPOINT + 3 * DBM__SQLITE_LEVELS
+};
+
+/* Of a connection. */
+typedef struct dbm__sqlite {
+    sqlite3 *db;
+    dbm_connection *c;
+    dbm_database *owner;
+    dbm__sqlite_base *base;
+    sqlite3_stmt *running;   /* what the current or last operation steps; NULL: nothing of ours */
+    int64_t deadline_us;     /* of that operation */
+    int64_t waited_us;       /* that it waited for locks so far */
+    int64_t wait_from;       /* where the wait in progress began */
+    int64_t slept_us;        /* of the wait in progress: also ends it where the clock stands still */
+    dbm__word cancelled;     /* set by any thread; taken back when the operation ends */
+    dbm__word epoch;         /* of forks, at connect */
+    bool timed_out;          /* the deadline ended a statement, or a wait */
+    bool read_only;          /* the transaction is */
+    bool wal;
+    bool connecting;
+    sqlite3_stmt *words[DBM__SQLITE_WORDS];
+} dbm__sqlite;
+
+/* Rows that HOLD put aside: a list of rows in chunks that grow. A row is its head, then its values, then their texts. */
+typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
+typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
+#define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
+
+/* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
+typedef struct dbm__sqlite_statement {
+    sqlite3_stmt *stmt;
+    dbm__sqlite *q;
+    int parameters;
+    int columns;             /* of the result in progress */
+    bool writes, rows;
+    bool inserts;            /* INSERT, REPLACE, or WITH: may generate a key */
+    bool reads_id;           /* calls last_insert_rowid(), which must then show the last key */
+    /* Of the result in progress. */
+    bool touched;            /* a column of the row in hand was read: its text must stay where it is */
+    bool ended;              /* no more rows; stepping again would run it again */
+    bool held;               /* the rest of the rows is in `first` */
+    int64_t seen;            /* rows, the one in hand included */
+    int64_t total;           /* total changes before a statement that writes */
+    dbm__sqlite_row *row;    /* the row in hand, when it is one of those put aside */
+    dbm__sqlite_row *first;
+    dbm__sqlite_chunk *chunks;
+} dbm__sqlite_statement;
+
+/* ---- failures --------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+    char block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail(q->c, status, sqlstate, native, block);
+}
+
+/* Which of our statuses a result code is. */
+static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
+    *retryable = false;
+    *sqlstate = NULL;
+    switch (rc) {
+    case SQLITE_BUSY_SNAPSHOT: *retryable = true; *sqlstate = "40001"; return DBM_E_SERIALIZATION;
+    case SQLITE_IOERR_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
+    case SQLITE_LOCKED: *sqlstate = "55006"; return DBM_E_MISUSE; /* by this very connection: no wait would help */
+    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: *sqlstate = "23505"; break;
+    case SQLITE_CONSTRAINT_NOTNULL: *sqlstate = "23502"; break;
+    case SQLITE_CONSTRAINT_FOREIGNKEY: *sqlstate = "23503"; break;
+    case SQLITE_CONSTRAINT_CHECK: *sqlstate = "23514"; break;
+    default: break;
+    }
+    switch (rc & 0xff) {
+    case SQLITE_CONSTRAINT: if (*sqlstate == NULL) *sqlstate = "23000"; return DBM_E_CONSTRAINT;
+    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL: *retryable = true; *sqlstate = "55P03"; return DBM_E_TIMEOUT;
+    case SQLITE_SCHEMA: *retryable = true; return DBM_E_SQL;
+    case SQLITE_ABORT: *sqlstate = "40000"; return DBM_E_ROLLED_BACK;
+    case SQLITE_INTERRUPT: *sqlstate = "57014"; return DBM_E_CANCELLED;
+    case SQLITE_READONLY: *sqlstate = "25006"; return DBM_E_READ_ONLY;
+    case SQLITE_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
+    case SQLITE_FULL: *sqlstate = "53100"; return DBM_E_LIMIT;
+    case SQLITE_TOOBIG: *sqlstate = "54000"; return DBM_E_LIMIT;
+    case SQLITE_RANGE: return DBM_E_RANGE;
+    case SQLITE_MISUSE: return DBM_E_MISUSE;
+    case SQLITE_IOERR: *sqlstate = "58030"; return DBM_E_LOST;
+    case SQLITE_NOTADB: *sqlstate = "XX001"; return DBM_E_CONNECT;
+    case SQLITE_CORRUPT: *sqlstate = "XX001"; return DBM_E_SQL;
+    case SQLITE_CANTOPEN: *sqlstate = "58030"; return DBM_E_SQL;
+    case SQLITE_AUTH: case SQLITE_PERM: *sqlstate = "42501"; return DBM_E_SQL;
+    case SQLITE_MISMATCH: *sqlstate = "42804"; return DBM_E_SQL;
+    default: return DBM_E_SQL;
+    }
+}
+
+/* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
+static const char *dbm__sqlite_sqlstate(const char *said) {
+    static const struct { const char *part, *state; } known[] = {
+        { "no such column", "42703" }, { "no such table", "42P01" }, { "syntax error", "42601" }, { "incomplete input", "42601" },
+        { "unrecognized token", "42601" }, { "no such function", "42883" }, { "already exists", "42P07" },
+        { "no such savepoint", "3B001" }, { "within a transaction", "25001" }, { "no transaction is active", "25P01" }
+    };
+    size_t i;
+    for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strstr(said, known[i].part) != NULL) return known[i].state;
+    return "42000";
+}
+
+static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
+    dbm_constraint kind = DBM_CONSTRAINT_OTHER;
+    const char *name = strstr(said, "constraint failed: ");
+    char copy[128]; /* the text is SQLite's, and reporting may run before it is used */
+    switch (rc) {
+    case SQLITE_CONSTRAINT_UNIQUE: kind = DBM_CONSTRAINT_UNIQUE; break;
+    case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: kind = DBM_CONSTRAINT_PRIMARY_KEY; break;
+    case SQLITE_CONSTRAINT_NOTNULL: kind = DBM_CONSTRAINT_NOT_NULL; break;
+    case SQLITE_CONSTRAINT_FOREIGNKEY: kind = DBM_CONSTRAINT_FOREIGN_KEY; break;
+    case SQLITE_CONSTRAINT_CHECK: kind = DBM_CONSTRAINT_CHECK; break;
+    default: name = NULL; break;
+    }
+    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + strlen("constraint failed: ") : "");
+    dbm__sqlite_say(q, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    dbm_adapter_fail_constraint(q->c, kind, copy);
+    return DBM_E_CONSTRAINT;
+}
+
+/* Why a file can't be opened, in words: SQLite only says that it can't. */
+static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
+    dbm__text t = dbm__text_in(block, capacity);
+    const dbm__sqlite_base *base = q->base;
+#if DBM__SQLITE_POSIX
+    struct stat file;
+    if (base->memory) return "";
+    if (stat(base->path, &file) == 0) {
+        if (S_ISDIR(file.st_mode)) dbm__put(&t, ": it is a directory; name a file in it");
+        else if (access(base->path, R_OK) != 0) dbm__put(&t, ": this process has no permission to read it");
+        else if (sqlite3_system_errno(q->db) == EMFILE) dbm__put(&t, ": this process has too many open files");
+        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there or the directory must be writable; "
+                          "immutable=1 opens a file that nobody writes");
+    } else if (errno == EACCES) {
+        dbm__put(&t, ": this process has no permission for a directory of this path");
+    } else {
+        const char *slash = strrchr(base->path, '/');
+        size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
+        char *dir = block; /* the directory's name is needed before the text is */
+        if (size == 0 || size >= capacity) return ": it does not exist";
+        memcpy(dir, base->path, size);
+        dir[size] = '\0';
+        if (stat(dir, &file) != 0) return ": its directory does not exist; create it or correct the path (sqlite:///relative, "
+                                          "sqlite:////absolute)";
+        if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
+        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create files in its directory";
+        if (base->read_only) return ": it does not exist, and is opened for reading only";
+        return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
+    }
+#else
+    int native = sqlite3_system_errno(q->db);
+    if (base->memory || native == 0) return "";
+    dbm__putf(&t, ": error %d of the system; look whether the directory exists and may be written", native);
+#endif
+    dbm__text_end(&t);
+    return block;
+}
+
+/* Reports what the connection's last call answered. Called before the statement is reset. */
+static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
+    const char *said, *sqlstate;
+    dbm_status status;
+    bool retryable, cancelled = dbm__load(&q->cancelled) != 0, timed_out = q->timed_out;
+    int primary = rc & 0xff, offset;
+    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
+    dbm__store(&q->cancelled, 0);
+    q->timed_out = false;
+    if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
+        if (rc == primary) rc = sqlite3_extended_errcode(q->db);
+        said = sqlite3_errmsg(q->db);
+    } else {
+        said = sqlite3_errstr(rc);
+    }
+    status = dbm__sqlite_status(rc, &sqlstate, &retryable);
+    if (status == DBM_E_NOMEM) return dbm_adapter_fail(q->c, status, sqlstate, rc, NULL);
+    if (status == DBM_E_CONSTRAINT && !q->connecting) return dbm__sqlite_constraint(q, rc, sqlstate, said);
+    if (primary == SQLITE_BUSY && cancelled) {
+        status = DBM_E_CANCELLED;
+        sqlstate = "57014";
+        retryable = false;
+    }
+    if (primary == SQLITE_INTERRUPT && timed_out && !cancelled) status = DBM_E_TIMEOUT;
+    if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB || rc == SQLITE_READONLY_DBMOVED) &&
+        rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
+        dbm_adapter_broken(q->c);
+    }
+    if (q->connecting) {
+        if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
+        if (primary == SQLITE_CANTOPEN) {
+            return dbm__sqlite_say(q, status, "08001", rc, "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
+        }
+        if (primary == SQLITE_NOTADB) {
+            return dbm__sqlite_say(q, status, sqlstate, rc, "%q is not an SQLite database, or it is encrypted", q->base->path);
+        }
+        dbm__sqlite_say(q, status, sqlstate, rc, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s",
+                        q->base->path, said, q->waited_us);
+    } else if (status == DBM_E_CANCELLED) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
+    } else if (primary == SQLITE_INTERRUPT) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "the deadline passed while the statement was running, and it was stopped");
+    } else if (status == DBM_E_SERIALIZATION) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "another connection has written since this transaction first read; run it again "
+                        "(DBM_RETRY does), or begin it with .write = 1");
+    } else if (primary == SQLITE_BUSY && strstr(said, "in progress") != NULL) {
+        status = DBM_E_MISUSE;
+        retryable = false;
+        dbm__sqlite_say(q, status, sqlstate, rc, "%s: end the queries of this session first", said);
+    } else if (primary == SQLITE_BUSY && q->waited_us == 0) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "%s: another connection is committing and waits for this transaction to end; "
+                        "run it again", said);
+    } else if (primary == SQLITE_BUSY) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "%s by another process or connection: waited %m%s", said, q->waited_us,
+                        timed_out ? ", until the deadline" : " (busy_timeout)");
+    } else if (rc == SQLITE_LOCKED) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "%s: a query of this session is still being read; this statement needs it ended "
+                        "(leave DBM_EACH, or dbm_rows_end)", said);
+    } else if (rc == SQLITE_READONLY_DBMOVED) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "%q was moved, replaced or deleted while it was open", q->base->path);
+    } else if (status == DBM_E_READ_ONLY) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q was opened with mode=ro, or the file or its directory may not be written",
+                        said, q->base->path);
+    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL ||
+               primary == SQLITE_NOTADB) {
+        dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q (code %d, error %d of the system)", said, q->base->path, rc,
+                        sqlite3_system_errno(q->db));
+    } else {
+        offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
+        if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
+        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
+    }
+    if (retryable) dbm_adapter_fail_retryable(q->c);
+    return status;
+}
+
+static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL); }
+
+/* ---- waiting and being stopped ---------------------------------------------------------------------------------------- */
+
+/* SQLite asks this when a lock is taken: wait and try again (1), or give up (0). */
+static int dbm__sqlite_busy(void *data, int count) {
+    static const unsigned short steps[] = { 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 20000 };
+    dbm__sqlite *q = (dbm__sqlite *)data;
+    int64_t now = dbm_adapter_clock(q->owner), left, step;
+    if (count == 0) {
+        q->wait_from = now;
+        q->slept_us = 0;
+    }
+    q->waited_us = now - q->wait_from > q->slept_us ? now - q->wait_from : q->slept_us;
+    left = q->base->busy_us - q->waited_us;
+    q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
+    if (q->timed_out) left = q->deadline_us - now;
+    if (q->waited_us == 0) q->waited_us = 1; /* that it was asked is seen by this */
+    if (left <= 0 || (dbm__load(&q->cancelled) != 0 && q->running != q->words[DBM__SQLITE_COMMIT])) return 0;
+    q->timed_out = false;
+    step = (size_t)count < sizeof steps / sizeof steps[0] ? steps[count] : 25000;
+    if (step > left) step = left;
+    dbm__sleep_us(step);
+    q->slept_us += step;
+    return 1;
+}
+
+/* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop it, since what
+ * it did may be committed. */
+static int dbm__sqlite_progress(void *data) {
+    dbm__sqlite *q = (dbm__sqlite *)data;
+    bool cancelled = dbm__load(&q->cancelled) != 0;
+    if (!cancelled && (q->deadline_us == INT64_MAX || dbm_adapter_clock(q->owner) < q->deadline_us)) return 0;
+    if (q->running == NULL || !sqlite3_stmt_busy(q->running)) return 0;
+    q->timed_out = !cancelled;
+    return 1;
+}
+
+/* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer does not wait
+ * for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed, or with busy_timeout. */
+static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *stmt, int rc) {
+    int count = 0;
+    if (q->waited_us != 0 || !q->wal || sqlite3_get_autocommit(q->db)) return rc;
+    while (rc == SQLITE_BUSY && dbm__sqlite_busy(q, count++)) {
+        sqlite3_reset(stmt);
+        rc = sqlite3_step(stmt);
+    }
+    return rc;
+}
+
+static void dbm__sqlite_cancel(dbm_connection *c) {
+    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
+    if (q == NULL) return;
+    dbm__store(&q->cancelled, 1);
+    sqlite3_interrupt(q->db);
+}
+
+/* A cancel that came too late must not meet the next operation. */
+DBM__INLINE void dbm__sqlite_done(dbm__sqlite *q) {
+    if (DBM__UNLIKELY(dbm__load(&q->cancelled) != 0)) dbm__store(&q->cancelled, 0);
+}
+
+/* ---- small statements of our own -------------------------------------------------------------------------------------- */
+
+/* Runs one statement; the first column of its first row becomes a text. */
+static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
+    sqlite3_stmt *stmt = NULL;
+    int rc;
+    if (capacity != 0) out[0] = '\0';
+    rc = sqlite3_prepare_v2(q->db, sql, -1, &stmt, NULL);
+    if (rc != SQLITE_OK) return rc;
+    q->running = stmt;
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW && capacity != 0) dbm__copy_cut(out, capacity, (const char *)sqlite3_column_text(stmt, 0));
+    while (rc == SQLITE_ROW) rc = sqlite3_step(stmt);
+    q->running = NULL;
+    if (rc == SQLITE_DONE) rc = SQLITE_OK;
+    if (rc == SQLITE_OK) sqlite3_finalize(stmt);
+    else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
+    return rc;
+}
+
+static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
+    static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
+    static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
+    if (word < DBM__SQLITE_SAVEPOINT) {
+        dbm__copy_cut(block, capacity, fixed[word]);
+    } else {
+        word -= DBM__SQLITE_SAVEPOINT;
+        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1);
+    }
+}
+
+static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
+    char text[40];
+    dbm__sqlite_word_text(word, text, sizeof text);
+    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
+}
+
+static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word) {
+    sqlite3_stmt *stmt;
+    dbm_status status;
+    int rc;
+    q->waited_us = 0;
+    if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
+        char text[40];
+        dbm__sqlite_word_text(word, text, sizeof text);
+        rc = dbm__sqlite_run(q, text, NULL, 0);
+        return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_fail(q, rc);
+    }
+    if (DBM__UNLIKELY(q->words[word] == NULL)) {
+        q->running = NULL;
+        rc = dbm__sqlite_word_prepare(q, word);
+        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    }
+    stmt = q->words[word];
+    q->running = stmt;
+    rc = sqlite3_step(stmt);
+    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
+        sqlite3_reset(stmt);
+        dbm__sqlite_done(q);
+        return DBM_OK;
+    }
+    status = dbm__sqlite_fail(q, rc);
+    sqlite3_reset(stmt);
+    return status;
+}
+
+/* ---- transactions ----------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
+    if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), "
+                               "READ UNCOMMITTED and AUTOCOMMIT");
+    }
+    q->deadline_us = op->deadline_us;
+    q->read_only = op->read_only;
+    return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN);
+}
+
+static dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
+    q->read_only = false;
+    if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
+        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its "
+                               "statements failed; nothing was committed");
+    }
+    q->deadline_us = op->deadline_us;
+    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT);
+}
+
+static void dbm__sqlite_reset_all(dbm__sqlite *q) {
+    sqlite3_stmt *stmt = NULL;
+    while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) sqlite3_reset(stmt);
+}
+
+static dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
+    dbm_status status;
+    q->read_only = false;
+    if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
+    q->deadline_us = op->deadline_us;
+    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK);
+    if (DBM__LIKELY(status == DBM_OK)) return status;
+    /* After an interrupt SQLite interrupts everything else too, as long as any statement is in progress. */
+    dbm__sqlite_reset_all(q);
+    if (sqlite3_get_autocommit(q->db)) return DBM_OK;
+    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK);
+    if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
+    return status;
+}
+
+static dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
+    int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
+    dbm_status status;
+    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
+    q->deadline_us = op->deadline_us;
+    if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word);
+    if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1);
+    status = dbm__sqlite_word(q, word + 2);
+    return status == DBM_OK ? dbm__sqlite_word(q, word + 1) : status;
+}
+
+/* ---- statements: prepare ---------------------------------------------------------------------------------------------- */
+
+static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
+
+/* Past blanks, comments and, between statements, semicolons. An open comment reaches to the end. */
+static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicolons) {
+    while (p < end) {
+        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || (semicolons && *p == ';')) {
+            p++;
+        } else if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
+            while (p < end && *p != '\n') p++;
+        } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
+            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
+            p = end - p >= 2 ? p + 2 : end;
+        } else {
+            break;
+        }
+    }
+    return p;
+}
+
+static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word) {
+    for (; *word != '\0'; p++, word++) if (p >= end || dbm__sqlite_lower(*p) != *word) return false;
+    return true;
+}
+
+static bool dbm__sqlite_contains(const char *p, const char *end, const char *word) {
+    for (; p < end; p++) if (dbm__sqlite_lower(*p) == *word && dbm__sqlite_word_is(p, end, word)) return true;
+    return false;
+}
+
+/* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
+static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
+    int i;
+    for (i = 1; i <= found; i++) {
+        const char *name = sqlite3_bind_parameter_name(stmt, i);
+        if (name == NULL) continue;
+        if (name[0] == '?') {
+            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and "
+                                   "pass dbm_named(\"name\", value)", name);
+        }
+        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
+                               "or write ? for each value", name, name + 1, name + 1);
+    }
+    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
+                           counted);
+}
+
+static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
+    dbm_prepared *p = op->prepared;
+    const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
+    sqlite3_stmt *stmt = NULL;
+    dbm__sqlite_statement *s;
+    int rc, found;
+    if (p->sql_size >= INT_MAX) return dbm__sqlite_fail(q, SQLITE_TOOBIG);
+    q->deadline_us = op->deadline_us;
+    q->waited_us = 0;
+    q->running = NULL;
+    /* One byte more, the NUL: so SQLite need not copy the text. */
+    rc = sqlite3_prepare_v3(q->db, sql, (int)p->sql_size + 1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
+    if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
+    if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
+        sqlite3_finalize(stmt);
+        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a "
+                               "time; use dbm_script for several", (int)(tail - sql) + 1);
+    }
+    found = sqlite3_bind_parameter_count(stmt);
+    if (found != p->parameters) {
+        dbm_status status = dbm__sqlite_parameters(q, stmt, found, p->parameters);
+        sqlite3_finalize(stmt);
+        return status;
+    }
+    s = (dbm__sqlite_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    if (s == NULL) {
+        sqlite3_finalize(stmt);
+        return dbm__sqlite_no_memory(q);
+    }
+    memset(s, 0, sizeof *s);
+    s->stmt = stmt;
+    s->q = q;
+    s->parameters = found;
+    s->writes = !sqlite3_stmt_readonly(stmt) && !DBM__SQLITE_EXPLAINS(stmt);
+    s->rows = sqlite3_column_count(stmt) > 0;
+    if (s->writes) {
+        word = dbm__sqlite_skip(sql, end, true);
+        s->inserts = dbm__sqlite_word_is(word, end, "insert") || dbm__sqlite_word_is(word, end, "replace") ||
+                     dbm__sqlite_word_is(word, end, "with");
+        s->reads_id = dbm__sqlite_contains(word, end, "last_insert_rowid");
+    }
+    p->data = s;
+    p->writes = s->writes;
+    p->returns_rows = s->rows;
+    p->single = true;
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
+    if (s == NULL) return DBM_OK;
+    op->prepared->data = NULL;
+    if (q->epoch == dbm__fork_epoch()) { /* else disconnect sees to it */
+        if (q->running == s->stmt) q->running = NULL;
+        sqlite3_finalize(s->stmt);
+    }
+    dbm_adapter_free(q->owner, s);
+    return DBM_OK;
+}
+
+/* ---- statements: run -------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
+    if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
+    if (rc == SQLITE_TOOBIG) {
+        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
+                               number, v->as.text.size);
+    }
+    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
+    if (v->type == DBM_TYPE_UINT) {
+        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+                               v->as.uinteger);
+    }
+    if (v->type == DBM_TYPE_DOUBLE) {
+#if DBM__FLOAT
+        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+                               "dbm_null() if that is meant", number);
+#else
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+#endif
+    }
+    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+}
+
+/* Values stay where they are: the caller keeps them until the statement is finished. */
+static dbm_status dbm__sqlite_bind(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *values, int count) {
+    int i;
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &values[i];
+        int rc = SQLITE_OK;
+        switch (v->type) {
+        case DBM_TYPE_INT: case DBM_TYPE_BOOL:
+            rc = sqlite3_bind_int64(stmt, i + 1, v->as.integer);
+            break;
+        case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+            rc = sqlite3_bind_text64(stmt, i + 1, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC,
+                                     SQLITE_UTF8);
+            break;
+        case DBM_TYPE_NULL:
+            rc = sqlite3_bind_null(stmt, i + 1);
+            break;
+        case DBM_TYPE_DOUBLE:
+#if DBM__FLOAT
+            if (DBM__UNLIKELY(v->as.real != v->as.real)) return dbm__sqlite_value_refused(q, v, i + 1);
+            rc = sqlite3_bind_double(stmt, i + 1, v->as.real);
+            break;
+#else
+            return dbm__sqlite_value_refused(q, v, i + 1);
+#endif
+        case DBM_TYPE_UINT:
+            if (DBM__UNLIKELY(v->as.uinteger > (uint64_t)INT64_MAX)) return dbm__sqlite_value_refused(q, v, i + 1);
+            rc = sqlite3_bind_int64(stmt, i + 1, (sqlite3_int64)v->as.uinteger);
+            break;
+        case DBM_TYPE_BLOB: /* without an address it would become NULL */
+            rc = sqlite3_bind_blob64(stmt, i + 1, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC);
+            break;
+        case DBM_TYPE_TIMESTAMP: {
+            char text[32];
+            dbm__timestamp_write(v->as.integer, text);
+            rc = sqlite3_bind_text(stmt, i + 1, text, -1, SQLITE_TRANSIENT);
+            break;
+        }
+        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
+            return dbm__sqlite_value_refused(q, v, i + 1);
+        }
+        if (DBM__UNLIKELY(rc != SQLITE_OK)) return dbm__sqlite_bind_failed(q, v, i + 1, rc);
+    }
+    return DBM_OK;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sqlite_statement *s, int rc) {
+    dbm_status status = dbm__sqlite_fail(q, rc);
+    sqlite3_reset(s->stmt);
+    s->ended = true;
+    return status;
+}
+
+/* A statement whose first step gave no row. */
+static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
+    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    op->row = rc == SQLITE_ROW;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return dbm__sqlite_step_failed(q, s, rc);
+    dbm__sqlite_done(q);
+    s->ended = rc == SQLITE_DONE;
+    if (s->rows || rc == SQLITE_ROW) {
+        s->seen = rc == SQLITE_ROW;
+        s->columns = op->columns = sqlite3_column_count(s->stmt);
+        op->result = s;
+    } else {
+        sqlite3_reset(s->stmt);
+        op->columns = 0;
+        op->result = NULL;
+    }
+    return DBM_OK;
+}
+
+static int64_t dbm__sqlite_affected(const dbm__sqlite *q, const dbm__sqlite_statement *s) {
+    return DBM__SQLITE_TOTAL(q->db) != s->total ? DBM__SQLITE_CHANGES(q->db) : 0;
+}
+
+/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
+ * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
+static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
+    sqlite3_int64 id = 0, key = 0;
+    dbm_status status;
+    int rc;
+    if (DBM__UNLIKELY(q->read_only || op->read_only)) {
+        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
+    }
+    s->total = DBM__SQLITE_TOTAL(q->db);
+    if (s->inserts && !s->reads_id) {
+        id = sqlite3_last_insert_rowid(q->db);
+        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0);
+    }
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    if (!s->rows) while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+    if (s->inserts) {
+        key = sqlite3_last_insert_rowid(q->db);
+        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
+    }
+    if (DBM__LIKELY(rc == SQLITE_DONE && !s->rows)) {
+        sqlite3_reset(s->stmt);
+        dbm__sqlite_done(q);
+        op->result = NULL;
+        op->columns = 0;
+        op->row = false;
+        op->affected = dbm__sqlite_affected(q, s);
+        op->last_id = s->reads_id && op->affected == 0 ? 0 : key;
+        return DBM_OK;
+    }
+    status = dbm__sqlite_no_row(q, s, op, rc);
+    if (status == DBM_OK) {
+        op->last_id = key;
+        op->affected = s->ended ? dbm__sqlite_affected(q, s) : -1; /* SQLite counts when it ends */
+    }
+    return status;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
+    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
+}
+
+static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm__sqlite *q = s->q;
+    int rc;
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(q, s->parameters, op->value_count);
+    if (op->value_count != 0) {
+        dbm_status status = dbm__sqlite_bind(q, s->stmt, op->values, op->value_count);
+        if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    }
+    q->deadline_us = op->deadline_us;
+    q->waited_us = 0;
+    q->running = s->stmt;
+    s->touched = s->ended = s->held = false;
+    s->row = NULL;
+    if (s->writes) return dbm__sqlite_write(q, s, op);
+    op->affected = -1;
+    op->last_id = 0;
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_ROW || !s->rows)) return dbm__sqlite_no_row(q, s, op, rc);
+    dbm__sqlite_done(q);
+    s->seen = 1;
+    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
+    op->result = s;
+    op->row = true;
+    return DBM_OK;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------- */
+
+/* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
+DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
+    sqlite3_value *v = sqlite3_column_value(stmt, i);
+    out->name = NULL;
+    switch (sqlite3_value_type(v)) {
+    case SQLITE_INTEGER:
+        out->type = DBM_TYPE_INT;
+        out->as.integer = sqlite3_value_int64(v);
+        return true;
+    case SQLITE_TEXT:
+        out->type = DBM_TYPE_TEXT;
+        out->as.text.data = (const char *)sqlite3_value_text(v);
+        out->as.text.size = (size_t)sqlite3_value_bytes(v);
+        return DBM__LIKELY(out->as.text.data != NULL);
+    case SQLITE_FLOAT:
+#if DBM__FLOAT
+        out->type = DBM_TYPE_DOUBLE;
+        out->as.real = sqlite3_value_double(v);
+        return true;
+#else
+        out->type = DBM_TYPE_DECIMAL;
+        out->as.text.data = (const char *)sqlite3_value_text(v);
+        out->as.text.size = (size_t)sqlite3_value_bytes(v);
+        return out->as.text.data != NULL;
+#endif
+    case SQLITE_BLOB:
+        out->type = DBM_TYPE_BLOB;
+        out->as.text.data = (const char *)sqlite3_value_blob(v);
+        out->as.text.size = (size_t)sqlite3_value_bytes(v);
+        if (out->as.text.data == NULL) {
+            if (out->as.text.size != 0) return false;
+            out->as.text.data = "";
+        }
+        return true;
+    default:
+        out->type = DBM_TYPE_NULL;
+        out->as.integer = 0;
+        return true;
+    }
+}
+
+static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
+    return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
+}
+
+static dbm_status dbm__sqlite_end(dbm__sqlite_statement *s, dbm_op *op) {
+    s->ended = true;
+    if (s->writes) op->affected = dbm__sqlite_affected(s->q, s);
+    dbm__sqlite_done(s->q);
+    return DBM_DONE;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
+    if (s->row != NULL) {
+        s->row = s->row->next;
+    } else { /* the row in hand was SQLite's, and may go now */
+        sqlite3_reset(s->stmt);
+        s->row = s->first;
+    }
+    s->ended = s->row == NULL;
+    s->seen += s->row != NULL;
+    return s->row != NULL ? DBM_OK : DBM_DONE;
+}
+
+static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+    dbm__sqlite *q;
+    int rc;
+    (void)c;
+    if (s == NULL || s->ended) return DBM_DONE;
+    if (DBM__UNLIKELY(s->held)) return dbm__sqlite_fetch_held(s);
+    q = s->q;
+    q->deadline_us = op->deadline_us;
+    q->waited_us = 0;
+    q->running = s->stmt;
+    rc = sqlite3_step(s->stmt);
+    s->touched = false;
+    if (DBM__LIKELY(rc == SQLITE_ROW)) {
+        s->seen++;
+        dbm__sqlite_done(q);
+        return DBM_OK;
+    }
+    return rc == SQLITE_DONE ? dbm__sqlite_end(s, op) : dbm__sqlite_step_failed(q, s, rc);
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm__sqlite_statement *s, int i) {
+    (void)sqlite3_column_bytes(s->stmt, i); /* tells SQLite that the failure was noticed; the connection works on */
+    return dbm__sqlite_no_memory(s->q);
+}
+
+static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+    (void)c;
+    if (DBM__UNLIKELY(s->row != NULL && (unsigned)i < (unsigned)s->columns)) {
+        *out = dbm__sqlite_cells(s->row)[i];
+        return DBM_OK;
+    }
+    s->touched = true;
+    return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(s, i);
+}
+
+static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+    const char *name = s != NULL ? sqlite3_column_name(s->stmt, i) : NULL;
+    (void)c;
+    return name != NULL ? name : "";
+}
+
+/* ---- rows put aside --------------------------------------------------------------------------------------------------- */
+
+static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
+    while (s->chunks != NULL) {
+        dbm__sqlite_chunk *next = s->chunks->next;
+        dbm_adapter_free(s->q->owner, s->chunks);
+        s->chunks = next;
+    }
+    s->first = s->row = NULL;
+}
+
+/* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
+static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limit, size_t *held, dbm_status *status) {
+    const size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_chunk));
+    dbm__sqlite_chunk *chunk = s->chunks;
+    void *at;
+    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
+    size = DBM__SQLITE_ALIGNED(size);
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t want = *held < 4096 ? 4096 : *held > 1048576 ? 1048576 : *held;
+        if (*held > limit || limit - *held < head + size) { *status = DBM_E_LIMIT; return NULL; }
+        if (want < head + size) want = head + size;
+        if (want > limit - *held) want = limit - *held;
+        chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
+        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
+        chunk->next = s->chunks;
+        chunk->size = want;
+        chunk->used = head;
+        s->chunks = chunk;
+        *held += want;
+    }
+    at = (char *)chunk + chunk->used;
+    chunk->used += size;
+    return at;
+}
+
+/* Copies the row that stmt stands on. */
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
+    dbm_status status = DBM_OK;
+    size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row));
+    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, head + (size_t)s->columns * sizeof(dbm_value), limit, held, &status);
+    dbm_value *cells;
+    int i;
+    if (row == NULL) return status;
+    row->next = NULL;
+    cells = dbm__sqlite_cells(row);
+    for (i = 0; i < s->columns; i++) {
+        char *text;
+        if (!dbm__sqlite_value(stmt, i, &cells[i])) {
+            (void)sqlite3_column_bytes(stmt, i);
+            return DBM_E_NOMEM;
+        }
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
+        text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
+        if (text == NULL) return status;
+        memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
+        text[cells[i].as.text.size] = '\0';
+        cells[i].as.text.data = text;
+    }
+    *out = row;
+    return DBM_OK;
+}
+
+/* Copies rows from stmt until its end. `rc` is what its last step answered. */
+static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *stmt, int rc, size_t limit) {
+    dbm__sqlite *q = s->q;
+    dbm__sqlite_row **last = &s->first;
+    size_t held = 0;
+    int64_t count = 0;
+    for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt)) {
+        dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
+        if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
+        if (status != DBM_OK) {
+            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, "
+                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, "
+                                   "read fewer rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
+        }
+        count++;
+        last = &(*last)->next;
+    }
+    return rc == SQLITE_DONE ? DBM_OK : dbm__sqlite_fail(q, rc);
+}
+
+/* As long as no column of the row in hand was read, it can be copied too, and stepping on is safe. */
+static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) {
+    dbm_status status = dbm__sqlite_copy_rest(s, s->stmt, SQLITE_ROW, limit);
+    sqlite3_reset(s->stmt); /* the row in hand can't be gone back to, so that a failure ends the result */
+    if (status != DBM_OK) s->ended = true;
+    s->row = s->first;
+    return status;
+}
+
+/* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free the texts
+ * that were handed out. */
+static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op *op) {
+    dbm__sqlite *q = s->q;
+    sqlite3_stmt *again = NULL;
+    dbm_status status;
+    int64_t i;
+    int rc = sqlite3_prepare_v2(q->db, sqlite3_sql(s->stmt), -1, &again, NULL);
+    if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    status = dbm__sqlite_bind(q, again, op->values, op->value_count);
+    if (status == DBM_OK) {
+        q->running = again;
+        rc = sqlite3_step(again);
+        for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
+        if (i < s->seen && rc == SQLITE_DONE) {
+            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of "
+                                     "its rows can't be put aside for a statement that writes: write after the loop");
+        } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+            status = dbm__sqlite_fail(q, rc);
+        } else if (sqlite3_column_count(again) != s->columns) {
+            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
+        } else {
+            status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
+        }
+        q->running = NULL;
+    }
+    sqlite3_finalize(again);
+    return status;
+}
+
+static dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+    dbm_status status;
+    /* A statement that writes has computed all of its rows before the first one. */
+    if (s == NULL || s->ended || s->held || s->writes) return DBM_OK;
+    q->deadline_us = op->deadline_us;
+    q->waited_us = 0;
+    q->running = s->stmt;
+    status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
+    if (status != DBM_OK) {
+        dbm__sqlite_drop(s);
+        return status;
+    }
+    s->held = true;
+    dbm__sqlite_done(q);
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_finish(dbm__sqlite *q, dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+    int rc;
+    if (s == NULL) return DBM_OK;
+    op->result = NULL;
+    if (DBM__UNLIKELY(s->writes && !s->ended)) {
+        /* RETURNING, not read to its end: in autocommit this is where it commits, so that a failure is a new one. */
+        q->waited_us = 0;
+        rc = sqlite3_reset(s->stmt);
+        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+        op->affected = dbm__sqlite_affected(q, s);
+        return DBM_OK;
+    }
+    sqlite3_reset(s->stmt);
+    if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
+    return DBM_OK;
+}
+
+/* ---- operations ------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
+    q->deadline_us = op->deadline_us;
+    return dbm__sqlite_word(q, DBM__SQLITE_PING); /* reads the file's first page */
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
+    dbm_status status = dbm__sqlite_prepare(q, op);
+    return status == DBM_OK ? dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op) : status;
+}
+
+static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
+
+static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite *q;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE && op->prepared->data != NULL)) {
+        return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
+    }
+    q = (dbm__sqlite *)dbm_adapter_data(c);
+    switch (op->kind) {
+    case DBM_OP_EXECUTE: return dbm__sqlite_start_unprepared(q, op);
+    case DBM_OP_FINISH: return dbm__sqlite_finish(q, op);
+    case DBM_OP_BEGIN: return dbm__sqlite_begin(q, op);
+    case DBM_OP_COMMIT: return dbm__sqlite_commit(q, op);
+    case DBM_OP_ROLLBACK: return dbm__sqlite_rollback(q, op);
+    case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__sqlite_savepoint(q, op);
+    case DBM_OP_PREPARE: return dbm__sqlite_prepare(q, op);
+    case DBM_OP_UNPREPARE: return dbm__sqlite_unprepare(q, op);
+    case DBM_OP_HOLD: return dbm__sqlite_hold(q, op);
+    case DBM_OP_FETCH: return dbm__sqlite_fetch(c, op);
+    case DBM_OP_PING: return dbm__sqlite_ping(c, op);
+    case DBM_OP_RESET: return dbm__sqlite_reset(c, op);
+    case DBM_OP_NATIVE:
+        q->deadline_us = INT64_MAX;
+        op->native = q->db;
+        return DBM_OK;
+    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM__OP_SIGNED: break;
+    }
+    return DBM_E_UNSUPPORTED;
+}
+
+static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
+    const char *state;
+    (void)c;
+    (void)sqlstate;
+    return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK;
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------------ */
+
+/* What every connection has, set again when a session may have changed it. */
+static int dbm__sqlite_set_up(dbm__sqlite *q) {
+    const dbm__sqlite_base *base = q->base;
+    char text[64];
+    int rc;
+    sqlite3_extended_result_codes(q->db, 1);
+    sqlite3_busy_handler(q->db, dbm__sqlite_busy, q);
+#if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
+    sqlite3_progress_handler(q->db, DBM__SQLITE_STEPS, dbm__sqlite_progress, q);
+#endif
+    rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, base->foreign_keys ? 1 : 0, NULL);
+    if (rc != SQLITE_OK) return rc;
+    dbm__format(text, sizeof text, "PRAGMA synchronous = %s", base->synchronous);
+    rc = dbm__sqlite_run(q, text, NULL, 0);
+    if (rc != SQLITE_OK || base->cache_size == 0) return rc;
+    dbm__format(text, sizeof text, "PRAGMA cache_size = %l", base->cache_size);
+    return dbm__sqlite_run(q, text, NULL, 0);
+}
+
+/* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again here; another
+ * connection may be making the same file new. */
+static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
+    const char *want = q->base->journal;
+    char mode[16], pages[24], text[48];
+    int count = 0, rc;
+    do {
+        rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
+        if (rc == SQLITE_OK && q->base->journal == NULL) {
+            want = NULL;
+            rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
+            if (rc == SQLITE_OK && strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0) want = "wal";
+        }
+        if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
+            dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
+            rc = dbm__sqlite_run(q, text, mode, sizeof mode);
+        }
+    } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
+    if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
+        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
+                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
+    }
+    q->wal = dbm__same_word(mode, "wal");
+    dbm_adapter_readers_block(q->c, !q->wal);
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
+    dbm_database *owner = dbm_adapter_database(c);
+    dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, rc;
+    dbm_status status = DBM_OK;
+    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_alloc(owner, sizeof *q);
+    if (q == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, "53200", 0, NULL);
+    memset(q, 0, sizeof *q);
+    q->c = c;
+    q->owner = owner;
+    q->base = base;
+    q->deadline_us = op->deadline_us;
+    q->epoch = dbm__fork_epoch();
+    q->connecting = true;
+    if (dbm__load(&base->left_open) != 0) {
+        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't "
+                                 "open it safely in the child: fork outside of sessions, or exec", base->path);
+    } else {
+        rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
+        if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
+        if (rc != SQLITE_OK) status = dbm__sqlite_fail(q, rc);
+        else if (!base->memory) status = dbm__sqlite_journal(q);
+    }
+    if (status != DBM_OK) {
+        sqlite3_close(q->db);
+        dbm_adapter_free(owner, q);
+        return status;
+    }
+    q->connecting = false;
+    dbm__sqlite_done(q);
+    dbm_adapter_set_data(c, q);
+    return DBM_OK;
+}
+
+static bool dbm__sqlite_idle(dbm__sqlite *q) {
+    sqlite3_stmt *stmt = NULL;
+    if (!sqlite3_get_autocommit(q->db)) return false;
+    while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) if (sqlite3_stmt_busy(stmt)) return false;
+    return true;
+}
+
+/* In the child of a fork. SQLite keeps its book of file locks per process, and the child has inherited the book but not the locks:
+ * a new connection would rely on locks that are not there, and lose its WAL file when the parent closes its last connection. So an
+ * idle connection is really closed, which clears the book; without a checkpoint, it neither reads nor writes nor deletes a file, and
+ * the parent's locks belong to the parent. A transaction can't be closed without rolling back in the parent's files: it stays open
+ * for ever, untouched, and this file can't be opened in the child. */
+static void dbm__sqlite_forked(dbm__sqlite *q) {
+    sqlite3_stmt *stmt;
+    if (!q->base->memory && !dbm__sqlite_idle(q)) {
+        dbm__store(&q->base->left_open, 1);
+        return;
+    }
+    (void)sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    while ((stmt = sqlite3_next_stmt(q->db, NULL)) != NULL) sqlite3_finalize(stmt);
+    sqlite3_close(q->db);
+}
+
+static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
+    int i;
+    if (q == NULL) return;
+    dbm_adapter_set_data(c, NULL);
+    if (how == DBM_DISCONNECT_FORKED || q->epoch != dbm__fork_epoch()) {
+        dbm__sqlite_forked(q);
+    } else {
+        q->running = NULL;
+        q->deadline_us = INT64_MAX;
+        for (i = 0; i < DBM__SQLITE_WORDS; i++) sqlite3_finalize(q->words[i]);
+        sqlite3_busy_handler(q->db, NULL, NULL); /* neither handler may outlive q */
+#if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
+        sqlite3_progress_handler(q->db, 0, NULL, NULL);
+#endif
+        /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
+        if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db);
+    }
+    dbm_adapter_free(q->owner, q);
+}
+
+static dbm_status dbm__sqlite_alive(dbm_connection *c) {
+    (void)c;
+    return DBM_OK;
+}
+
+/* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
+static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *format) {
+    for (;;) {
+        sqlite3_stmt *stmt = NULL;
+        char *sql = NULL;
+        int rc = sqlite3_prepare_v2(q->db, query, -1, &stmt, NULL);
+        if (rc != SQLITE_OK) return rc;
+        rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW) {
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
+            if (sql == NULL) rc = SQLITE_NOMEM;
+        }
+        sqlite3_finalize(stmt);
+        if (sql == NULL) return rc == SQLITE_DONE ? SQLITE_OK : rc;
+        rc = dbm__sqlite_run(q, sql, NULL, 0);
+        sqlite3_free(sql);
+        if (rc != SQLITE_OK) return rc;
+    }
+}
+
+/* A file is simply opened again; what is in memory has to be cleaned. */
+static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
+    int rc = SQLITE_OK;
+    if (!q->base->memory) return DBM_E_UNSUPPORTED;
+    q->deadline_us = op->deadline_us;
+    q->read_only = false;
+    dbm__sqlite_reset_all(q);
+#if !defined(SQLITE_OMIT_AUTHORIZATION)
+    sqlite3_set_authorizer(q->db, NULL, NULL);
+#endif
+    sqlite3_commit_hook(q->db, NULL, NULL);
+    sqlite3_rollback_hook(q->db, NULL, NULL);
+    sqlite3_update_hook(q->db, NULL, NULL);
+    if (!sqlite3_get_autocommit(q->db)) rc = dbm__sqlite_run(q, "ROLLBACK", NULL, 0);
+    /* Dropping tables must not be stopped by what refers to them. */
+    if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
+    if (rc == SQLITE_OK) {
+        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
+                               "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
+    }
+    if (rc == SQLITE_OK) {
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
+                               "DETACH%s \"%w\"");
+    }
+    if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
+    dbm__sqlite_done(q);
+    return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_fail(q, rc);
+}
+
+/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+
+static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
+#define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
+
+static dbm_status dbm__sqlite_refuse(dbm_database *db, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
+}
+
+/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is reported. */
+static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count, const char *list) {
+    const char *value = dbm_adapter_option(db, key);
+    size_t i;
+    if (value == NULL) return words[0];
+    for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
+    dbm__sqlite_refuse(db, "%s = %s: expected one of %s", key, value, list);
+    return NULL;
+}
+
+static bool dbm__sqlite_is_true(const char *value) {
+    bool yes = false;
+    return value != NULL && dbm__parse_bool(value, &yes) && yes;
+}
+
+static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
+    size_t i;
+    const char *near_one;
+    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
+    if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
+    near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
+    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+                              "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s%s%s", where, name,
+                              near_one != NULL ? "; did you mean " : "", near_one != NULL ? near_one : "", near_one != NULL ? "?" : "");
+}
+
+static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
+    static const char prefix[] = "connect_args.";
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *value;
+    dbm_status status = DBM_OK;
+    size_t i;
+    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
+        status = dbm__sqlite_check_parameter(db, url->parameters[i].name, "the URL's parameter");
+    }
+    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
+        const char *name = config->options[i].name;
+        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
+        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, prefix);
+    }
+    if (status != DBM_OK) return status;
+    value = dbm_adapter_option(db, "mode");
+    if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
+        return dbm__sqlite_refuse(db, "mode = %s: expected one of ro, rw, rwc, memory", value);
+    }
+    value = dbm_adapter_option(db, "cache");
+    if (value != NULL && !dbm__list_has("shared,private", value, strlen(value))) {
+        return dbm__sqlite_refuse(db, "cache = %s: expected shared or private", value);
+    }
+    value = dbm_adapter_option(db, "vfs");
+    if (value != NULL && sqlite3_vfs_find(value) == NULL) {
+        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be registered "
+                                  "(sqlite3_vfs_register) before the database is first used", value);
+    }
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
+    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off" };
+    static const char *const syncs[] = { "full", "off", "normal", "extra" };
+    const char *value = dbm_adapter_option(db, "busy_timeout");
+    int ms = 5000;
+    if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
+        return dbm__sqlite_refuse(db, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+    }
+    base->busy_us = (int64_t)ms * 1000;
+    base->foreign_keys = true;
+    value = dbm_adapter_option(db, "foreign_keys");
+    if (value != NULL && !dbm__parse_bool(value, &base->foreign_keys)) {
+        return dbm__sqlite_refuse(db, "foreign_keys = %s: expected true or false", value);
+    }
+    value = dbm_adapter_option(db, "cache_size");
+    if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
+        return dbm__sqlite_refuse(db, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+    }
+    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
+                                       "auto, wal, delete, truncate, persist, memory, off");
+    if (base->journal == NULL) return DBM_E_CONFIG;
+    if (base->journal == journals[0]) base->journal = NULL;
+    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0], "off, normal, full, extra");
+    if (base->synchronous == NULL) return DBM_E_CONFIG;
+    switch (dbm_adapter_config(db)->isolation) {
+    case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
+        return dbm__sqlite_refuse(db, "isolation_level: SQLite has SERIALIZABLE (its default), READ UNCOMMITTED and AUTOCOMMIT");
+    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
+    }
+    return DBM_OK;
+}
+
+/* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its directory does not
+ * exist (yet), the name is only made absolute; connecting will say so. */
+static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out) {
+    sqlite3_vfs *vfs;
+#if DBM__SQLITE_POSIX && defined(PATH_MAX)
+    if (vfs_name == NULL) {
+        const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+        size_t size = slash == path ? 1 : slash != NULL ? (size_t)(slash - path) : 0, name_size = strlen(name);
+        char dir[PATH_MAX];
+        if (strlen(path) >= sizeof dir) return false;
+        if (realpath(path, out) != NULL) return true;
+        memcpy(dir, size != 0 ? path : ".", size != 0 ? size : 1);
+        dir[size != 0 ? size : 1] = '\0';
+        if (realpath(dir, out) == NULL) {
+            if (path[0] == '/') out[0] = '\0';
+            else if (getcwd(out, PATH_MAX) == NULL) return false;
+            name = path[0] == '/' ? path + 1 : path;
+            name_size = strlen(name);
+        }
+        size = strlen(out);
+        if (size == 1 && out[0] == '/') size = 0;
+        if (size + 1 + name_size >= PATH_MAX) return false;
+        out[size] = '/';
+        memcpy(out + size + 1, name, name_size + 1);
+        return true;
+    }
+#endif
+    vfs = sqlite3_vfs_find(vfs_name);
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+        return true;
+    }
+    if (strlen(path) >= DBM__SQLITE_PATH) return false;
+    dbm__copy_cut(out, DBM__SQLITE_PATH, path);
+    return true;
+}
+
+static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
+    static const char digits[] = "0123456789ABCDEF";
+    size_t i;
+    for (i = 0; text[i] != '\0'; i++) {
+        char c = text[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
+                     c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
+        char coded[3];
+        coded[0] = '%';
+        coded[1] = digits[((unsigned char)c >> 4) & 15];
+        coded[2] = digits[(unsigned char)c & 15];
+        dbm__put_n(t, plain ? &c : coded, plain ? 1 : 3);
+    }
+}
+
+/* The block of a database: its settings, then its path, then its URI. */
+static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
+    size_t path_size = strlen(path) + 1, uri_size = 3 * path_size + 32, i;
+    dbm__sqlite_base *base;
+    dbm__text t;
+    char *texts, between = '?';
+    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) {
+        const char *value = dbm_adapter_option(db, dbm__sqlite_uri_keys[i]);
+        if (value != NULL) uri_size += strlen(dbm__sqlite_uri_keys[i]) + 3 * strlen(value) + 2;
+    }
+    base = (dbm__sqlite_base *)dbm_adapter_alloc(db, sizeof *base + path_size + uri_size);
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    *base = *settings;
+    texts = (char *)(base + 1);
+    memcpy(texts, path, path_size);
+    base->path = texts;
+    base->uri = texts + path_size;
+    t = dbm__text_in(texts + path_size, uri_size);
+    dbm__put(&t, "file:");
+    dbm__sqlite_put_encoded(&t, path);
+    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) {
+        const char *value = dbm_adapter_option(db, dbm__sqlite_uri_keys[i]);
+        if (value == NULL) continue;
+        dbm__putf(&t, "%c%s=", between, dbm__sqlite_uri_keys[i]);
+        dbm__sqlite_put_encoded(&t, value);
+        between = '&';
+    }
+    DBM_ASSERT(!t.cut);
+    dbm_adapter_set_db_data(db, base);
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
+    static const char prefix[] = "sqlite:";
+    char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + DBM__SQLITE_PATH), *full;
+    dbm_status status;
+    if (key == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memcpy(key, prefix, sizeof prefix);
+    full = key + sizeof prefix - 1;
+    if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full)) {
+        status = dbm__sqlite_refuse(db, "the path %q is too long, or there is no current directory", path);
+    } else {
+        status = dbm_adapter_gate(db, key);
+        if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full);
+    }
+    dbm_adapter_free(db, key);
+    return status;
+}
+
+static dbm_status dbm__sqlite_init(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const char *path = url->path != NULL ? url->path : "", *mode;
+    dbm__sqlite_base settings;
+    dbm_status status;
+    memset(&settings, 0, sizeof settings);
+    if (sqlite3_libversion_number() < 3024000) {
+        return dbm__sqlite_refuse(db, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
+    }
+#if DBM__THREADS
+    if (!sqlite3_threadsafe()) {
+        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, which is for programs without threads: "
+                                  "build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
+    }
+#endif
+    if (url->hosts != NULL && url->hosts[0] != '\0') {
+        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and sqlite:////dir/file.db "
+                                  "for an absolute one", url->hosts);
+    }
+    status = dbm__sqlite_check_parameters(db);
+    if (status == DBM_OK) status = dbm__sqlite_check_options(db, &settings);
+    if (status != DBM_OK) return status;
+    mode = dbm_adapter_option(db, "mode");
+    settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
+    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) || dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    if (!settings.memory) {
+        if (path[strlen(path) - 1] == '/') return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+        return dbm__sqlite_init_file(db, &settings, path);
+    }
+    dbm_adapter_single(db);
+    return dbm__sqlite_make(db, &settings, path[0] != '\0' ? path : ":memory:");
+}
+
+static void dbm__sqlite_close(dbm_database *db) {
+    void *base = dbm_adapter_db_data(db);
+    dbm_adapter_set_db_data(db, NULL);
+    if (base != NULL) dbm_adapter_free(db, base);
+}
+
+static const dbm_adapter dbm__sqlite_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE,
+    DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
+    dbm__sqlite_init, dbm__sqlite_close,
+    dbm__sqlite_connect, dbm__sqlite_disconnect, dbm__sqlite_alive, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
+    dbm__sqlite_classify,
+    dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
+    NULL, NULL /* start, step: SQLite blocks */
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
+
+#endif /* DBM__SQLITE_MISSING */
+#endif /* DBM_HAS_SQLITE */

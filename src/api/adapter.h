@@ -1,0 +1,219 @@
+/* The adapter table: what a backend is to dbm.h. The built-in backends use this and nothing else.
+ * May call: types.h.
+ * Must not know: pools, sessions, or any driver. */
+
+/* >>adapter
+ * How to write one: fill a static dbm_adapter and pass it to dbm_register(). `init` and `close` are required; each further entry
+ * adds a capability. An entry answers DBM_E_UNSUPPORTED for what it lacks, and dbm.h emulates it or refuses with a clear
+ * error. No entry is ever called under a lock of dbm.h, nor by two threads at once for the same connection (`cancel` excepted;
+ * with DBM_ADAPTER_SHARED, all may be). */
+#define DBM_ADAPTER_VERSION 1
+
+typedef struct dbm_connection dbm_connection; /* one physical connection, as the adapter sees it */
+
+/* What an adapter is capable of. */
+enum {
+    DBM_ADAPTER_SHARED       = 1, /* one thread-safe connection serves all sessions (Cassandra's and Neo4j's drivers) */
+    DBM_ADAPTER_TRANSACTIONS = 2, /* BEGIN, COMMIT, ROLLBACK: as operations, or as SQL when those are unsupported */
+    DBM_ADAPTER_SAVEPOINTS   = 4, /* the same for savepoints */
+    DBM_ADAPTER_SOCKET       = 8, /* connections are sockets that can die unseen: peeked and pinged when idle */
+    DBM_ADAPTER_NO_RECYCLE   = 16 /* pool_recycle does not apply (SQLite) */
+};
+
+/* Which placeholders the backend's own statements have; dbm.h accepts `?` (and `:name` with dbm_named) everywhere. */
+typedef enum dbm_placeholders {
+    DBM__PH_SIGNED = -1,
+    DBM_PH_QUESTION = 0, /* ? */
+    DBM_PH_DOLLAR,       /* $1, $2 (PostgreSQL); `$1` is then accepted from the user too */
+    DBM_PH_NATIVE        /* statements are passed on untouched and values by position (Cypher, CQL with names of its own) */
+} dbm_placeholders;
+
+/* What the lexer must know to tell a placeholder from a quoted question mark. */
+enum {
+    DBM_LEX_BACKSLASH   = 1,  /* 'it\'s' (MySQL) */
+    DBM_LEX_DOLLAR      = 2,  /* $tag$ ... $tag$ (PostgreSQL) */
+    DBM_LEX_HASH        = 4,  /* # comment (MySQL) */
+    DBM_LEX_NESTED      = 8,  /* nested comments (PostgreSQL) */
+    DBM_LEX_BRACKETS    = 16, /* [name] (SQLite) */
+    DBM_LEX_BACKTICKS   = 32, /* `name` (MySQL, SQLite) */
+    DBM_LEX_ESTRING     = 64, /* E'it\'s' (PostgreSQL) */
+    DBM_LEX_DASH_SPACE  = 128 /* -- is a comment only before a blank (MySQL) */
+};
+
+typedef enum dbm_op_kind {
+    DBM__OP_SIGNED = -1,
+    DBM_OP_CONNECT = 0,   /* open connection; its data by dbm_adapter_set_data() */
+    DBM_OP_BEGIN,         /* isolation, read_only, write */
+    DBM_OP_COMMIT,
+    DBM_OP_ROLLBACK,
+    DBM_OP_SAVEPOINT,     /* savepoint: its number, 1.. */
+    DBM_OP_RELEASE,
+    DBM_OP_ROLLBACK_TO,   /* undo, and release */
+    DBM_OP_PREPARE,       /* make prepared->data of sql; fill in the rest of *prepared */
+    DBM_OP_UNPREPARE,     /* free prepared->data */
+    DBM_OP_EXECUTE,       /* run sql (or prepared) with values */
+    DBM_OP_FETCH,         /* the next row of result; DBM_DONE after the last */
+    DBM_OP_HOLD,          /* another statement is about to write: make the rest of result independent of it */
+    DBM_OP_FINISH,        /* drop result, read to its end or not */
+    DBM_OP_SCRIPT,        /* run several statements, without values or rows */
+    DBM_OP_PING,
+    DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
+    DBM_OP_NATIVE         /* out: the driver's own handle */
+} dbm_op_kind;
+
+/* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
+typedef struct dbm_prepared {
+    void *data;            /* the adapter's; NULL: not prepared yet */
+    const char *sql;       /* as the backend reads it, placeholders rewritten; NUL-terminated */
+    size_t sql_size;
+    int parameters;        /* placeholders */
+    bool writes;           /* changes data or schema, as far as can be told; PREPARE may correct it */
+    bool returns_rows;     /* PREPARE may correct it */
+    bool single;           /* one result at a time: dbm.h takes another entry while a result of this one is open */
+} dbm_prepared;
+
+/* What step() answers: done, or what it waits for. */
+typedef enum dbm_step {
+    DBM__STEP_SIGNED = -1,
+    DBM_STEP_DONE = 0,     /* op->status says how it ended */
+    DBM_STEP_READ = 1,     /* until op->fd is readable, or op->wake_us */
+    DBM_STEP_WRITE = 2,    /* until op->fd is writable, or op->wake_us */
+    DBM_STEP_BOTH = 3,     /* either */
+    DBM_STEP_TIMER = 4     /* until op->wake_us only */
+} dbm_step;
+
+/* One operation. Fields that do not belong to the kind are zero. Times are those of dbm_adapter_clock(). */
+typedef struct dbm_op {
+    dbm_op_kind kind;
+    dbm_status status;       /* out, when it is done */
+    /* in */
+    const char *sql;
+    size_t sql_size;
+    const dbm_value *values; /* valid until FINISH where the statement has rows, else until the operation is done */
+    int value_count;
+    dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
+    dbm_isolation isolation;
+    bool read_only, write;
+    bool one_row;            /* only the first row is wanted */
+    bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
+    int savepoint;
+    int64_t deadline_us;     /* monotonic; INT64_MAX: none */
+    size_t row_buffer;       /* HOLD: bytes that may be buffered; more is DBM_E_LIMIT */
+    /* out, and in again for FETCH, HOLD, FINISH */
+    void *result;            /* the adapter's handle of the rows; NULL: the statement has none */
+    int columns;
+    bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
+    int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
+    int64_t last_id;         /* the key that the statement generated, 0: none */
+    void *native;
+    /* step */
+    int fd;
+    int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
+    void *state;             /* the adapter's, from start to DONE */
+} dbm_op;
+
+/* How a connection ends. */
+typedef enum dbm_disconnect {
+    DBM__DISCONNECT_SIGNED = -1,
+    DBM_DISCONNECT_POLITE = 0, /* say goodbye, as the protocol wants it */
+    DBM_DISCONNECT_BROKEN,     /* it is dead or out of step: no conversation */
+    DBM_DISCONNECT_FORKED      /* it belongs to the parent process: forget it, send no byte */
+} dbm_disconnect;
+
+/* The parts of a database's URL, decoded. Any may be "". */
+typedef struct dbm_url {
+    const char *scheme;    /* "sqlite", without a driver suffix */
+    const char *driver;    /* "asyncpg" of postgresql+asyncpg:// */
+    const char *user, *password;
+    const char *hosts;     /* "db1:5432,db2", still encoded as written */
+    const char *path;      /* what follows the first slash after the hosts, or the file of sqlite:/// */
+    const dbm_option *parameters; /* of the query string, decoded, in order */
+    size_t parameter_count;
+} dbm_url;
+
+typedef struct dbm_adapter {
+    uint32_t size;             /* sizeof(dbm_adapter) */
+    uint32_t version;          /* DBM_ADAPTER_VERSION */
+    const char *type;          /* "neo4j" */
+    const char *schemes;       /* "neo4j,bolt"; NULL: the type */
+    const char *options;       /* the adapter's own config keys, "fetch_size,realm" */
+    unsigned flags;            /* DBM_ADAPTER_... */
+    dbm_placeholders placeholders;
+    unsigned lexer;            /* DBM_LEX_... */
+    /* Required. init checks the configuration (dbm_adapter_option, dbm_adapter_url) and may prepare dbm_adapter_set_db_data();
+     * close undoes it, when no connection is left. */
+    dbm_status (*init)(dbm_database *db);
+    void (*close)(dbm_database *db);
+    /* Connections, blocking form: op->deadline_us bounds connect and ping. */
+    dbm_status (*connect)(dbm_connection *c, dbm_op *op);
+    void (*disconnect)(dbm_connection *c, dbm_disconnect how);
+    dbm_status (*alive)(dbm_connection *c);               /* without a round trip: DBM_OK, or DBM_E_LOST */
+    dbm_status (*ping)(dbm_connection *c, dbm_op *op);    /* with one */
+    dbm_status (*reset)(dbm_connection *c, dbm_op *op);
+    void (*cancel)(dbm_connection *c);                    /* any thread, while an operation runs: make it end soon */
+    /* Which of our statuses a native error is, and whether it is worth a retry; may be left out. */
+    dbm_status (*classify)(dbm_connection *c, const char *sqlstate, int native, bool *retryable);
+    /* Operations, blocking form: execute serves every kind that has no entry of its own. */
+    dbm_status (*execute)(dbm_connection *c, dbm_op *op);
+    dbm_status (*fetch)(dbm_connection *c, dbm_op *op);
+    /* Column i of the row in hand. Texts stay valid until the next FETCH or FINISH; they are NUL-terminated. */
+    dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
+    const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
+    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
+     * execute and fetch when both are set. */
+    void (*start)(dbm_connection *c, dbm_op *op);
+    dbm_step (*step)(dbm_connection *c, dbm_op *op);
+} dbm_adapter;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Makes an adapter type known to a manager, before dbm_load() or dbm_add_database() names it. The table must outlive the manager.
+ * Errors    E_MISUSE (init or close missing, other version, type or scheme taken), E_NOMEM.
+ * Threads   any. */
+DBM_API dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter);
+
+/* For adapters: reports what went wrong, in the driver's words; returns the status, so that `return dbm_adapter_fail(...)` works.
+ * status    DBM_OK asks classify, or the SQLSTATE's class, for it.
+ * sqlstate  five characters, or NULL. native: the driver's code. text: copied; secrets of this database are blanked out. */
+DBM_API dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *text);
+/* The same for init, which has no connection yet. */
+DBM_API dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, const char *text);
+/* Marks the last failure: retryable, or a constraint's kind and name. Call after dbm_adapter_fail. */
+DBM_API void dbm_adapter_fail_retryable(dbm_connection *c);
+DBM_API void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name);
+/* The connection can't be used again: it is closed instead of returned. */
+DBM_API void dbm_adapter_broken(dbm_connection *c);
+
+/* A key of .options, a connect_args.x key, or a URL parameter, in this order; NULL when it is not set. */
+DBM_API const char *dbm_adapter_option(dbm_database *db, const char *key);
+DBM_API const dbm_url *dbm_adapter_url(dbm_database *db);
+/* The configuration with every default filled in; -1 still means "none". */
+DBM_API const dbm_config *dbm_adapter_config(dbm_database *db);
+/* User and password for a connect that is about to be made: from the callback, or the URL. */
+DBM_API dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out);
+
+DBM_API dbm_database *dbm_adapter_database(dbm_connection *c);
+DBM_API void dbm_adapter_set_data(dbm_connection *c, void *data);
+DBM_API void *dbm_adapter_data(dbm_connection *c);
+DBM_API void dbm_adapter_set_db_data(dbm_database *db, void *data);
+DBM_API void *dbm_adapter_db_data(dbm_database *db);
+/* At init: one connection only, never closed for age or idleness (an in-memory database). */
+DBM_API void dbm_adapter_single(dbm_database *db);
+/* At init: writers of this process take turns, in a queue shared by all databases of the manager that name the same key.
+ * At connect: readers_block says that a reader with an open transaction would block the writer's commit. */
+DBM_API dbm_status dbm_adapter_gate(dbm_database *db, const char *key);
+DBM_API void dbm_adapter_readers_block(dbm_connection *c, bool readers_block);
+/* Memory from the manager's allocator. */
+DBM_API void *dbm_adapter_alloc(dbm_database *db, size_t size);
+DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
+DBM_API void dbm_adapter_free(dbm_database *db, void *block);
+/* Monotonic microseconds by the manager's clock. */
+DBM_API int64_t dbm_adapter_clock(dbm_database *db);
+/* A text of the server for the log. */
+DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
+
+#ifdef __cplusplus
+}
+#endif

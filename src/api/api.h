@@ -1,0 +1,15 @@
+/* The public surface, in reading order. dbm.h begins with these files; the split build includes this one.
+ * May call: nothing.
+ * Must not know: anything of the implementation. */
+#ifndef DBM_DATABASE_MANAGER_H
+#define DBM_DATABASE_MANAGER_H
+#include "features.h"
+#include "options.h"
+#include "prefix.h"
+#include "types.h"
+#include "map.h"
+#include "manager.h"
+#include "session.h"
+#include "models.h"
+#include "adapter.h"
+#endif /* DBM_DATABASE_MANAGER_H */

@@ -1,0 +1,44 @@
+/* The calls that the block macros make with a manager and a name.
+ * May call: everything above manager/.
+ * Must not know: anything but how a name becomes a database. */
+#include "manager.h"
+
+/* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
+static dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db;
+    if (DBM__LIKELY(mgr != NULL)) {
+        db = dbm__manager_find(mgr, name);
+        if (DBM__LIKELY(db != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
+    }
+    db = dbm_get(mgr, name);
+    if (db == NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
+    return db;
+}
+
+DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {
+    dbm_session s;
+    dbm_database *db = dbm__by_name(mgr, name, site);
+    if (DBM__LIKELY(db != NULL)) {
+        dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
+    } else {
+        if (options != NULL && options->status != NULL) status = options->status;
+        dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
+    }
+    return s;
+}
+
+DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_status *status, const char *site) {
+    dbm_session s;
+    dbm_database *db = dbm__by_name(mgr, name, site);
+    if (db != NULL) dbm__session_open(db, NULL, status, DBM__KIND_AUTO, site, &s);
+    else dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_AUTO);
+    return s;
+}
+
+DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, int attempts, const char *site) {
+    dbm_session s;
+    dbm_database *db = dbm__by_name(mgr, name, site);
+    if (db != NULL) return dbm__retry_begin_on(db, attempts, site);
+    dbm__session_refused(&s, NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
+    return s;
+}

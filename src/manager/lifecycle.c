@@ -1,0 +1,332 @@
+/* Start and end: creating a manager, opening all, health, upkeep, closing all, freeing.
+ * May call: everything above manager/.
+ * Must not know: how a configuration is written. */
+#include "manager.h"
+
+/* ---- creating -------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__manager_drop(dbm_manager *mgr) {
+    dbm__shared *shared = mgr->shared;
+    dbm__names *names = dbm__manager_names(mgr);
+    while (names != NULL) {
+        dbm__names *older = names->older;
+        dbm__free(&shared->host, names);
+        names = older;
+    }
+    dbm__free(&shared->host, (void *)mgr->adapters);
+    dbm__signal_free(&mgr->upkeep_signal);
+    dbm__lock_free(&mgr->lock);
+    dbm__free(&shared->host, mgr);
+}
+
+/* The shared struct lives in memory of its own allocator, so that struct is moved to where its memory is. */
+static void dbm__shared_drop(dbm__shared *shared) {
+    dbm__shared copy = *shared;
+    dbm__free(&copy.host, shared);
+    dbm__shared_free(&copy);
+}
+
+DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
+    dbm__shared made, *shared;
+    dbm_manager *mgr;
+    dbm__names *names;
+    dbm_status st;
+    size_t i;
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_manager_create: out is NULL");
+    *out = NULL;
+    st = dbm__shared_init(&made, options);
+    if (st != DBM_OK) return st;
+    shared = (dbm__shared *)dbm__alloc(&made.host, sizeof *shared);
+    mgr = (dbm_manager *)dbm__alloc_zero(&made.host, sizeof *mgr);
+    names = (dbm__names *)dbm__alloc_zero(&made.host, sizeof *names);
+    if (shared == NULL || mgr == NULL || names == NULL || !dbm__lock_init(&mgr->lock) || !dbm__signal_init(&mgr->upkeep_signal)) {
+        dbm__free(&made.host, names);
+        dbm__free(&made.host, mgr);
+        dbm__free(&made.host, shared);
+        dbm__shared_free(&made);
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
+    }
+    *shared = made;
+    mgr->shared = shared;
+    mgr->use_env = options == NULL || !options->no_env;
+    mgr->own_drivers = options != NULL && options->own_drivers;
+    dbm__store_release(&mgr->names, (dbm__word)names);
+#if DBM_HAS_SQLITE
+    st = dbm_register(mgr, dbm__adapter_sqlite());
+#endif
+    for (i = 0; st == DBM_OK && options != NULL && i < options->adapter_count; i++) st = dbm_register(mgr, options->adapters[i]);
+    if (st != DBM_OK) {
+        dbm__manager_drop(mgr);
+        dbm__shared_drop(shared);
+        return st;
+    }
+    if (options != NULL && options->upkeep_thread) {
+        dbm__upkeep_start(mgr);
+        if (!mgr->upkeep_running) {
+            dbm__manager_drop(mgr);
+            dbm__shared_drop(shared);
+            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONFIG, NULL, NULL, "upkeep_thread: no thread could be started (DBM_NO_THREADS?); call dbm_maintain instead");
+        }
+    }
+    *out = mgr;
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const dbm_options *options) {
+    dbm_status st = dbm_manager_create(out, options);
+    if (st != DBM_OK) return st;
+    st = dbm_load(*out, path);
+    if (st != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm_manager_free(*out);
+        *out = NULL;
+        dbm__self()->last = kept;
+    }
+    return st;
+}
+
+/* ---- opening, health ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether the adapter has connections at all; one with init and close alone has none. */
+static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
+
+static dbm_status dbm__database_check(dbm_database *db, const char *site) {
+    dbm_session s;
+    dbm__work *w;
+    dbm_op op;
+    dbm_status st;
+    if (!dbm__database_connects(db)) return DBM_OK;
+    st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
+    if (st != DBM_OK) return st;
+    w = (dbm__work *)s.slot;
+    dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
+    st = dbm__op_run(&w->slot.connection, &op);
+    if (st != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        w->slot.connection.broken = true;
+        dbm__session_close(&s);
+        dbm__self()->last = kept;
+        return st;
+    }
+    dbm__session_close(&s);
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
+    const dbm__names *names;
+    dbm_error_info first;
+    dbm_status st, result = DBM_OK;
+    int i;
+    if (mgr == NULL) return dbm__fail_null("manager");
+    names = dbm__manager_names(mgr);
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        st = dbm__database_ready(db);
+        if (st == DBM_OK) {
+            dbm_stats_info s;
+            dbm__pool_stats(db->pool, &s);
+            if (s.open == 0) st = dbm__database_check(db, "dbm_init_all");
+        } else {
+            dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
+        }
+        if (st != DBM_OK && result == DBM_OK) {
+            result = st;
+            first = dbm__self()->last;
+        }
+    }
+    return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
+}
+
+DBM__DEF dbm_status dbm_ping(dbm_database *db) {
+    dbm_status st;
+    if (db == NULL) return dbm__fail_null("database");
+    st = dbm__database_ready(db);
+    if (st != DBM_OK) return st;
+    if (!dbm__database_connects(db)) {
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type);
+    }
+    return dbm__database_check(db, "dbm_ping");
+}
+
+DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
+    const dbm__names *names;
+    dbm_error_info first;
+    dbm_status result = DBM_OK;
+    int i;
+    if (mgr == NULL) return dbm__fail_null("manager");
+    names = dbm__manager_names(mgr);
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        dbm_health_info info;
+        char text[512];
+        int64_t began = dbm__now(db->host);
+        info.name = db->name;
+        info.type = db->adapter->type;
+        info.message = "";
+        info.status = dbm__database_ready(db);
+        if (info.status == DBM_OK && dbm__database_connects(db)) {
+            dbm_stats_info s;
+            dbm__pool_stats(db->pool, &s);
+            if (s.idle == 0 && s.out == s.size + s.max_overflow) {
+                char block[300];
+                dbm__text t = dbm__text_in(block, sizeof block);
+                dbm__pool_holders(db->pool, &t);
+                info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
+                                        s.out, s.waiting, block);
+            } else {
+                info.status = dbm__database_check(db, "dbm_health");
+            }
+        }
+        info.latency_us = dbm__now(db->host) - began;
+        if (info.status != DBM_OK) {
+            dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
+            info.message = text;
+            if (result == DBM_OK) {
+                result = info.status;
+                first = dbm__self()->last;
+            }
+        }
+        if (fn != NULL) fn(ud, &info);
+    }
+    return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
+}
+
+DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_stats: out is NULL");
+    memset(out, 0, sizeof *out);
+    if (db == NULL) return dbm__fail_null("database");
+    if (db->pool != NULL) dbm__pool_stats(db->pool, out);
+    return DBM_OK;
+}
+
+/* ---- upkeep ---------------------------------------------------------------------------------------------------------------------- */
+
+DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
+    const dbm__names *names;
+    int i;
+    if (mgr == NULL) return dbm__fail_null("manager");
+    names = dbm__manager_names(mgr);
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        if (dbm__load_acquire(&db->state) == DBM__DB_READY && dbm__database_connects(db)) dbm__pool_upkeep(db->pool, true);
+    }
+    return DBM_OK;
+}
+
+#if DBM__THREADS && !defined(_WIN32)
+static void *dbm__upkeep_main(void *ud) {
+    dbm_manager *mgr = (dbm_manager *)ud;
+    dbm__lock_take(&mgr->lock);
+    while (!mgr->upkeep_stop) {
+        dbm__signal_wait(&mgr->upkeep_signal, &mgr->lock, 1000000);
+        if (mgr->upkeep_stop) break;
+        dbm__lock_give(&mgr->lock);
+        dbm_maintain(mgr);
+        dbm__lock_take(&mgr->lock);
+    }
+    dbm__lock_give(&mgr->lock);
+    return NULL;
+}
+
+DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0; }
+
+DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
+    if (!mgr->upkeep_running) return;
+    dbm__lock_take(&mgr->lock);
+    mgr->upkeep_stop = true;
+    dbm__signal_all(&mgr->upkeep_signal);
+    dbm__lock_give(&mgr->lock);
+    pthread_join(mgr->upkeep, NULL);
+    mgr->upkeep_running = false;
+}
+#else
+DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; }
+DBM__FN void dbm__upkeep_end(dbm_manager *mgr) { (void)mgr; }
+#endif
+
+/* ---- closing ---------------------------------------------------------------------------------------------------------------------- */
+
+DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
+    const dbm__names *names;
+    int64_t until;
+    int i, leaked = 0;
+    char block[600];
+    dbm__text who = dbm__text_in(block, sizeof block);
+    if (mgr == NULL) return dbm__fail_null("manager");
+    dbm__lock_take(&mgr->lock);
+    if (mgr->closed) {
+        dbm__lock_give(&mgr->lock);
+        return DBM_OK;
+    }
+    mgr->closed = true;
+    dbm__lock_give(&mgr->lock);
+    dbm__upkeep_end(mgr);
+    names = dbm__manager_names(mgr);
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        dbm__lock_take(&db->init_lock);
+        if (dbm__load_acquire(&db->state) == DBM__DB_NEW) { /* never used: it never will be */
+            dbm__store_release(&db->state, DBM__DB_FAILED);
+            if (db->init_error == NULL) db->init_error = (dbm_error_info *)dbm__alloc(db->host, sizeof *db->init_error);
+        }
+        dbm__lock_give(&db->init_lock);
+        if (db->pool != NULL) {
+            if (dbm__load(&db->pool->fork) != dbm__fork_epoch()) dbm__pool_after_fork(db->pool);
+            dbm__pool_close(db->pool);
+        }
+    }
+    until = dbm__now(&mgr->shared->host) + mgr->shared->grace_us;
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        int out;
+        if (db->pool == NULL) continue;
+        out = dbm__pool_drain(db->pool, until);
+        if (out > 0) {
+            leaked += out;
+            dbm__putf(&who, "%s%d of %q taken at ", who.size != 0 ? "; " : "", out, db->name);
+            dbm__pool_holders(db->pool, &who);
+            dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block);
+        }
+    }
+    if (leaked == 0) return DBM_OK;
+    return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block);
+}
+
+/* Everything but the manager itself: when it goes, or when the last session that outlived it ends. */
+static void dbm__shared_free_all(dbm__shared *shared) {
+    dbm_manager *mgr = (dbm_manager *)shared->owner;
+    const dbm__names *names = dbm__manager_names(mgr);
+    int i;
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        if (db->pool != NULL) {
+            dbm__works_free(db);
+            dbm__pool_free(db->pool);
+            db->adapter->close(db);
+        }
+        dbm__settings_free(&shared->host, db->settings);
+        dbm__free(&shared->host, db->init_error);
+        dbm__lock_free(&db->init_lock);
+        dbm__free(&shared->host, db);
+    }
+    dbm__manager_drop(mgr);
+    dbm__shared_drop(shared);
+}
+
+DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
+    dbm__shared *shared;
+    const dbm__names *names;
+    int i;
+    if (mgr == NULL) return;
+    shared = mgr->shared;
+    (void)dbm_close_all(mgr);
+    shared->owner = mgr;
+    shared->free_all = dbm__shared_free_all;
+    /* One count for us, one for each session that is out; whoever brings it to zero frees. */
+    dbm__store(&shared->orphans, 1);
+    names = dbm__manager_names(mgr);
+    for (i = 0; i < names->count; i++) {
+        if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool);
+    }
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared);
+}

@@ -1,0 +1,48 @@
+/* The manager: names to databases, the adapter map, the configuration's way to a database that is ready, start and shutdown.
+ * May call: everything above.
+ * Must not know: drivers. Adapters come in through their public tables, the built-in ones too. */
+#ifndef DBM__MANAGER_H
+#define DBM__MANAGER_H
+#include "../session/session.h"
+#include "../data/data.h"
+#include "../adapters/adapters.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The databases by name, in the order they were added. Replaced as a whole when one is added, so that readers need no lock; the old ones
+ * are kept until the end. */
+typedef struct dbm__names {
+    struct dbm__names *older;
+    int count;
+    dbm_database *items[1];
+} dbm__names;
+
+struct dbm_manager {
+    dbm__shared *shared;             /* outlives the manager while sessions are out */
+    dbm__word names;                 /* dbm__names * */
+    dbm__lock lock;                  /* guards additions */
+    const dbm_adapter **adapters;
+    int adapter_count;
+    bool use_env, own_drivers;
+    bool closed;
+#if DBM__THREADS && !defined(_WIN32)
+    pthread_t upkeep;
+#endif
+    bool upkeep_running, upkeep_stop;
+    dbm__signal upkeep_signal;
+};
+
+DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name);
+/* Initialises the adapter and the pool of a database, once. */
+DBM__FN dbm_status dbm__database_ready(dbm_database *db);
+DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
+DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr);
+DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
+DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__MANAGER_H */

@@ -1,0 +1,103 @@
+/* Waiting for one socket, and peeking at it. Neither reads, writes, nor raises a signal.
+ * May call: base/, the system's poll() and recv().
+ * Must not know: what travels over the socket. */
+#include "net.h"
+
+#if defined(_WIN32)
+#  define DBM__POLL 1
+/* WSAPoll() by hand: a program without sockets then needs neither winsock2.h, which must come before windows.h, nor ws2_32 on
+ * its link line; one with sockets has that library loaded. */
+typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
+typedef UINT_PTR dbm__poll_number;
+enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
+static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
+    typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
+    HMODULE library = GetModuleHandleA("ws2_32.dll");
+    dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
+    *again = false;
+    return call ? call(p, 1, ms) : -2;
+}
+#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__POLL 1
+#  include <errno.h>
+#  include <poll.h>
+#  include <sys/types.h>
+#  include <sys/socket.h>
+typedef struct pollfd dbm__poll_fd;
+typedef int dbm__poll_number;
+enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
+static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
+    int n = poll(p, 1, ms);
+    *again = n < 0 && (errno == EINTR || errno == EAGAIN);
+    return n;
+}
+#else
+#  define DBM__POLL 0
+#endif
+
+#if DBM__POLL
+/* Milliseconds to the time, rounded up so that the last one is not spent in a spin; an hour at most, as poll() takes an int. */
+static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
+    const int64_t hour_us = INT64_C(3600000000);
+    int64_t now, left_us;
+    if (until_us == INT64_MAX && !host->clock) return -1;
+    now = dbm__now(host);
+    if (now >= until_us) return 0;
+    if (host->clock) return 1; /* a clock of the program's may jump: look at it every millisecond */
+    left_us = (uint64_t)until_us - (uint64_t)now > (uint64_t)hour_us ? hour_us : until_us - now;
+    return (int)((left_us + 999) / 1000);
+}
+
+DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
+    dbm__poll_fd p;
+    int n, ms;
+    bool again;
+    if (fd < 0 || !(want & DBM_STEP_BOTH)) {
+        dbm__sleep_until(host, until_us);
+        return DBM_E_TIMEOUT;
+    }
+    for (;;) {
+        memset(&p, 0, sizeof p);
+        p.fd = (dbm__poll_number)fd;
+        if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
+        if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
+        ms = dbm__poll_ms(host, until_us);
+        n = dbm__poll(&p, ms, &again);
+        if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
+        if (n == -2) return DBM_E_UNSUPPORTED;
+        if (n < 0 && !again) return DBM_E_LOST;
+        if (ms == 0 && n == 0) return DBM_E_TIMEOUT;
+    }
+}
+#else
+DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
+    if (fd >= 0 && (want & DBM_STEP_BOTH)) return DBM_E_UNSUPPORTED;
+    dbm__sleep_until(host, until_us);
+    return DBM_E_TIMEOUT;
+}
+#endif
+
+#if DBM__POLL && !defined(_WIN32)
+DBM__FN dbm_status dbm__net_peek(int fd) {
+    char byte;
+    ssize_t n;
+    do n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? DBM_OK : DBM_E_LOST;
+}
+#elif DBM__POLL
+/* Being readable says it all: an end, an error and unexpected bytes are one answer. */
+DBM__FN dbm_status dbm__net_peek(int fd) {
+    dbm__poll_fd p;
+    int n;
+    bool again;
+    if (fd < 0) return DBM_E_LOST;
+    memset(&p, 0, sizeof p);
+    p.fd = (dbm__poll_number)fd;
+    p.events = (short)DBM__POLL_IN;
+    n = dbm__poll(&p, 0, &again);
+    return n == -2 ? DBM_E_UNSUPPORTED : n == 0 ? DBM_OK : DBM_E_LOST;
+}
+#else
+DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
+#endif

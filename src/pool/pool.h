@@ -1,0 +1,221 @@
+/* Pools: slots, checkout and return, waiting in order, upkeep, drain; the wait graph; and gates, where writers take turns.
+ * May call: api/, base/, adapter/.
+ * Must not know: what a session is. A slot is handed out with room for one behind it.
+ *
+ * A slot is in one of these states; its bit says which:
+ *
+ *     empty --connect--> (connecting) --ok--> out --give--> idle --take--> out
+ *       ^                     |                |              |
+ *       +-------fails---------+----broken------+---expired----+
+ *
+ * `idle` is a set of bits in words that are changed by compare-and-swap alone: the free set is the word, so there is no ABA. The top
+ * bit of each word says that somebody waits: then takers queue and givers hand over under the lock, so no wake-up is lost and nobody
+ * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
+#ifndef DBM__POOL_H
+#define DBM__POOL_H
+#include "../adapter/adapter.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DBM__POOL_LIMIT 1000
+#define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
+#define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
+#define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
+#define DBM__CONNECTS 2                  /* at once, of one pool */
+
+typedef struct dbm__slot {
+    struct dbm__pool *pool;
+    dbm_connection connection;
+    dbm__word bit;                       /* in its word of `idle` */
+    int word, index;
+    dbm__word gen;                       /* of the session that has it, raised at each begin and end; read by dbm_cancel */
+    uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
+    uint32_t uses;
+    uint32_t statements;                 /* sent, for dbm_stats */
+    dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
+    dbm__word site;                      /* const char *: who holds it */
+    dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
+    bool leak_reported;
+    bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
+    int64_t expires_us;                  /* pool_recycle, jitter included */
+    int64_t used_us;                     /* last return, by the tick or a precise clock for sockets */
+} dbm__slot;
+
+enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
+
+typedef struct dbm__waiter {
+    struct dbm__waiter *next, *previous;
+    uint64_t ticket;
+    void (*wake)(void *ud);              /* called under the lock: must only make the waiter look */
+    void *ud;
+    int got;                             /* DBM__GOT_... */
+    dbm__slot *slot;
+    dbm_status status;
+} dbm__waiter;
+enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
+
+typedef struct dbm__pool {
+    dbm__word idle[DBM__POOL_WORDS];
+    int words, slot_count, size;
+    size_t slot_size;
+    char *slots;
+    dbm_database *db;
+    dbm__word slow;                      /* returns take the lock: overflow is open, or it is closing */
+    bool check;                          /* connections are looked at when taken: sockets, or an adapter with .alive */
+    bool full_reset;                     /* pool_reset_on_return = full */
+    dbm__word fork;                      /* the fork epoch that this pool lives in */
+    dbm__word suspect_ms;                /* connections last used before then are pinged: one of their kind was found dead */
+    dbm__word shared_dead;               /* the shared connection must be replaced */
+
+    dbm__lock lock;                      /* guards all below, and changes of a slot's state */
+    dbm__word empty[DBM__POOL_WORDS];
+    dbm__waiter *first, *last;
+    uint64_t tickets;
+    int waiting, connecting, open, max_connecting;
+    int state;
+    bool orphaned;                       /* dbm_manager_free has been called */
+    dbm__signal drained;
+    /* down: no connection lives and the last connect failed */
+    bool down;
+    int failures;
+    int64_t retry_us;                    /* no connect before then */
+    dbm_error_info cause;
+    dbm_connection shared;               /* DBM_ADAPTER_SHARED: the one behind all slots */
+    int shared_users;
+    uint32_t mark;                       /* of the wait graph's walk, guarded by its lock */
+    dbm_stats_info stats;                /* counters that change on slow paths */
+    dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
+} dbm__pool;
+
+/* A queue of writers, keyed by a text, shared by the databases of a manager. Barging is bounded: a waiter is overtaken 64 times, or for
+ * 5 ms, at the most; then the gate is handed to it. */
+typedef struct dbm__gate {
+    struct dbm__gate *next;
+    char *key;
+    dbm__word word;                      /* bit 0: taken; bit 1: somebody waits */
+    dbm__word holder;                    /* as dbm__slot.holder */
+    dbm__word site;
+    dbm__lock lock;
+    struct dbm__gate_waiter *first, *last;
+    uint64_t barges;
+    uint32_t mark;
+} dbm__gate;
+
+/* What the databases of one manager share. */
+typedef struct dbm__blocked {
+    struct dbm__blocked *next;
+    dbm__word thread;
+    dbm__pool *pool;
+    dbm__gate *gate;
+    const char *site;
+} dbm__blocked;
+typedef struct dbm__shared {
+    dbm__host host;
+    dbm__lock graph_lock;                /* guards blocked, marks and the list of gates */
+    dbm__blocked *blocked;
+    uint32_t marks;
+    dbm__gate *gates;
+    int64_t grace_us;
+    dbm__word orphans;                   /* sessions still out after the manager went; the last one frees everything */
+    void (*free_all)(struct dbm__shared *shared);
+    void *owner;
+} dbm__shared;
+
+DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *options);
+DBM__FN void dbm__shared_free(dbm__shared *shared);
+
+/* ---- the wait graph ---- */
+/* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
+ * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
+DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
+DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
+
+/* ---- gates ---- */
+DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
+/* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
+DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site);
+DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
+
+/* ---- pools ---- */
+DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
+DBM__FN void dbm__pool_free(dbm__pool *pool);
+DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
+
+/* A slot with a live connection, waiting for one until the deadline. holder: see dbm__slot. pool_deadline tells which of two limits
+ * passed: the pool's own time-out (E_POOL_TIMEOUT) or the caller's (E_TIMEOUT). */
+DBM__FN dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
+DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, dbm__slot *had, int64_t session_deadline_us, dbm__word holder, const char *site,
+                                       dbm__slot **out);
+DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
+/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
+DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+/* In a child process: forgets what is the parent's. */
+DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
+/* One due piece of upkeep, or all. */
+DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
+/* No new checkouts; waiters fail with E_CLOSED; idle connections are closed. */
+DBM__FN void dbm__pool_close(dbm__pool *pool);
+/* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
+DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
+DBM__FN int dbm__pool_out(dbm__pool *pool);
+/* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
+DBM__FN void dbm__pool_orphan(dbm__pool *pool);
+DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
+/* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
+/* A connection of this pool died under a session: others of the same age are suspect. */
+DBM__FN void dbm__pool_suspect(dbm__pool *pool);
+
+/* ---- between the files of this room ---- */
+DBM__FN void dbm__slot_used(dbm__slot *slot);
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__slot_retire(dbm__slot *slot);
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
+DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
+DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
+DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+
+/* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
+DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool) {
+    int w = 0;
+    do {
+        dbm__word o = dbm__load(&pool->idle[w]);
+        while (DBM__LIKELY(o != 0)) {
+            dbm__word bit;
+            int i;
+            if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return NULL;
+            i = dbm__lowest_bit(o);
+            bit = (dbm__word)1 << i;
+            if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~bit))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+        }
+    } while (++w < pool->words);
+    return NULL;
+}
+
+/* Back into the set; false when that needs the lock. */
+DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm__word *word = &pool->idle[slot->word], o;
+    if (DBM__UNLIKELY(dbm__load(&pool->slow) != 0)) return false;
+    o = dbm__load(word);
+    do {
+        if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return false;
+    } while (DBM__UNLIKELY(!dbm__cas(word, &o, o | slot->bit)));
+    return true;
+}
+
+DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0);
+    dbm__store(&slot->site, 0);
+    if (DBM__UNLIKELY(slot->pool->check)) dbm__slot_used(slot);
+    if (DBM__UNLIKELY(slot->connection.broken || slot->reset_full || (slot->uses & 63u) == 0 || !dbm__pool_put(slot))) dbm__pool_give_slow(slot);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__POOL_H */

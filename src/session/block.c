@@ -1,0 +1,664 @@
+/* How sessions begin and end: blocks, joining, savepoints, retry, cancel, and the report of the outcome.
+ * May call: api/, base/, adapter/, pool/, session.h.
+ * Must not know: names of databases, statements. */
+#include "session.h"
+
+/* ---- values that are not good --------------------------------------------------------------------------------------------- */
+
+static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen) {
+    dbm__level *level = w->top;
+    while (level != NULL && level->gen != gen) level = level->outer;
+    return level;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
+    dbm__work *w;
+    dbm__level *level;
+    if (s == NULL) return dbm__fail_null("session");
+    if (s->slot == NULL) { /* it failed to begin, or has ended */
+        dbm_status st = (dbm_status)s->gen;
+        if (s->gen == 0) {
+            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, site, "this session has ended, or was never begun");
+        }
+        if (dbm__self()->last.status == st) return st;
+        return dbm__fail(st, DBM_STAGE_CHECKOUT, NULL, site, "the session did not begin: %s", dbm_status_text(st));
+    }
+    w = (dbm__work *)s->slot;
+    if (dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() || (w->slot.fork_gen != 0 && s->gen <= w->slot.fork_gen)) {
+        return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, w->db->name, site,
+                         "the session was open when the process forked; it belongs to the parent: begin another one here");
+    }
+    level = dbm__level_of(w, s->gen);
+    if (level != NULL && level != w->top) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site,
+                  "the session of %s is used while the block of %s inside it is open: use that one's session, or end it first",
+                  level->site, w->top->site);
+        if (level->sticky == DBM_OK) {
+            level->sticky = DBM_E_MISUSE;
+            level->error = dbm__self()->last;
+            level->failed_at = 0;
+        }
+        return DBM_E_MISUSE;
+    }
+    dbm__add(&w->slot.pool->stale_handles, 1);
+    dbm__event(w->db->host, DBM_EVENT_STALE_HANDLE, DBM_LOG_INFO, w->db->name, site, DBM_E_MISUSE, 0, "a session was used after its end");
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "this session has ended; nothing was done");
+}
+
+/* ---- beginning ------------------------------------------------------------------------------------------------------------- */
+
+DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
+    dbm__thread *self = dbm__self();
+    dbm__work *w = (dbm__work *)self->open;
+    if (DBM__LIKELY(w == NULL)) return NULL;
+    if (self->fork != dbm__fork_epoch()) { /* what is open there is the parent's */
+        self->fork = dbm__fork_epoch();
+        self->open = NULL;
+        return NULL;
+    }
+    while (w != NULL && (w->db != db || !w->joinable)) w = w->outer_open;
+    return w;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind) {
+    dbm__thread *self = dbm__self();
+    out->slot = NULL;
+    out->gen = (uint32_t)st;
+    out->step = 0;
+    if (status != NULL) *status = st;
+    if (kind != DBM__KIND_HAND && kind != DBM__KIND_CALL) {
+        self->failed = self->last;
+        self->has_failed = true;
+    }
+    return st;
+}
+
+static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, const char *site, int64_t deadline_us) {
+    level->kind = kind;
+    level->point = level->points = 0;
+    level->ran = level->wrote = level->committed = level->asked = level->ended = level->undone = false;
+    level->sticky = DBM_OK;
+    level->outcome = DBM_ROLLED_BACK;
+    level->status = status;
+    level->site = site;
+    level->deadline_us = deadline_us;
+    if (status != NULL) *status = DBM_ROLLED_BACK;
+}
+
+/* A block inside another one of the same database on this thread. */
+static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
+                                                  dbm_session *out) {
+    dbm__level *level;
+    int64_t deadline = w->top->deadline_us;
+    const char *what = NULL;
+    if (options != NULL) {
+        if (options->isolation != DBM_ISOLATION_DEFAULT && options->isolation != w->isolation) what = "isolation";
+        if (options->read_only && !w->read_only) what = "read_only";
+        if (options->write && !w->write && !w->gate_held && w->in_transaction) what = "write";
+        if (options->autocommit && !w->autocommit) what = "autocommit";
+    }
+    if (what != NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, w->db->name, site,
+                  "the block joins the one of %s, whose .%s is another: give the outer block the option, or this one .separate = 1", w->top->site, what);
+        return dbm__session_refused(out, status, DBM_E_MISUSE, kind);
+    }
+    level = w->top->inner;
+    if (level == NULL) {
+        level = (dbm__level *)dbm__alloc_zero(w->db->host, sizeof *level);
+        if (level == NULL) {
+            dbm__no_memory(DBM_STAGE_BEGIN, w->db->name, site);
+            return dbm__session_refused(out, status, DBM_E_NOMEM, kind);
+        }
+        level->outer = w->top;
+        w->top->inner = level;
+    }
+    if (options != NULL && options->timeout_ms > 0) {
+        int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
+        if (shorter < deadline) deadline = shorter;
+        w->timed = true;
+    }
+    dbm__level_init(level, kind, status, site, deadline);
+    level->points = w->points;
+    if (!w->no_transaction) level->point = ++w->points;
+    /* The list of levels is walked by dbm_cancel under this lock. */
+    dbm__lock_take(&w->slot.pool->lock);
+    level->gen = w->gen = ++w->serial;
+    w->top = level;
+    dbm__lock_give(&w->slot.pool->lock);
+    if (level->outer->sticky != DBM_OK) { /* nothing can run in there: it begins failed */
+        level->sticky = level->outer->sticky;
+        level->error = level->outer->error;
+        dbm__store(&w->trouble, 1);
+    }
+    out->slot = w;
+    out->gen = level->gen;
+    out->step = 0;
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
+                                     dbm_session *out) {
+    dbm__work *w;
+    dbm__slot *slot;
+    dbm__thread *self = NULL;
+    int64_t deadline = INT64_MAX;
+    dbm_status st;
+    if (options != NULL && options->status != NULL) status = options->status;
+    if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
+        self = dbm__self();
+        if (self->open == NULL) {
+            self->has_failed = false;
+            self->fork = dbm__fork_epoch();
+        } else if (DBM__UNLIKELY(db != NULL) && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
+            return dbm__session_join(w, options, status, kind, site, out);
+        }
+    }
+    if (DBM__UNLIKELY(db == NULL)) return dbm__session_refused(out, status, dbm__fail_null("database"), kind);
+    if (DBM__UNLIKELY(db->pool == NULL)) {
+        dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
+        return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
+    }
+    if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
+    st = dbm__pool_take(db, deadline, self != NULL ? dbm__thread_number() : 0, site, &slot);
+    if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
+    w = (dbm__work *)(void *)slot;
+    dbm__level_init(&w->base, kind, status, site, deadline);
+    w->top = &w->base;
+    w->base.gen = w->gen = ++w->serial;
+    dbm__store(&w->slot.gen, w->gen);
+    dbm__store(&w->trouble, 0);
+    dbm__store(&w->cancelled, 0);
+    w->autocommit = w->read_only = w->write = false;
+    w->isolation = db->isolation;
+    w->no_transaction = !db->transactions || db->autocommit;
+    w->in_transaction = w->wrote = false;
+    w->points = w->points_sent = 0;
+    w->affected = -1;
+    w->last_id = 0;
+    w->joinable = kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO;
+    w->echo = db->settings->config.echo != DBM_ECHO_OFF;
+    w->timed = deadline != INT64_MAX || db->settings->config.statement_timeout_ms > 0;
+    if (DBM__UNLIKELY(options != NULL)) {
+        w->read_only = options->read_only;
+        w->write = options->write;
+        if (options->isolation != DBM_ISOLATION_DEFAULT) w->isolation = options->isolation;
+        w->autocommit = options->autocommit || w->isolation == DBM_AUTOCOMMIT;
+        if (w->autocommit) w->no_transaction = true;
+        else if (db->transactions && options->isolation != DBM_ISOLATION_DEFAULT) w->no_transaction = false;
+    }
+    if (db->autocommit && w->no_transaction) w->autocommit = true;
+    if (kind == DBM__KIND_CALL) w->no_transaction = w->autocommit = true;
+    if (self != NULL) {
+        w->outer_open = (dbm__work *)self->open;
+        self->open = w;
+    }
+    out->slot = w;
+    out->gen = w->gen;
+    out->step = 0;
+    return DBM_OK;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__level_outcome(dbm__level *level, dbm_status st) {
+    level->outcome = st;
+    if (level->status != NULL) *level->status = st;
+}
+
+/* What the end of a block left early, or of a session by hand, does to what was not committed. */
+static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
+    if (level->sticky != DBM_OK) {
+        if (level->point == 0) {
+            dbm__work_rollback(w, true);
+        } else if (dbm__work_point_rollback(w, level->point) != DBM_OK) {
+            level->outer->sticky = level->sticky; /* it could not be undone: the outer one must not commit it */
+            level->outer->error = level->error;
+        }
+        dbm__level_outcome(level, level->sticky);
+        return;
+    }
+    if (w->no_transaction) {
+        dbm__rows_close_all(w);
+        dbm__work_gate_leave(w);
+        dbm__level_outcome(level, DBM_OK);
+        return;
+    }
+    if (level->ran) {
+        dbm_status st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
+        if (st != DBM_OK && level->point != 0) {
+            dbm__self()->last.status = st;
+            level->outer->sticky = st;
+            level->outer->error = dbm__self()->last;
+        }
+    }
+    if (level->wrote) {
+        dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_COMMIT, w->db->name, level->site,
+                  "the session of %s was left before its end, so its writes were rolled back; to keep them, say dbm_commit(s) before return, break or goto",
+                  level->site);
+        level->error = dbm__self()->last;
+        dbm__level_outcome(level, DBM_E_LEFT_EARLY);
+        dbm__add(&w->slot.pool->left_early, 1);
+        if (level->kind == DBM__KIND_BLOCK) {
+            dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", level->error.message);
+        }
+    } else if (level->ran && !level->committed) {
+        dbm__level_outcome(level, DBM_ROLLED_BACK);
+    }
+}
+
+/* Commits one level, or its savepoint; the outcome is noted. */
+static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
+    dbm_status st;
+    if (level->sticky != DBM_OK) {
+        dbm_error_info kept;
+        if (w->no_transaction) {
+            dbm__rows_close_all(w);
+            dbm__work_gate_leave(w);
+        } else {
+            dbm__level_abandon(w, level);
+        }
+        kept = level->error;
+        dbm__level_outcome(level, level->sticky);
+        dbm__fail_again(&kept);
+        return level->sticky;
+    }
+    if (DBM__UNLIKELY(w->open_rows != 0 && level->point == 0)) dbm__rows_close_all(w);
+    if (level->point == 0) {
+        st = DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
+    } else {
+        st = dbm__work_point_release(w, level->point);
+        if (st != DBM_OK) {
+            dbm__work_fail(w, level->site);
+            dbm__level_abandon(w, level);
+            return st;
+        }
+        if (level->wrote) level->outer->wrote = true;
+        if (level->ran) level->outer->ran = true;
+    }
+    level->ran = level->wrote = false;
+    level->committed = st == DBM_OK;
+    dbm__level_outcome(level, st);
+    return st;
+}
+
+/* Gives the connection back; the session value is empty afterwards. */
+static void dbm__work_give(dbm__work *w) {
+    dbm__swap(&w->slot.gen, ++w->serial);
+    w->gen = w->serial;
+    if (DBM__UNLIKELY(dbm__load_acquire(&w->cancellers) != 0)) {
+        while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+    }
+    if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
+    if (DBM__UNLIKELY(w->rows != NULL)) dbm__rows_close_all(w);
+    if (DBM__UNLIKELY(w->statements != NULL)) {
+        while (w->statements != NULL) dbm_stmt_end(w->statements);
+    }
+    if (w->joinable) {
+        dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
+        while (*p != NULL && *p != w) p = &(*p)->outer_open;
+        if (*p == w) *p = w->outer_open;
+    }
+    dbm__pool_give(&w->slot);
+}
+
+/* The end of the top level: of the session, or of a block that joined. */
+static dbm_status dbm__level_end(dbm__work *w) {
+    dbm__level *level = w->top;
+    dbm_status st;
+    if (!level->ended) dbm__level_abandon(w, level);
+    st = level->outcome;
+    if (level->status != NULL) *level->status = st;
+    if (level->kind != DBM__KIND_HAND && level->kind != DBM__KIND_CALL) {
+        dbm__thread *self = dbm__self();
+        self->has_failed = false;
+        if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) {
+            self->failed = level->error;
+            self->has_failed = true;
+        }
+    }
+    if (DBM__LIKELY(level == &w->base)) {
+        dbm__work_give(w);
+        return st;
+    }
+    /* Rows that were opened in the inner block end with it. */
+    {
+        dbm_rows **p = &w->rows;
+        while (*p != NULL) {
+            if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
+            else p = &(*p)->next;
+        }
+    }
+    w->points = level->points;
+    dbm__lock_take(&w->slot.pool->lock);
+    w->top = level->outer;
+    w->gen = w->top->gen;
+    level->gen = 0;
+    dbm__lock_give(&w->slot.pool->lock);
+    dbm__store(&w->trouble, w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 ? 1u : 0u);
+    return st;
+}
+
+static void dbm__session_empty(dbm_session *s) {
+    s->slot = NULL;
+    s->gen = 0;
+}
+
+DBM__FN dbm_status dbm__session_close(dbm_session *s) {
+    dbm__work *w = dbm__work_of(s);
+    dbm_status st;
+    if (w == NULL) {
+        if (s->slot == NULL) return (dbm_status)s->gen;
+        st = dbm__session_bad(s, NULL);
+        if (st == DBM_E_FORKED) dbm__session_empty(s);
+        return st;
+    }
+    st = dbm__level_end(w);
+    dbm__session_empty(s);
+    return st;
+}
+
+/* ---- the public calls -------------------------------------------------------------------------------------------------------- */
+
+DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_session_begin: out is NULL");
+    return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out);
+}
+
+DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
+    if (s == NULL) return dbm__fail_null("session");
+    if (s->slot == NULL) return DBM_OK;
+    return dbm__session_close(s);
+}
+
+/* What commit and rollback refuse alike. */
+static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
+    dbm_rows *r;
+    if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site, "%s inside DBM_SAVEPOINT: leave that block first", call);
+        return dbm__work_fail(w, NULL);
+    }
+    for (r = w->rows; r != NULL; r = r->next) {
+        if (!r->row.ended || r->row.looping) {
+            dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
+                      "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
+            return dbm__work_fail(w, NULL);
+        }
+    }
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm_commit(dbm_session *s) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm_status st;
+    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
+    st = dbm__end_allowed(w, "dbm_commit");
+    if (st != DBM_OK) return st;
+    w->top->asked = true;
+    return dbm__level_commit(w, w->top);
+}
+
+DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm__level *level;
+    dbm_status st, failed;
+    if (w == NULL) return dbm__session_bad(s, NULL);
+    level = w->top;
+    st = dbm__end_allowed(w, "dbm_rollback");
+    if (st != DBM_OK) return st;
+    failed = level->sticky;
+    st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
+    level->sticky = DBM_OK;
+    level->ran = level->wrote = level->committed = false;
+    level->asked = true;
+    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__level_outcome(level, failed != DBM_OK ? failed : w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
+    if (st != DBM_OK) return dbm__work_fail(w, level->site);
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w->top->sticky == DBM_OK) return DBM_OK;
+    if (!w->top->undone && !w->no_transaction && w->in_transaction) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
+                         "dbm_clear_error: the transaction still holds half of the work; let the session end, call dbm_rollback(s), or put the part that may "
+                         "fail into DBM_SAVEPOINT");
+    }
+    if (w->slot.connection.broken) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_clear_error: the connection is lost; end the session");
+    }
+    w->top->sticky = DBM_OK;
+    w->top->undone = false;
+    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) return DBM_E_CANCELLED;
+    return w->top->sticky;
+}
+
+DBM__DEF int64_t dbm_affected(dbm_session *s) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
+    return w->affected;
+}
+
+DBM__DEF int64_t dbm_last_id(dbm_session *s) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    return w->last_id;
+}
+
+DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    return w->db;
+}
+
+DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
+    dbm__work *w;
+    bool match;
+    if (s == NULL) return dbm__fail_null("session");
+    if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
+    w = (dbm__work *)s->slot;
+    dbm__add(&w->cancellers, 1);
+    match = (uint32_t)dbm__load_acquire(&w->slot.gen) == s->gen;
+    if (!match) { /* perhaps a block that joined */
+        dbm__level *level;
+        dbm__lock_take(&w->slot.pool->lock);
+        for (level = w->base.inner; level != NULL && !match; level = level->inner) match = level->gen == s->gen && level->gen != 0;
+        dbm__lock_give(&w->slot.pool->lock);
+    }
+    if (match) {
+        dbm__store(&w->cancelled, 1);
+        dbm__store_release(&w->trouble, 1);
+        if (dbm__load_acquire(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+    }
+    dbm__add(&w->cancellers, (dbm__word)0 - 1u);
+    if (match) return DBM_OK;
+    dbm__add(&w->slot.pool->stale_handles, 1);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, NULL, "dbm_cancel: the session has ended; nothing was cancelled");
+}
+
+DBM__DEF bool dbm_session_failed(dbm_error_info *out) {
+    dbm__thread *self = dbm__self();
+    if (!self->has_failed) return false;
+    self->has_failed = false;
+    if (out != NULL) *out = self->failed;
+    return true;
+}
+
+DBM__DEF void dbm__take_failure(dbm__failure *f) {
+    dbm__thread *self = dbm__self();
+    f->pending = self->has_failed ? 1 : 0;
+    f->info.status = DBM_OK;
+    if (!self->has_failed) return;
+    self->has_failed = false;
+    f->info = self->failed;
+}
+
+/* ---- behind the block macros --------------------------------------------------------------------------------------------------- */
+
+DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
+    dbm_session s;
+    dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
+    return s;
+}
+
+DBM__DEF bool dbm__block_commit(dbm_session *s) {
+    dbm__work *w = dbm__work_of(s);
+    dbm__level *level;
+    if (DBM__UNLIKELY(w == NULL)) return false;
+    level = w->top;
+    if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK && level->ran)) dbm__work_trouble(w, level->site);
+    level->ended = true;
+    /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
+    if (level->ran || level->sticky != DBM_OK || !level->asked) dbm__level_commit(w, level);
+    return false;
+}
+
+DBM__DEF void dbm__block_end(dbm_session *s) {
+    if (DBM__LIKELY(s->slot != NULL)) dbm__session_close(s);
+}
+
+DBM__DEF void dbm__unwind(dbm_session *s) {
+    dbm__work *w, *open;
+    dbm__thread *self = dbm__self();
+    if (s == NULL || s->slot == NULL) return;
+    w = (dbm__work *)s->slot;
+    if (dbm__level_of(w, s->gen) == NULL) return;
+    /* Blocks of other databases that were opened inside, newest first. */
+    while ((open = (dbm__work *)self->open) != NULL && open != w) dbm__level_end(open);
+    while (w->top->gen != s->gen) dbm__level_end(w);
+    dbm__session_close(s);
+}
+
+/* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23). */
+static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
+    int64_t limit = 5000;
+    uint32_t made = step >> 16 & 255u, i;
+    if ((step >> 8 & 255u) == 0) return false;
+    for (i = 1; i < made && limit < 500000; i++) limit = limit * 3 / 2;
+    if (limit > 500000) limit = 500000;
+    dbm__event(db->host, DBM_EVENT_RETRY, DBM_LOG_DEBUG, db->name, NULL, dbm__self()->last.status, 0, "attempt %u failed, trying again: %s",
+               (uint64_t)made, dbm__self()->last.message);
+    if (db->pool != NULL) dbm__add(&db->pool->retries, 1);
+    dbm__sleep_until(db->host, dbm__now(db->host) + limit * (int64_t)(dbm__random(db->host) & 0xffffu) / 65536);
+    return true;
+}
+
+DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site) {
+    dbm_session s;
+    uint32_t step;
+    bool joined;
+    if (attempts < 1) attempts = 1;
+    if (attempts > 100) attempts = 100;
+    step = (uint32_t)(attempts - 1) << 8 | 1u << 16;
+    joined = db != NULL && dbm__open_block(db) != NULL;
+    if (joined) step = 1u << 16;
+    while (dbm__session_open(db, NULL, NULL, DBM__KIND_BLOCK, site, &s) != DBM_OK) {
+        if (db == NULL || !dbm__self()->last.retryable || !dbm__retry_pause(db, step)) return s;
+        step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
+    }
+    s.step = step;
+    return s;
+}
+
+DBM__DEF bool dbm__retry_next(dbm_session *s) {
+    dbm__work *w = dbm__work_of(s);
+    dbm_database *db;
+    dbm_error_info error;
+    const char *site;
+    uint32_t step = s->step;
+    if (w == NULL) return false;
+    db = w->db;
+    dbm__block_commit(s);
+    if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || !w->top->error.retryable || (step >> 8 & 255u) == 0
+        || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
+    error = w->top->error;
+    site = w->top->site;
+    dbm__session_close(s);
+    dbm__self()->has_failed = false;
+    dbm__fail_again(&error);
+    for (;;) {
+        dbm_status st;
+        if (!dbm__retry_pause(db, step)) return false;
+        step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
+        st = dbm__session_open(db, NULL, NULL, DBM__KIND_BLOCK, site, s);
+        if (st == DBM_OK) break;
+        if (!dbm__self()->last.retryable) return false;
+    }
+    s->step = step | DBM__STARTED;
+    return true;
+}
+
+/* ---- savepoints ------------------------------------------------------------------------------------------------------------------ */
+
+DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
+    dbm__savepoint p;
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    p.session = NULL;
+    p.status = status;
+    p.number = 0;
+    p.state = 2;
+    if (status != NULL) *status = DBM_ROLLED_BACK;
+    if (w == NULL) {
+        dbm_status st = dbm__session_bad(s, site);
+        if (status != NULL) *status = st;
+        return p;
+    }
+    if (w->top->sticky != DBM_OK) { /* the body does not run: nothing in it could */
+        if (status != NULL) *status = w->top->sticky;
+        return p;
+    }
+    if (w->no_transaction || !w->db->savepoints) {
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "DBM_SAVEPOINT needs a transaction: %s",
+                  w->db->transactions ? "this session is in autocommit" : "this backend has none");
+        if (status != NULL) *status = DBM_E_UNSUPPORTED;
+        dbm__work_fail(w, site);
+        return p;
+    }
+    p.session = s;
+    p.number = (uint32_t)++w->points;
+    p.state = 0;
+    return p;
+}
+
+/* The end of the body: kept, or undone when something in it failed. */
+DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
+    dbm__work *w;
+    dbm_status st;
+    if (p->state != 1) return false;
+    w = dbm__work_of(p->session);
+    if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
+    p->state = 2;
+    st = dbm__work_point_release(w, (int)p->number);
+    if (st != DBM_OK) {
+        dbm__work_fail(w, w->top->site);
+        dbm__work_point_rollback(w, (int)p->number);
+    }
+    w->points = (int)p->number - 1;
+    if (p->status != NULL) *p->status = st;
+    return false;
+}
+
+DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
+    dbm__work *w;
+    if (p->state != 1) return;
+    p->state = 2;
+    w = dbm__work_of(p->session);
+    if (w == NULL || w->points < (int)p->number) return;
+    if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
+        if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;
+    } else {
+        dbm__work_fail(w, w->top->site);
+        w->slot.connection.broken = w->slot.connection.broken || w->in_transaction;
+    }
+    if (p->status != NULL) *p->status = w->top->sticky != DBM_OK ? w->top->sticky : DBM_ROLLED_BACK;
+    w->points = (int)p->number - 1;
+}

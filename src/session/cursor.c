@@ -1,0 +1,632 @@
+/* Queries and rows: cursors that stream, the row in hand, its columns, scans.
+ * May call: api/, base/, adapter/, pool/, sql/, session.h.
+ * Must not know: how values are converted (sql/), or how a statement is found and started (statement.c). */
+#include "session.h"
+
+/* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_rows *dbm__rows_new(dbm__work *w) {
+    dbm_rows *rows = w->spare_rows;
+    if (rows != NULL) {
+        w->spare_rows = rows->next;
+        return rows;
+    }
+    return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
+}
+
+/* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
+static void dbm__rows_finish(dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
+    row->ended = true;
+    row->standing = row->fresh = false;
+    if (row->entry == NULL) return;
+    if (row->op.result != NULL) {
+        const dbm_adapter *a = w->db->adapter;
+        row->op.kind = DBM_OP_FINISH;
+        if (DBM__LIKELY(a->start == NULL && a->execute != NULL)) a->execute(&w->slot.connection, &row->op);
+        else dbm__op_run(&w->slot.connection, &row->op);
+        row->op.result = NULL;
+        w->open_rows--;
+    }
+    if (DBM__LIKELY(row->entry->cached && row->entry->uses > 1)) row->entry->uses--;
+    else dbm__cache_give(&w->slot.connection, row->entry);
+    row->entry = NULL;
+    if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w);
+}
+
+DBM__FN void dbm__rows_close(dbm_rows *rows) {
+    dbm__work *w = rows->row.work;
+    dbm_rows **p;
+    if (!rows->row.open) return;
+    dbm__rows_finish(rows);
+    rows->row.open = false;
+    if (rows == &w->one) return;
+    for (p = &w->rows; *p != NULL && *p != rows; p = &(*p)->next) {}
+    if (*p == rows) *p = rows->next;
+    rows->next = w->spare_rows;
+    w->spare_rows = rows;
+}
+
+DBM__FN void dbm__rows_close_all(dbm__work *w) {
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    while (w->rows != NULL) dbm__rows_close(w->rows);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
+    dbm_rows *rows;
+    for (rows = w->rows; rows != NULL; rows = rows->next) {
+        dbm_row *row = &rows->row;
+        dbm_status st;
+        if (row->op.result == NULL || row->held || row->ended) continue;
+        if (row->entry->random) { /* the rest is taken from a second run, which would give other rows */
+            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
+                             "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
+                             "all first", row->site);
+        }
+        row->op.kind = DBM_OP_HOLD;
+        row->op.row_buffer = w->db->settings->config.row_buffer;
+        row->op.deadline_us = dbm__work_deadline(w);
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        if (st != DBM_OK) {
+            dbm_error_info *e = &dbm__self()->last;
+            char text[600];
+            dbm__copy_cut(text, sizeof text, e->message);
+            dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement writes (at %s): %s",
+                        row->site, site != NULL ? site : "a savepoint", text);
+            return st;
+        }
+        row->held = true;
+    }
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
+                                   const char *site, dbm_rows **out) {
+    dbm_rows *rows;
+    dbm_row *row;
+    dbm_rows *keep;
+    dbm_status rc;
+    int i;
+    *out = NULL;
+    if (one) {
+        if (w->one.row.open) dbm__rows_close(&w->one);
+        rows = keep = &w->one;
+        /* Only the first row is stepped to, at once: values are needed no longer than the call, unless a text may be in the row. */
+        for (i = 0; i < count && (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP); i++) {}
+        if (DBM__LIKELY(i == count)) keep = NULL;
+    } else {
+        rows = keep = dbm__rows_new(w);
+        if (rows == NULL) {
+            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+            return dbm__work_fail(w, site);
+        }
+    }
+    row = &rows->row;
+    row->work = w;
+    row->number = 0;
+    row->gen = w->gen;
+    row->site = site;
+    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
+    row->op.one_row = one;
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &row->op, &row->entry, keep);
+    if (DBM__UNLIKELY(rc != DBM_OK)) {
+        row->entry = NULL;
+        row->op.result = NULL;
+        if (!one) {
+            rows->next = w->spare_rows;
+            w->spare_rows = rows;
+        }
+        return rc;
+    }
+    row->fresh = row->op.row;
+    row->open = true;
+    if (row->op.result != NULL) w->open_rows++;
+    else row->ended = !row->fresh;
+    if (!one) {
+        rows->next = w->rows;
+        w->rows = rows;
+    }
+    *out = rows;
+    return DBM_OK;
+}
+
+/* The next row, without the checks of the public call. */
+static dbm_status dbm__rows_advance(dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
+    const dbm_adapter *a = w->db->adapter;
+    dbm_status st;
+    if (row->fresh) {
+        row->fresh = false;
+        row->standing = true;
+        row->number = 1;
+        return DBM_OK;
+    }
+    if (row->ended || row->op.result == NULL) {
+        row->ended = true;
+        row->standing = false;
+        return DBM_DONE;
+    }
+    row->op.kind = DBM_OP_FETCH;
+    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
+    st = a->start == NULL && a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : dbm__op_run(&w->slot.connection, &row->op);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        row->number++;
+        row->standing = true;
+        return DBM_OK;
+    }
+    if (st == DBM_DONE) {
+        if (row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
+        dbm__rows_finish(rows);
+        return DBM_DONE;
+    }
+    if (a->start == NULL) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+    {
+        dbm_error_info kept = dbm__self()->last;
+        dbm__rows_finish(rows);
+        dbm__self()->last = kept;
+    }
+    return dbm__work_fail(w, row->site);
+}
+
+/* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
+    dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
+    if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
+    (*rows)->row.owns_session = call->owns;
+    return DBM_OK;
+}
+
+/* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
+static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
+                                  dbm_row **row) {
+    dbm_rows *rows;
+    dbm__work *w = call->work;
+    dbm_status st = dbm__work_query(w, sql, prepared, values, count, named, !call->owns, site, &rows);
+    if (DBM__UNLIKELY(st != DBM_OK)) return call->owns ? dbm__call_end(call, st) : st;
+    st = dbm__rows_advance(rows);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        rows->row.owns_session = call->owns;
+        *row = &rows->row;
+        return DBM_OK;
+    }
+    dbm__rows_close(rows);
+    if (st == DBM_DONE) {
+        st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
+    }
+    return call->owns ? dbm__call_end(call, st) : st;
+}
+
+#define DBM__READ_VALUES(call) \
+    dbm_value values[DBM__MAX_VALUES]; \
+    bool named = false; \
+    int count = 0; \
+    va_list ap; \
+    va_start(ap, codes); \
+    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK; \
+    va_end(ap)
+
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
+    dbm__call call;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__call_begin(&call, on, site);
+    if (st != DBM_OK) return st;
+    {
+        DBM__READ_VALUES(call);
+        if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
+        return dbm__query_values(&call, sql, values, count, named, site, rows);
+    }
+}
+
+DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm__call call;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__call_begin(&call, on, site);
+    if (st != DBM_OK) return st;
+    st = dbm__values_copy(call.work, values, count, copy, &named, site);
+    if (st != DBM_OK) return dbm__call_end(&call, st);
+    return dbm__query_values(&call, sql, copy, count, named, site, rows);
+}
+
+DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
+    dbm__call call;
+    dbm_status st;
+    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
+    *row = NULL;
+    st = dbm__call_begin(&call, on, site);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    {
+        DBM__READ_VALUES(call);
+        if (DBM__UNLIKELY(st != DBM_OK)) return dbm__call_end(&call, dbm__work_fail(call.work, site));
+        return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
+    }
+}
+
+DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm__call call;
+    dbm_status st;
+    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
+    *row = NULL;
+    st = dbm__call_begin(&call, on, site);
+    if (st != DBM_OK) return st;
+    st = dbm__values_copy(call.work, values, count, copy, &named, site);
+    if (st != DBM_OK) return dbm__call_end(&call, st);
+    return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
+}
+
+static dbm__cursor dbm__cursor_of(dbm_rows *rows) {
+    dbm__cursor c;
+    c.dbm__row = rows != NULL ? &rows->row : NULL;
+    c.dbm__started = 0;
+    if (rows != NULL) rows->row.looping = true;
+    return c;
+}
+
+DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    dbm__call call;
+    dbm_status st = dbm__call_begin(&call, on, site);
+    if (st == DBM_OK) {
+        DBM__READ_VALUES(call);
+        if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
+        else dbm__query_values(&call, sql, values, count, named, site, &rows);
+    }
+    return dbm__cursor_of(rows);
+}
+
+DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    dbm__queryv(on, &rows, site, sql, values, count);
+    return dbm__cursor_of(rows);
+}
+
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__statement_ready(prepared, site);
+    if (st != DBM_OK) return st;
+    {
+        DBM__READ_VALUES(call);
+        if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
+        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows);
+    }
+}
+
+DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
+    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st;
+}
+
+DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
+    dbm__call call;
+    dbm_status st;
+    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
+    *row = NULL;
+    st = dbm__statement_ready(prepared, site);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    call.work = prepared->work;
+    call.owns = false;
+    {
+        DBM__READ_VALUES(call);
+        if (DBM__UNLIKELY(st != DBM_OK)) return dbm__work_fail(prepared->work, site);
+        return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
+    }
+}
+
+DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm__call call;
+    dbm_status st;
+    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
+    *row = NULL;
+    st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
+    if (st != DBM_OK) return st;
+    call.work = prepared->work;
+    call.owns = false;
+    return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row);
+}
+
+DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    dbm_status st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) {
+        DBM__READ_VALUES(call);
+        if (st != DBM_OK) dbm__work_fail(prepared->work, site);
+        else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows);
+    }
+    return dbm__cursor_of(rows);
+}
+
+DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    dbm__stmt_queryv(site, prepared, &rows, values, count);
+    return dbm__cursor_of(rows);
+}
+
+DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
+    dbm_status st;
+    if (row != NULL) *row = NULL;
+    if (rows == NULL) return dbm__fail_null("rows");
+    if (!rows->row.open) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, NULL, "dbm_rows_next: these rows have ended, with dbm_rows_end or with their session");
+    if (dbm__load(&rows->row.work->trouble) != 0 && (st = dbm__work_trouble(rows->row.work, rows->row.site)) != DBM_OK) return st;
+    st = dbm__rows_advance(rows);
+    if (st == DBM_OK && row != NULL) *row = &rows->row;
+    return st;
+}
+
+DBM__DEF bool dbm__row_step(dbm_row *row) {
+    dbm_rows *rows = (dbm_rows *)(void *)row;
+    if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
+    return row->open && dbm__rows_advance(rows) == DBM_OK;
+}
+
+DBM__DEF void dbm_rows_end(dbm_rows *rows) {
+    dbm__work *w;
+    bool owns;
+    if (rows == NULL || !rows->row.open) return;
+    w = rows->row.work;
+    owns = rows->row.owns_session;
+    dbm__rows_close(rows);
+    if (owns) {
+        dbm_session s;
+        s.slot = w;
+        s.gen = w->gen;
+        s.step = 0;
+        dbm__session_close(&s);
+    }
+}
+
+DBM__DEF void dbm_row_end(dbm_row *row) { dbm_rows_end((dbm_rows *)(void *)row); }
+DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
+    if (c->dbm__row != NULL) dbm_row_end(c->dbm__row);
+    c->dbm__row = NULL;
+}
+
+/* ---- columns ---------------------------------------------------------------------------------------------------------------------------- */
+
+DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
+    const dbm_adapter *a;
+    const char *name = NULL;
+    if (row == NULL) { dbm__fail_null("row"); return ""; }
+    if (!row->open || row->op.result == NULL || i < 0 || i >= row->op.columns) return "";
+    a = row->work->db->adapter;
+    if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
+    return name != NULL ? name : "";
+}
+
+DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
+
+DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
+    char text[600];
+    dbm__text t = dbm__text_in(text, sizeof text);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    if (column >= 0) {
+        dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
+    } else {
+        dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text);
+    }
+    return dbm__work_fail(row->work, row->site);
+}
+
+static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
+    *out = dbm_null();
+    if (row == NULL) return dbm__fail_null("row");
+    if (!row->open || !row->standing) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
+                         "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
+    }
+    if (i < 0 || i >= row->op.columns) {
+        return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1);
+    }
+    dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, DBM_E_UNSUPPORTED);
+    return dbm__work_fail(row->work, row->site);
+}
+
+DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
+    dbm_status st;
+    if (DBM__UNLIKELY(row == NULL || !row->standing || (unsigned)i >= (unsigned)row->op.columns || row->work->db->adapter->column == NULL)) {
+        return dbm__column_bad(row, i, out);
+    }
+    st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, i, out);
+    if (DBM__UNLIKELY(st != DBM_OK)) {
+        *out = dbm_null();
+        dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
+        return dbm__work_fail(row->work, row->site);
+    }
+    return DBM_OK;
+}
+
+DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
+    dbm_value v;
+    dbm__why why;
+    int64_t x = 0;
+    if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return 0;
+    if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
+    if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
+    return x;
+}
+
+DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
+    dbm_value v;
+    dbm__why why;
+    uint64_t x = 0;
+    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
+    return x;
+}
+
+DBM__DEF double dbm_row_double(dbm_row *row, int i) {
+    dbm_value v;
+    dbm__why why;
+    double x = 0.0;
+    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
+    return x;
+}
+
+DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
+    dbm_value v;
+    dbm__why why;
+    bool x = false;
+    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
+    return x;
+}
+
+DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
+    dbm_value v;
+    dbm__why why;
+    int64_t x = 0;
+    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
+    return x;
+}
+
+/* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
+static char *dbm__row_block(dbm_row *row, int i) {
+    if (i >= row->texts_columns) {
+        char *block = (char *)dbm__resize(row->work->db->host, row->texts, (size_t)row->op.columns * 64u);
+        if (block == NULL) {
+            dbm__no_memory(DBM_STAGE_ROW, row->work->db->name, row->site);
+            dbm__work_fail(row->work, row->site);
+            return NULL;
+        }
+        row->texts = block;
+        row->texts_columns = row->op.columns;
+    }
+    return row->texts + (size_t)i * 64u;
+}
+
+DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
+    dbm_value v;
+    char *block;
+    size_t size;
+    if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return "";
+    if (DBM__LIKELY(v.type == DBM_TYPE_TEXT)) return v.as.text.data;
+    if (v.type == DBM_TYPE_NULL) return "";
+    if (v.type == DBM_TYPE_BLOB || v.type == DBM_TYPE_DECIMAL || v.type == DBM_TYPE_UUID || v.type == DBM_TYPE_JSON) return v.as.text.data != NULL ? v.as.text.data : "";
+    block = dbm__row_block(row, i);
+    return block != NULL ? dbm__to_text(&v, block, 64, &size) : "";
+}
+
+DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
+    dbm_value v;
+    size_t n = 0;
+    const char *data;
+    char *block;
+    if (size != NULL) *size = 0;
+    if (dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL) return NULL;
+    if (v.type >= DBM_TYPE_TEXT && v.type != DBM_TYPE_TIMESTAMP) {
+        if (size != NULL) *size = v.as.text.size;
+        return v.as.text.data != NULL ? v.as.text.data : "";
+    }
+    block = dbm__row_block(row, i);
+    if (block == NULL) return NULL;
+    data = dbm__to_text(&v, block, 64, &n);
+    if (size != NULL) *size = n;
+    return data;
+}
+
+DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) {
+    dbm_value v;
+    return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL;
+}
+
+DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
+    dbm_value v;
+    dbm__column(row, i, &v);
+    return v;
+}
+
+DBM__DEF int dbm_row_columns(dbm_row *row) {
+    if (row == NULL) { dbm__fail_null("row"); return 0; }
+    return row->op.columns;
+}
+
+DBM__DEF int dbm_rows_columns(dbm_rows *rows) {
+    if (rows == NULL) { dbm__fail_null("rows"); return 0; }
+    return rows->row.op.columns;
+}
+
+DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
+    if (rows == NULL) { dbm__fail_null("rows"); return ""; }
+    return dbm_row_name(&rows->row, i);
+}
+
+DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
+    int i;
+    if (row == NULL || name == NULL) return -1;
+    for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
+    return -1;
+}
+
+DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
+    char block[400];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    int i;
+    if (row == NULL) { dbm__fail_null("row"); return -1; }
+    i = dbm__row_find(row, name);
+    if (i >= 0) return i;
+    for (i = 0; i < row->op.columns; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", dbm_row_name(row, i));
+    dbm__row_fail(row, DBM_E_UNKNOWN_NAME, -1, "there is no column %q; there are %s", name != NULL ? name : "(NULL)", block);
+    return -1;
+}
+
+/* A target whose column can't be had is 0 or "" all the same. */
+static void dbm__target_clear(const dbm_target *t) {
+    dbm_value v = t->kind == DBM__TO_TEXT || t->kind == DBM__TO_BUFFER ? dbm_textn("", 0) : t->kind == DBM__TO_VALUE || t->kind >= DBM__TO_OPTIONAL_INT || t->kind == DBM__TO_BYTES ? dbm_null() : dbm_int(0);
+    char block[64];
+    dbm__why why;
+    dbm__to_target(&v, t, block, sizeof block, &why);
+}
+
+DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
+    dbm_status result = DBM_OK;
+    int i;
+    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns)) {
+        dbm_value v;
+        for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
+        if (row == NULL || !row->standing) return dbm__column_bad(row, 0, &v);
+        return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
+    }
+    for (i = 0; i < count; i++) {
+        dbm_value v;
+        dbm__why why;
+        dbm_status st = dbm__column(row, i, &v);
+        if (st != DBM_OK) {
+            dbm__target_clear(&targets[i]);
+        } else {
+            char *block = NULL;
+            if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
+                block = dbm__row_block(row, i);
+                if (block == NULL) {
+                    dbm__target_clear(&targets[i]);
+                    result = result == DBM_OK ? DBM_E_NOMEM : result;
+                    continue;
+                }
+            }
+            st = dbm__to_target(&v, &targets[i], block, block != NULL ? 64u : 0u, &why);
+            if (st != DBM_OK) st = dbm__row_fail(row, st, i, "%s", why.text);
+        }
+        if (result == DBM_OK) result = st;
+    }
+    return result;
+}

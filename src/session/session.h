@@ -1,0 +1,171 @@
+/* Sessions: the unit of work on a slot of a pool.
+ * May call: api/, base/, adapter/, pool/, sql/.
+ * Must not know: names, files, models; which database it is.
+ *
+ * A work is a slot with the state of its session behind it. It has levels: the lowest is the session that checked the connection out, each
+ * further one a block that joined it as a savepoint. The session value in the caller's frame names slot and gen; only the gen of the
+ * top level is good, so a late, double or suspended use is told apart by one comparison.
+ *
+ *     take --> idle --statement--> in transaction --commit/rollback--> idle --> give
+ *                 BEGIN rides here;  sticky failure: nothing more is sent but ROLLBACK
+ *
+ * Savepoints are numbered by depth and sent late: `points` are wanted, `points_sent` exist on the server. */
+#ifndef DBM__SESSION_H
+#define DBM__SESSION_H
+#include "../pool/pool.h"
+#include "../sql/sql.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL };
+
+typedef struct dbm__level {
+    struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
+    uint32_t gen;
+    int kind;
+    int point;                           /* the savepoint that this level is, 0: the lowest level */
+    int points;                          /* of the work when this level began */
+    bool ran, wrote;                     /* since this level's unit began */
+    bool committed;                      /* the last unit was, by dbm_commit */
+    bool asked;                          /* the last unit ended by dbm_commit or dbm_rollback */
+    bool ended;                          /* the end of the block was reached */
+    bool undone;                         /* what failed has been rolled back to a savepoint: dbm_clear_error may lift it */
+    int failed_at;                       /* `points` when the sticky failure arose */
+    dbm_status sticky, outcome;
+    dbm_status *status;
+    const char *site;
+    int64_t deadline_us;
+    dbm_error_info error;                /* of sticky, or of outcome */
+} dbm__level;
+
+/* The row in hand, and its query. */
+struct dbm_row {
+    struct dbm__work *work;
+    dbm__entry *entry;
+    dbm_op op;
+    int64_t number;                      /* of the row in hand, from 1 */
+    bool open;                           /* has a result or is at its end; else free */
+    bool standing;                       /* a row is in hand */
+    bool fresh;                          /* the first row was delivered by EXECUTE and not yet handed out */
+    bool ended;
+    bool held;
+    bool looping;                        /* DBM_EACH: ends with its block */
+    bool owns_session;                   /* of a call on a database: the session ends with it */
+    uint32_t gen;                        /* of the level that opened it */
+    const char *site;
+    char *arguments;                     /* copied values and their texts */
+    size_t arguments_size;
+    char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
+    int texts_columns;
+};
+struct dbm_rows {
+    struct dbm_row row;
+    struct dbm_rows *next;
+};
+
+struct dbm_statement {
+    struct dbm_statement *next;
+    struct dbm__work *work;
+    uint32_t gen;                        /* of the work's lowest level; 0: free */
+    dbm__entry *entry;                   /* NULL after a reconnect: found again by text */
+    char *sql;
+    const char *site;
+};
+
+typedef struct dbm__work {
+    dbm__slot slot;                      /* first: a slot of this pool is a work */
+    dbm_database *db;
+    dbm__level *top;
+    uint32_t gen;                        /* of top */
+    uint32_t serial;
+    dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
+    dbm__word cancelled;
+    dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
+    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
+    bool autocommit, read_only, write, no_transaction;
+    bool in_transaction, gate_held;
+    bool wrote;                          /* in this transaction */
+    bool timed;                          /* a deadline of any kind is set */
+    bool echo;
+    bool joinable;
+    dbm_isolation isolation;
+    int points, points_sent;
+    int open_rows;
+    int64_t affected, last_id;
+    dbm_rows *rows;                      /* open ones */
+    dbm_rows *spare_rows;
+    dbm_statement *statements, *spare_statements;
+    struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
+    dbm_rows one;                        /* of dbm_query_one */
+    dbm__level base;
+} dbm__work;
+
+/* ---- unit.c: begin, commit, roll back, stick ---- */
+DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
+DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
+DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
+DBM__FN dbm_status dbm__work_commit(dbm__work *w);
+DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
+DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
+DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
+DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
+DBM__FN void dbm__work_gate_leave(dbm__work *w);
+DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
+DBM__FN void dbm__connection_gone(dbm_connection *c);
+DBM__FN void dbm__works_free(dbm_database *db);
+DBM__FN void dbm__works_init(dbm_database *db);
+
+/* ---- block.c: sessions begin and end ---- */
+DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
+                                     dbm_session *out);
+DBM__FN dbm_status dbm__session_close(dbm_session *s);
+DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site);
+/* Notes the outcome of a session that could not begin. */
+DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
+DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
+/* Why a session value is not good: its own status, stale, suspended, forked. Sets the last failure. */
+DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
+DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
+    dbm__work *w = (dbm__work *)s->slot;
+    if (DBM__UNLIKELY(w == NULL || s->gen != w->gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
+    return w;
+}
+
+/* ---- statement.c: one call from its target to its end ---- */
+typedef struct dbm__call {
+    dbm__work *work;
+    dbm_session own;                     /* of a call on a database outside of a block */
+    bool owns;
+} dbm__call;
+DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site);
+DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
+DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
+DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
+/* A statement without rows. */
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
+
+/* ---- cursor.c: queries and rows ---- */
+DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
+                                   const char *site, dbm_rows **out);
+DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN void dbm__rows_close_all(dbm__work *w);
+DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes */
+/* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
+DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
+                                 dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* ---- for data/ ---- */
+DBM__FN dbm_database *dbm__on_database(dbm_session *on);
+DBM__FN dbm__host *dbm__on_host(dbm_session *on);
+DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...);
+DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
+DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
+DBM__FN int64_t dbm__row_number(dbm_row *row);
+DBM__FN int dbm__row_find(dbm_row *row, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__SESSION_H */

@@ -1,0 +1,576 @@
+/* One call from its target to its end: which session, which statement, what must happen before it is sent, and what its failure means.
+ * May call: api/, base/, adapter/, pool/, sql/, session.h.
+ * Must not know: rows. */
+#include "session.h"
+
+/* ---- the target --------------------------------------------------------------------------------------------------------------- */
+
+DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site) {
+    dbm__work *w;
+    call->owns = false;
+    call->work = NULL;
+    if (on == NULL) return dbm__fail_null("session or database");
+    if (on->step == DBM__ON_DATABASE) {
+        dbm_database *db = (dbm_database *)on->slot;
+        if (db == NULL) return dbm__fail_null("database");
+        w = dbm__open_block(db);
+        if (w == NULL) {
+            dbm_status st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &call->own);
+            if (st != DBM_OK) return st;
+            w = (dbm__work *)call->own.slot;
+            call->owns = true;
+        }
+    } else {
+        w = dbm__work_of(on);
+        if (w == NULL) return dbm__session_bad(on, site);
+    }
+    call->work = w;
+    if (dbm__load(&w->trouble) != 0) {
+        dbm_status st = dbm__work_trouble(w, site);
+        if (st != DBM_OK) dbm__call_end(call, st);
+        return st;
+    }
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
+    if (call->owns) {
+        if (st != DBM_OK) {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__session_close(&call->own);
+            dbm__self()->last = kept;
+        } else {
+            dbm__session_close(&call->own);
+        }
+        call->owns = false;
+    }
+    return st;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Adds the statement to what the adapter said, on one line and cut short. Values are never shown. */
+static DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+    dbm_error_info *e = &dbm__self()->last;
+    char what[640];
+    dbm__text t;
+    size_t i, shown = 0;
+    bool blank = false;
+    if (e->status == DBM_E_NOMEM || sql == NULL) return dbm__work_fail(w, site);
+    dbm__copy_cut(what, sizeof what, e->message);
+    t = dbm__text_in(e->message, sizeof e->message);
+    dbm__putf(&t, "%s [SQL: ", what);
+    for (i = 0; sql[i] != 0 && shown < 160; i++) {
+        bool is_blank = sql[i] == ' ' || sql[i] == '\n' || sql[i] == '\t' || sql[i] == '\r';
+        if (is_blank && (blank || shown == 0)) continue;
+        dbm__put_n(&t, is_blank ? " " : &sql[i], 1);
+        blank = is_blank;
+        shown++;
+    }
+    while (t.size > 0 && ((unsigned char)t.data[t.size - 1] & 0x80u) && sql[i] != 0) t.data[--t.size] = 0; /* no half character */
+    dbm__put(&t, sql[i] != 0 ? "...]" : "]");
+    dbm__redact(w->db->settings, e->message);
+    return dbm__work_fail(w, site);
+}
+
+static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *values, int count, const char *site) {
+    char block[1000];
+    dbm__text t;
+    int i;
+    if (!dbm__event_wanted(w->db->host, DBM_LOG_INFO)) return;
+    t = dbm__text_in(block, sizeof block);
+    dbm__put_n(&t, entry->text, entry->text_size);
+    if (w->db->settings->config.echo == DBM_ECHO_VALUES) {
+        for (i = 0; i < count; i++) {
+            char number[64];
+            size_t size;
+            const char *text = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
+            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", text);
+        }
+    }
+    dbm__redact(w->db->settings, block);
+    dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
+}
+
+/* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
+static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
+    size_t need = (size_t)count * sizeof(dbm_value);
+    dbm_value *copy;
+    char *text;
+    int i;
+    for (i = 0; i < count; i++) if (values[i].type >= DBM_TYPE_TEXT && values[i].type != DBM_TYPE_TIMESTAMP) need += values[i].as.text.size + 1;
+    if (need > rows->row.arguments_size) {
+        size_t size = need < 256 ? 256 : need + need / 2;
+        char *block = (char *)dbm__resize(w->db->host, rows->row.arguments, size);
+        if (block == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, NULL);
+        rows->row.arguments = block;
+        rows->row.arguments_size = size;
+    }
+    copy = (dbm_value *)(void *)rows->row.arguments;
+    text = rows->row.arguments + (size_t)count * sizeof(dbm_value);
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (values[i].type >= DBM_TYPE_TEXT && values[i].type != DBM_TYPE_TIMESTAMP) {
+            if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
+            text[values[i].as.text.size] = 0;
+            copy[i].as.text.data = text;
+            text += values[i].as.text.size + 1;
+        }
+    }
+    *out = copy;
+    return DBM_OK;
+}
+
+/* A statement handle's entry after a reconnect, or while its own is busy. */
+static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement *st, const char *site, dbm__entry **out) {
+    dbm_status rc;
+    if (st->entry == NULL) { /* the handle keeps one use of its entry */
+        rc = dbm__cache_take(&w->slot.connection, st->sql, false, dbm__work_deadline(w), site, &st->entry);
+        if (rc != DBM_OK) return rc;
+    }
+    if (st->entry->prepared.single && st->entry->uses > 1) return dbm__cache_take(&w->slot.connection, st->sql, false, dbm__work_deadline(w), site, out);
+    st->entry->uses++;
+    *out = st->entry;
+    return DBM_OK;
+}
+
+/* What a session refuses before anything is sent. */
+static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
+    if (entry->verb == DBM__VERB_TRANSACTION) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                         "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else");
+    }
+    if (w->read_only && entry->prepared.writes) {
+        return dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the statement writes");
+    }
+    return DBM_OK;
+}
+
+/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
+ * takes its place once. */
+static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, bool was_clean, bool writes) {
+    if (!w->slot.connection.broken || !was_clean || w->open_rows != 0) return false;
+    return !w->no_transaction || !writes;
+}
+
+static DBM__NOINLINE dbm_status dbm__replace_connection(dbm__work *w) {
+    dbm_statement *st;
+    for (st = w->statements; st != NULL; st = st->next) {
+        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+        st->entry = NULL;
+    }
+    w->in_transaction = false;
+    w->points_sent = 0;
+    dbm__work_gate_leave(w);
+    return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+}
+
+DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
+                                 dbm_op *op, dbm__entry **out, dbm_rows *rows) {
+    dbm__entry *entry;
+    dbm_value ordered[DBM__MAX_VALUES];
+    dbm_connection *c = &w->slot.connection;
+    bool was_clean = !w->in_transaction, replaced = false;
+    dbm_status rc;
+    *out = NULL;
+    if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
+    if (DBM__UNLIKELY(sql == NULL && st == NULL)) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the SQL text is NULL");
+        return dbm__work_fail(w, site);
+    }
+    if (DBM__UNLIKELY(w->timed) && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the statement was sent");
+        return dbm__work_fail(w, site);
+    }
+again:
+    if (st != NULL) {
+        if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
+            entry = st->entry;
+            entry->uses = 2;
+        } else {
+            rc = dbm__statement_entry(w, st, site, &entry);
+            if (rc != DBM_OK) return dbm__work_fail(w, site);
+        }
+        sql = st->sql;
+    } else {
+        rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
+        if (DBM__UNLIKELY(rc != DBM_OK)) {
+            if (!replaced && dbm__may_replace(w, was_clean, false)) goto replace;
+            return dbm__statement_failed(w, sql, site);
+        }
+    }
+    if (DBM__UNLIKELY(entry->verb == DBM__VERB_TRANSACTION || w->read_only)) {
+        rc = dbm__refuse(w, entry, site);
+        if (rc != DBM_OK) goto failed;
+    }
+    if (DBM__UNLIKELY(named)) {
+        rc = dbm__values_order(entry, values, count, ordered, w->db->name, site);
+        if (rc != DBM_OK) goto failed;
+        values = ordered;
+        count = entry->prepared.parameters;
+    } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
+        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholders and the call passes %d values",
+                       entry->prepared.parameters, count);
+        goto failed;
+    }
+    if (entry->prepared.writes) {
+        if (DBM__UNLIKELY(w->open_rows != 0)) {
+            rc = dbm__rows_hold(w, site);
+            if (rc != DBM_OK) goto failed;
+        }
+        if (DBM__UNLIKELY(entry->verb == DBM__VERB_STATE)) w->slot.reset_full = true;
+    }
+    if (!(w->in_transaction && w->points_sent == w->points && (!entry->prepared.writes || w->gate_held || w->db->gate == NULL))
+        && !(w->no_transaction && !entry->prepared.writes)) {
+        rc = dbm__work_start(w, entry->prepared.writes, site);
+        if (DBM__UNLIKELY(rc != DBM_OK)) goto failed;
+    }
+    if (rows != NULL && count != 0) {
+        const dbm_value *kept = values;
+        rc = dbm__keep_values(w, rows, values, count, &kept);
+        if (rc != DBM_OK) goto failed;
+        op->values = kept;
+    } else {
+        op->values = values;
+    }
+    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
+    dbm__store32(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    op->kind = DBM_OP_EXECUTE;
+    op->sql = entry->prepared.sql;
+    op->sql_size = entry->prepared.sql_size;
+    op->value_count = count;
+    op->prepared = &entry->prepared;
+    op->deadline_us = dbm__work_deadline(w);
+    op->result = NULL;
+    op->row = false;
+    op->affected = -1;
+    op->last_id = 0;
+    op->columns = 0;
+    if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
+        rc = w->db->adapter->execute(c, op);
+        if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) rc = rc == DBM_E_UNSUPPORTED ? dbm__op_run(c, op) : dbm__op_failed(c, DBM_OP_EXECUTE, rc);
+    } else {
+        rc = dbm__op_run(c, op);
+    }
+    if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
+    if (entry->prepared.writes) {
+        w->wrote = w->top->wrote = true;
+        if (op->affected >= 0) w->affected = op->affected;
+        if (op->last_id != 0) w->last_id = op->last_id;
+        if (DBM__UNLIKELY(w->no_transaction && op->result == NULL)) dbm__work_gate_leave(w);
+    }
+    *out = entry;
+    return DBM_OK;
+failed:
+    {
+        bool writes = entry->prepared.writes;
+        dbm_error_info kept;
+        if (!replaced && dbm__may_replace(w, was_clean, writes)) {
+            dbm__cache_give(c, entry);
+            goto replace;
+        }
+        kept = dbm__self()->last;
+        if (op->result != NULL) {
+            op->kind = DBM_OP_FINISH;
+            dbm__op_run(c, op);
+            op->result = NULL;
+        }
+        dbm__cache_give(c, entry);
+        if (w->no_transaction) dbm__work_gate_leave(w);
+        dbm__self()->last = kept;
+        if (rc == DBM_E_LOST && writes && w->no_transaction) {
+            dbm__self()->last.status = DBM_E_IN_DOUBT;
+            dbm__self()->last.retryable = false;
+            dbm__add(&w->slot.pool->in_doubt, 1);
+        }
+        return dbm__statement_failed(w, sql, site);
+    }
+replace:
+    replaced = true;
+    if (dbm__replace_connection(w) != DBM_OK) return dbm__work_fail(w, site);
+    goto again;
+}
+
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site) {
+    dbm__entry *entry;
+    dbm_op op;
+    dbm_status rc;
+    op.isolation = DBM_ISOLATION_DEFAULT;
+    op.read_only = op.write = op.one_row = op.no_wait = false;
+    op.savepoint = 0;
+    op.row_buffer = 0;
+    op.native = op.state = NULL;
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
+    if (rc != DBM_OK) return rc;
+    if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
+        dbm_error_info kept;
+        op.kind = DBM_OP_FETCH;
+        do {
+            op.row = false;
+            rc = dbm__op_run(&w->slot.connection, &op);
+        } while (rc == DBM_OK);
+        if (rc != DBM_DONE) kept = dbm__self()->last;
+        if (rc == DBM_DONE && entry->prepared.writes && op.affected >= 0) w->affected = op.affected;
+        op.kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, &op);
+        if (w->no_transaction) dbm__work_gate_leave(w);
+        if (rc != DBM_DONE) {
+            dbm__self()->last = kept;
+            dbm__statement_failed(w, entry->text, site);
+        }
+    }
+    dbm__cache_give(&w->slot.connection, entry);
+    return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+/* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *sql, const char *codes, va_list ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    dbm__call call;
+    bool named = false;
+    int count = 0;
+    dbm_status st = dbm__call_begin(&call, on, site);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
+    if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
+    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, site);
+    return call.owns ? dbm__call_end(&call, st) : st;
+}
+
+DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__exec_list(on, site, sql, codes, ap);
+    va_end(ap);
+    return st;
+}
+
+DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__exec_list(on, site, sql, codes, ap);
+    va_end(ap);
+    return st;
+}
+
+/* Values from an array: copied, since their sizes are filled in. */
+DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
+    dbm_status st;
+    int i;
+    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && in == NULL)) {
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        return dbm__work_fail(w, site);
+    }
+    for (i = 0; i < count; i++) {
+        out[i] = in[i];
+        if (in[i].name != NULL) *named = true;
+    }
+    st = dbm__values_check(out, count, w->db->name, site);
+    return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
+}
+
+DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    dbm__call call;
+    bool named = false;
+    dbm_status st = dbm__call_begin(&call, on, site);
+    if (st != DBM_OK) return st;
+    st = dbm__values_copy(call.work, values, count, copy, &named, site);
+    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, site);
+    return dbm__call_end(&call, st);
+}
+
+DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+    return dbm__execv(on, site, sql, values, count);
+}
+
+/* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
+
+DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
+    dbm__work *w;
+    dbm_statement *st;
+    dbm__entry *entry = NULL;
+    dbm_status rc;
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_prepare: out is NULL");
+    *out = NULL;
+    w = s != NULL ? dbm__work_of(s) : NULL;
+    if (w == NULL) return dbm__session_bad(s, site);
+    if (dbm__load(&w->trouble) != 0 && (rc = dbm__work_trouble(w, site)) != DBM_OK) return rc;
+    if (sql == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
+        return dbm__work_fail(w, site);
+    }
+    rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
+    st = w->spare_statements;
+    if (st != NULL) w->spare_statements = st->next;
+    else st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
+    if (st != NULL) st->sql = dbm__copy_text(w->db->host, sql, strlen(sql));
+    if (st == NULL || st->sql == NULL) {
+        dbm__cache_give(&w->slot.connection, entry);
+        if (st != NULL) {
+            st->next = w->spare_statements;
+            w->spare_statements = st;
+        }
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+        return dbm__work_fail(w, site);
+    }
+    st->work = w;
+    st->gen = w->base.gen;
+    st->entry = entry;
+    st->site = site;
+    st->next = w->statements;
+    w->statements = st;
+    *out = st;
+    return DBM_OK;
+}
+
+DBM__DEF void dbm_stmt_end(dbm_statement *st) {
+    dbm__work *w;
+    dbm_statement **p;
+    if (st == NULL || st->gen == 0) return;
+    w = st->work;
+    for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
+    if (*p == st) *p = st->next;
+    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+    dbm__free(w->db->host, st->sql);
+    st->sql = NULL;
+    st->entry = NULL;
+    st->gen = 0;
+    st->next = w->spare_statements;
+    w->spare_statements = st;
+}
+
+DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
+    dbm__work *w;
+    if (st == NULL) return dbm__fail_null("prepared statement");
+    w = st->work;
+    if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
+                         "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again");
+    }
+    if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
+    va_list ap;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    va_start(ap, codes);
+    rc = dbm__values_read(values, &count, &named, codes, ap);
+    va_end(ap);
+    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
+    return dbm__work_exec(st->work, NULL, st, values, count, named, site);
+}
+
+DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
+    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, site) : rc;
+}
+
+/* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
+
+DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm_op op;
+    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    if (dbm__load(&w->trouble) != 0 && dbm__work_trouble(w, w->top->site) != DBM_OK) return NULL;
+    if (type == NULL || !dbm__same_word(type, w->db->adapter->type)) {
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_native: the database is of type %q, not %q", w->db->adapter->type,
+                  type != NULL ? type : "");
+        return NULL;
+    }
+    if (dbm__rows_hold(w, w->top->site) != DBM_OK || dbm__work_start(w, true, w->top->site) != DBM_OK) {
+        dbm__work_fail(w, w->top->site);
+        return NULL;
+    }
+    dbm__op_init(&op, DBM_OP_NATIVE, dbm__work_deadline(w));
+    if (dbm__op_run(&w->slot.connection, &op) != DBM_OK) {
+        dbm__work_fail(w, w->top->site);
+        return NULL;
+    }
+    w->top->ran = w->top->wrote = w->wrote = true;
+    w->slot.reset_full = true;
+    return op.native;
+}
+
+DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *name) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm_status st;
+    if (w == NULL) return dbm__session_bad(s, NULL);
+    st = dbm__sql_ident(buf, n, name, w->db->adapter->lexer & DBM_LEX_BACKSLASH ? '`' : '"');
+    return st == DBM_OK ? st : dbm__work_fail(w, w->top->site);
+}
+
+DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
+    dbm__work *w;
+    if (on == NULL) return NULL;
+    if (on->step == DBM__ON_DATABASE) return (dbm_database *)on->slot;
+    w = dbm__work_of(on);
+    return w != NULL ? w->db : NULL;
+}
+
+DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
+    dbm_database *db = dbm__on_database(on);
+    return db != NULL ? db->host : NULL;
+}
+
+DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
+    char text[900];
+    dbm__text t = dbm__text_in(text, sizeof text);
+    dbm_database *db = dbm__on_database(on);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
+    if (on != NULL && on->step != DBM__ON_DATABASE) {
+        dbm__work *w = dbm__work_of(on);
+        if (w != NULL) return dbm__work_fail(w, site);
+    } else if (db != NULL) {
+        dbm__work *w = dbm__open_block(db);
+        if (w != NULL) return dbm__work_fail(w, site);
+    }
+    return status;
+}
+
+DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
+    dbm_session own;
+    dbm__work *w;
+    dbm_status st;
+    dbm_error_info kept;
+    if (on == NULL || on->step != DBM__ON_DATABASE) {
+        w = on != NULL ? dbm__work_of(on) : NULL;
+        if (w == NULL) return dbm__session_bad(on, site);
+        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        return fn(on, ud);
+    }
+    if (on->slot == NULL) return dbm__fail_null("database");
+    w = dbm__open_block((dbm_database *)on->slot);
+    if (w != NULL) {
+        own.slot = w;
+        own.gen = w->gen;
+        own.step = 0;
+        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        return fn(&own, ud);
+    }
+    st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
+    if (st != DBM_OK) return st;
+    st = fn(&own, ud);
+    if (st == DBM_OK) st = dbm_commit(&own);
+    kept = dbm__self()->last;
+    dbm__session_close(&own);
+    if (st != DBM_OK) dbm__self()->last = kept;
+    return st;
+}

@@ -1,0 +1,302 @@
+/* The unit of work: BEGIN with the first statement, verified COMMIT, ROLLBACK that leaves nothing, sticky failures, savepoints.
+ * May call: api/, base/, adapter/, pool/, sql/, session.h.
+ * Must not know: how a session came to be, or where its statements come from. */
+#include "session.h"
+
+/* ---- failures that stick ---------------------------------------------------------------------------------------------- */
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) {
+    dbm_error_info *e = &dbm__self()->last;
+    if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
+    if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
+    if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
+    if (w->top->sticky == DBM_OK) {
+        w->top->sticky = e->status;
+        w->top->error = *e;
+        w->top->failed_at = w->points;
+        w->top->undone = false;
+        dbm__store(&w->trouble, 1);
+    }
+    return e->status;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
+    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
+    if (dbm__load(&w->cancelled) != 0) {
+        dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
+        return dbm__work_fail(w, site);
+    }
+    dbm__store(&w->trouble, 0);
+    return DBM_OK;
+}
+
+DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
+    int64_t d;
+    int ms;
+    if (DBM__LIKELY(!w->timed)) return INT64_MAX;
+    d = w->top->deadline_us;
+    ms = w->db->settings->config.statement_timeout_ms;
+    if (ms > 0) {
+        int64_t s = dbm__deadline(w->db->host, ms);
+        if (s < d) d = s;
+    }
+    return d;
+}
+
+/* The deadline of what must be done however late it is: a second more than is left, for ROLLBACK. */
+static int64_t dbm__work_grace(dbm__work *w) {
+    int64_t d, g;
+    if (!w->timed) return INT64_MAX;
+    d = dbm__work_deadline(w);
+    g = dbm__deadline(w->db->host, 1000);
+    return d > g ? d : g;
+}
+
+/* ---- begin -------------------------------------------------------------------------------------------------------------- */
+
+DBM__FN void dbm__work_gate_leave(dbm__work *w) {
+    if (!w->gate_held) return;
+    w->gate_held = false;
+    dbm__gate_leave(w->db, w->db->gate);
+}
+
+static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
+    int64_t deadline;
+    dbm_status st;
+    if (w->db->gate == NULL || w->gate_held) return DBM_OK;
+    deadline = dbm__work_deadline(w);
+    if (deadline == INT64_MAX) deadline = dbm__deadline(w->db->host, w->db->settings->config.pool.timeout_ms > 0 ? w->db->settings->config.pool.timeout_ms : 30000);
+    st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, site);
+    if (st == DBM_OK) w->gate_held = true;
+    return st;
+}
+
+DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) {
+    dbm_op op;
+    dbm_status st;
+    if (w->no_transaction) return writes ? dbm__work_gate(w, true, site) : DBM_OK;
+    if (!w->in_transaction) {
+        bool write = writes || w->write;
+        if (write && (st = dbm__work_gate(w, true, site)) != DBM_OK) return st;
+        dbm__op_init(&op, DBM_OP_BEGIN, dbm__work_deadline(w));
+        op.isolation = w->isolation;
+        op.read_only = w->read_only;
+        op.write = write;
+        st = dbm__op_run(&w->slot.connection, &op);
+        if (st != DBM_OK) {
+            dbm__work_gate_leave(w);
+            return st;
+        }
+        w->in_transaction = true;
+        w->wrote = false;
+        w->points_sent = 0;
+    } else if (writes && w->db->gate != NULL && !w->gate_held) {
+        st = dbm__work_gate(w, !w->slot.connection.readers_block, site);
+        if (st != DBM_OK) return st;
+    }
+    while (DBM__UNLIKELY(w->points_sent < w->points)) {
+        if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "an adapter of type %q has no savepoints", w->db->adapter->type);
+        dbm__op_init(&op, DBM_OP_SAVEPOINT, dbm__work_deadline(w));
+        op.savepoint = w->points_sent + 1;
+        st = dbm__op_run(&w->slot.connection, &op);
+        if (st != DBM_OK) return st;
+        w->points_sent++;
+    }
+    return DBM_OK;
+}
+
+/* ---- end ---------------------------------------------------------------------------------------------------------------- */
+
+/* From here on a dbm_cancel finds a COMMIT and leaves it alone; one that is in flight has finished. */
+static void dbm__work_shield(dbm__work *w) {
+    dbm__swap(&w->committing, 1);
+    while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+}
+
+DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+    dbm_status st = DBM_OK;
+    dbm__rows_close_all(w);
+    if (w->in_transaction) {
+        dbm_error_info kept;
+        dbm_op op;
+        if (quiet) kept = dbm__self()->last;
+        if (!w->slot.connection.broken) {
+            dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            st = dbm__op_run(&w->slot.connection, &op);
+            if (st != DBM_OK) w->slot.connection.broken = true; /* an open transaction never goes to the next user */
+        }
+        w->in_transaction = false;
+        w->points_sent = 0;
+        if (quiet) dbm__self()->last = kept;
+    }
+    dbm__work_gate_leave(w);
+    w->wrote = false;
+    return st;
+}
+
+DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
+    dbm_status st = DBM_OK;
+    if (w->in_transaction) {
+        dbm_op op;
+        dbm__op_init(&op, DBM_OP_COMMIT, dbm__work_deadline(w));
+        if (w->timed && dbm__now(w->db->host) >= op.deadline_us) {
+            dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
+            st = dbm__work_fail(w, NULL);
+            dbm__work_rollback(w, true);
+            return st;
+        }
+        op.no_wait = w->read_only && !w->wrote;
+        dbm__work_shield(w);
+        st = dbm__op_run(&w->slot.connection, &op);
+        dbm__store(&w->committing, 0);
+        if (DBM__UNLIKELY(st != DBM_OK)) {
+            dbm_error_info *e = &dbm__self()->last;
+            e->stage = DBM_STAGE_COMMIT;
+            if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
+                char text[512];
+                dbm__copy_cut(text, sizeof text, e->message);
+                dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
+                e->status = st = DBM_E_IN_DOUBT;
+                e->retryable = false;
+                dbm__add(&w->slot.pool->in_doubt, 1);
+            }
+            dbm__work_fail(w, w->top->site);
+            if (st == DBM_E_ROLLED_BACK) w->in_transaction = false;
+            dbm__work_rollback(w, true);
+            return st;
+        }
+        w->in_transaction = false;
+        w->points_sent = 0;
+    }
+    dbm__work_gate_leave(w);
+    w->wrote = false;
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
+    dbm_status st = DBM_OK;
+    if (w->points_sent >= point && w->in_transaction) {
+        dbm_op op;
+        dbm__op_init(&op, DBM_OP_RELEASE, dbm__work_deadline(w));
+        op.savepoint = point;
+        st = dbm__op_run(&w->slot.connection, &op);
+        if (st == DBM_OK) w->points_sent = point - 1;
+    }
+    return st;
+}
+
+DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
+    dbm_status st = DBM_OK;
+    if (w->points_sent >= point && w->in_transaction && !w->slot.connection.broken) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm_op op;
+        st = dbm__rows_hold(w, NULL);
+        if (st == DBM_OK) {
+            dbm__op_init(&op, DBM_OP_ROLLBACK_TO, dbm__work_grace(w));
+            op.savepoint = point;
+            st = dbm__op_run(&w->slot.connection, &op);
+        }
+        if (st == DBM_OK) {
+            w->points_sent = point - 1;
+            dbm__self()->last = kept;
+        }
+    }
+    return st;
+}
+
+/* ---- what a connection carries ------------------------------------------------------------------------------------------- */
+
+/* Runs the statements of init_sql, each by itself, and leaves no transaction behind. */
+static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t deadline_us) {
+    size_t at = 0, size = strlen(sql);
+    while (at < size) {
+        size_t next = size, length = dbm__sql_statement_end(sql + at, size - at, c->db->adapter->lexer, &next);
+        dbm__entry *entry;
+        dbm_op op;
+        dbm_status st;
+        char *text;
+        const char *p = sql + at;
+        while (length > 0 && (p[0] == ' ' || p[0] == '\n' || p[0] == '\t' || p[0] == '\r')) { p++; length--; }
+        if (length > 0) {
+            text = dbm__copy_text(c->db->host, p, length);
+            if (text == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
+            st = dbm__cache_take(c, text, false, deadline_us, "init_sql", &entry);
+            dbm__free(c->db->host, text);
+            if (st != DBM_OK) return st;
+            dbm__op_init(&op, DBM_OP_EXECUTE, deadline_us);
+            op.sql = entry->prepared.sql;
+            op.sql_size = entry->prepared.sql_size;
+            op.prepared = &entry->prepared;
+            st = dbm__op_run(c, &op);
+            while (st == DBM_OK && op.result != NULL && (op.row || op.kind == DBM_OP_FETCH)) {
+                op.row = false;
+                op.kind = DBM_OP_FETCH;
+                st = dbm__op_run(c, &op);
+            }
+            if (op.result != NULL) {
+                dbm_error_info kept = dbm__self()->last;
+                op.kind = DBM_OP_FINISH;
+                dbm__op_run(c, &op);
+                dbm__self()->last = kept;
+            }
+            dbm__cache_give(c, entry);
+            if (st != DBM_OK && st != DBM_DONE) return st;
+        }
+        at += next;
+    }
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) {
+    const dbm_config *config = &c->db->settings->config;
+    dbm_status st = dbm__cache_make(c, config->statement_cache);
+    if (st != DBM_OK) return st;
+    if (config->init_sql != NULL && config->init_sql[0] != 0) st = dbm__init_sql(c, config->init_sql, deadline_us);
+    return st;
+}
+
+DBM__FN void dbm__connection_gone(dbm_connection *c) { dbm__cache_free(c); }
+
+DBM__FN void dbm__works_init(dbm_database *db) {
+    int i;
+    db->on_connect = dbm__connection_made;
+    db->on_disconnect = dbm__connection_gone;
+    for (i = 0; i < db->pool->slot_count; i++) {
+        dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
+        w->db = db;
+        w->top = &w->base;
+    }
+}
+
+static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
+    while (rows != NULL) {
+        dbm_rows *next = rows->next;
+        dbm__free(db->host, rows->row.arguments);
+        dbm__free(db->host, rows->row.texts);
+        dbm__free(db->host, rows);
+        rows = next;
+    }
+}
+
+DBM__FN void dbm__works_free(dbm_database *db) {
+    int i;
+    if (db->pool == NULL) return;
+    for (i = 0; i < db->pool->slot_count; i++) {
+        dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
+        dbm__level *level = w->base.inner;
+        while (level != NULL) {
+            dbm__level *inner = level->inner;
+            dbm__free(db->host, level);
+            level = inner;
+        }
+        dbm__rows_free(db, w->rows);
+        dbm__rows_free(db, w->spare_rows);
+        while (w->spare_statements != NULL) {
+            dbm_statement *next = w->spare_statements->next;
+            dbm__free(db->host, w->spare_statements);
+            w->spare_statements = next;
+        }
+        dbm__free(db->host, w->one.row.arguments);
+        dbm__free(db->host, w->one.row.texts);
+    }
+}

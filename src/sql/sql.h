@@ -1,0 +1,86 @@
+/* Statements of a connection and values of a row: the cache of prepared statements, the decoding of variadic values, conversions.
+ * May call: api/, base/, adapter/.
+ * Must not know: sessions and pools. */
+#ifndef DBM__SQL_H
+#define DBM__SQL_H
+#include "../adapter/adapter.h"
+#include "lexer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
+
+/* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
+typedef struct dbm__entry {
+    dbm_prepared prepared;           /* what the adapter sees; first, so that a pointer to it is a pointer to the entry */
+    struct dbm__entry *next_hash, *newer, *older;
+    char *text;                      /* as the user wrote it */
+    size_t text_size;
+    uint32_t hash;
+    int uses;                        /* open results and handles; an entry in use is neither evicted nor shared if it is `single` */
+    bool named;                      /* parsed for dbm_named() values */
+    bool cached;                     /* in the cache, else to be dropped after its use */
+    bool random;                     /* see dbm__parsed */
+    dbm__verb verb;
+    dbm__place *places;              /* named: the name of each placeholder */
+} dbm__entry;
+
+enum { DBM__HINT_BITS = 7, DBM__HINTS = 1 << DBM__HINT_BITS };
+enum { DBM__CACHE_TEXT_MAX = 65536 }; /* longer texts are bulks written out: they are not kept */
+typedef struct dbm__cache {
+    dbm__entry **chains;             /* behind this struct, in the same block */
+    size_t chain_count;              /* a power of two */
+    dbm__entry *newest, *oldest;
+    int count, limit;
+    dbm__entry *hints[DBM__HINTS];   /* by the address of the user's text, where it was found last. A guess: the texts decide */
+} dbm__cache;
+
+/* limit: prepared statements kept; 0 or less: none, each is dropped after its use. */
+DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit);
+/* Unprepares, if the connection is open, and frees all entries that are cached, in use or not. NULL caches are allowed. */
+DBM__FN void dbm__cache_free(dbm_connection *c);
+/* The entry of this text, prepared (as far as the adapter prepares), its `uses` raised by one.
+ * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
+DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
+                                   dbm__entry **out);
+/* Ends a use. Never changes this thread's last failure. */
+DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+
+/* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
+ * What is no value becomes DBM_TYPE_INVALID, which dbm__values_check() refuses. Errors: E_LIMIT. */
+DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
+/* Sizes of texts filled in, invalid ones refused, and names beside values without one. */
+DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site);
+/* Values by name brought into the order of the placeholders: e->prepared.parameters values in `out` (room for DBM__MAX_VALUES), which may be
+ * more than `count`, for a name may stand in several places. Where parameters is -1, the statement being the backend's own, they stay as they
+ * are, `count` of them with their names. Errors: E_MISUSE, E_LIMIT. */
+DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
+                                     const char *site);
+
+/* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the column's
+ * name and a colon: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+typedef struct dbm__why { char text[160]; } dbm__why;
+DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
+DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
+DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why);
+DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
+DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
+/* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
+DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
+/* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a value that
+ * is no text; it must live as long as the target. NULL: const char * gets NULL, char[N] "", dbm_bytes {NULL, 0}, plain numbers fail. */
+DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
+/* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z and
+ * offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
+DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
+DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
+/* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
+DBM__FN void dbm__double_write(double v, char block[40]);
+DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__SQL_H */
