@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5ffc4a27f7bf1549: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content f2a3537bf5c60c83: edit src/, not this file.
  * Options: DBM_API DBM_ASSERT DBM_CLOCK_US DBM_CONFIG_FILE DBM_FREE DBM_IMPLEMENTATION DBM_MALLOC 
  *   DBM_NO_ATOMICS DBM_NO_CLEANUP DBM_NO_CONFIG DBM_NO_ENV DBM_NO_FLOAT DBM_NO_GENERIC DBM_NO_LOG_TEXT 
  *   DBM_NO_STDIO DBM_NO_THREADS DBM_PREFIX DBM_REALLOC DBM_STATIC DBM_WITH_ALL DBM_WITH_INI DBM_WITH_SQLITE
@@ -1733,6 +1733,8 @@ static inline dbm_value dbm_blob(const void *x, size_t n) { return dbm__value(DB
 static inline dbm_value dbm_decimal(const char *x) { return dbm__value(DBM_TYPE_DECIMAL, x, SIZE_MAX); }  /* "1.10", any number of digits */
 static inline dbm_value dbm_uuid(const char *x) { return dbm__value(DBM_TYPE_UUID, x, SIZE_MAX); }
 static inline dbm_value dbm_json(const char *x) { return dbm__value(DBM_TYPE_JSON, x, SIZE_MAX); }
+/* A value for the placeholder `:name`: dbm_exec(s, "... WHERE id = :id", dbm_named("id", dbm_int(7))). All of a call's values are named, or none. */
+static inline dbm_value dbm_named(const char *name, dbm_value v) { v.name = name; return v; }
 static inline dbm_value dbm__invalid(void) { return dbm__number(DBM_TYPE_INVALID, 0); }
 
 static inline dbm_target dbm__target(int kind, size_t size, void *to) { dbm_target t; t.kind = kind; t.size = size; t.to = to; return t; }
@@ -3747,26 +3749,29 @@ extern "C" {
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
  * Lines     end in LF, CRLF or CR; a UTF-8 byte order mark is skipped; a NUL byte is an error. Any length.
  * Comments  a line whose first visible character is ; or #. At the end of a value a comment begins at a `;`
- *             - after a blank                                        for the keys below whose values are numbers, times, words or paths,
- *             - between two blanks, or between a blank and the end   for url, connect_args.x and an adapter's own keys,
- *             - never                                                for init_sql.
+ *             - after a blank, in keys whose values are numbers, times, words or paths,
+ *             - between two blanks, or between a blank and the end, in url, connect_args.x and an adapter's own keys,
+ *             - never, in init_sql.
  *           So `postgresql://app:a ;b@db/shop` arrives whole.
- * Quotes    a value that begins with " runs to the next single ", with "" for one inside; nothing in it is a comment. Variables
- *           are replaced in it too.
+ * Quotes    a value that begins with " runs to the next single ", with "" for one inside; nothing in it is a comment.
+ *           Variables are replaced in it too.
  * Long      an indented line continues the value above, with one blank between. An indented line that looks like a known key
  *           or a section is an error rather than a part of that value.
- * Variables ${NAME} and ${NAME:-default} (when unset or empty; it ends at the first brace), $$ is one $, any other $ is itself. What was
- *           put in is not looked at again. In a URL the structure is read first: a variable is a whole or partial user,
- *           password, host list, path or parameter, and is not percent-decoded. Only when the text has no :// of its own
- *           (url = ${DATABASE_URL}) the variable's text is read as a URL.
- * Overrides DBM__DATABASES__NAME__KEY, upper case, - and . of the name as _, the . of connect_args.x as __; taken as it is, without
- *           variables; empty counts as unset. It sets or replaces a key of a section that exists (connect_args.x: of a key that exists).
- * Sections  [databases.NAME], NAME of letters, digits, _ and -, up to 63. Others are other services' and ignored, unless they
- *           look like it ([database.x], [databases], [databases:x]). A key above the first section is ignored, unless it is known.
- * Numbers   0 is zero. -1: pool_recycle, idle_timeout, tcp_keepalive, tcp_user_timeout: never; statement_timeout, socket_timeout,
- *           leak_warning: none, as 0 is; max_overflow: no limit, which is an error, as pool_size = 0 is. pool_recycle = 0 and
- *           idle_timeout = 0 replace and close as soon as it can be (1 ms).
- * Empty     init_sql, tls_ca, tls_cert and tls_key: not set. The options of an adapter: "". Else an error. */
+ * Variables ${NAME} and ${NAME:-default} (when unset or empty; it ends at the first brace), $$ is one $, any other $ is
+ *           itself. What was put in is not looked at again. In a URL the structure is read first: a variable is a whole or
+ *           partial user, password, host list, path or parameter, and is not percent-decoded. Only when the text has no ://
+ *           of its own (url = ${DATABASE_URL}) the variable's text is read as a URL.
+ * Overrides DBM__DATABASES__NAME__KEY, upper case, - in both as _, the . of connect_args.x as __; taken as it is, without
+ *           variables; empty counts as unset. It sets or replaces a key of a section that exists (connect_args.x: it
+ *           replaces only), and what it replaces need not be right.
+ * Sections  [databases.NAME], NAME of letters, digits, _ and -, up to 63. Others are other services' and ignored, unless
+ *           they look like it ([database.x], [databases], [databases:x]). A key above the first section is ignored, unless
+ *           it is a known one.
+ * Numbers   0 is zero. -1: pool_recycle, idle_timeout, tcp_keepalive, tcp_user_timeout: never; statement_timeout,
+ *           socket_timeout, leak_warning: none, as 0 is; max_overflow: no limit, which is an error, as pool_size = 0 is.
+ *           pool_recycle = 0 and idle_timeout = 0 replace and close as soon as it can be (1 ms).
+ * Empty     init_sql, tls_ca, tls_cert and tls_key: not set. The options of an adapter: "". Else an error.
+ * Limits    16 MiB, 1,000 databases, 500 keys in a section, 120 bytes in a key's name. */
 
 /* One adapter type that may be named by a section or a URL. */
 typedef struct dbm__known_type {
@@ -3794,8 +3799,8 @@ struct dbm__secrets;
  *   options                                            names as written: "busy_timeout", "connect_args.gssencmode" */
 typedef struct dbm__settings {
     dbm_config config;
-    dbm_url url;            /* decoded parts, the password among them: only adapters see it. sqlite: path is ":memory:" for sqlite:// too.
-                             * A text that is no URL (a driver's own DSN; type must be given) is path, and scheme is "" */
+    dbm_url url;            /* decoded parts, the password among them: only adapters see it. For sqlite:// path is ":memory:"
+                             * too. A text that is no URL (a driver's own DSN; type must be given) is path; scheme is "" then */
     const char *origin;     /* "integration.ini:12", or "dbm_add_database" */
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
@@ -3814,15 +3819,17 @@ typedef struct dbm__problems {
 DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity);
 /* file: the file's name, "dbm_add_database" or "environment NAME"; line: 0 when there is none; section and key may be NULL.
  * The format is that of dbm__putf and never holds a secret. Adds "file:line: [section] key: text\n". */
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...);
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
+                          const char *format, ...);
 
-/* Reads an INI text, or the file at `path` when text is NULL (path also names the text in messages). size SIZE_MAX: up to the NUL.
- * *out is emptied first; it may stay empty, when no section is about a database. use_env: whether overrides are looked for; ${NAME} is
- * replaced anyway.
+/* Reads an INI text, or the file at `path` when text is NULL (path also names the text in messages). size SIZE_MAX: up to the
+ * NUL. *out is emptied first; it may stay empty, when no section is about a database. use_env: whether overrides are looked
+ * for; ${NAME} is replaced anyway.
  * Returns E_CONFIG when there was any problem, and then no settings; E_NOT_COMPILED when all of them are about what is not
  * compiled in; E_UNSUPPORTED for a path without files (DBM_NO_STDIO); E_NOMEM. Each but E_NOMEM leaves its text in p. */
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types,
-                                    size_t type_count, bool use_env, dbm__settings_list *out, dbm__problems *p);
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
+                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
+                                    dbm__problems *p);
 /* Checks and completes a struct from code. Its texts are taken as they are: no variables, no overrides. Statuses as above. */
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
@@ -3893,7 +3900,8 @@ DBM__FN const char *dbm__cfg_key(size_t i); /* the i-th known key, or NULL */
 DBM__FN bool dbm__cfg_known_key(const char *key, size_t size);
 /* Makes settings of what a section gave. *out is NULL after any problem. `partly`: missing keys are no problem. */
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory);
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
+                            bool *no_memory);
 DBM__FN bool dbm__cfg_name_ok(const char *name);
 
 /* The type that a word or a scheme names, or NULL. */
@@ -3904,8 +3912,8 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
 DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s);
 DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size);
-/* Reads a URL into s->url and its mask into s->config.url. *type: the one that was given, or NULL; then it is found by the scheme.
- * False after a problem or without memory. */
+/* Reads a URL into settings->url and its mask into settings->config.url. type: the one that was given, or NULL; then it is
+ * found by the scheme. False after a problem or without memory. */
 typedef struct dbm__cfg_url_job {
     dbm__settings *settings;
     dbm__cfg_memory *keep, *scratch;
@@ -3929,7 +3937,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
  * May call: config.h's declarations, base/.
  * Must not know: which keys there are, INI, URLs. */
 
-/* ---- numbers --------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 DBM__FN bool dbm__cfg_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -4030,7 +4038,7 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     return true;
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
@@ -4090,7 +4098,7 @@ DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
 
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b) { return b->data ? b->data : ""; }
 
-/* ---- problems -------------------------------------------------------------------------------------------------------- */
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
 
 enum { DBM__CFG_LOGGED = 200 }; /* problems beyond are only counted: a wrong file must not flood the log */
 
@@ -4145,7 +4153,8 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
 
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...) {
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
+                          const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
@@ -4159,7 +4168,7 @@ DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *f
     va_end(ap);
 }
 
-/* ---- suggestions ----------------------------------------------------------------------------------------------------- */
+/* ---- suggestions ------------------------------------------------------------------------------------------------- */
 
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
     while (list && *list) {
@@ -4191,7 +4200,7 @@ DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *wo
     return block;
 }
 
-/* ---- variables ------------------------------------------------------------------------------------------------------- */
+/* ---- variables --------------------------------------------------------------------------------------------------- */
 
 DBM__FN const char *dbm__cfg_env(const char *name) {
 #if DBM__ENV
@@ -4227,11 +4236,15 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
         dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
         return false;
     }
-    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') || (from[i] >= 'a' && from[i] <= 'z') ||
-                                    (i && from[i] >= '0' && from[i] <= '9')); i++) {}
+    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
+                                    (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
+         i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
+        dbm__cfg_bad(p, at,
+                     "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written "
+                     "$$",
+                     part, of);
         return false;
     }
     memcpy(name, from, i);
@@ -4243,9 +4256,11 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!value) {
 #if DBM__ENV
-        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
+        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name,
+                     name);
 #else
-        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
+        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)",
+                     part, of, name);
 #endif
         return false;
     }
@@ -4279,7 +4294,8 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
             if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
-                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
+                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part,
+                             of);
                 return NULL;
             }
             c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
@@ -4386,13 +4402,14 @@ static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     if (size < n || !dbm__same_word_n(name + size - n, n, tail)) return false;
     if (size == n || n > 4) return true;
     before = name[size - n - 1];
-    return before == '_' || before == '-' || before == '.' || (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z');
+    return before == '_' || before == '-' || before == '.' ||
+           (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z');
 }
 
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     static const char *const tails[] = {
-        "password", "passwd", "pwd", "pass", "passphrase", "passcode", "secret", "token", "apikey", "api_key", "api-key", "accesskey",
-        "access_key", "secretkey", "secret_key", "credential", "credentials", "authmechanismproperties"
+        "password", "passwd", "pwd", "pass", "passphrase", "passcode", "secret", "token", "apikey", "api_key", "api-key",
+        "accesskey", "access_key", "secretkey", "secret_key", "credential", "credentials", "authmechanismproperties"
     };
     size_t i;
     for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
@@ -4401,7 +4418,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     return false;
 }
 
-/* ---- blanking ---------------------------------------------------------------------------------------------------------- */
+/* ---- blanking ---------------------------------------------------------------------------------------------------- */
 
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
@@ -4479,13 +4496,16 @@ static void dbm__redact_urls(char *text) {
     }
 }
 
+static bool dbm__url_word(char c) {
+    return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* The value of the next `password=value`, value quoted or up to a blank, & ; , or ). Variables are one piece when asked. */
 static const char *dbm__secret_next(const char *text, bool variables, size_t *size) {
     const char *c, *end, *word, *value;
     for (c = strchr(text, '='); c; c = strchr(c + 1, '=')) {
         for (end = c; end > text && (end[-1] == ' ' || end[-1] == '"' || end[-1] == '\''); end--) {}
-        for (word = end; word > text && (word[-1] == '_' || word[-1] == '-' || word[-1] == '.' || (word[-1] >= '0' && word[-1] <= '9') ||
-                                         (word[-1] >= 'a' && word[-1] <= 'z') || (word[-1] >= 'A' && word[-1] <= 'Z')); word--) {}
+        for (word = end; word > text && dbm__url_word(word[-1]); word--) {}
         if (word == end || !dbm__cfg_secret_name(word, (size_t)(end - word))) continue;
         for (value = c + 1; *value == ' '; value++) {}
         if (*value == '\'' || *value == '"') {
@@ -4495,7 +4515,8 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
+                 end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -4514,16 +4535,17 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
         dbm__redact_known(settings->secrets, text);
         dbm__lock_give(&settings->secrets->lock);
     }
-    dbm__redact_urls(text);
     while ((value = dbm__secret_next(at, false, &size)) != NULL) at = dbm__redact_cut(at + (value - at), size);
+    dbm__redact_urls(text);
 }
 
-/* ---- types and schemes ------------------------------------------------------------------------------------------------- */
+/* ---- types and schemes ------------------------------------------------------------------------------------------- */
 
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
     const char *c = type->schemes;
     if (dbm__same_word_n(word, size, type->type)) return true;
-    while (c && *c) {
+    if (!c) return false;
+    while (*c) {
         size_t n = strcspn(c, ", ");
         if (n == size) {
             size_t i;
@@ -4557,7 +4579,7 @@ DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm
     dbm__text_end(out);
 }
 
-/* ---- URLs -------------------------------------------------------------------------------------------------------------- */
+/* ---- URLs -------------------------------------------------------------------------------------------------------- */
 
 /* One part of the text as written, NULL: not there. */
 typedef struct dbm__url_part { const char *text; size_t size; } dbm__url_part;
@@ -4604,8 +4626,10 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
 }
 
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
+    dbm__cfg_bad(job->problems, job->at,
+                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
+                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
+                 why);
     return false;
 }
 
@@ -4664,7 +4688,8 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     dbm_option *list = NULL;
     size_t count = 0, capacity = 0;
     while (c < end) {
-        const char *stop = dbm__url_find(c, end, "&", false, job->variables), *equal = dbm__url_find(c, stop, "=", false, job->variables);
+        const char *stop = dbm__url_find(c, end, "&", false, job->variables),
+                   *equal = dbm__url_find(c, stop, "=", false, job->variables);
         dbm_option one;
         char name[48];
         if (stop == c) {
@@ -4680,7 +4705,9 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         }
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
-        if (dbm__cfg_secret_name(one.name, strlen(one.name))) dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
+        if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
+            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
+        }
         if (count == capacity) {
             dbm_option *more;
             capacity = capacity ? capacity * 2 : 8;
@@ -4697,7 +4724,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     return true;
 }
 
-/* ---- the mask ------------------------------------------------------------------------------------------------------------ */
+/* ---- the mask ---------------------------------------------------------------------------------------------------- */
 
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
     static const char digits[] = "0123456789ABCDEF";
@@ -4749,7 +4776,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     job->settings->config.url = dbm__cfg_text(&b);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* A text that is no URL: a driver's own DSN. All of it is `path`; its passwords are found by where they stand. */
 static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const char *text, bool expanded) {
@@ -4796,7 +4823,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
+        dbm__cfg_bad(job->problems, job->at,
+                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
         return false;
     }
     /* "mongodb+srv" may be a scheme by itself */
@@ -4820,13 +4848,18 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         }
         list = dbm__text_in(known, sizeof known);
         dbm__cfg_type_names(job->types, job->type_count, &list);
-        dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
-                     dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+        if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
+            dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", known);
+        } else {
+            dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
+                         dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+        }
         return false;
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+        dbm__cfg_bad(job->problems, job->at,
+                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
                      found->type, job->type->type, job->type->type);
         return false;
     }
@@ -4839,7 +4872,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
     if (authority) {
         if (c < query && *c != '/') {
-            dbm__cfg_bad(job->problems, job->at, "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
+            dbm__cfg_bad(job->problems, job->at,
+                         "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
             return false;
         }
         if (c < query) c++;
@@ -4859,7 +4893,7 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
         colon = dbm__url_find(c, at, ":", false, job->variables);
         if (colon < at) {
             password = dbm__url_slice(colon + 1, at);
-            if (dbm__url_find(colon + 1, at, "$", false, false) == at) { /* as written too: so it shows where the whole URL is quoted */
+            if (dbm__url_find(colon + 1, at, "$", false, false) == at) { /* as written too, for where the whole URL is quoted */
                 dbm__cfg_secret(job->settings, job->keep, password.text, password.size);
             }
             url->password = dbm__url_expand(job, password, DBM__CFG_DECODE, "password");
@@ -4872,7 +4906,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
+        dbm__cfg_bad(job->problems, job->at,
+                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
                      "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
         return false;
     }
@@ -4917,10 +4952,13 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
+            return dbm__url_dsn(job, written, text, expanded);
+        }
         if (!separator) {
-            dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                         : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
+            dbm__cfg_bad(job->problems, job->at,
+                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
             return false;
         }
     }
@@ -4944,15 +4982,15 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
 /* ---- the table -----------------------------------------------------------------------------------------------------------
  * `zero` and `minus` are what 0 and -1 in a file become in the struct, where 0 is the default and -1 none; NO: an error. */
 typedef enum dbm__setting_id {
-    DBM__SETTING_TYPE, DBM__SETTING_URL, DBM__SETTING_POOL_SIZE, DBM__SETTING_MAX_OVERFLOW, DBM__SETTING_MAX_CONNECTIONS, DBM__SETTING_POOL_TIMEOUT,
-    DBM__SETTING_POOL_RECYCLE, DBM__SETTING_PRE_PING, DBM__SETTING_RESET, DBM__SETTING_MIN_IDLE, DBM__SETTING_IDLE_TIMEOUT, DBM__SETTING_ISOLATION,
-    DBM__SETTING_CONNECT_TIMEOUT, DBM__SETTING_STATEMENT_TIMEOUT, DBM__SETTING_SOCKET_TIMEOUT, DBM__SETTING_TCP_KEEPALIVE, DBM__SETTING_TCP_USER_TIMEOUT,
-    DBM__SETTING_STATEMENT_CACHE, DBM__SETTING_LEAK_WARNING, DBM__SETTING_ECHO, DBM__SETTING_TLS, DBM__SETTING_TLS_CA, DBM__SETTING_TLS_CERT, DBM__SETTING_TLS_KEY,
-    DBM__SETTING_INIT_SQL, DBM__SETTING_ROW_BUFFER, DBM__SETTING_COUNT
+    DBM__SET_TYPE, DBM__SET_URL, DBM__SET_POOL_SIZE, DBM__SET_MAX_OVERFLOW, DBM__SET_MAX_CONNECTIONS, DBM__SET_POOL_TIMEOUT,
+    DBM__SET_POOL_RECYCLE, DBM__SET_PRE_PING, DBM__SET_RESET, DBM__SET_MIN_IDLE, DBM__SET_IDLE_TIMEOUT, DBM__SET_ISOLATION,
+    DBM__SET_CONNECT_TIMEOUT, DBM__SET_STATEMENT_TIMEOUT, DBM__SET_SOCKET_TIMEOUT, DBM__SET_TCP_KEEPALIVE,
+    DBM__SET_TCP_USER_TIMEOUT, DBM__SET_STATEMENT_CACHE, DBM__SET_LEAK_WARNING, DBM__SET_ECHO, DBM__SET_TLS, DBM__SET_TLS_CA,
+    DBM__SET_TLS_CERT, DBM__SET_TLS_KEY, DBM__SET_INIT_SQL, DBM__SET_ROW_BUFFER, DBM__SET_COUNT
 } dbm__setting_id;
-typedef enum dbm__setting_kind { DBM__SETTING_TEXT, DBM__SETTING_INT, DBM__SETTING_TIME, DBM__SETTING_WORD, DBM__SETTING_SIZE } dbm__setting_kind;
+typedef enum dbm__setting_kind { DBM__SET_TEXT, DBM__SET_INT, DBM__SET_TIME, DBM__SET_WORD, DBM__SET_SIZE } dbm__setting_kind;
 
-enum { DBM__SETTING_LIMIT = 1000, DBM__SETTING_NO = INT_MIN };
+enum { DBM__SET_LIMIT = 1000, DBM__SET_NO = INT_MIN };
 
 typedef struct dbm__setting {
     const char *key, *field;  /* in a file, in the struct */
@@ -4963,42 +5001,42 @@ typedef struct dbm__setting {
     bool none;                /* -1 in the struct is allowed and is 0 in force */
 } dbm__setting;
 
-#define DBM__SETTING_N(field) #field, DBM__SETTING_INT, offsetof(dbm_config, field)
-#define DBM__SETTING_MS(field) #field, DBM__SETTING_TIME, offsetof(dbm_config, field)
-#define DBM__SETTING_S(field) #field, DBM__SETTING_TEXT, offsetof(dbm_config, field), 0, 0, 0, 0, 0, false
-#define DBM__SETTING_X(field, kind) #field, kind, 0, 0, 0, 0, 0, 0, false
-static const dbm__setting dbm__setting_table[DBM__SETTING_COUNT] = {
-    { "type",                 DBM__SETTING_S(type) },
-    { "url",                  DBM__SETTING_S(url) },
-    { "pool_size",            DBM__SETTING_N(pool.size),               1, DBM__SETTING_LIMIT, 5,       DBM__SETTING_NO, DBM__SETTING_NO, false },
-    { "max_overflow",         DBM__SETTING_N(pool.max_overflow),       0, DBM__SETTING_LIMIT, 10,      -1,      DBM__SETTING_NO, true },
-    { "max_connections",      "max_connections", DBM__SETTING_INT, 0, 1, DBM__SETTING_LIMIT, 0,     DBM__SETTING_NO, DBM__SETTING_NO, false },
-    { "pool_timeout",         DBM__SETTING_MS(pool.timeout_ms),         0, INT_MAX,         30000,   -1,      DBM__SETTING_NO, true },
-    { "pool_recycle",         DBM__SETTING_MS(pool.recycle_ms),         1, INT_MAX,         1800000, 1,       -1,      true },
-    { "pool_pre_ping",        DBM__SETTING_X(pool.pre_ping, DBM__SETTING_WORD) },
-    { "pool_reset_on_return", DBM__SETTING_X(pool.reset_on_return, DBM__SETTING_WORD) },
-    { "min_idle",             DBM__SETTING_N(pool.min_idle),           0, DBM__SETTING_LIMIT, 0,       0,       DBM__SETTING_NO, false },
-    { "idle_timeout",         DBM__SETTING_MS(pool.idle_timeout_ms),    1, INT_MAX,         600000,  1,       -1,      true },
-    { "isolation_level",      DBM__SETTING_X(isolation, DBM__SETTING_WORD) },
-    { "connect_timeout",      DBM__SETTING_MS(connect_timeout_ms),      1, INT_MAX,         5000,    DBM__SETTING_NO, DBM__SETTING_NO, false },
-    { "statement_timeout",    DBM__SETTING_MS(statement_timeout_ms),    1, INT_MAX,         0,       -1,      -1,      true },
-    { "socket_timeout",       DBM__SETTING_MS(socket_timeout_ms),       1, INT_MAX,         0,       -1,      -1,      true },
-    { "tcp_keepalive",        DBM__SETTING_MS(tcp_keepalive_ms),        1, INT_MAX,         60000,   -1,      -1,      true },
-    { "tcp_user_timeout",     DBM__SETTING_MS(tcp_user_timeout_ms),     1, INT_MAX,         30000,   -1,      -1,      true },
-    { "statement_cache",      DBM__SETTING_N(statement_cache),         0, 4096,            64,      -1,      DBM__SETTING_NO, true },
-    { "leak_warning",         DBM__SETTING_MS(leak_warning_ms),         1, INT_MAX,         0,       -1,      -1,      true },
-    { "echo",                 DBM__SETTING_X(echo, DBM__SETTING_WORD) },
-    { "tls",                  DBM__SETTING_X(tls, DBM__SETTING_WORD) },
-    { "tls_ca",               DBM__SETTING_S(tls_ca) },
-    { "tls_cert",             DBM__SETTING_S(tls_cert) },
-    { "tls_key",              DBM__SETTING_S(tls_key) },
-    { "init_sql",             DBM__SETTING_S(init_sql) },
-    { "row_buffer",           DBM__SETTING_X(row_buffer, DBM__SETTING_SIZE) }
+#define DBM__SET_N(field) #field, DBM__SET_INT, offsetof(dbm_config, field)
+#define DBM__SET_MS(field) #field, DBM__SET_TIME, offsetof(dbm_config, field)
+#define DBM__SET_S(field) #field, DBM__SET_TEXT, offsetof(dbm_config, field), 0, 0, 0, 0, 0, false
+#define DBM__SET_X(field, kind) #field, kind, 0, 0, 0, 0, 0, 0, false
+static const dbm__setting dbm__setting_table[DBM__SET_COUNT] = {
+    { "type", DBM__SET_S(type) },
+    { "url", DBM__SET_S(url) },
+    { "pool_size",         DBM__SET_N(pool.size),            1, DBM__SET_LIMIT, 5,       DBM__SET_NO, DBM__SET_NO, false },
+    { "max_overflow",      DBM__SET_N(pool.max_overflow),    0, DBM__SET_LIMIT, 10,      -1,          DBM__SET_NO, true },
+    { "max_connections", "max_connections", DBM__SET_INT, 0, 1, DBM__SET_LIMIT, 0,       DBM__SET_NO, DBM__SET_NO, false },
+    { "pool_timeout",      DBM__SET_MS(pool.timeout_ms),     0, INT_MAX,        30000,   -1,          DBM__SET_NO, true },
+    { "pool_recycle",      DBM__SET_MS(pool.recycle_ms),     1, INT_MAX,        1800000, 1,           -1,          true },
+    { "pool_pre_ping", DBM__SET_X(pool.pre_ping, DBM__SET_WORD) },
+    { "pool_reset_on_return", DBM__SET_X(pool.reset_on_return, DBM__SET_WORD) },
+    { "min_idle",          DBM__SET_N(pool.min_idle),        0, DBM__SET_LIMIT, 0,       0,           DBM__SET_NO, false },
+    { "idle_timeout",      DBM__SET_MS(pool.idle_timeout_ms), 1, INT_MAX,       600000,  1,           -1,          true },
+    { "isolation_level", DBM__SET_X(isolation, DBM__SET_WORD) },
+    { "connect_timeout",   DBM__SET_MS(connect_timeout_ms),  1, INT_MAX,        5000,    DBM__SET_NO, DBM__SET_NO, false },
+    { "statement_timeout", DBM__SET_MS(statement_timeout_ms), 1, INT_MAX,       0,       -1,          -1,          true },
+    { "socket_timeout",    DBM__SET_MS(socket_timeout_ms),   1, INT_MAX,        0,       -1,          -1,          true },
+    { "tcp_keepalive",     DBM__SET_MS(tcp_keepalive_ms),    1, INT_MAX,        60000,   -1,          -1,          true },
+    { "tcp_user_timeout",  DBM__SET_MS(tcp_user_timeout_ms), 1, INT_MAX,        30000,   -1,          -1,          true },
+    { "statement_cache",   DBM__SET_N(statement_cache),      0, 4096,           64,      -1,          DBM__SET_NO, true },
+    { "leak_warning",      DBM__SET_MS(leak_warning_ms),     1, INT_MAX,        0,       -1,          -1,          true },
+    { "echo", DBM__SET_X(echo, DBM__SET_WORD) },
+    { "tls", DBM__SET_X(tls, DBM__SET_WORD) },
+    { "tls_ca", DBM__SET_S(tls_ca) },
+    { "tls_cert", DBM__SET_S(tls_cert) },
+    { "tls_key", DBM__SET_S(tls_key) },
+    { "init_sql", DBM__SET_S(init_sql) },
+    { "row_buffer", DBM__SET_X(row_buffer, DBM__SET_SIZE) }
 };
-#undef DBM__SETTING_N
-#undef DBM__SETTING_MS
-#undef DBM__SETTING_S
-#undef DBM__SETTING_X
+#undef DBM__SET_N
+#undef DBM__SET_MS
+#undef DBM__SET_S
+#undef DBM__SET_X
 
 /* The words of a key; those after the listed ones are understood, but not proposed. */
 typedef struct dbm__setting_word { const char *word; int value; } dbm__setting_word;
@@ -5012,12 +5050,14 @@ static const dbm__setting_word dbm__setting_words_reset[] = {
     { "true", DBM_RESET_DEFAULT }, { "false", DBM_RESET_NONE }, { NULL, 0 }
 };
 static const dbm__setting_word dbm__setting_words_isolation[] = {
-    { "READ UNCOMMITTED", DBM_READ_UNCOMMITTED }, { "READ COMMITTED", DBM_READ_COMMITTED }, { "REPEATABLE READ", DBM_REPEATABLE_READ },
-    { "SERIALIZABLE", DBM_SERIALIZABLE }, { "AUTOCOMMIT", DBM_AUTOCOMMIT }, { NULL, 0 }
+    { "READ UNCOMMITTED", DBM_READ_UNCOMMITTED }, { "READ COMMITTED", DBM_READ_COMMITTED },
+    { "REPEATABLE READ", DBM_REPEATABLE_READ }, { "SERIALIZABLE", DBM_SERIALIZABLE },
+    { "AUTOCOMMIT", DBM_AUTOCOMMIT }, { NULL, 0 }
 };
 static const dbm__setting_word dbm__setting_words_echo[] = {
-    { "false", DBM_ECHO_OFF }, { "true", DBM_ECHO_STATEMENTS }, { "values", DBM_ECHO_VALUES }, { "no", DBM_ECHO_OFF }, { "off", DBM_ECHO_OFF },
-    { "0", DBM_ECHO_OFF }, { "yes", DBM_ECHO_STATEMENTS }, { "on", DBM_ECHO_STATEMENTS }, { "1", DBM_ECHO_STATEMENTS }, { NULL, 0 }
+    { "false", DBM_ECHO_OFF }, { "true", DBM_ECHO_STATEMENTS }, { "values", DBM_ECHO_VALUES }, { "no", DBM_ECHO_OFF },
+    { "off", DBM_ECHO_OFF }, { "0", DBM_ECHO_OFF }, { "yes", DBM_ECHO_STATEMENTS }, { "on", DBM_ECHO_STATEMENTS },
+    { "1", DBM_ECHO_STATEMENTS }, { NULL, 0 }
 };
 static const dbm__setting_word dbm__setting_words_tls[] = {
     { "off", DBM_TLS_OFF }, { "prefer", DBM_TLS_PREFER }, { "require", DBM_TLS_REQUIRE }, { "verify-ca", DBM_TLS_VERIFY_CA },
@@ -5032,20 +5072,20 @@ static const dbm__setting_word dbm__setting_words_sslmode[] = {
 
 static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *listed) {
     switch ((int)id) {
-    case DBM__SETTING_PRE_PING: *listed = 3; return dbm__setting_words_pre_ping;
-    case DBM__SETTING_RESET: *listed = 4; return dbm__setting_words_reset;
-    case DBM__SETTING_ISOLATION: *listed = 5; return dbm__setting_words_isolation;
-    case DBM__SETTING_ECHO: *listed = 3; return dbm__setting_words_echo;
-    case DBM__SETTING_TLS: *listed = 5; return dbm__setting_words_tls;
+    case DBM__SET_PRE_PING: *listed = 3; return dbm__setting_words_pre_ping;
+    case DBM__SET_RESET: *listed = 4; return dbm__setting_words_reset;
+    case DBM__SET_ISOLATION: *listed = 5; return dbm__setting_words_isolation;
+    case DBM__SET_ECHO: *listed = 3; return dbm__setting_words_echo;
+    case DBM__SET_TLS: *listed = 5; return dbm__setting_words_tls;
     default: *listed = 0; return NULL;
     }
 }
 
-DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SETTING_COUNT ? dbm__setting_table[i].key : NULL; }
+DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SET_COUNT ? dbm__setting_table[i].key : NULL; }
 
 static int dbm__setting_find(const char *key, size_t size) {
     int i;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) {
+    for (i = 0; i < DBM__SET_COUNT; i++) {
         if (strlen(dbm__setting_table[i].key) == size && memcmp(dbm__setting_table[i].key, key, size) == 0) return i;
     }
     return -1;
@@ -5062,7 +5102,7 @@ DBM__FN bool dbm__cfg_name_ok(const char *name) {
     return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database;
 }
 
-/* ---- settings on their way ----------------------------------------------------------------------------------------------- */
+/* ---- settings on their way --------------------------------------------------------------------------------------- */
 
 typedef struct dbm__draft {
     dbm__cfg_memory keep, scratch;
@@ -5071,15 +5111,16 @@ typedef struct dbm__draft {
     const dbm__known_type *types, *type;
     size_t type_count;
     bool type_failed, partly, in_code;
-    bool set[DBM__SETTING_COUNT];           /* given, right or wrong */
-    bool wrong[DBM__SETTING_COUNT];
-    dbm__cfg_at at[DBM__SETTING_COUNT];     /* of what was given, else of the section */
+    bool set[DBM__SET_COUNT];           /* given, right or wrong */
+    bool wrong[DBM__SET_COUNT];
+    dbm__cfg_at at[DBM__SET_COUNT];     /* of what was given, else of the section */
     dbm__cfg_at section;
     dbm_option *options;
     size_t option_count;
 } dbm__draft;
 
-static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count, const dbm__cfg_at *at, dbm__problems *p) {
+static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count,
+                             const dbm__cfg_at *at, dbm__problems *p) {
     int i;
     memset(d, 0, sizeof *d);
     d->keep.host = d->scratch.host = host;
@@ -5087,7 +5128,7 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
     d->type_count = type_count;
     d->section = *at;
     d->p = p;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) d->at[i] = *at;
+    for (i = 0; i < DBM__SET_COUNT; i++) d->at[i] = *at;
     d->s = (dbm__settings *)dbm__alloc_zero(host, sizeof *d->s);
     return d->s && dbm__cfg_secrets_init(host, d->s);
 }
@@ -5130,7 +5171,9 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
         if (strcmp(c->options[i].name, key) == 0) return c->options[i].value;
     }
     for (i = 0; i < c->option_count; i++) {
-        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value;
+        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) {
+            return c->options[i].value;
+        }
     }
     for (i = settings->url.parameter_count; i-- > 0;) {
         if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value;
@@ -5138,25 +5181,35 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
     return NULL;
 }
 
-/* ---- one value ------------------------------------------------------------------------------------------------------------- */
+/* ---- one value --------------------------------------------------------------------------------------------------- */
 
-/* What a message may show of a value: as it was written, so that what a variable holds stays unseen. */
+/* What a message may show of a value: as it was written, so that what a variable holds stays unseen, and nothing of a URL that
+ * came to the wrong key. */
 typedef struct dbm__shown { char text[96]; } dbm__shown;
+
+static const char *dbm__draft_value(char *block, size_t capacity, const char *written) {
+    const char *url = strstr(written, "://");
+    size_t i;
+    dbm__text t = dbm__text_in(block, capacity);
+    dbm__put_n(&t, written, url ? (size_t)(url - written) : strlen(written));
+    if (url) dbm__put(&t, "://...");
+    dbm__text_end(&t);
+    for (i = 0; block[i]; i++) {
+        if ((unsigned char)block[i] < ' ' || block[i] == 0x7F) block[i] = '?';
+    }
+    dbm__redact(NULL, block);
+    return block;
+}
 
 static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool variables) {
     dbm__text t = dbm__text_in(shown->text, sizeof shown->text);
     char value[60];
-    size_t i;
     const char *comment = variables ? strpbrk(written, ";#") : NULL;
-    dbm__copy_cut(value, sizeof value, written);
-    for (i = 0; value[i]; i++) {
-        if ((unsigned char)value[i] < ' ' || value[i] == 0x7F) value[i] = '?';
+    bool variable = variables && strstr(written, "${");
+    dbm__putf(&t, variable ? "not what %q holds" : "not %q", dbm__draft_value(value, sizeof value, written));
+    if (!variable && comment && comment > written) {
+        dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
     }
-    if (variables && strstr(written, "${")) dbm__put(&t, "not what ");
-    else dbm__put(&t, "not ");
-    dbm__putf(&t, "%q", value);
-    if (variables && strstr(written, "${")) dbm__put(&t, " holds");
-    else if (comment && comment > written) dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
     return shown->text;
 }
 
@@ -5207,11 +5260,11 @@ static void dbm__draft_put_text(dbm__draft *d, int id, const char *text) {
 static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     dbm_config *c = &d->s->config;
     switch (id) {
-    case DBM__SETTING_PRE_PING: c->pool.pre_ping = (dbm_pre_ping)v; break;
-    case DBM__SETTING_RESET: c->pool.reset_on_return = (dbm_reset)v; break;
-    case DBM__SETTING_ISOLATION: c->isolation = (dbm_isolation)v; break;
-    case DBM__SETTING_ECHO: c->echo = (dbm_echo)v; break;
-    case DBM__SETTING_TLS: c->tls = (dbm_tls)v; break;
+    case DBM__SET_PRE_PING: c->pool.pre_ping = (dbm_pre_ping)v; break;
+    case DBM__SET_RESET: c->pool.reset_on_return = (dbm_reset)v; break;
+    case DBM__SET_ISOLATION: c->isolation = (dbm_isolation)v; break;
+    case DBM__SET_ECHO: c->echo = (dbm_echo)v; break;
+    case DBM__SET_TLS: c->tls = (dbm_tls)v; break;
     default: break;
     }
 }
@@ -5222,25 +5275,27 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     dbm__shown shown;
     int64_t number = 0;
     int v = 0;
-    bool ok = key->kind == DBM__SETTING_TIME ? dbm__parse_duration(value, &v) : dbm__parse_int(value, INT_MIN, INT_MAX, &number);
+    bool time = key->kind == DBM__SET_TIME;
+    bool ok = time ? dbm__parse_duration(value, &v) : dbm__parse_int(value, INT_MIN, INT_MAX, &number);
     bool unlimited;
-    if (key->kind == DBM__SETTING_INT) v = (int)number;
-    unlimited = id == DBM__SETTING_MAX_OVERFLOW ? v == -1
-                : (id == DBM__SETTING_POOL_SIZE || id == DBM__SETTING_MAX_CONNECTIONS) && (v == 0 || v == -1);
+    if (key->kind == DBM__SET_INT) v = (int)number;
+    unlimited = id == DBM__SET_MAX_OVERFLOW ? v == -1
+                : (id == DBM__SET_POOL_SIZE || id == DBM__SET_MAX_CONNECTIONS) && (v == 0 || v == -1);
     if (ok && unlimited) {
-        dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
+        dbm__cfg_bad(d->p, &given->at,
+                     "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
         return;
     }
-    if (ok && v == 0 && key->zero != DBM__SETTING_NO) v = key->zero;
+    if (ok && v == 0 && key->zero != DBM__SET_NO) v = key->zero;
     else if (ok && v == -1) {
-        ok = key->minus != DBM__SETTING_NO;
+        ok = key->minus != DBM__SET_NO;
         v = key->minus;
     } else if (ok) {
         ok = v >= key->min && v <= key->max;
     }
     if (ok) {
-        if (id == DBM__SETTING_MAX_CONNECTIONS) {
+        if (id == DBM__SET_MAX_CONNECTIONS) {
             d->s->config.pool.size = v;
             d->s->config.pool.max_overflow = -1;
         } else {
@@ -5250,11 +5305,13 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     }
     d->wrong[id] = true;
     dbm__draft_show(&shown, given->value, given->variables);
-    if (key->kind == DBM__SETTING_INT) {
+    if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
-        dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SETTING_NO ? ", above 0" : ", or 0", shown.text);
+        dbm__cfg_bad(d->p, &given->at,
+                     "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0",
+                     shown.text);
     }
 }
 
@@ -5293,7 +5350,7 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
                  dbm__draft_show(&shown, given->value, given->variables));
 }
 
-/* ---- type, URL, options ------------------------------------------------------------------------------------------------------ */
+/* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     dbm__cfg_names names;
@@ -5311,13 +5368,12 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     }
     list = dbm__text_in(known, sizeof known);
     dbm__cfg_type_names(d->types, d->type_count, &list);
-    hint[0] = value[0] = 0;
     if (show) {
-        dbm__copy_cut(value, sizeof value, word);
         dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SETTING_TYPE], "the type %q is unknown%s (known types: %s)", value, hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
+                     dbm__draft_value(value, sizeof value, word), hint, known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SETTING_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
     }
 }
 
@@ -5328,13 +5384,13 @@ static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     job.keep = &d->keep;
     job.scratch = &d->scratch;
     job.problems = d->p;
-    job.at = &d->at[DBM__SETTING_URL];
+    job.at = &d->at[DBM__SET_URL];
     job.types = d->types;
     job.type_count = d->type_count;
     job.type = d->type;
     job.type_failed = d->type_failed;
     job.variables = variables;
-    if (!dbm__cfg_url(&job, text)) d->wrong[DBM__SETTING_URL] = true;
+    if (!dbm__cfg_url(&job, text)) d->wrong[DBM__SET_URL] = true;
     if (!d->type_failed) d->type = job.type;
 }
 
@@ -5362,7 +5418,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) {
+    for (i = 0; i < DBM__SET_COUNT; i++) {
         if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key);
     }
     if (d->type) dbm__cfg_names_add(&names, d->type->options);
@@ -5379,23 +5435,25 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_suggest(&names, name, hint, sizeof hint);
     }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
-        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
+        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option",
+                     dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
         dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint,
-                     d->type->options && *d->type->options ? "; those of this type are " : "", d->type->options ? d->type->options : "");
+                     d->type->options && *d->type->options ? "; those of this type are " : "",
+                     d->type->options ? d->type->options : "");
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
     }
     return false;
 }
 
-/* ---- what must fit together ---------------------------------------------------------------------------------------------------- */
+/* ---- what must fit together -------------------------------------------------------------------------------------- */
 
 static void dbm__draft_complete_number(dbm__draft *d, int id) {
     const dbm__setting *key = dbm__setting_table + id;
     dbm__cfg_at at = d->at[id];
     int v = dbm__draft_get(d, id);
-    if (!key->offset || key->kind == DBM__SETTING_TEXT) return;
+    if (!key->offset || key->kind == DBM__SET_TEXT) return;
     if (v == 0) {
         dbm__draft_put(d, id, key->standard);
         return;
@@ -5407,11 +5465,12 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     if (v >= key->min && v <= key->max) return;
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
-    if (key->kind == DBM__SETTING_TIME) {
-        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
+    if (key->kind == DBM__SET_TIME) {
+        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min,
+                     key->none ? ", -1 for none" : "", v);
     } else {
-        dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1, key->max,
-                     key->none ? ", -1 for none" : "", key->standard, v);
+        dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
+                     key->max, key->none ? ", -1 for none" : "", key->standard, v);
     }
 }
 
@@ -5423,30 +5482,32 @@ static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
 static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm_pool_options *pool = &d->s->config.pool;
     bool set = pool->max_overflow != 0, wrong;
-    int i, id = DBM__SETTING_MAX_OVERFLOW;
+    int i, id = DBM__SET_MAX_OVERFLOW;
     dbm__cfg_at at;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) {
-        if (dbm__setting_table[i].kind == DBM__SETTING_INT || dbm__setting_table[i].kind == DBM__SETTING_TIME) dbm__draft_complete_number(d, i);
-    }
-    wrong = d->wrong[DBM__SETTING_POOL_SIZE] || d->wrong[DBM__SETTING_MAX_CONNECTIONS];
-    if (wrong) return;
-    if (d->set[DBM__SETTING_MAX_CONNECTIONS] && (d->set[DBM__SETTING_POOL_SIZE] || d->set[DBM__SETTING_MAX_OVERFLOW])) {
-        dbm__draft_at(d, DBM__SETTING_MAX_CONNECTIONS, &at);
-        dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
-                     d->set[DBM__SETTING_POOL_SIZE] ? "pool_size" : "max_overflow");
-        return;
-    }
-    if (!d->wrong[id] && pool->max_overflow > DBM__SETTING_LIMIT - pool->size) {
-        if (!set) {
-            pool->max_overflow = DBM__SETTING_LIMIT - pool->size; /* the default gives way */
-        } else {
-            dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SETTING_POOL_SIZE, &at);
-            dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000", pool->size, pool->max_overflow,
-                         pool->size + pool->max_overflow);
+    for (i = 0; i < DBM__SET_COUNT; i++) {
+        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) {
+            dbm__draft_complete_number(d, i);
         }
     }
-    if (!d->wrong[DBM__SETTING_MIN_IDLE] && pool->min_idle > pool->size) {
-        dbm__draft_at(d, DBM__SETTING_MIN_IDLE, &at);
+    wrong = d->wrong[DBM__SET_POOL_SIZE] || d->wrong[DBM__SET_MAX_CONNECTIONS];
+    if (wrong) return;
+    if (d->set[DBM__SET_MAX_CONNECTIONS] && (d->set[DBM__SET_POOL_SIZE] || d->set[DBM__SET_MAX_OVERFLOW])) {
+        dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at);
+        dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
+                     d->set[DBM__SET_POOL_SIZE] ? "pool_size" : "max_overflow");
+        return;
+    }
+    if (!d->wrong[id] && pool->max_overflow > DBM__SET_LIMIT - pool->size) {
+        if (!set) {
+            pool->max_overflow = DBM__SET_LIMIT - pool->size; /* the default gives way */
+        } else {
+            dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at);
+            dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000",
+                         pool->size, pool->max_overflow, pool->size + pool->max_overflow);
+        }
+    }
+    if (!d->wrong[DBM__SET_MIN_IDLE] && pool->min_idle > pool->size) {
+        dbm__draft_at(d, DBM__SET_MIN_IDLE, &at);
         dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
     }
 }
@@ -5478,9 +5539,9 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
             }
             if (word && word->value == (int)given) continue;
             for (j = 0; dbm__setting_words_tls[j].word && dbm__setting_words_tls[j].value != (int)given; j++) {}
-            dbm__draft_at(d, DBM__SETTING_TLS, &at);
-            dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word, word ? " = " : "",
-                         word ? word->word : "", where[round]);
+            dbm__draft_at(d, DBM__SET_TLS, &at);
+            dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
+                         word ? " = " : "", word ? word->word : "", where[round]);
         }
     }
 }
@@ -5490,19 +5551,23 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
-    if (!d->set[DBM__SETTING_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SETTING_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
-        dbm__draft_at(d, DBM__SETTING_URL, &at);
+    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] &&
+        (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
+        dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
-        dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s", d->type ? ", or sqlite:///:memory:" : " or postgresql://user:password@host/name");
+        dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
+                     d->type ? ", or sqlite:///:memory:" : " or postgresql://user:password@host/name");
     }
     if (d->type && d->type->macro) {
-        dbm__draft_at(d, d->set[DBM__SETTING_TYPE] ? DBM__SETTING_TYPE : DBM__SETTING_URL, &at);
+        dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
-        dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s", d->type->type,
-                     d->type->macro, d->type->package ? " (package " : "", d->type->package ? d->type->package : "", d->type->package ? ")" : "");
+        dbm__cfg_bad(d->p, &at,
+                     "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s",
+                     d->type->type, d->type->macro, d->type->package ? " (package " : "",
+                     d->type->package ? d->type->package : "", d->type->package ? ")" : "");
     }
     dbm__draft_complete_pool(d);
-    if (!d->wrong[DBM__SETTING_TLS] && !d->wrong[DBM__SETTING_URL]) dbm__draft_complete_tls(d);
+    if (!d->wrong[DBM__SET_TLS] && !d->wrong[DBM__SET_URL]) dbm__draft_complete_tls(d);
     if (!c->row_buffer) c->row_buffer = (size_t)64 << 20;
     if (d->type) c->type = dbm__cfg_copy(&d->keep, d->type->type, strlen(d->type->type));
 }
@@ -5511,19 +5576,19 @@ static void dbm__draft_empty_url(dbm_url *url) {
     url->scheme = url->driver = url->user = url->password = url->hosts = url->path = "";
 }
 
-/* ---- from a section -------------------------------------------------------------------------------------------------------------- */
+/* ---- from a section ---------------------------------------------------------------------------------------------- */
 
 static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     int id = dbm__setting_find(given->key, strlen(given->key));
     const dbm__setting *key = id < 0 ? NULL : dbm__setting_table + id;
     const char *value;
-    if (id == DBM__SETTING_TYPE || id == DBM__SETTING_URL) return; /* taken before */
+    if (id == DBM__SET_TYPE || id == DBM__SET_URL) return; /* taken before */
     if (!key && !dbm__draft_option_known(d, given->key, &given->at)) return;
     if (key) {
         d->set[id] = true;
         d->at[id] = given->at;
     }
-    value = dbm__cfg_expand(key && key->kind != DBM__SETTING_TEXT ? &d->scratch : &d->keep, given->value, strlen(given->value),
+    value = dbm__cfg_expand(key && key->kind != DBM__SET_TEXT ? &d->scratch : &d->keep, given->value, strlen(given->value),
                             given->variables ? DBM__CFG_VARIABLES : 0, d->p, &given->at, NULL);
     if (!value) {
         if (key) d->wrong[id] = true;
@@ -5534,16 +5599,17 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
         return;
     }
     switch (key->kind) {
-    case DBM__SETTING_TEXT: dbm__draft_put_text(d, id, *value ? value : NULL); break;
-    case DBM__SETTING_INT:
-    case DBM__SETTING_TIME: dbm__draft_number(d, id, given, value); break;
-    case DBM__SETTING_WORD: dbm__draft_word(d, id, given, value); break;
-    case DBM__SETTING_SIZE: dbm__draft_size(d, id, given, value); break;
+    case DBM__SET_TEXT: dbm__draft_put_text(d, id, *value ? value : NULL); break;
+    case DBM__SET_INT:
+    case DBM__SET_TIME: dbm__draft_number(d, id, given, value); break;
+    case DBM__SET_WORD: dbm__draft_word(d, id, given, value); break;
+    case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break;
     }
 }
 
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
+                            bool *no_memory) {
     dbm__draft d;
     const dbm__cfg_given *type = NULL, *url = NULL;
     const char *word;
@@ -5570,15 +5636,16 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
         if (strcmp(given[i].key, "url") == 0) url = given + i;
     }
     if (type) {
-        d.set[DBM__SETTING_TYPE] = true;
-        d.at[DBM__SETTING_TYPE] = type->at;
-        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
+        d.set[DBM__SET_TYPE] = true;
+        d.at[DBM__SET_TYPE] = type->at;
+        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p,
+                               &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
-        else d.wrong[DBM__SETTING_TYPE] = d.type_failed = true;
+        else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
     }
     if (url) {
-        d.set[DBM__SETTING_URL] = true;
-        d.at[DBM__SETTING_URL] = url->at;
+        d.set[DBM__SET_URL] = true;
+        d.at[DBM__SET_URL] = url->at;
         dbm__draft_url(&d, url->value, url->variables);
     }
     for (i = 0; i < count; i++) dbm__draft_take(&d, given + i);
@@ -5587,7 +5654,7 @@ done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory);
 }
 
-/* ---- from code ------------------------------------------------------------------------------------------------------------------- */
+/* ---- from code --------------------------------------------------------------------------------------------------- */
 
 static void dbm__draft_copy(dbm__draft *d, const char **text) {
     if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL;
@@ -5611,7 +5678,7 @@ static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
         dbm__cfg_bad(d->p, &at, "option_count is %z, but options is NULL", in->option_count);
         return;
     }
-    if (in->option_count > DBM__SETTING_LIMIT) {
+    if (in->option_count > DBM__SET_LIMIT) {
         dbm__cfg_bad(d->p, &at, "%z options; the limit is 1,000", in->option_count);
         return;
     }
@@ -5652,7 +5719,7 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     }
     name = in->name && *in->name ? in->name : "default";
     if (!dbm__cfg_name_ok(name)) {
-        dbm__copy_cut(shown, sizeof shown, name);
+        dbm__draft_value(shown, sizeof shown, name);
         at.key = "name";
         dbm__cfg_bad(p, &at, "a name is of letters, digits, _ and -, up to 63 of them, not %q", shown);
         name = "default";
@@ -5678,19 +5745,19 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     dbm__draft_copy(&d, &c->tls_cert);
     dbm__draft_copy(&d, &c->tls_key);
     dbm__draft_copy(&d, &c->init_sql);
-    dbm__draft_enum(&d, DBM__SETTING_PRE_PING, (int)in->pool.pre_ping, DBM_PRE_PING_OFF, "dbm_pre_ping");
-    dbm__draft_enum(&d, DBM__SETTING_RESET, (int)in->pool.reset_on_return, DBM_RESET_FULL, "dbm_reset");
-    dbm__draft_enum(&d, DBM__SETTING_ISOLATION, (int)in->isolation, DBM_AUTOCOMMIT, "dbm_isolation");
-    dbm__draft_enum(&d, DBM__SETTING_ECHO, (int)in->echo, DBM_ECHO_VALUES, "dbm_echo");
-    dbm__draft_enum(&d, DBM__SETTING_TLS, (int)in->tls, DBM_TLS_VERIFY_FULL, "dbm_tls");
-    d.at[DBM__SETTING_TYPE].key = "type";
-    d.at[DBM__SETTING_URL].key = "url";
+    dbm__draft_enum(&d, DBM__SET_PRE_PING, (int)in->pool.pre_ping, DBM_PRE_PING_OFF, "dbm_pre_ping");
+    dbm__draft_enum(&d, DBM__SET_RESET, (int)in->pool.reset_on_return, DBM_RESET_FULL, "dbm_reset");
+    dbm__draft_enum(&d, DBM__SET_ISOLATION, (int)in->isolation, DBM_AUTOCOMMIT, "dbm_isolation");
+    dbm__draft_enum(&d, DBM__SET_ECHO, (int)in->echo, DBM_ECHO_VALUES, "dbm_echo");
+    dbm__draft_enum(&d, DBM__SET_TLS, (int)in->tls, DBM_TLS_VERIFY_FULL, "dbm_tls");
+    d.at[DBM__SET_TYPE].key = "type";
+    d.at[DBM__SET_URL].key = "url";
     if (word) {
-        d.set[DBM__SETTING_TYPE] = true;
+        d.set[DBM__SET_TYPE] = true;
         dbm__draft_type(&d, word, true);
     }
     if (url) {
-        d.set[DBM__SETTING_URL] = true;
+        d.set[DBM__SET_URL] = true;
         dbm__draft_url(&d, url, false);
     }
     dbm__draft_options(&d, in);
@@ -5703,18 +5770,18 @@ done:
 }
 /* --- end src/config/settings.c --- */
 /* --- begin src/config/ini.c --- */
-/* INI files, through inih: it says which line is a section, a key or the continuation of a value; what the lines hold stays here,
- * whole, with its line number. Then variables, overrides, and a dbm__settings for each section.
+/* INI files, through inih: it says which line is a section, a key or the continuation of a value; what the lines hold stays
+ * here, whole, with its line number. Then overrides, and a dbm__settings for each section.
  * May call: config.h's declarations, base/, inih.
  * Must not know: what a key means. */
 #if DBM_HAS_INI
 #  include <ini.h>
 
-/* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a value:
- * of `  url = postgresql://...` it reads `  url =~`, of a section `[3]`. The answer to each line comes before the next is asked for, so
- * the line in hand is the one it is about:
+/* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a
+ * value: of `  url = postgresql://...` it reads `  url =~`, of a section `[3]`. It answers to each line before it asks for the
+ * next, so the line in hand is the one it is about:
  *
- *     file --line--> dbm__ini_read --stand-in--> inih --key, continuation, or nothing--> dbm__ini_take --> sections, entries
+ *     file --line--> dbm__ini_read --stand-in--> inih --key, continuation or nothing--> dbm__ini_take --> sections, entries
  */
 enum {
     DBM__INI_FILE_MAX = 16 * 1024 * 1024,
@@ -5765,7 +5832,7 @@ static size_t dbm__ini_trim(const char **text, size_t size) {
     return size;
 }
 
-/* ---- sections ---------------------------------------------------------------------------------------------------------- */
+/* ---- sections ---------------------------------------------------------------------------------------------------- */
 
 /* The name between [ and ]; false when there is no ]. */
 static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) {
@@ -5782,7 +5849,7 @@ static int dbm__ini_ours(const char *title, size_t size) {
     char word[16];
     size_t head;
     if (size > 10 && memcmp(title, "databases.", 10) == 0) return 1;
-    for (head = 0; head < size && title[head] != '.' && title[head] != ':' && title[head] != '/' && !dbm__cfg_blank(title[head]); head++) {}
+    for (head = 0; head < size && !strchr(".:/", title[head]) && !dbm__cfg_blank(title[head]); head++) {}
     if (head < 6 || head >= sizeof word) return 0;
     memcpy(word, title, head);
     word[head] = 0;
@@ -5804,7 +5871,9 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     if (!dbm__ini_title(d, &title, &size)) {
         title = d->line + 1;
         size = dbm__ini_trim(&title, d->size - 1);
-        if (dbm__ini_ours(title, size)) dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
+        if (dbm__ini_ours(title, size)) {
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
+        }
         return;
     }
     ours = dbm__ini_ours(title, size);
@@ -5818,11 +5887,13 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         name[size - 10] = 0;
     }
     if (ours < 0) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]",
+                     shown);
         return;
     }
     if (!dbm__cfg_name_ok(name)) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL,
+                     "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
         return;
     }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
@@ -5832,7 +5903,8 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
+            dbm__problem(d->p, d->file, d->number, NULL, NULL,
+                         "more than 1,000 databases; this and later sections are not read");
             d->count++;
         }
         return;
@@ -5854,7 +5926,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     d->count++;
 }
 
-/* ---- lines: what inih reads --------------------------------------------------------------------------------------------- */
+/* ---- lines: what inih reads -------------------------------------------------------------------------------------- */
 
 /* Before the next line: what inih had no word for. */
 static void dbm__ini_settle(dbm__ini *d) {
@@ -5879,7 +5951,10 @@ static void dbm__ini_line(dbm__ini *d) {
     d->kind = DBM__INI_NOTHING;
     d->taken = d->indented = d->long_head = false;
     if (d->size && memchr(d->line, 0, d->size)) {
-        if (!d->nul) dbm__problem(d->p, d->file, d->number, d->current ? d->current->title : NULL, NULL, "a NUL byte; the file must be plain text (UTF-8, not UTF-16)");
+        if (!d->nul) {
+            dbm__problem(d->p, d->file, d->number, d->current ? d->current->title : NULL, NULL,
+                         "a NUL byte; the file must be plain text (UTF-8, not UTF-16)");
+        }
         d->nul = true;
         return;
     }
@@ -5919,7 +5994,7 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
     return block;
 }
 
-/* ---- entries: what inih says ---------------------------------------------------------------------------------------------- */
+/* ---- entries: what inih says ------------------------------------------------------------------------------------- */
 
 static void dbm__ini_continue(dbm__ini *d) {
     dbm__ini_piece *piece;
@@ -5928,7 +6003,8 @@ static void dbm__ini_continue(dbm__ini *d) {
     if (!d->entry || !d->current) return;
     if (d->kind == DBM__INI_SECTION) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in the first column",
+            dbm__problem(d->p, d->file, d->number, d->current->title, NULL,
+                         "an indented line continues the value of %q above; a section begins in the first column",
                          d->entry->key);
             return;
         }
@@ -5938,8 +6014,8 @@ static void dbm__ini_continue(dbm__ini *d) {
             char shown[32];
             dbm__text t = dbm__text_in(shown, sizeof shown);
             dbm__put_n(&t, key, size);
-            dbm__problem(d->p, d->file, d->number, d->current->title, shown, "an indented line continues the value of %q above; a key begins in the first column",
-                         d->entry->key);
+            dbm__problem(d->p, d->file, d->number, d->current->title, shown,
+                         "an indented line continues the value of %q above; a key begins in the first column", d->entry->key);
             return;
         }
     }
@@ -5957,12 +6033,14 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
+            dbm__problem(d->p, d->file, d->number, NULL, name,
+                         "the key is above the first section; expected [databases.NAME] before it");
         }
         return;
     }
     if (d->long_head || !*name) {
-        dbm__problem(d->p, d->file, d->number, s->title, NULL, d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
+        dbm__problem(d->p, d->file, d->number, s->title, NULL,
+                     d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
@@ -5970,7 +6048,9 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     }
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
-        if (s->count == DBM__INI_ENTRIES_MAX + 1) dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
+        if (s->count == DBM__INI_ENTRIES_MAX + 1) {
+            dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
+        }
         return;
     }
     entry = (dbm__ini_entry *)dbm__cfg_alloc(&d->memory, sizeof *entry);
@@ -6005,7 +6085,7 @@ static int dbm__ini_take(void *user, const char *section, const char *name, cons
     return 1;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* Where a comment may begin. */
 typedef enum dbm__ini_comment { DBM__INI_LOOSE, DBM__INI_CAREFUL, DBM__INI_WHOLE } dbm__ini_comment;
@@ -6072,7 +6152,7 @@ static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, cons
     return dbm__cfg_text(&b);
 }
 
-/* ---- overrides --------------------------------------------------------------------------------------------------------------- */
+/* ---- overrides --------------------------------------------------------------------------------------------------- */
 
 static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     for (; *text; text++) {
@@ -6084,7 +6164,8 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
 }
 
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
-static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
+static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
+                              size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
     const char *value;
@@ -6110,10 +6191,10 @@ static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char
     given[i].at.key = key;
 }
 
-/* ---- loading ----------------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
-static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count, bool use_env,
-                                 const dbm__cfg_names *options, dbm__settings **out) {
+static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count,
+                                 bool use_env, const dbm__cfg_names *options, dbm__settings **out) {
     dbm__cfg_given *given;
     const dbm__ini_entry *entry;
     const char *key;
@@ -6189,7 +6270,10 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     rc = ini_parse_stream(dbm__ini_read, &d, dbm__ini_take, &d);
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
-    if (ok && d.at < d.end) dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+    if (ok && d.at < d.end) {
+        dbm__problem(p, file, d.number + 1, NULL, NULL,
+                     "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+    }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
     if (d.sections && ok) {
@@ -6253,8 +6337,9 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 #endif
 #endif /* DBM_HAS_INI */
 
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types,
-                                    size_t type_count, bool use_env, dbm__settings_list *out, dbm__problems *p) {
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
+                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
+                                    dbm__problems *p) {
     out->items = NULL;
     out->count = out->capacity = 0;
 #if !DBM_HAS_INI
@@ -6265,17 +6350,22 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     (void)type_count;
     (void)use_env;
     p->not_compiled++;
-    dbm__problem(p, path ? path : "text", 0, NULL, NULL, "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
+    dbm__problem(p, path ? path : "text", 0, NULL, NULL,
+                 "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
                  "defined (link with -linih, package libinih-dev)");
     return DBM_E_NOT_COMPILED;
 #else
-    if (text) return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
+    if (text) {
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count,
+                             use_env, out, p);
+    }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
         return DBM_E_CONFIG;
     }
 #  if !DBM__STDIO
-    dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
+    dbm__problem(p, path, 0, NULL, NULL,
+                 "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
 #  else
     {
@@ -6728,8 +6818,9 @@ typedef struct dbm__slot {
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
+#define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
     int64_t expires_us;                  /* pool_recycle, jitter included */
-    int64_t used_us;                     /* last return, by the tick or a precise clock for sockets */
+    int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
 
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
@@ -6763,6 +6854,7 @@ typedef struct dbm__pool {
     dbm__waiter *first, *last;
     uint64_t tickets;
     int waiting, connecting, open, max_connecting;
+    int leaks_out;                       /* slots out whose leak was reported */
     int state;
     bool orphaned;                       /* dbm_manager_free has been called */
     dbm__signal drained;
@@ -6832,11 +6924,9 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
 DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
 
-/* A slot with a live connection, waiting for one until the deadline. holder: see dbm__slot. pool_deadline tells which of two limits
- * passed: the pool's own time-out (E_POOL_TIMEOUT) or the caller's (E_TIMEOUT). */
-DBM__FN dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
-DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, dbm__slot *had, int64_t session_deadline_us, dbm__word holder, const char *site,
-                                       dbm__slot **out);
+/* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
+ * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
+DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
@@ -6858,7 +6948,6 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 
 /* ---- between the files of this room ---- */
-DBM__FN void dbm__slot_used(dbm__slot *slot);
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
@@ -6869,20 +6958,28 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
 
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
-DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool) {
-    int w = 0;
-    do {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (DBM__LIKELY(o != 0)) {
-            dbm__word bit;
-            int i;
-            if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return NULL;
-            i = dbm__lowest_bit(o);
-            bit = (dbm__word)1 << i;
-            if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~bit))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    } while (++w < pool->words);
+DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
+    dbm__word o = dbm__load(&pool->idle[w]);
+    while (DBM__LIKELY(o != 0 && !(o & DBM__WAIT_BIT))) {
+        int i = dbm__lowest_bit(o);
+        if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i)))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+    }
     return NULL;
+}
+
+/* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
+DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
+    dbm__pool *pool = db->pool;
+    dbm__slot *slot;
+    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
+        dbm__store32(&slot->uses, slot->uses + 1u);
+        dbm__store(&slot->since_ms, 0);
+        dbm__store(&slot->site, (dbm__word)site);
+        dbm__store(&slot->holder, holder);
+        *out = slot;
+        return DBM_OK;
+    }
+    return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
 
 /* Back into the set; false when that needs the lock. */
@@ -6900,8 +6997,11 @@ DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
     dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
-    if (DBM__UNLIKELY(slot->pool->check)) dbm__slot_used(slot);
-    if (DBM__UNLIKELY(slot->connection.broken || slot->reset_full || (slot->uses & 63u) == 0 || !dbm__pool_put(slot))) dbm__pool_give_slow(slot);
+    slot->used_us = 0;
+    if (DBM__UNLIKELY(slot->connection.broken || slot->reset_full || (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0 || slot->pool->check
+                      || !dbm__pool_put(slot))) {
+        dbm__pool_give_slow(slot);
+    }
 }
 
 #ifdef __cplusplus
@@ -7254,10 +7354,10 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm_connection *c = &slot->connection;
     bool last = false;
     if (!c->open) return;
-    if (how != DBM_DISCONNECT_FORKED && pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
-    else if (pool->db->on_disconnect != NULL) {
-        c->broken = true;
+    if (pool->db->on_disconnect != NULL) {
+        if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
         pool->db->on_disconnect(c);
+        c->open = true;
     }
     if (dbm__pool_shared(pool)) {
         bool broken = c->broken;
@@ -7381,7 +7481,7 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
 }
 
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size ? 1 : 0);
+    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
 }
 
 static void dbm__waiter_unlink(dbm__pool *pool, dbm__waiter *w) {
@@ -7571,25 +7671,11 @@ DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__lock_give(&pool->lock);
 }
 
-DBM__FN dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
+                                                     dbm__slot **out) {
     dbm__pool *pool = db->pool;
-    dbm__slot *slot;
-    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    slot = dbm__pool_try(pool);
-    if (DBM__LIKELY(slot != NULL && !pool->check)) {
-        dbm__store32(&slot->uses, slot->uses + 1u);
-        dbm__store(&slot->since_ms, 0);
-        dbm__store(&slot->site, (dbm__word)site);
-        dbm__store(&slot->holder, holder);
-        *out = slot;
-        return DBM_OK;
-    }
-    return dbm__pool_take_slow(db, slot, session_deadline_us, holder, site, out);
-}
-
-DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, dbm__slot *had, int64_t session_deadline_us, dbm__word holder,
-                                                     const char *site, dbm__slot **out) {
-    dbm__pool *pool = db->pool;
+    dbm__slot *had = NULL;
+    int word;
     dbm__waiter w;
     dbm__signal signal;
     dbm__blocked blocked;
@@ -7597,6 +7683,8 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, dbm__slot
     int64_t began, deadline, now;
     dbm_status st = DBM_OK;
     *out = NULL;
+    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
+    for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
     began = now = dbm__now(db->host);
     deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
     pools_own = deadline <= session_deadline_us;
@@ -7772,21 +7860,20 @@ static void dbm__orphan_returned(dbm_database *db) {
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
 }
 
-DBM__FN void dbm__slot_used(dbm__slot *slot) { slot->used_us = dbm__now(slot->pool->db->host); }
-
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
-    bool close = slot->connection.broken || !slot->connection.open, leak_reported, due = (slot->uses & 63u) == 0, orphaned;
+    bool close = slot->connection.broken || !slot->connection.open, due = (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0;
+    bool leak_reported = false, keep = false, orphaned;
     dbm_error_info kept;
-    bool keep = false;
-    dbm__lock_take(&pool->lock);
-    leak_reported = slot->leak_reported;
-    dbm__lock_give(&pool->lock);
-    if (leak_reported) {
+    if (dbm__load(&pool->slow) != 0) {
         dbm__lock_take(&pool->lock);
+        leak_reported = slot->leak_reported;
         slot->leak_reported = false;
+        if (leak_reported) pool->leaks_out--;
         dbm__lock_give(&pool->lock);
+    }
+    if (leak_reported) {
         dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
     if (!close && slot->reset_full) {
@@ -7797,7 +7884,10 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
         if (dbm__op_run(&slot->connection, &op) != DBM_OK) close = true;
         slot->reset_full = false;
     }
-    if (!pool->check && (slot->uses & 63u) == 0) slot->used_us = dbm__now(db->host);
+    if (pool->check) {
+        slot->used_us = dbm__now(db->host);
+        if (!close && !due && dbm__pool_put(slot)) return;
+    }
     if (close && slot->connection.open) {
         bool broken = slot->connection.broken;
         dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
@@ -7988,6 +8078,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
         /* Taken first, looked at then: an idle slot's fields belong to whoever has its bit. */
         while ((o & slot->bit) && !dbm__cas(&pool->idle[slot->word], &o, o & ~slot->bit)) {}
         if (!(o & slot->bit)) continue;
+        if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
         if (expired || stale) {
@@ -8020,7 +8111,9 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
             continue;
         }
         slot->leak_reported = true;
+        pool->leaks_out++;
         pool->stats.leaks++;
+        dbm__pool_set_slow(pool);
         dbm__lock_give(&pool->lock);
         dbm__event(pool->db->host, DBM_EVENT_LEAK, DBM_LOG_WARNING, pool->db->name, site, DBM_OK, held * 1000,
                    "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000);
@@ -9172,6 +9265,7 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -9195,21 +9289,52 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
 /* Ends a use. Never changes this thread's last failure. */
+/* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
+DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
+
+DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
+    return e->named == named && !(e->uses > 0 && e->prepared.single);
+}
+DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
+/* The hit by address alone, for the hot path: an entry that serves positional values, its use counted, or NULL. */
+DBM__INLINE dbm__entry *dbm__cache_quick(dbm_connection *c, const char *sql) {
+    dbm__cache *k = c->cache;
+    dbm__entry *e = k->hints[dbm__cache_hint(sql)];
+    if (DBM__UNLIKELY(e == NULL || !dbm__cache_serves(e, false) || strcmp(e->text, sql) != 0)) return NULL;
+    if (DBM__UNLIKELY(k->newest != e)) dbm__cache_touch(k, e);
+    e->uses++;
+    dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
+    return e;
+}
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
- * What is no value becomes DBM_TYPE_INVALID, which dbm__values_check() refuses. Errors: E_LIMIT. */
+ * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Sizes of texts filled in, invalid ones refused, and names beside values without one. */
+/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+    int n = 0;
+    for (; *codes != 0; codes++, n++) {
+        if (DBM__UNLIKELY(n == room)) return -1;
+        out[n].name = NULL;
+        out[n].type = DBM_TYPE_INT;
+        if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
+        else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
+        else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
+        else return -1;
+    }
+    return n;
+}
+/* The same for values from an array; names beside values without one are refused too. */
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site);
-/* Values by name brought into the order of the placeholders: e->prepared.parameters values in `out` (room for DBM__MAX_VALUES), which may be
- * more than `count`, for a name may stand in several places. Where parameters is -1, the statement being the backend's own, they stay as they
- * are, `count` of them with their names. Errors: E_MISUSE, E_LIMIT. */
+/* Values by name brought into the order of the placeholders: e->prepared.parameters of them in `out` (room for DBM__MAX_VALUES), which
+ * may be more than `count`, for a name may stand in several places. Where parameters is -1, the statement being the backend's own,
+ * they stay as they are: `count` of them, with their names. Errors: E_MISUSE, E_LIMIT. */
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
 
-/* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the column's
- * name and a colon: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+/* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
+ * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -9218,11 +9343,12 @@ DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
-/* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a value that
- * is no text; it must live as long as the target. NULL: const char * gets NULL, char[N] "", dbm_bytes {NULL, 0}, plain numbers fail. */
+/* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
+ * value that is no text, and must live as long as the target; without it that is an error.
+ * NULL: const char * gets NULL, char[N] "", dbm_bytes {NULL, 0}, optionals has = false; plain numbers and bools fail. */
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
-/* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z and
- * offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
+/* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
+ * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
@@ -9251,10 +9377,38 @@ DBM__INLINE bool dbm__is_text(dbm_type type) {
     return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID;
 }
 
+/* Makes a value that a user made as backends expect it. False: it is none. */
+static bool dbm__value_complete(dbm_value *v) {
+    switch (v->type) {
+    case DBM_TYPE_NULL: case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_DOUBLE: case DBM_TYPE_TIMESTAMP: return true;
+    case DBM_TYPE_BOOL:
+        v->as.integer = v->as.integer != 0;
+        return true;
+    case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+        if (DBM__LIKELY(v->as.text.data != NULL)) {
+            if (v->as.text.size == SIZE_MAX) v->as.text.size = strlen(v->as.text.data);
+            return true;
+        }
+        if (v->as.text.size && v->as.text.size != SIZE_MAX) return false;
+        v->type = DBM_TYPE_NULL; /* as everywhere, a null pointer is SQL NULL */
+        v->as.text.size = 0;
+        return true;
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    return false;
+}
+
+static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
+                     "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
+                     number);
+}
+
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
     dbm_value *v = out;
     bool any = false;
+    int bad = 0;
     for (; *codes; codes++, v++) {
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
@@ -9284,16 +9438,15 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 'v':
             *v = va_arg(ap, dbm_value);
             if (v->name) any = true;
-            if (dbm__is_text(v->type) && v->as.text.size == SIZE_MAX) {
-                v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0;
-            }
+            if (!dbm__value_complete(v)) v->type = DBM_TYPE_INVALID;
             break;
         default: v->type = DBM_TYPE_INVALID; v->as.integer = 0; break;
         }
+        if (DBM__UNLIKELY(v->type == DBM_TYPE_INVALID) && !bad) bad = (int)(v - out) + 1;
     }
     *count = (int)(v - out);
     *named = any;
-    return DBM_OK;
+    return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
 
 static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
@@ -9309,27 +9462,8 @@ static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int c
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site) {
     int i, names = 0;
     for (i = 0; i < count; i++) {
-        dbm_value *v = &values[i];
-        names += v->name != NULL;
-        switch (v->type) {
-        case DBM_TYPE_NULL: case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_DOUBLE: case DBM_TYPE_TIMESTAMP: continue;
-        case DBM_TYPE_BOOL:
-            v->as.integer = v->as.integer != 0;
-            continue;
-        case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            if (DBM__LIKELY(v->as.text.data != NULL)) {
-                if (v->as.text.size == SIZE_MAX) v->as.text.size = strlen(v->as.text.data);
-                continue;
-            }
-            if (v->as.text.size && v->as.text.size != SIZE_MAX) break;
-            v->type = DBM_TYPE_NULL; /* as everywhere, a null pointer is SQL NULL */
-            v->as.text.size = 0;
-            continue;
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-        }
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                         "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as "
-                         "dbm_blob(p, n)", i + 1);
+        names += values[i].name != NULL;
+        if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site);
     }
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK;
@@ -9379,8 +9513,8 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
         }
     }
     if (e->prepared.parameters > DBM__MAX_VALUES) {
-        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, database, site, "the statement has %d placeholders with names; at most %d can be",
-                         e->prepared.parameters, DBM__MAX_VALUES);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, database, site,
+                         "the statement has %d placeholders with names; at most %d can be", e->prepared.parameters, DBM__MAX_VALUES);
     }
     if (e->prepared.parameters < 0) { /* the statement is the backend's own: so are its names */
         if (count) memcpy(out, in, (size_t)count * sizeof *in);
@@ -10350,26 +10484,6 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
 
 static void dbm__cache_count(dbm__word *counter) { dbm__store(counter, dbm__load(counter) + 1); }
 
-/* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
-DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
-
-/* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
- * statements are its own, and a long chain costs time only. */
-static uint32_t dbm__cache_hash(const char *text, size_t size) {
-    uint64_t h = (uint64_t)size * UINT64_C(0x9E3779B97F4A7C15), w;
-    for (; size >= 8; size -= 8, text += 8) {
-        memcpy(&w, text, 8);
-        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
-    }
-    if (size) {
-        w = 0;
-        memcpy(&w, text, size);
-        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
-    }
-    return (uint32_t)(h ^ h >> 29);
-}
 
 static dbm__entry **dbm__cache_chain(dbm__cache *k, uint32_t hash) { return &k->chains[hash & (k->chain_count - 1)]; }
 
@@ -10429,6 +10543,24 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
         dbm__cache_remove(c, e);
         dbm__cache_count(&c->cache_evictions);
     }
+}
+
+/* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
+ * statements are its own, and a long chain costs time only. */
+static uint32_t dbm__cache_hash(const char *text, size_t size) {
+    uint64_t h = (uint64_t)size * UINT64_C(0x9E3779B97F4A7C15), w;
+    for (; size >= 8; size -= 8, text += 8) {
+        memcpy(&w, text, 8);
+        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
+        h ^= h >> 32;
+    }
+    if (size) {
+        w = 0;
+        memcpy(&w, text, size);
+        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
+        h ^= h >> 32;
+    }
+    return (uint32_t)(h ^ h >> 29);
 }
 
 /* ---- making -------------------------------------------------------------------------------------------------------- */
@@ -10543,6 +10675,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         dbm__cache_drop(c, e);
         return st;
     }
+    e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -10559,15 +10692,14 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
 
 /* ---- taking and giving --------------------------------------------------------------------------------------------- */
 
-DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
-    return e->named == named && !(e->uses > 0 && e->prepared.single);
+
+DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
+    dbm__cache_unlink(k, e);
+    dbm__cache_link(k, e);
 }
 
 DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e) {
-    if (k->newest != e) {
-        dbm__cache_unlink(k, e);
-        dbm__cache_link(k, e);
-    }
+    if (k->newest != e) dbm__cache_touch(k, e);
     e->uses++;
     dbm__cache_count(&c->cache_hits);
 }
@@ -10639,21 +10771,25 @@ extern "C" {
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL };
 
 typedef struct dbm__level {
-    struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
-    uint32_t gen;
-    int kind;
-    int point;                           /* the savepoint that this level is, 0: the lowest level */
-    int points;                          /* of the work when this level began */
+    /* At rest all of this block is zero, and the lowest level's is made so again at its end. */
     bool ran, wrote;                     /* since this level's unit began */
     bool committed;                      /* the last unit was, by dbm_commit */
     bool asked;                          /* the last unit ended by dbm_commit or dbm_rollback */
     bool ended;                          /* the end of the block was reached */
     bool undone;                         /* what failed has been rolled back to a savepoint: dbm_clear_error may lift it */
+    bool unused[2];
+    int point;                           /* the savepoint that this level is, 0: the lowest level */
+    int points;                          /* of the work when this level began */
     int failed_at;                       /* `points` when the sticky failure arose */
-    dbm_status sticky, outcome;
+    dbm_status sticky;
+
+    dbm_status outcome;
+    int kind;
+    uint32_t gen;
     dbm_status *status;
     const char *site;
     int64_t deadline_us;
+    struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
     dbm_error_info error;                /* of sticky, or of outcome */
 } dbm__level;
 
@@ -10698,25 +10834,28 @@ typedef struct dbm__work {
     uint32_t gen;                        /* of top */
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
-    dbm__word cancelled;
-    dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
-    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
+    /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
+    bool unusual;
     bool autocommit, read_only, write, no_transaction;
-    bool in_transaction, gate_held;
-    bool wrote;                          /* in this transaction */
     bool timed;                          /* a deadline of any kind is set */
     bool echo;
+    bool lane;                           /* plain reads may go the short way: no deadline, no echo, a blocking adapter without sockets */
+    bool in_transaction, gate_held;
+    bool wrote;                          /* in this transaction */
     bool joinable;
     dbm_isolation isolation;
     int points, points_sent;
     int open_rows;
     int64_t affected, last_id;
+    dbm__word cancelled;
+    dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
+    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
     dbm_rows *rows;                      /* open ones */
     dbm_rows *spare_rows;
     dbm_statement *statements, *spare_statements;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
-    dbm_rows one;                        /* of dbm_query_one */
     dbm__level base;
+    dbm_rows one;                        /* of dbm_query_one */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
@@ -10733,11 +10872,13 @@ DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__works_free(dbm_database *db);
 DBM__FN void dbm__works_init(dbm_database *db);
+DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 
 /* ---- block.c: sessions begin and end ---- */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
+DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
 DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site);
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
@@ -10758,6 +10899,7 @@ typedef struct dbm__call {
 } dbm__call;
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site);
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
+DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* A statement without rows. */
@@ -11046,6 +11188,26 @@ DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) 
 
 DBM__FN void dbm__connection_gone(dbm_connection *c) { dbm__cache_free(c); }
 
+DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
+    w->unusual = false;
+    w->autocommit = w->db->autocommit;
+    w->read_only = w->write = false;
+    w->no_transaction = !w->db->transactions || w->db->autocommit;
+    w->timed = w->db->settings->config.statement_timeout_ms > 0;
+    w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
+    w->lane = !w->timed && !w->echo && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->isolation = w->db->isolation;
+    w->in_transaction = w->wrote = false;
+    w->points = w->points_sent = 0;
+    dbm__store(&w->trouble, 0);
+    dbm__store(&w->cancelled, 0);
+    w->top = &w->base;
+    w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
+    w->base.point = w->base.points = w->base.failed_at = 0;
+    w->base.sticky = DBM_OK;
+    w->base.deadline_us = INT64_MAX;
+}
+
 DBM__FN void dbm__works_init(dbm_database *db) {
     int i;
     db->on_connect = dbm__connection_made;
@@ -11053,7 +11215,7 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
-        w->top = &w->base;
+        dbm__work_restore(w);
     }
 }
 
@@ -11207,7 +11369,8 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     if (options != NULL && options->timeout_ms > 0) {
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
         if (shorter < deadline) deadline = shorter;
-        w->timed = true;
+        w->timed = w->unusual = true;
+        w->lane = false;
     }
     dbm__level_init(level, kind, status, site, deadline);
     level->points = w->points;
@@ -11228,8 +11391,52 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     return DBM_OK;
 }
 
-DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
-                                     dbm_session *out) {
+/* What a session's options change on a work at rest. */
+static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_options *options, int kind, int64_t deadline) {
+    const dbm_database *db = w->db;
+    w->unusual = true;
+    if (options != NULL) {
+        w->read_only = options->read_only;
+        w->write = options->write;
+        if (options->isolation != DBM_ISOLATION_DEFAULT) {
+            w->isolation = options->isolation;
+            w->autocommit = w->isolation == DBM_AUTOCOMMIT;
+        }
+        if (options->autocommit) w->autocommit = true;
+    }
+    if (kind == DBM__KIND_CALL) w->autocommit = true;
+    w->no_transaction = !db->transactions || w->autocommit;
+    w->base.deadline_us = deadline;
+    if (deadline != INT64_MAX) w->timed = true;
+    if (w->timed || kind == DBM__KIND_CALL) w->lane = false;
+}
+
+/* A work that was just taken becomes a session; it is at rest. */
+DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
+    uint32_t gen = ++w->serial;
+    w->gen = gen;
+    w->base.gen = gen;
+    dbm__store(&w->slot.gen, gen);
+    w->base.outcome = DBM_ROLLED_BACK;
+    w->base.kind = kind;
+    w->base.status = status;
+    w->base.site = site;
+    w->affected = -1;
+    w->last_id = 0;
+    if (status != NULL) *status = DBM_ROLLED_BACK;
+    out->slot = w;
+    out->gen = gen;
+    out->step = 0;
+}
+
+DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
+    w->joinable = true;
+    w->outer_open = (dbm__work *)self->open;
+    self->open = w;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
+                                                   dbm_session *out) {
     dbm__work *w;
     dbm__slot *slot;
     dbm__thread *self = NULL;
@@ -11241,7 +11448,7 @@ DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options
         if (self->open == NULL) {
             self->has_failed = false;
             self->fork = dbm__fork_epoch();
-        } else if (DBM__UNLIKELY(db != NULL) && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
+        } else if (db != NULL && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
             return dbm__session_join(w, options, status, kind, site, out);
         }
     }
@@ -11254,39 +11461,10 @@ DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options
     st = dbm__pool_take(db, deadline, self != NULL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
     w = (dbm__work *)(void *)slot;
-    dbm__level_init(&w->base, kind, status, site, deadline);
-    w->top = &w->base;
-    w->base.gen = w->gen = ++w->serial;
-    dbm__store(&w->slot.gen, w->gen);
-    dbm__store(&w->trouble, 0);
-    dbm__store(&w->cancelled, 0);
-    w->autocommit = w->read_only = w->write = false;
-    w->isolation = db->isolation;
-    w->no_transaction = !db->transactions || db->autocommit;
-    w->in_transaction = w->wrote = false;
-    w->points = w->points_sent = 0;
-    w->affected = -1;
-    w->last_id = 0;
-    w->joinable = kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO;
-    w->echo = db->settings->config.echo != DBM_ECHO_OFF;
-    w->timed = deadline != INT64_MAX || db->settings->config.statement_timeout_ms > 0;
-    if (DBM__UNLIKELY(options != NULL)) {
-        w->read_only = options->read_only;
-        w->write = options->write;
-        if (options->isolation != DBM_ISOLATION_DEFAULT) w->isolation = options->isolation;
-        w->autocommit = options->autocommit || w->isolation == DBM_AUTOCOMMIT;
-        if (w->autocommit) w->no_transaction = true;
-        else if (db->transactions && options->isolation != DBM_ISOLATION_DEFAULT) w->no_transaction = false;
-    }
-    if (db->autocommit && w->no_transaction) w->autocommit = true;
-    if (kind == DBM__KIND_CALL) w->no_transaction = w->autocommit = true;
-    if (self != NULL) {
-        w->outer_open = (dbm__work *)self->open;
-        self->open = w;
-    }
-    out->slot = w;
-    out->gen = w->gen;
-    out->step = 0;
+    dbm__work_begin(w, status, kind, site, out);
+    if (options != NULL || kind == DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
+    if (self != NULL) dbm__block_push(self, w);
+    else w->joinable = false;
     return DBM_OK;
 }
 
@@ -11373,52 +11551,40 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     return st;
 }
 
-/* Gives the connection back; the session value is empty afterwards. */
-static void dbm__work_give(dbm__work *w) {
-    dbm__swap(&w->slot.gen, ++w->serial);
-    w->gen = w->serial;
-    if (DBM__UNLIKELY(dbm__load_acquire(&w->cancellers) != 0)) {
-        while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
-    }
-    if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
-    if (DBM__UNLIKELY(w->rows != NULL)) dbm__rows_close_all(w);
-    if (DBM__UNLIKELY(w->statements != NULL)) {
-        while (w->statements != NULL) dbm_stmt_end(w->statements);
-    }
+/* What a session leaves behind beyond the usual: rows, handles, a cancel in flight, a place deeper in the list of open blocks. */
+static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
+    while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+    dbm__rows_close_all(w);
+    while (w->statements != NULL) dbm_stmt_end(w->statements);
     if (w->joinable) {
         dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
+        w->joinable = false;
     }
+}
+
+/* Gives the connection back. From the swap on no dbm_cancel finds the session. */
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+    uint32_t gen = ++w->serial;
+    w->gen = gen;
+    dbm__swap(&w->slot.gen, gen);
+    if (DBM__LIKELY(self->open == w)) {
+        self->open = w->outer_open;
+        w->joinable = false;
+    }
+    if (DBM__UNLIKELY(dbm__load_acquire(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
+    w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
+    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
 }
 
-/* The end of the top level: of the session, or of a block that joined. */
-static dbm_status dbm__level_end(dbm__work *w) {
-    dbm__level *level = w->top;
-    dbm_status st;
-    if (!level->ended) dbm__level_abandon(w, level);
-    st = level->outcome;
-    if (level->status != NULL) *level->status = st;
-    if (level->kind != DBM__KIND_HAND && level->kind != DBM__KIND_CALL) {
-        dbm__thread *self = dbm__self();
-        self->has_failed = false;
-        if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) {
-            self->failed = level->error;
-            self->has_failed = true;
-        }
-    }
-    if (DBM__LIKELY(level == &w->base)) {
-        dbm__work_give(w);
-        return st;
-    }
-    /* Rows that were opened in the inner block end with it. */
-    {
-        dbm_rows **p = &w->rows;
-        while (*p != NULL) {
-            if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
-            else p = &(*p)->next;
-        }
+/* A block that joined ends: the level below is the session again. */
+static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
+    dbm_rows **p = &w->rows;
+    while (*p != NULL) { /* rows that were opened in it end with it */
+        if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
+        else p = &(*p)->next;
     }
     w->points = level->points;
     dbm__lock_take(&w->slot.pool->lock);
@@ -11430,12 +11596,34 @@ static dbm_status dbm__level_end(dbm__work *w) {
     return st;
 }
 
+static DBM__NOINLINE void dbm__outcome_failed(dbm__thread *self, const dbm__level *level) {
+    self->failed = level->error;
+    self->has_failed = true;
+}
+
+/* The end of the top level: of the session, or of a block that joined. */
+DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
+    dbm__level *level = w->top;
+    dbm__thread *self = dbm__self();
+    dbm_status st;
+    if (DBM__UNLIKELY(!level->ended)) dbm__level_abandon(w, level);
+    st = level->outcome;
+    if (level->status != NULL) *level->status = st;
+    if (level->kind != DBM__KIND_HAND && level->kind != DBM__KIND_CALL) {
+        self->has_failed = false;
+        if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level);
+    }
+    if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
+    dbm__work_give(w, self);
+    return st;
+}
+
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
 }
 
-DBM__FN dbm_status dbm__session_close(dbm_session *s) {
+DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_status st;
     if (w == NULL) {
@@ -11596,10 +11784,38 @@ DBM__DEF void dbm__take_failure(dbm__failure *f) {
 
 /* ---- behind the block macros --------------------------------------------------------------------------------------------------- */
 
-DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
+/* The plain block of a database that is ready, first on its thread: nothing but the checkout. */
+DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
+    dbm__thread *self = dbm__self();
+    dbm__slot *slot;
+    if (DBM__LIKELY(options == NULL && self->open == NULL && self->number != 0 && db->pool != NULL)) {
+        self->has_failed = false;
+        self->fork = dbm__fork_epoch();
+        if (DBM__LIKELY(dbm__pool_take(db, INT64_MAX, self->number, site, &slot) == DBM_OK)) {
+            dbm__work *w = (dbm__work *)(void *)slot;
+            dbm__work_begin(w, status, DBM__KIND_BLOCK, site, &s);
+            dbm__block_push(self, w);
+        } else {
+            dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK);
+        }
+        return s;
+    }
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s;
+}
+
+DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
+    dbm_session s;
+    if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
+    dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
+    return s;
+}
+
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
+    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK && level->ran) dbm__work_trouble(w, level->site);
+    /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
+    if (level->ran || level->sticky != DBM_OK || !level->asked) dbm__level_commit(w, level);
 }
 
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
@@ -11607,15 +11823,27 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__level *level;
     if (DBM__UNLIKELY(w == NULL)) return false;
     level = w->top;
-    if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK && level->ran)) dbm__work_trouble(w, level->site);
     level->ended = true;
-    /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
-    if (level->ran || level->sticky != DBM_OK || !level->asked) dbm__level_commit(w, level);
+    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0)) { /* nothing was sent */
+        if (DBM__UNLIKELY(w->rows != NULL)) dbm__rows_close_all(w);
+        level->outcome = DBM_OK;
+        return false;
+    }
+    dbm__block_finish(w, level);
     return false;
 }
 
 DBM__DEF void dbm__block_end(dbm_session *s) {
-    if (DBM__LIKELY(s->slot != NULL)) dbm__session_close(s);
+    dbm__work *w;
+    if (DBM__UNLIKELY(s->slot == NULL)) return;
+    w = dbm__work_of(s);
+    if (DBM__UNLIKELY(w == NULL)) {
+        dbm__session_close(s);
+        return;
+    }
+    s->slot = NULL;
+    s->gen = 0;
+    dbm__level_end(w);
 }
 
 DBM__DEF void dbm__unwind(dbm_session *s) {
@@ -11807,7 +12035,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
 
 /* Adds the statement to what the adapter said, on one line and cut short. Values are never shown. */
-static DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
     dbm_error_info *e = &dbm__self()->last;
     char what[640];
     dbm__text t;
@@ -11964,7 +12192,7 @@ again:
         rc = dbm__values_order(entry, values, count, ordered, w->db->name, site);
         if (rc != DBM_OK) goto failed;
         values = ordered;
-        count = entry->prepared.parameters;
+        if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
         rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholders and the call passes %d values",
                        entry->prepared.parameters, count);
@@ -12570,18 +12798,124 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
     return dbm__query_values(&call, sql, copy, count, named, site, rows);
 }
 
-DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
+/* ---- the short way -------------------------------------------------------------------------------------------------------------------
+ * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
+ * between the caller and the adapter when all that could need a look is known not to. */
+
+#define DBM__LANE_VALUES 8
+
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
+    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
+}
+
+DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
+    dbm_row *row = &w->one.row;
+    dbm__entry *e = row->entry;
+    row->open = row->standing = false;
+    if (DBM__LIKELY(e != NULL && row->op.result != NULL)) {
+        row->op.kind = DBM_OP_FINISH;
+        w->db->adapter->execute(&w->slot.connection, &row->op);
+        w->open_rows--;
+        if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
+        else e->uses--;
+        row->entry = NULL;
+        return;
+    }
+    row->open = true;
+    dbm__rows_close(&w->one);
+}
+
+static DBM__NOINLINE dbm_status dbm__lane_failed(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site) {
+    dbm_op *op = &w->one.row.op;
+    dbm_error_info kept;
+    if (rc == DBM_OK || rc == DBM_DONE) { /* no row */
+        if (op->result != NULL) {
+            op->kind = DBM_OP_FINISH;
+            dbm__op_run(&w->slot.connection, op);
+            op->result = NULL;
+        }
+        dbm__cache_give(&w->slot.connection, e);
+        return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
+    }
+    if (w->in_transaction || w->no_transaction) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    kept = dbm__self()->last;
+    dbm__cache_give(&w->slot.connection, e);
+    dbm__self()->last = kept;
+    return dbm__statement_failed(w, e->text, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site, dbm_row **out) {
+    dbm_row *row = &w->one.row;
+    dbm_op *op = &row->op;
+    dbm_status rc;
+    op->kind = DBM_OP_EXECUTE;
+    op->sql = e->prepared.sql;
+    op->sql_size = e->prepared.sql_size;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = &e->prepared;
+    op->deadline_us = INT64_MAX;
+    op->result = NULL;
+    op->row = false;
+    op->one_row = true;
+    w->top->ran = true;
+    dbm__store32(&w->slot.statements, w->slot.statements + 1u);
+    if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
+        rc = dbm__work_start(w, false, site);
+        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_failed(w, e, rc, site);
+    }
+    rc = w->db->adapter->execute(&w->slot.connection, op);
+    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) return dbm__lane_failed(w, e, rc, site);
+    row->work = w;
+    row->entry = e;
+    row->number = 1;
+    row->site = site;
+    row->open = row->standing = true;
+    row->fresh = row->ended = row->held = row->looping = row->owns_session = false;
+    w->open_rows++;
+    *out = row;
+    return DBM_OK;
+}
+
+static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
     st = dbm__call_begin(&call, on, site);
-    if (DBM__UNLIKELY(st != DBM_OK)) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (DBM__UNLIKELY(st != DBM_OK)) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
+    if (st != DBM_OK) return st;
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
+}
+
+DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
+    dbm__work *w;
+    va_list ap;
+    dbm_status st;
+    if (DBM__LIKELY(on != NULL && row != NULL && on->step != DBM__ON_DATABASE && (w = dbm__work_of(on)) != NULL && dbm__lane_open(w) && sql != NULL)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count >= 0)) {
+            dbm__entry *e;
+            if (w->one.row.open) dbm__lane_close_one(w);
+            if (DBM__LIKELY((e = dbm__cache_quick(&w->slot.connection, sql)) != NULL)) {
+                if (DBM__LIKELY(e->plain && e->prepared.parameters == count)) return dbm__lane_one(w, e, values, count, site, row);
+                e->uses--;
+            }
+        }
     }
+    va_start(ap, codes);
+    st = dbm__query_one_list(on, row, site, sql, codes, ap);
+    va_end(ap);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
@@ -12648,20 +12982,48 @@ DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, 
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st;
 }
 
-DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
+static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
-    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    if (st != DBM_OK) return st;
     call.work = prepared->work;
     call.owns = false;
-    {
-        DBM__READ_VALUES(call);
-        if (DBM__UNLIKELY(st != DBM_OK)) return dbm__work_fail(prepared->work, site);
-        return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
+    return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
+}
+
+DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
+        dbm__work *w = prepared->work;
+        if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count >= 0)) {
+                dbm__entry *e = prepared->entry;
+                if (w->one.row.open) dbm__lane_close_one(w);
+                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count)) {
+                    e->uses = 2;
+                    return dbm__lane_one(w, e, values, count, site, row);
+                }
+            }
+        }
     }
+    va_start(ap, codes);
+    st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
+    va_end(ap);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
@@ -12979,6 +13341,10 @@ extern "C" {
 
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
 
+/* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
+ * sticks, and as this thread's last failure. Returns the status. */
+DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
+
 #ifdef __cplusplus
 }
 #endif
@@ -12988,6 +13354,22 @@ extern "C" {
 /* Models: the SQL of a struct's table, structs written as rows, rows read into structs.
  * May call: the public calls of session/, sql/'s conversions, base/.
  * Must not know: connections, pools, and of a backend more than how it names its types. */
+
+/* ---- failures ------------------------------------------------------------------------------------------------------ */
+
+DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before) {
+    dbm_error_info *last = &dbm__self()->last;
+    dbm__work *w = dbm__work_of(s);
+    char message[sizeof last->message];
+    dbm__format(message, sizeof message, "%s%s", before, last->message);
+    dbm__copy_cut(last->message, sizeof last->message, message);
+    last->status = status;
+    if (w && w->top->sticky != DBM_OK) {
+        w->top->sticky = status;
+        w->top->error = *last;
+    }
+    return status;
+}
 
 /* ---- backends ------------------------------------------------------------------------------------------------------ */
 
@@ -13050,6 +13432,22 @@ static bool dbm__field_size_fits(const dbm_field *f) {
     return false;
 }
 
+static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_field *f) {
+    if (!f->name || !f->name[0]) {
+        dbm__putf(text, "field %z of model %q has no name", (size_t)(f - m->fields) + 1, m->name);
+    } else if (!dbm__field_size_fits(f)) {
+        dbm__putf(text, "field %q of model %q has a type that a column can't have; there are integers, float, double, bool, char *, char[N], "
+                  "dbm_bytes and dbm_optional_...", f->name, m->name);
+    } else if (f->size > m->size || f->offset > m->size - f->size) {
+        dbm__putf(text, "field %q of model %q lies outside its struct", f->name, m->name);
+    } else if (dbm__field_is_key(f) && f->kind >= DBM__TO_OPTIONAL_INT) {
+        dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
     size_t i;
@@ -13066,25 +13464,11 @@ static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, b
     } else if (m->size != size) {
         dbm__putf(text, "model %q describes a struct of %z bytes, but the one that was passed has %z", m->name, m->size, size);
     } else {
-        for (i = 0; i < m->field_count && !text->size; i++) {
-            const dbm_field *f = &m->fields[i];
-            if (!f->name || !f->name[0]) {
-                dbm__putf(text, "field %z of model %q has no name", i + 1, m->name);
-            } else if (!dbm__field_size_fits(f)) {
-                dbm__putf(text, "field %q of model %q has a type that a column can't have; there are integers, float, double, bool, char *, "
-                          "char[N], dbm_bytes and dbm_optional_...", f->name, m->name);
-            } else if (f->size > m->size || f->offset > m->size - f->size) {
-                dbm__putf(text, "field %q of model %q lies outside its struct", f->name, m->name);
-            } else if (dbm__field_is_key(f) && (f->kind == DBM__TO_OPTIONAL_INT || f->kind == DBM__TO_OPTIONAL_DOUBLE ||
-                                                f->kind == DBM__TO_OPTIONAL_BOOL)) {
-                dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
-            }
-        }
-        if (!text->size && key && !dbm__model_keys(m)) {
-            dbm__putf(text, "model %q has no key; write one of its fields as DBM_KEY(field)", m->name);
-        }
+        for (i = 0; i < m->field_count; i++) if (dbm__field_wrong(text, m, &m->fields[i])) return true;
+        if (!key || dbm__model_keys(m)) return false;
+        dbm__putf(text, "model %q has no key; write one of its fields as DBM_KEY(field)", m->name);
     }
-    return text->size != 0;
+    return true;
 }
 
 /* SQL takes names without case, so `Id` and `id` would be one column. */
@@ -13123,6 +13507,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
 
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
+#define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
 
 /* A statement while it is written, and its values. The same model always gives the same text, so the connection finds its prepared
  * statement. Failures are remembered: `status` is looked at once, at the end. */
@@ -13329,10 +13714,10 @@ static void dbm__model_add_keys(dbm__model_sql *q, const dbm_model *m, const cha
     for (i = 0; i < m->field_count; i++) if (dbm__field_is_key(&m->fields[i])) dbm__model_add_value(q, m, &m->fields[i], record);
 }
 
-/* Nobody's mistake, so it does not stick. The key is named where it is a number; another one may be a secret. */
-static dbm_status dbm__model_not_found(dbm_session *s, const char *site, const dbm_model *m, const dbm_value *key, int count) {
-    const char *database = dbm__on_database(s)->name;
-    if (count == 1 && key->type == DBM_TYPE_INT) {
+/* Nobody's mistake, so it does not stick. A key is named where it is a number; another one may be a secret. */
+static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const dbm_model *m, const dbm_value *key) {
+    const char *database = dbm__on_database(on)->name;
+    if (key && key->type == DBM_TYPE_INT) {
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with the key %l", m->table, key->as.integer);
     }
     return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table);
@@ -13365,68 +13750,70 @@ static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, 
     return DBM_OK;
 }
 
-/* Column `column` (-1: there is none, the field is emptied) to one field. It is written in every case. */
-static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm__why *why) {
+/* Column `column` (-1: there is none, the field is emptied) to one field, which is written in every case. `before` is what became of the
+ * fields before it: only the first failure is reported. */
+static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm_status before) {
+    bool fine = column >= 0 && dbm__load(&row->work->trouble) == 0;
     dbm_value v = column >= 0 ? dbm_row_value(row, column) : dbm_null();
+    dbm__why why;
+    dbm_status st;
     if (f->kind == DBM__TO_TEXT) {
         const char *text;
-        dbm_status st = dbm__field_text(row, column, &v, &text, why);
+        st = dbm__field_text(row, column, &v, &text, &why);
         memcpy(record + f->offset, &text, sizeof text);
-        return st;
     } else {
         dbm_target target = dbm__target(f->kind, f->size, record + f->offset);
-        return dbm__to_target(&v, &target, NULL, 0, why);
+        st = dbm__to_target(&v, &target, NULL, 0, &why);
     }
+    if (column < 0 || before != DBM_OK) return before;
+    if (DBM__UNLIKELY(fine && dbm__load(&row->work->trouble) != 0)) { /* the column itself could not be had */
+        dbm_status trouble = dbm__work_trouble(row->work, row->site);
+        if (trouble != DBM_OK) return trouble;
+    }
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, column, "%s", why.text);
 }
 
 static void dbm__model_empty(const dbm_model *m, char *record) {
-    dbm__why why;
     size_t i;
-    for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, &why);
+    for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, DBM_OK);
 }
 
-/* All fields from the columns of a SELECT of dbm__model_put_select(). The first failure is reported, all fields are written. */
+/* All fields from the columns of dbm__model_put_select(). */
 static dbm_status dbm__model_read(dbm_row *row, const dbm_model *m, char *record) {
-    dbm_status status = DBM_OK, st;
-    dbm__why why;
+    dbm_status st = DBM_OK;
     size_t i;
-    for (i = 0; i < m->field_count; i++) {
-        st = dbm__field_read(row, (int)i, &m->fields[i], record, &why);
-        if (st != DBM_OK && status == DBM_OK) status = dbm__row_fail(row, st, (int)i, "%s", why.text);
-    }
-    return status;
+    for (i = 0; i < m->field_count; i++) st = dbm__field_read(row, (int)i, &m->fields[i], record, st);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void *record, size_t size) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
     bool wrong = dbm__model_wrong(&text, model, size, false);
-    dbm_status status = DBM_OK, st;
-    dbm__why why;
+    dbm_status st = DBM_OK;
     size_t i;
     if (!wrong && !record) {
         dbm__putf(&text, "the pointer to the struct of model %q is NULL", model->name);
         wrong = true;
     }
     dbm__text_end(&text);
-    if (!row) {
-        if (!wrong) dbm__model_empty(model, (char *)record);
-        return dbm__fail_null("dbm_scan_struct: the row is NULL");
-    }
+    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
+    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
+    if (!row->standing) {
+        (void)dbm_row_value(row, 0); /* says why there is none */
+        return dbm__self()->last.status;
+    }
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
         int column = dbm__row_find(row, f->name);
-        st = dbm__field_read(row, column, f, (char *)record, &why);
-        if (status != DBM_OK) continue;
-        if (column < 0) {
+        st = dbm__field_read(row, column, f, (char *)record, st);
+        if (column < 0 && st == DBM_OK) {
             (void)dbm_row_index(row, f->name); /* lists the names there are */
-            status = DBM_E_UNKNOWN_NAME;
-        } else if (st != DBM_OK) {
-            status = dbm__row_fail(row, st, column, "%s", why.text);
+            st = DBM_E_UNKNOWN_NAME;
         }
     }
-    return status;
+    return st;
 }
 
 /* ---- create -------------------------------------------------------------------------------------------------------- */
@@ -13519,17 +13906,16 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     dbm_status st = DBM_OK;
     const dbm_field *first = NULL, *key = NULL;
     size_t i, missing = 0;
-    for (i = 0; i < m->field_count; i++) missing += dbm__rows_have(rows, m->fields[i].name) ? 0u : 1u;
-    if (!missing) return DBM_OK;
     dbm__model_sql_begin(&cure, s, site);
     for (i = 0; i < m->field_count; i++) {
         const dbm_field *f = &m->fields[i];
         if (dbm__rows_have(rows, f->name)) continue;
+        missing++;
         if (!first) first = f;
         if (!key && dbm__field_is_key(f)) key = f;
-        dbm__model_put_cure(&cure, m, f, d);
+        if (cure.text.size < DBM__MODEL_CURE) dbm__model_put_cure(&cure, m, f, d);
     }
-    if (cure.status != DBM_OK) {
+    if (!first || cure.status != DBM_OK) {
         st = cure.status;
     } else if (key) {
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which is a key of model %q. dbm_create_all() never alters a "
@@ -13584,7 +13970,9 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
     if (!models && count) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: the array of models is NULL");
     for (i = 0; i < count; i++) {
-        if (!dbm__model_wrong(&text, models[i], models[i] ? models[i]->size : 0, true) && !dbm__model_doubled(&text, models[i])) continue;
+        const dbm_model *m = models[i];
+        bool wrong = dbm__model_wrong(&text, m, m ? m->size : 0, true);
+        if (!wrong && m && !dbm__model_doubled(&text, m)) continue;
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: %s", block);
     }
@@ -13605,6 +13993,7 @@ typedef struct dbm__model_call {
     const dbm_field *generated; /* insert: the key to be filled in */
     const dbm_value *key;    /* find */
     int keys;
+    bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
 
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
@@ -13661,15 +14050,15 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     return st;
 }
 
-static dbm_status dbm__changed(dbm_session *s, const dbm__model_call *call, dbm__model_sql *q, int keys) {
+static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
-    if (st == DBM_OK && dbm_affected(s) == 0) st = dbm__model_not_found(s, call->site, call->model, q->values + (q->count - keys), keys);
+    if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
     dbm__model_sql_end(q);
     return st;
 }
 
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
-    const dbm__model_call *call = (const dbm__model_call *)ud;
+    dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
     dbm__model_sql q;
     size_t i;
@@ -13685,18 +14074,18 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     }
     dbm__model_put_keys(&q, m);
     dbm__model_add_keys(&q, m, call->from);
-    return dbm__changed(s, call, &q, call->keys);
+    return dbm__changed(s, call, &q);
 }
 
 static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
-    const dbm__model_call *call = (const dbm__model_call *)ud;
+    dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
     dbm__model_sql_begin(&q, s, call->site);
     dbm__model_put(&q, "DELETE FROM ");
     dbm__model_put_name(&q, call->model->table);
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
-    return dbm__changed(s, call, &q, call->keys);
+    return dbm__changed(s, call, &q);
 }
 
 static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
@@ -13707,6 +14096,20 @@ static void dbm__model_call_of(dbm__model_call *call, const char *site, const db
     call->keys = (int)dbm__model_keys(model);
 }
 
+/* Runs a call that looks for one row by the key in the struct. */
+static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status (*run)(dbm_session *s, void *ud)) {
+    const dbm_field *f = call->model->fields;
+    dbm_value key = dbm_null();
+    dbm_status st = dbm__on_group(on, call->site, run, call);
+    if (st != DBM_OK || !call->missing) return st;
+    while (!dbm__field_is_key(f)) f++;
+    if (dbm__field_generated(call->model, f)) {
+        key = f->kind == DBM__TO_INT ? dbm_int(dbm__field_int(call->from + f->offset, f->size))
+                                     : dbm_uint(dbm__field_uint(call->from + f->offset, f->size));
+    }
+    return dbm__model_not_found(on, call->site, call->model, &key);
+}
+
 DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_update_struct", model, record, size, true);
@@ -13715,7 +14118,7 @@ DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const 
     if ((size_t)call.keys == model->field_count) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_update_struct: model %q has no field besides its key, so nothing can change", model->name);
     }
-    return dbm__on_group(on, site, dbm__update_run, &call);
+    return dbm__by_key(on, &call, dbm__update_run);
 }
 
 DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
@@ -13723,16 +14126,17 @@ DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const 
     dbm_status st = dbm__model_check(on, site, "dbm_delete_struct", model, record, size, true);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, record);
-    return dbm__on_group(on, site, dbm__delete_run, &call);
+    return dbm__by_key(on, &call, dbm__delete_run);
 }
 
 /* ---- find ---------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__find_run(dbm_session *s, void *ud) {
-    const dbm__model_call *call = (const dbm__model_call *)ud;
+    dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
     dbm__model_sql q;
     dbm_row *row = NULL;
+    char place[200];
     dbm_status st;
     dbm__model_sql_begin(&q, s, call->site);
     dbm__model_put_select(&q, m);
@@ -13742,7 +14146,11 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
         st = dbm__model_read(row, m, call->record);
         if (!dbm__model_pointer(m)) dbm_row_end(row); /* else its texts stay until the session's next statement */
     } else if (st == DBM_E_NOT_FOUND) {
-        st = dbm__model_not_found(s, call->site, m, call->key, call->keys);
+        call->missing = true;
+        st = DBM_OK;
+    } else if (st == DBM_E_SQL && strcmp(dbm__self()->last.sqlstate, "42703") == 0) {
+        dbm__format(place, sizeof place, "table %q lacks a column of model %q: ", m->table, m->name);
+        st = dbm__failure_place(s, DBM_E_UNKNOWN_NAME, place);
     }
     dbm__model_sql_end(&q);
     return st;
@@ -13766,7 +14174,8 @@ DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_mode
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_find on a database needs a model without char * and dbm_bytes: nobody would own what "
                             "field %q of model %q points to. Use a session, dbm_query_all(), or char[N]", pointer->name, model->name);
     }
-    return dbm__on_group(on, site, dbm__find_run, &call);
+    st = dbm__on_group(on, site, dbm__find_run, &call);
+    return st == DBM_OK && call.missing ? dbm__model_not_found(on, site, model, count == 1 ? key : NULL) : st;
 }
 
 DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *record, size_t size, const char *site, const char *codes, ...) {
@@ -13945,7 +14354,7 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
     if (out) memcpy(out, &records, sizeof records);
     if (n) *n = 0;
     st = dbm__model_check(on, site, "dbm_query_all", model, out, size, false);
-    if (st != DBM_OK) return st;
+    if (st != DBM_OK || !out) return st;
     if (!n || !tail) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_query_all: %s is NULL", n ? "the text" : "the pointer to the count");
     memset(&a, 0, sizeof a);
     a.site = site;
@@ -14003,27 +14412,28 @@ DBM__DEF void dbm_free(void *block) {
 
 typedef struct dbm__script_call { const char *site, *sql; size_t size; } dbm__script_call;
 
-/* The line of the statement that begins, with its blanks and comments, at `from` and has `size` bytes. Lines at its beginning that
- * are nothing but blanks and comments do not count; only the lexer knows which those are. */
-static int dbm__script_line(const char *sql, size_t from, size_t size, unsigned lexer) {
-    size_t i, first = from, next;
-    for (i = from; i < from + size; i++) {
-        if (sql[i] == '\n' && dbm__sql_statement_end(sql + from, i - from, lexer, &next) == 0) first = i + 1;
-    }
-    return dbm__sql_line(sql, first);
-}
-
-/* Says where in the script the failure arose: in the session's sticky failure and in this thread's last one, which is the same. */
-static DBM__NOINLINE void dbm__script_place(dbm_session *s, int line) {
-    dbm_error_info *last = &dbm__self()->last;
-    dbm__work *w = dbm__work_of(s);
-    char message[sizeof last->message];
-    dbm__format(message, sizeof message, "line %d of the script: %s", line, last->message);
-    dbm__copy_cut(last->message, sizeof last->message, message);
-    if (w && w->top->sticky != DBM_OK) dbm__copy_cut(w->top->error.message, sizeof w->top->error.message, message);
-}
-
 static bool dbm__script_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/* Where the first word of a statement is, behind blanks and comments. What looks like a comment is one if the lexer, shown nothing
+ * else, finds no statement in it. */
+static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
+    size_t i = 0, end, next;
+    for (;;) {
+        while (i < size && dbm__script_blank(sql[i])) i++;
+        if (i + 1 < size && sql[i] == '/' && sql[i + 1] == '*') { /* it may hold others: the first end need not be its own */
+            for (end = i + 4; end <= size; end++) {
+                if (sql[end - 2] == '*' && sql[end - 1] == '/' && dbm__sql_statement_end(sql + i, end - i, lexer, &next) == 0) break;
+            }
+        } else if (i < size && (sql[i] == '-' || sql[i] == '#')) {
+            for (end = i; end < size && sql[end] != '\n'; end++) { }
+            if (dbm__sql_statement_end(sql + i, end - i, lexer, &next) != 0) return i;
+        } else {
+            return i;
+        }
+        if (end > size) return i;
+        i = end;
+    }
+}
 
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     const dbm__script_call *call = (const dbm__script_call *)ud;
@@ -14031,7 +14441,7 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     dbm__host *host = dbm__on_host(s);
     dbm_status st = dbm_status_of(s);
     size_t at = 0, next = 0, capacity = 0;
-    char *statement = NULL;
+    char *statement = NULL, place[48];
     if (st != DBM_OK) return dbm__execv(s, call->site, "", NULL, 0); /* failed before: that failure again, without a line */
     while (st == DBM_OK && at < call->size) {
         size_t size = dbm__sql_statement_end(call->sql + at, call->size - at, lexer, &next), first = at;
@@ -14050,7 +14460,11 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
         memcpy(statement, call->sql + first, size);
         statement[size] = 0;
         st = dbm__execv(s, call->site, statement, NULL, 0);
-        if (st != DBM_OK) dbm__script_place(s, dbm__script_line(call->sql, first, size, lexer));
+        if (st != DBM_OK) {
+            first += dbm__script_first(call->sql + first, size, lexer);
+            dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(call->sql, first));
+            st = dbm__failure_place(s, st, place);
+        }
     }
     dbm__free(host, statement);
     return st;
@@ -14153,7 +14567,8 @@ typedef struct dbm__sqlite_base {
     int64_t busy_us;
     int64_t cache_size;      /* 0: as SQLite has it */
     bool memory, foreign_keys, read_only;
-    dbm__word left_open;     /* after a fork: a transaction of the parent was open, see disconnect */
+    bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
+    dbm__word left_open;     /* and there is no way around it */
 } dbm__sqlite_base;
 
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
@@ -14163,6 +14578,9 @@ enum {
     DBM__SQLITE_LEVELS = 4,  /* deeper ones are prepared each time */
     DBM__SQLITE_WORDS = DBM__SQLITE_SAVEPOINT + 3 * DBM__SQLITE_LEVELS
 };
+
+/* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next operation. */
+enum { DBM__SQLITE_IDLE = 0, DBM__SQLITE_ACTIVE, DBM__SQLITE_CANCELLED };
 
 /* Of a connection. */
 typedef struct dbm__sqlite {
@@ -14175,12 +14593,13 @@ typedef struct dbm__sqlite {
     int64_t waited_us;       /* that it waited for locks so far */
     int64_t wait_from;       /* where the wait in progress began */
     int64_t slept_us;        /* of the wait in progress: also ends it where the clock stands still */
-    dbm__word cancelled;     /* set by any thread; taken back when the operation ends */
+    dbm__word state;         /* DBM__SQLITE_IDLE ...; only a cancel changes it from another thread */
     dbm__word epoch;         /* of forks, at connect */
     bool timed_out;          /* the deadline ended a statement, or a wait */
     bool read_only;          /* the transaction is */
     bool wal;
     bool connecting;
+    struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 
@@ -14188,6 +14607,7 @@ typedef struct dbm__sqlite {
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
 typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
 #define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
+#define DBM__SQLITE_CHUNK ((size_t)4096) /* the first one */
 
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__sqlite_statement {
@@ -14198,12 +14618,12 @@ typedef struct dbm__sqlite_statement {
     bool writes, rows;
     bool inserts;            /* INSERT, REPLACE, or WITH: may generate a key */
     bool reads_id;           /* calls last_insert_rowid(), which must then show the last key */
+    bool random;             /* calls random(): another run would give other rows */
     /* Of the result in progress. */
     bool touched;            /* a column of the row in hand was read: its text must stay where it is */
     bool ended;              /* no more rows; stepping again would run it again */
-    bool held;               /* the rest of the rows is in `first` */
+    bool held;               /* the rest of the rows, or all of them, are in `first` */
     int64_t seen;            /* rows, the one in hand included */
-    int64_t total;           /* total changes before a statement that writes */
     dbm__sqlite_row *row;    /* the row in hand, when it is one of those put aside */
     dbm__sqlite_row *first;
     dbm__sqlite_chunk *chunks;
@@ -14330,10 +14750,10 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
-    bool retryable, cancelled = dbm__load(&q->cancelled) != 0, timed_out = q->timed_out;
+    bool retryable, cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED, timed_out = q->timed_out;
     int primary = rc & 0xff, offset;
     char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
-    dbm__store(&q->cancelled, 0);
+    dbm__store(&q->state, DBM__SQLITE_IDLE);
     q->timed_out = false;
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
         if (rc == primary) rc = sqlite3_extended_errcode(q->db);
@@ -14420,7 +14840,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
     if (q->timed_out) left = q->deadline_us - now;
     if (q->waited_us == 0) q->waited_us = 1; /* that it was asked is seen by this */
-    if (left <= 0 || (dbm__load(&q->cancelled) != 0 && q->running != q->words[DBM__SQLITE_COMMIT])) return 0;
+    if (left <= 0 || dbm__load(&q->state) == DBM__SQLITE_CANCELLED) return 0;
     q->timed_out = false;
     step = (size_t)count < sizeof steps / sizeof steps[0] ? steps[count] : 25000;
     if (step > left) step = left;
@@ -14433,7 +14853,7 @@ static int dbm__sqlite_busy(void *data, int count) {
  * it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    bool cancelled = dbm__load(&q->cancelled) != 0;
+    bool cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED;
     if (!cancelled && (q->deadline_us == INT64_MAX || dbm_adapter_clock(q->owner) < q->deadline_us)) return 0;
     if (q->running == NULL || !sqlite3_stmt_busy(q->running)) return 0;
     q->timed_out = !cancelled;
@@ -14454,15 +14874,18 @@ static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *
 
 static void dbm__sqlite_cancel(dbm_connection *c) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
-    if (q == NULL) return;
-    dbm__store(&q->cancelled, 1);
-    sqlite3_interrupt(q->db);
+    dbm__word active = DBM__SQLITE_ACTIVE;
+    if (q != NULL && dbm__cas(&q->state, &active, DBM__SQLITE_CANCELLED)) sqlite3_interrupt(q->db);
 }
 
-/* A cancel that came too late must not meet the next operation. */
-DBM__INLINE void dbm__sqlite_done(dbm__sqlite *q) {
-    if (DBM__UNLIKELY(dbm__load(&q->cancelled) != 0)) dbm__store(&q->cancelled, 0);
+/* An operation begins, and ends. dbm__sqlite_fail() ends it too. */
+DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_t deadline_us) {
+    q->deadline_us = deadline_us;
+    q->waited_us = 0;
+    q->running = running;
+    dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
+DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 
 /* ---- small statements of our own -------------------------------------------------------------------------------------- */
 
@@ -14501,16 +14924,18 @@ static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
     return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
 }
 
-static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word) {
+static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
     sqlite3_stmt *stmt;
     dbm_status status;
     int rc;
-    q->waited_us = 0;
     if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
         char text[40];
         dbm__sqlite_word_text(word, text, sizeof text);
+        dbm__sqlite_enter(q, NULL, deadline_us);
         rc = dbm__sqlite_run(q, text, NULL, 0);
-        return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_fail(q, rc);
+        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+        dbm__sqlite_leave(q);
+        return DBM_OK;
     }
     if (DBM__UNLIKELY(q->words[word] == NULL)) {
         q->running = NULL;
@@ -14518,11 +14943,11 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word) {
         if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     }
     stmt = q->words[word];
-    q->running = stmt;
+    dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
     rc = sqlite3_step(stmt);
     if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
         sqlite3_reset(stmt);
-        dbm__sqlite_done(q);
+        dbm__sqlite_leave(q);
         return DBM_OK;
     }
     status = dbm__sqlite_fail(q, rc);
@@ -14537,9 +14962,8 @@ static dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
         return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), "
                                "READ UNCOMMITTED and AUTOCOMMIT");
     }
-    q->deadline_us = op->deadline_us;
     q->read_only = op->read_only;
-    return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN);
+    return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
 }
 
 static dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
@@ -14548,8 +14972,7 @@ static dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
         return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its "
                                "statements failed; nothing was committed");
     }
-    q->deadline_us = op->deadline_us;
-    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT);
+    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
 
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
@@ -14561,13 +14984,12 @@ static dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     q->read_only = false;
     if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
-    q->deadline_us = op->deadline_us;
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK);
+    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (DBM__LIKELY(status == DBM_OK)) return status;
     /* After an interrupt SQLite interrupts everything else too, as long as any statement is in progress. */
     dbm__sqlite_reset_all(q);
     if (sqlite3_get_autocommit(q->db)) return DBM_OK;
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK);
+    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
     return status;
 }
@@ -14576,11 +14998,10 @@ static dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
     if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
-    q->deadline_us = op->deadline_us;
-    if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word);
-    if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1);
-    status = dbm__sqlite_word(q, word + 2);
-    return status == DBM_OK ? dbm__sqlite_word(q, word + 1) : status;
+    if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
+    if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
+    status = dbm__sqlite_word(q, word + 2, op->deadline_us);
+    return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
 
 /* ---- statements: prepare ---------------------------------------------------------------------------------------------- */
@@ -14609,9 +15030,16 @@ static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word
     return true;
 }
 
-static bool dbm__sqlite_contains(const char *p, const char *end, const char *word) {
-    for (; p < end; p++) if (dbm__sqlite_lower(*p) == *word && dbm__sqlite_word_is(p, end, word)) return true;
-    return false;
+/* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
+static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
+    size_t size = strlen(name);
+    for (; p < end; p++) {
+        const char *after;
+        if (dbm__sqlite_lower(*p) != *name || !dbm__sqlite_word_is(p, end, name)) continue;
+        after = dbm__sqlite_skip(p + size, end, false);
+        if (after < end && *after == '(') return p;
+    }
+    return NULL;
 }
 
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
@@ -14638,12 +15066,11 @@ static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s;
     int rc, found;
     if (p->sql_size >= INT_MAX) return dbm__sqlite_fail(q, SQLITE_TOOBIG);
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = NULL;
+    dbm__sqlite_enter(q, NULL, op->deadline_us);
     /* One byte more, the NUL: so SQLite need not copy the text. */
     rc = sqlite3_prepare_v3(q->db, sql, (int)p->sql_size + 1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    dbm__sqlite_leave(q);
     if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
     if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
         sqlite3_finalize(stmt);
@@ -14671,7 +15098,9 @@ static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
         word = dbm__sqlite_skip(sql, end, true);
         s->inserts = dbm__sqlite_word_is(word, end, "insert") || dbm__sqlite_word_is(word, end, "replace") ||
                      dbm__sqlite_word_is(word, end, "with");
-        s->reads_id = dbm__sqlite_contains(word, end, "last_insert_rowid");
+        s->reads_id = dbm__sqlite_calls(word, end, "last_insert_rowid") != NULL;
+    } else {
+        s->random = dbm__sqlite_calls(sql, end, "random") != NULL || dbm__sqlite_calls(sql, end, "randomblob") != NULL;
     }
     p->data = s;
     p->writes = s->writes;
@@ -14692,7 +15121,7 @@ static dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
     return DBM_OK;
 }
 
-/* ---- statements: run -------------------------------------------------------------------------------------------------- */
+/* ---- statements: bind ------------------------------------------------------------------------------------------------- */
 
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
@@ -14772,98 +15201,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sql
     return status;
 }
 
-/* A statement whose first step gave no row. */
-static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
-    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
-    op->row = rc == SQLITE_ROW;
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return dbm__sqlite_step_failed(q, s, rc);
-    dbm__sqlite_done(q);
-    s->ended = rc == SQLITE_DONE;
-    if (s->rows || rc == SQLITE_ROW) {
-        s->seen = rc == SQLITE_ROW;
-        s->columns = op->columns = sqlite3_column_count(s->stmt);
-        op->result = s;
-    } else {
-        sqlite3_reset(s->stmt);
-        op->columns = 0;
-        op->result = NULL;
-    }
-    return DBM_OK;
-}
-
-static int64_t dbm__sqlite_affected(const dbm__sqlite *q, const dbm__sqlite_statement *s) {
-    return DBM__SQLITE_TOTAL(q->db) != s->total ? DBM__SQLITE_CHANGES(q->db) : 0;
-}
-
-/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
- * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
-static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
-    sqlite3_int64 id = 0, key = 0;
-    dbm_status status;
-    int rc;
-    if (DBM__UNLIKELY(q->read_only || op->read_only)) {
-        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
-    }
-    s->total = DBM__SQLITE_TOTAL(q->db);
-    if (s->inserts && !s->reads_id) {
-        id = sqlite3_last_insert_rowid(q->db);
-        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0);
-    }
-    rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
-    if (!s->rows) while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
-    if (s->inserts) {
-        key = sqlite3_last_insert_rowid(q->db);
-        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
-    }
-    if (DBM__LIKELY(rc == SQLITE_DONE && !s->rows)) {
-        sqlite3_reset(s->stmt);
-        dbm__sqlite_done(q);
-        op->result = NULL;
-        op->columns = 0;
-        op->row = false;
-        op->affected = dbm__sqlite_affected(q, s);
-        op->last_id = s->reads_id && op->affected == 0 ? 0 : key;
-        return DBM_OK;
-    }
-    status = dbm__sqlite_no_row(q, s, op, rc);
-    if (status == DBM_OK) {
-        op->last_id = key;
-        op->affected = s->ended ? dbm__sqlite_affected(q, s) : -1; /* SQLite counts when it ends */
-    }
-    return status;
-}
-
-static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
-}
-
-static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
-    dbm__sqlite *q = s->q;
-    int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(q, s->parameters, op->value_count);
-    if (op->value_count != 0) {
-        dbm_status status = dbm__sqlite_bind(q, s->stmt, op->values, op->value_count);
-        if (DBM__UNLIKELY(status != DBM_OK)) return status;
-    }
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = s->stmt;
-    s->touched = s->ended = s->held = false;
-    s->row = NULL;
-    if (s->writes) return dbm__sqlite_write(q, s, op);
-    op->affected = -1;
-    op->last_id = 0;
-    rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc != SQLITE_ROW || !s->rows)) return dbm__sqlite_no_row(q, s, op, rc);
-    dbm__sqlite_done(q);
-    s->seen = 1;
-    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
-    op->result = s;
-    op->row = true;
-    return DBM_OK;
-}
-
 /* ---- rows ------------------------------------------------------------------------------------------------------------- */
 
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
@@ -14911,13 +15248,6 @@ static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
     return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
 }
 
-static dbm_status dbm__sqlite_end(dbm__sqlite_statement *s, dbm_op *op) {
-    s->ended = true;
-    if (s->writes) op->affected = dbm__sqlite_affected(s->q, s);
-    dbm__sqlite_done(s->q);
-    return DBM_DONE;
-}
-
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -14938,17 +15268,17 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     if (s == NULL || s->ended) return DBM_DONE;
     if (DBM__UNLIKELY(s->held)) return dbm__sqlite_fetch_held(s);
     q = s->q;
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = s->stmt;
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     rc = sqlite3_step(s->stmt);
     s->touched = false;
+    if (DBM__UNLIKELY(rc != SQLITE_ROW && rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
+    dbm__sqlite_leave(q);
     if (DBM__LIKELY(rc == SQLITE_ROW)) {
         s->seen++;
-        dbm__sqlite_done(q);
         return DBM_OK;
     }
-    return rc == SQLITE_DONE ? dbm__sqlite_end(s, op) : dbm__sqlite_step_failed(q, s, rc);
+    s->ended = true;
+    return DBM_DONE;
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm__sqlite_statement *s, int i) {
@@ -14977,9 +15307,11 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
 /* ---- rows put aside --------------------------------------------------------------------------------------------------- */
 
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
+    dbm__sqlite *q = s->q;
     while (s->chunks != NULL) {
         dbm__sqlite_chunk *next = s->chunks->next;
-        dbm_adapter_free(s->q->owner, s->chunks);
+        if (s->chunks->size == DBM__SQLITE_CHUNK && q->spare == NULL) q->spare = s->chunks;
+        else dbm_adapter_free(q->owner, s->chunks);
         s->chunks = next;
     }
     s->first = s->row = NULL;
@@ -14993,11 +15325,13 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
     size = DBM__SQLITE_ALIGNED(size);
     if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = *held < 4096 ? 4096 : *held > 1048576 ? 1048576 : *held;
+        size_t want = *held < DBM__SQLITE_CHUNK ? DBM__SQLITE_CHUNK : *held > 1048576 ? 1048576 : *held;
         if (*held > limit || limit - *held < head + size) { *status = DBM_E_LIMIT; return NULL; }
         if (want < head + size) want = head + size;
         if (want > limit - *held) want = limit - *held;
-        chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
+        chunk = want == DBM__SQLITE_CHUNK ? s->q->spare : NULL;
+        if (chunk != NULL) s->q->spare = NULL;
+        else chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
         if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
         chunk->next = s->chunks;
         chunk->size = want;
@@ -15099,35 +15433,134 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
 static dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm_status status;
-    /* A statement that writes has computed all of its rows before the first one. */
-    if (s == NULL || s->ended || s->held || s->writes) return DBM_OK;
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = s->stmt;
-    status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
-    if (status != DBM_OK) {
-        dbm__sqlite_drop(s);
-        return status;
+    if (s == NULL || s->ended || s->held) return DBM_OK;
+    if (s->random && s->touched) {
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write "
+                               "after the loop, or read all of its rows first");
     }
-    s->held = true;
-    dbm__sqlite_done(q);
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
+    status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
+    dbm__sqlite_leave(q);
+    if (status == DBM_OK) s->held = true;
+    else dbm__sqlite_drop(s);
+    return status;
+}
+
+/* ---- statements: run -------------------------------------------------------------------------------------------------- */
+
+/* A statement whose first step gave no row, or one that has none. */
+static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
+    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return dbm__sqlite_step_failed(q, s, rc);
+    dbm__sqlite_leave(q);
+    op->row = rc == SQLITE_ROW;
+    s->ended = !op->row;
+    if (s->rows || op->row) {
+        s->seen = op->row;
+        s->columns = op->columns = sqlite3_column_count(s->stmt);
+        op->result = s;
+    } else {
+        sqlite3_reset(s->stmt);
+        op->columns = 0;
+        op->result = NULL;
+    }
     return DBM_OK;
 }
 
-static dbm_status dbm__sqlite_finish(dbm__sqlite *q, dbm_op *op) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+/* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after the last one: so all
+ * rows are put aside at once, and a failure is one of EXECUTE. */
+static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, dbm_op *op, int rc) {
+    dbm_status status = DBM_OK;
+    s->columns = op->columns = sqlite3_column_count(s->stmt);
+    op->result = s;
+    op->row = rc == SQLITE_ROW;
+    s->seen = op->row;
+    s->ended = !op->row;
+    s->held = true;
+    if (op->row) status = dbm__sqlite_copy_rest(s, s->stmt, rc, SIZE_MAX);
+    s->row = s->first;
+    if (status == DBM_OK) return DBM_OK;
+    if (sqlite3_stmt_busy(s->stmt)) { /* no memory for a row: ending it now would commit, so it is broken off */
+        sqlite3_interrupt(s->q->db);
+        (void)sqlite3_step(s->stmt);
+    }
+    op->result = NULL;
+    dbm__sqlite_drop(s);
+    return status;
+}
+
+/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
+ * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
+static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
+    sqlite3_int64 id = 0, key = 0;
+    int64_t total;
+    dbm_status status = DBM_OK;
     int rc;
+    if (DBM__UNLIKELY(q->read_only || op->read_only)) {
+        dbm__sqlite_leave(q);
+        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
+    }
+    total = DBM__SQLITE_TOTAL(q->db);
+    if (s->inserts && !s->reads_id) {
+        id = sqlite3_last_insert_rowid(q->db);
+        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0);
+    }
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    if (DBM__LIKELY(!s->rows)) {
+        while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+        op->result = NULL;
+        op->columns = 0;
+        op->row = false;
+    } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+        status = dbm__sqlite_returning(s, op, rc);
+        rc = SQLITE_DONE;
+    }
+    if (s->inserts) {
+        key = sqlite3_last_insert_rowid(q->db);
+        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
+    }
+    if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
+    sqlite3_reset(s->stmt);
+    dbm__sqlite_leave(q);
+    op->affected = DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
+    op->last_id = s->reads_id && op->affected == 0 ? 0 : key;
+    return status;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
+    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
+}
+
+static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm__sqlite *q = s->q;
+    int rc;
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(q, s->parameters, op->value_count);
+    if (op->value_count != 0) {
+        dbm_status status = dbm__sqlite_bind(q, s->stmt, op->values, op->value_count);
+        if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    }
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
+    s->touched = s->ended = s->held = false;
+    s->row = NULL;
+    if (s->writes) return dbm__sqlite_write(q, s, op);
+    op->affected = -1;
+    op->last_id = 0;
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(q, s, op, rc);
+    dbm__sqlite_leave(q);
+    s->seen = 1;
+    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
+    op->result = s;
+    op->row = true;
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_finish(dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     if (s == NULL) return DBM_OK;
     op->result = NULL;
-    if (DBM__UNLIKELY(s->writes && !s->ended)) {
-        /* RETURNING, not read to its end: in autocommit this is where it commits, so that a failure is a new one. */
-        q->waited_us = 0;
-        rc = sqlite3_reset(s->stmt);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-        op->affected = dbm__sqlite_affected(q, s);
-        return DBM_OK;
-    }
-    sqlite3_reset(s->stmt);
+    sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
     if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK;
 }
@@ -15136,8 +15569,7 @@ static dbm_status dbm__sqlite_finish(dbm__sqlite *q, dbm_op *op) {
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
-    q->deadline_us = op->deadline_us;
-    return dbm__sqlite_word(q, DBM__SQLITE_PING); /* reads the file's first page */
+    return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
@@ -15155,7 +15587,7 @@ static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__sqlite_start_unprepared(q, op);
-    case DBM_OP_FINISH: return dbm__sqlite_finish(q, op);
+    case DBM_OP_FINISH: return dbm__sqlite_finish(op);
     case DBM_OP_BEGIN: return dbm__sqlite_begin(q, op);
     case DBM_OP_COMMIT: return dbm__sqlite_commit(q, op);
     case DBM_OP_ROLLBACK: return dbm__sqlite_rollback(q, op);
@@ -15210,12 +15642,10 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     char mode[16], pages[24], text[48];
     int count = 0, rc;
     do {
-        rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
-        if (rc == SQLITE_OK && q->base->journal == NULL) {
-            want = NULL;
-            rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-            if (rc == SQLITE_OK && strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0) want = "wal";
-        }
+        /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is seen. */
+        rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
+        if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
             rc = dbm__sqlite_run(q, text, mode, sizeof mode);
@@ -15242,7 +15672,7 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->c = c;
     q->owner = owner;
     q->base = base;
-    q->deadline_us = op->deadline_us;
+    dbm__sqlite_enter(q, NULL, op->deadline_us);
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
@@ -15260,7 +15690,7 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
         return status;
     }
     q->connecting = false;
-    dbm__sqlite_done(q);
+    dbm__sqlite_leave(q);
     dbm_adapter_set_data(c, q);
     return DBM_OK;
 }
@@ -15272,15 +15702,59 @@ static bool dbm__sqlite_idle(dbm__sqlite *q) {
     return true;
 }
 
-/* In the child of a fork. SQLite keeps its book of file locks per process, and the child has inherited the book but not the locks:
- * a new connection would rely on locks that are not there, and lose its WAL file when the parent closes its last connection. So an
- * idle connection is really closed, which clears the book; without a checkpoint, it neither reads nor writes nor deletes a file, and
- * the parent's locks belong to the parent. A transaction can't be closed without rolling back in the parent's files: it stays open
- * for ever, untouched, and this file can't be opened in the child. */
+/* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the book but not the
+ * locks: a new connection would rely on locks that are not there, and lose its WAL file when the parent closes its last connection.
+ *
+ * So an idle connection is really closed, which clears the book. Without a checkpoint that neither reads nor writes nor deletes a file,
+ * and the locks of the parent belong to the parent.
+ *
+ * A connection with a transaction can't be closed without rolling back in the parent's files: it stays open for ever, untouched. Then
+ * the child must not find its entry in the book: SQLite is told another device number for that file. */
+#if DBM__SQLITE_POSIX && SIZE_MAX > 0xffffffffu /* elsewhere struct stat may differ from the one SQLite was compiled with */
+typedef int (*dbm__sqlite_fstat)(int fd, struct stat *out);
+static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents; /* set in children only */
+
+static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
+    int rc = dbm__sqlite_parents.next(fd, out), i;
+    for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
+        if (out->st_dev != dbm__sqlite_parents.dev[i] || out->st_ino != dbm__sqlite_parents.ino[i]) continue;
+        out->st_dev = ~out->st_dev;
+        break;
+    }
+    return rc;
+}
+
+static bool dbm__sqlite_part(const char *path) {
+    sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+    struct stat file;
+    int i = dbm__sqlite_parents.count;
+    if (vfs == NULL || vfs->iVersion < 3 || i >= 8 || stat(path, &file) != 0) return false;
+    if (dbm__sqlite_parents.next == NULL) {
+        dbm__sqlite_fstat next = (dbm__sqlite_fstat)vfs->xGetSystemCall(vfs, "fstat");
+        if (next == NULL) return false;
+        dbm__sqlite_parents.next = next;
+        if (vfs->xSetSystemCall(vfs, "fstat", (sqlite3_syscall_ptr)dbm__sqlite_fstat_here) != SQLITE_OK) {
+            dbm__sqlite_parents.next = NULL;
+            return false;
+        }
+    }
+    dbm__sqlite_parents.dev[i] = file.st_dev;
+    dbm__sqlite_parents.ino[i] = file.st_ino;
+    dbm__sqlite_parents.count = i + 1;
+    return true;
+}
+#else
+static bool dbm__sqlite_part(const char *path) {
+    (void)path;
+    return false;
+}
+#endif
+
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
     if (!q->base->memory && !dbm__sqlite_idle(q)) {
-        dbm__store(&q->base->left_open, 1);
+        if (!q->base->parted && !dbm__sqlite_part(q->base->path)) dbm__store(&q->base->left_open, 1);
+        q->base->parted = true;
         return;
     }
     (void)sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -15306,12 +15780,8 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db);
     }
+    if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
-}
-
-static dbm_status dbm__sqlite_alive(dbm_connection *c) {
-    (void)c;
-    return DBM_OK;
 }
 
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
@@ -15339,7 +15809,7 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int rc = SQLITE_OK;
     if (!q->base->memory) return DBM_E_UNSUPPORTED;
-    q->deadline_us = op->deadline_us;
+    dbm__sqlite_enter(q, NULL, op->deadline_us);
     q->read_only = false;
     dbm__sqlite_reset_all(q);
 #if !defined(SQLITE_OMIT_AUTHORIZATION)
@@ -15360,8 +15830,9 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
                                "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
-    dbm__sqlite_done(q);
-    return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_fail(q, rc);
+    if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    dbm__sqlite_leave(q);
+    return DBM_OK;
 }
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
@@ -15615,7 +16086,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE,
     DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
     dbm__sqlite_init, dbm__sqlite_close,
-    dbm__sqlite_connect, dbm__sqlite_disconnect, dbm__sqlite_alive, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
+    dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL /* start, step: SQLite blocks */
@@ -15787,9 +16258,7 @@ DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name) {
     int i;
     if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
     for (i = 0; i < names->count; i++) {
-        const char *a = names->items[i]->name, *b = name;
-        while (*a == *b && *a != 0) { a++; b++; }
-        if (*a == *b) return names->items[i];
+        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
     }
     return NULL;
 }
@@ -16346,12 +16815,9 @@ static dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
-    if (DBM__LIKELY(db != NULL)) {
-        dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
-    } else {
-        if (options != NULL && options->status != NULL) status = options->status;
-        dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
-    }
+    if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
+    if (options != NULL && options->status != NULL) status = options->status;
+    dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }
 

@@ -64,7 +64,8 @@ typedef struct dbm__sqlite_base {
     int64_t busy_us;
     int64_t cache_size;      /* 0: as SQLite has it */
     bool memory, foreign_keys, read_only;
-    dbm__word left_open;     /* after a fork: a transaction of the parent was open, see disconnect */
+    bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
+    dbm__word left_open;     /* and there is no way around it */
 } dbm__sqlite_base;
 
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
@@ -74,6 +75,9 @@ enum {
     DBM__SQLITE_LEVELS = 4,  /* deeper ones are prepared each time */
     DBM__SQLITE_WORDS = DBM__SQLITE_SAVEPOINT + 3 * DBM__SQLITE_LEVELS
 };
+
+/* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next operation. */
+enum { DBM__SQLITE_IDLE = 0, DBM__SQLITE_ACTIVE, DBM__SQLITE_CANCELLED };
 
 /* Of a connection. */
 typedef struct dbm__sqlite {
@@ -86,12 +90,13 @@ typedef struct dbm__sqlite {
     int64_t waited_us;       /* that it waited for locks so far */
     int64_t wait_from;       /* where the wait in progress began */
     int64_t slept_us;        /* of the wait in progress: also ends it where the clock stands still */
-    dbm__word cancelled;     /* set by any thread; taken back when the operation ends */
+    dbm__word state;         /* DBM__SQLITE_IDLE ...; only a cancel changes it from another thread */
     dbm__word epoch;         /* of forks, at connect */
     bool timed_out;          /* the deadline ended a statement, or a wait */
     bool read_only;          /* the transaction is */
     bool wal;
     bool connecting;
+    struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 
@@ -99,6 +104,7 @@ typedef struct dbm__sqlite {
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
 typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
 #define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
+#define DBM__SQLITE_CHUNK ((size_t)4096) /* the first one */
 
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__sqlite_statement {
@@ -109,12 +115,12 @@ typedef struct dbm__sqlite_statement {
     bool writes, rows;
     bool inserts;            /* INSERT, REPLACE, or WITH: may generate a key */
     bool reads_id;           /* calls last_insert_rowid(), which must then show the last key */
+    bool random;             /* calls random(): another run would give other rows */
     /* Of the result in progress. */
     bool touched;            /* a column of the row in hand was read: its text must stay where it is */
     bool ended;              /* no more rows; stepping again would run it again */
-    bool held;               /* the rest of the rows is in `first` */
+    bool held;               /* the rest of the rows, or all of them, are in `first` */
     int64_t seen;            /* rows, the one in hand included */
-    int64_t total;           /* total changes before a statement that writes */
     dbm__sqlite_row *row;    /* the row in hand, when it is one of those put aside */
     dbm__sqlite_row *first;
     dbm__sqlite_chunk *chunks;
@@ -241,10 +247,10 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
-    bool retryable, cancelled = dbm__load(&q->cancelled) != 0, timed_out = q->timed_out;
+    bool retryable, cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED, timed_out = q->timed_out;
     int primary = rc & 0xff, offset;
     char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
-    dbm__store(&q->cancelled, 0);
+    dbm__store(&q->state, DBM__SQLITE_IDLE);
     q->timed_out = false;
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
         if (rc == primary) rc = sqlite3_extended_errcode(q->db);
@@ -331,7 +337,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
     if (q->timed_out) left = q->deadline_us - now;
     if (q->waited_us == 0) q->waited_us = 1; /* that it was asked is seen by this */
-    if (left <= 0 || (dbm__load(&q->cancelled) != 0 && q->running != q->words[DBM__SQLITE_COMMIT])) return 0;
+    if (left <= 0 || dbm__load(&q->state) == DBM__SQLITE_CANCELLED) return 0;
     q->timed_out = false;
     step = (size_t)count < sizeof steps / sizeof steps[0] ? steps[count] : 25000;
     if (step > left) step = left;
@@ -344,7 +350,7 @@ static int dbm__sqlite_busy(void *data, int count) {
  * it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    bool cancelled = dbm__load(&q->cancelled) != 0;
+    bool cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED;
     if (!cancelled && (q->deadline_us == INT64_MAX || dbm_adapter_clock(q->owner) < q->deadline_us)) return 0;
     if (q->running == NULL || !sqlite3_stmt_busy(q->running)) return 0;
     q->timed_out = !cancelled;
@@ -365,15 +371,18 @@ static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *
 
 static void dbm__sqlite_cancel(dbm_connection *c) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
-    if (q == NULL) return;
-    dbm__store(&q->cancelled, 1);
-    sqlite3_interrupt(q->db);
+    dbm__word active = DBM__SQLITE_ACTIVE;
+    if (q != NULL && dbm__cas(&q->state, &active, DBM__SQLITE_CANCELLED)) sqlite3_interrupt(q->db);
 }
 
-/* A cancel that came too late must not meet the next operation. */
-DBM__INLINE void dbm__sqlite_done(dbm__sqlite *q) {
-    if (DBM__UNLIKELY(dbm__load(&q->cancelled) != 0)) dbm__store(&q->cancelled, 0);
+/* An operation begins, and ends. dbm__sqlite_fail() ends it too. */
+DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_t deadline_us) {
+    q->deadline_us = deadline_us;
+    q->waited_us = 0;
+    q->running = running;
+    dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
+DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 
 /* ---- small statements of our own -------------------------------------------------------------------------------------- */
 
@@ -412,16 +421,18 @@ static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
     return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
 }
 
-static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word) {
+static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
     sqlite3_stmt *stmt;
     dbm_status status;
     int rc;
-    q->waited_us = 0;
     if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
         char text[40];
         dbm__sqlite_word_text(word, text, sizeof text);
+        dbm__sqlite_enter(q, NULL, deadline_us);
         rc = dbm__sqlite_run(q, text, NULL, 0);
-        return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_fail(q, rc);
+        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+        dbm__sqlite_leave(q);
+        return DBM_OK;
     }
     if (DBM__UNLIKELY(q->words[word] == NULL)) {
         q->running = NULL;
@@ -429,11 +440,11 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word) {
         if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     }
     stmt = q->words[word];
-    q->running = stmt;
+    dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
     rc = sqlite3_step(stmt);
     if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
         sqlite3_reset(stmt);
-        dbm__sqlite_done(q);
+        dbm__sqlite_leave(q);
         return DBM_OK;
     }
     status = dbm__sqlite_fail(q, rc);
@@ -448,9 +459,8 @@ static dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
         return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), "
                                "READ UNCOMMITTED and AUTOCOMMIT");
     }
-    q->deadline_us = op->deadline_us;
     q->read_only = op->read_only;
-    return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN);
+    return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
 }
 
 static dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
@@ -459,8 +469,7 @@ static dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
         return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its "
                                "statements failed; nothing was committed");
     }
-    q->deadline_us = op->deadline_us;
-    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT);
+    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
 
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
@@ -472,13 +481,12 @@ static dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     q->read_only = false;
     if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
-    q->deadline_us = op->deadline_us;
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK);
+    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (DBM__LIKELY(status == DBM_OK)) return status;
     /* After an interrupt SQLite interrupts everything else too, as long as any statement is in progress. */
     dbm__sqlite_reset_all(q);
     if (sqlite3_get_autocommit(q->db)) return DBM_OK;
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK);
+    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
     return status;
 }
@@ -487,11 +495,10 @@ static dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
     if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
-    q->deadline_us = op->deadline_us;
-    if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word);
-    if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1);
-    status = dbm__sqlite_word(q, word + 2);
-    return status == DBM_OK ? dbm__sqlite_word(q, word + 1) : status;
+    if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
+    if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
+    status = dbm__sqlite_word(q, word + 2, op->deadline_us);
+    return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
 
 /* ---- statements: prepare ---------------------------------------------------------------------------------------------- */
@@ -520,9 +527,16 @@ static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word
     return true;
 }
 
-static bool dbm__sqlite_contains(const char *p, const char *end, const char *word) {
-    for (; p < end; p++) if (dbm__sqlite_lower(*p) == *word && dbm__sqlite_word_is(p, end, word)) return true;
-    return false;
+/* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
+static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
+    size_t size = strlen(name);
+    for (; p < end; p++) {
+        const char *after;
+        if (dbm__sqlite_lower(*p) != *name || !dbm__sqlite_word_is(p, end, name)) continue;
+        after = dbm__sqlite_skip(p + size, end, false);
+        if (after < end && *after == '(') return p;
+    }
+    return NULL;
 }
 
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
@@ -549,12 +563,11 @@ static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s;
     int rc, found;
     if (p->sql_size >= INT_MAX) return dbm__sqlite_fail(q, SQLITE_TOOBIG);
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = NULL;
+    dbm__sqlite_enter(q, NULL, op->deadline_us);
     /* One byte more, the NUL: so SQLite need not copy the text. */
     rc = sqlite3_prepare_v3(q->db, sql, (int)p->sql_size + 1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    dbm__sqlite_leave(q);
     if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
     if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
         sqlite3_finalize(stmt);
@@ -582,7 +595,9 @@ static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
         word = dbm__sqlite_skip(sql, end, true);
         s->inserts = dbm__sqlite_word_is(word, end, "insert") || dbm__sqlite_word_is(word, end, "replace") ||
                      dbm__sqlite_word_is(word, end, "with");
-        s->reads_id = dbm__sqlite_contains(word, end, "last_insert_rowid");
+        s->reads_id = dbm__sqlite_calls(word, end, "last_insert_rowid") != NULL;
+    } else {
+        s->random = dbm__sqlite_calls(sql, end, "random") != NULL || dbm__sqlite_calls(sql, end, "randomblob") != NULL;
     }
     p->data = s;
     p->writes = s->writes;
@@ -603,7 +618,7 @@ static dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
     return DBM_OK;
 }
 
-/* ---- statements: run -------------------------------------------------------------------------------------------------- */
+/* ---- statements: bind ------------------------------------------------------------------------------------------------- */
 
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
@@ -683,98 +698,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sql
     return status;
 }
 
-/* A statement whose first step gave no row. */
-static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
-    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
-    op->row = rc == SQLITE_ROW;
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return dbm__sqlite_step_failed(q, s, rc);
-    dbm__sqlite_done(q);
-    s->ended = rc == SQLITE_DONE;
-    if (s->rows || rc == SQLITE_ROW) {
-        s->seen = rc == SQLITE_ROW;
-        s->columns = op->columns = sqlite3_column_count(s->stmt);
-        op->result = s;
-    } else {
-        sqlite3_reset(s->stmt);
-        op->columns = 0;
-        op->result = NULL;
-    }
-    return DBM_OK;
-}
-
-static int64_t dbm__sqlite_affected(const dbm__sqlite *q, const dbm__sqlite_statement *s) {
-    return DBM__SQLITE_TOTAL(q->db) != s->total ? DBM__SQLITE_CHANGES(q->db) : 0;
-}
-
-/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
- * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
-static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
-    sqlite3_int64 id = 0, key = 0;
-    dbm_status status;
-    int rc;
-    if (DBM__UNLIKELY(q->read_only || op->read_only)) {
-        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
-    }
-    s->total = DBM__SQLITE_TOTAL(q->db);
-    if (s->inserts && !s->reads_id) {
-        id = sqlite3_last_insert_rowid(q->db);
-        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0);
-    }
-    rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
-    if (!s->rows) while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
-    if (s->inserts) {
-        key = sqlite3_last_insert_rowid(q->db);
-        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
-    }
-    if (DBM__LIKELY(rc == SQLITE_DONE && !s->rows)) {
-        sqlite3_reset(s->stmt);
-        dbm__sqlite_done(q);
-        op->result = NULL;
-        op->columns = 0;
-        op->row = false;
-        op->affected = dbm__sqlite_affected(q, s);
-        op->last_id = s->reads_id && op->affected == 0 ? 0 : key;
-        return DBM_OK;
-    }
-    status = dbm__sqlite_no_row(q, s, op, rc);
-    if (status == DBM_OK) {
-        op->last_id = key;
-        op->affected = s->ended ? dbm__sqlite_affected(q, s) : -1; /* SQLite counts when it ends */
-    }
-    return status;
-}
-
-static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
-}
-
-static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
-    dbm__sqlite *q = s->q;
-    int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(q, s->parameters, op->value_count);
-    if (op->value_count != 0) {
-        dbm_status status = dbm__sqlite_bind(q, s->stmt, op->values, op->value_count);
-        if (DBM__UNLIKELY(status != DBM_OK)) return status;
-    }
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = s->stmt;
-    s->touched = s->ended = s->held = false;
-    s->row = NULL;
-    if (s->writes) return dbm__sqlite_write(q, s, op);
-    op->affected = -1;
-    op->last_id = 0;
-    rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc != SQLITE_ROW || !s->rows)) return dbm__sqlite_no_row(q, s, op, rc);
-    dbm__sqlite_done(q);
-    s->seen = 1;
-    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
-    op->result = s;
-    op->row = true;
-    return DBM_OK;
-}
-
 /* ---- rows ------------------------------------------------------------------------------------------------------------- */
 
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
@@ -822,13 +745,6 @@ static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
     return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
 }
 
-static dbm_status dbm__sqlite_end(dbm__sqlite_statement *s, dbm_op *op) {
-    s->ended = true;
-    if (s->writes) op->affected = dbm__sqlite_affected(s->q, s);
-    dbm__sqlite_done(s->q);
-    return DBM_DONE;
-}
-
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -849,17 +765,17 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     if (s == NULL || s->ended) return DBM_DONE;
     if (DBM__UNLIKELY(s->held)) return dbm__sqlite_fetch_held(s);
     q = s->q;
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = s->stmt;
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     rc = sqlite3_step(s->stmt);
     s->touched = false;
+    if (DBM__UNLIKELY(rc != SQLITE_ROW && rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
+    dbm__sqlite_leave(q);
     if (DBM__LIKELY(rc == SQLITE_ROW)) {
         s->seen++;
-        dbm__sqlite_done(q);
         return DBM_OK;
     }
-    return rc == SQLITE_DONE ? dbm__sqlite_end(s, op) : dbm__sqlite_step_failed(q, s, rc);
+    s->ended = true;
+    return DBM_DONE;
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm__sqlite_statement *s, int i) {
@@ -888,9 +804,11 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
 /* ---- rows put aside --------------------------------------------------------------------------------------------------- */
 
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
+    dbm__sqlite *q = s->q;
     while (s->chunks != NULL) {
         dbm__sqlite_chunk *next = s->chunks->next;
-        dbm_adapter_free(s->q->owner, s->chunks);
+        if (s->chunks->size == DBM__SQLITE_CHUNK && q->spare == NULL) q->spare = s->chunks;
+        else dbm_adapter_free(q->owner, s->chunks);
         s->chunks = next;
     }
     s->first = s->row = NULL;
@@ -904,11 +822,13 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
     size = DBM__SQLITE_ALIGNED(size);
     if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = *held < 4096 ? 4096 : *held > 1048576 ? 1048576 : *held;
+        size_t want = *held < DBM__SQLITE_CHUNK ? DBM__SQLITE_CHUNK : *held > 1048576 ? 1048576 : *held;
         if (*held > limit || limit - *held < head + size) { *status = DBM_E_LIMIT; return NULL; }
         if (want < head + size) want = head + size;
         if (want > limit - *held) want = limit - *held;
-        chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
+        chunk = want == DBM__SQLITE_CHUNK ? s->q->spare : NULL;
+        if (chunk != NULL) s->q->spare = NULL;
+        else chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
         if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
         chunk->next = s->chunks;
         chunk->size = want;
@@ -1010,35 +930,134 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
 static dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm_status status;
-    /* A statement that writes has computed all of its rows before the first one. */
-    if (s == NULL || s->ended || s->held || s->writes) return DBM_OK;
-    q->deadline_us = op->deadline_us;
-    q->waited_us = 0;
-    q->running = s->stmt;
-    status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
-    if (status != DBM_OK) {
-        dbm__sqlite_drop(s);
-        return status;
+    if (s == NULL || s->ended || s->held) return DBM_OK;
+    if (s->random && s->touched) {
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write "
+                               "after the loop, or read all of its rows first");
     }
-    s->held = true;
-    dbm__sqlite_done(q);
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
+    status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
+    dbm__sqlite_leave(q);
+    if (status == DBM_OK) s->held = true;
+    else dbm__sqlite_drop(s);
+    return status;
+}
+
+/* ---- statements: run -------------------------------------------------------------------------------------------------- */
+
+/* A statement whose first step gave no row, or one that has none. */
+static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
+    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return dbm__sqlite_step_failed(q, s, rc);
+    dbm__sqlite_leave(q);
+    op->row = rc == SQLITE_ROW;
+    s->ended = !op->row;
+    if (s->rows || op->row) {
+        s->seen = op->row;
+        s->columns = op->columns = sqlite3_column_count(s->stmt);
+        op->result = s;
+    } else {
+        sqlite3_reset(s->stmt);
+        op->columns = 0;
+        op->result = NULL;
+    }
     return DBM_OK;
 }
 
-static dbm_status dbm__sqlite_finish(dbm__sqlite *q, dbm_op *op) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+/* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after the last one: so all
+ * rows are put aside at once, and a failure is one of EXECUTE. */
+static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, dbm_op *op, int rc) {
+    dbm_status status = DBM_OK;
+    s->columns = op->columns = sqlite3_column_count(s->stmt);
+    op->result = s;
+    op->row = rc == SQLITE_ROW;
+    s->seen = op->row;
+    s->ended = !op->row;
+    s->held = true;
+    if (op->row) status = dbm__sqlite_copy_rest(s, s->stmt, rc, SIZE_MAX);
+    s->row = s->first;
+    if (status == DBM_OK) return DBM_OK;
+    if (sqlite3_stmt_busy(s->stmt)) { /* no memory for a row: ending it now would commit, so it is broken off */
+        sqlite3_interrupt(s->q->db);
+        (void)sqlite3_step(s->stmt);
+    }
+    op->result = NULL;
+    dbm__sqlite_drop(s);
+    return status;
+}
+
+/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
+ * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
+static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
+    sqlite3_int64 id = 0, key = 0;
+    int64_t total;
+    dbm_status status = DBM_OK;
     int rc;
+    if (DBM__UNLIKELY(q->read_only || op->read_only)) {
+        dbm__sqlite_leave(q);
+        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
+    }
+    total = DBM__SQLITE_TOTAL(q->db);
+    if (s->inserts && !s->reads_id) {
+        id = sqlite3_last_insert_rowid(q->db);
+        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0);
+    }
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    if (DBM__LIKELY(!s->rows)) {
+        while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+        op->result = NULL;
+        op->columns = 0;
+        op->row = false;
+    } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+        status = dbm__sqlite_returning(s, op, rc);
+        rc = SQLITE_DONE;
+    }
+    if (s->inserts) {
+        key = sqlite3_last_insert_rowid(q->db);
+        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
+    }
+    if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
+    sqlite3_reset(s->stmt);
+    dbm__sqlite_leave(q);
+    op->affected = DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
+    op->last_id = s->reads_id && op->affected == 0 ? 0 : key;
+    return status;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
+    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
+}
+
+static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm__sqlite *q = s->q;
+    int rc;
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(q, s->parameters, op->value_count);
+    if (op->value_count != 0) {
+        dbm_status status = dbm__sqlite_bind(q, s->stmt, op->values, op->value_count);
+        if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    }
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
+    s->touched = s->ended = s->held = false;
+    s->row = NULL;
+    if (s->writes) return dbm__sqlite_write(q, s, op);
+    op->affected = -1;
+    op->last_id = 0;
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(q, s, op, rc);
+    dbm__sqlite_leave(q);
+    s->seen = 1;
+    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
+    op->result = s;
+    op->row = true;
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_finish(dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     if (s == NULL) return DBM_OK;
     op->result = NULL;
-    if (DBM__UNLIKELY(s->writes && !s->ended)) {
-        /* RETURNING, not read to its end: in autocommit this is where it commits, so that a failure is a new one. */
-        q->waited_us = 0;
-        rc = sqlite3_reset(s->stmt);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-        op->affected = dbm__sqlite_affected(q, s);
-        return DBM_OK;
-    }
-    sqlite3_reset(s->stmt);
+    sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
     if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK;
 }
@@ -1047,8 +1066,7 @@ static dbm_status dbm__sqlite_finish(dbm__sqlite *q, dbm_op *op) {
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
-    q->deadline_us = op->deadline_us;
-    return dbm__sqlite_word(q, DBM__SQLITE_PING); /* reads the file's first page */
+    return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
@@ -1066,7 +1084,7 @@ static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__sqlite_start_unprepared(q, op);
-    case DBM_OP_FINISH: return dbm__sqlite_finish(q, op);
+    case DBM_OP_FINISH: return dbm__sqlite_finish(op);
     case DBM_OP_BEGIN: return dbm__sqlite_begin(q, op);
     case DBM_OP_COMMIT: return dbm__sqlite_commit(q, op);
     case DBM_OP_ROLLBACK: return dbm__sqlite_rollback(q, op);
@@ -1121,12 +1139,10 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     char mode[16], pages[24], text[48];
     int count = 0, rc;
     do {
-        rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
-        if (rc == SQLITE_OK && q->base->journal == NULL) {
-            want = NULL;
-            rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-            if (rc == SQLITE_OK && strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0) want = "wal";
-        }
+        /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is seen. */
+        rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
+        if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
             rc = dbm__sqlite_run(q, text, mode, sizeof mode);
@@ -1153,7 +1169,7 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->c = c;
     q->owner = owner;
     q->base = base;
-    q->deadline_us = op->deadline_us;
+    dbm__sqlite_enter(q, NULL, op->deadline_us);
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
@@ -1171,7 +1187,7 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
         return status;
     }
     q->connecting = false;
-    dbm__sqlite_done(q);
+    dbm__sqlite_leave(q);
     dbm_adapter_set_data(c, q);
     return DBM_OK;
 }
@@ -1183,15 +1199,59 @@ static bool dbm__sqlite_idle(dbm__sqlite *q) {
     return true;
 }
 
-/* In the child of a fork. SQLite keeps its book of file locks per process, and the child has inherited the book but not the locks:
- * a new connection would rely on locks that are not there, and lose its WAL file when the parent closes its last connection. So an
- * idle connection is really closed, which clears the book; without a checkpoint, it neither reads nor writes nor deletes a file, and
- * the parent's locks belong to the parent. A transaction can't be closed without rolling back in the parent's files: it stays open
- * for ever, untouched, and this file can't be opened in the child. */
+/* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the book but not the
+ * locks: a new connection would rely on locks that are not there, and lose its WAL file when the parent closes its last connection.
+ *
+ * So an idle connection is really closed, which clears the book. Without a checkpoint that neither reads nor writes nor deletes a file,
+ * and the locks of the parent belong to the parent.
+ *
+ * A connection with a transaction can't be closed without rolling back in the parent's files: it stays open for ever, untouched. Then
+ * the child must not find its entry in the book: SQLite is told another device number for that file. */
+#if DBM__SQLITE_POSIX && SIZE_MAX > 0xffffffffu /* elsewhere struct stat may differ from the one SQLite was compiled with */
+typedef int (*dbm__sqlite_fstat)(int fd, struct stat *out);
+static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents; /* set in children only */
+
+static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
+    int rc = dbm__sqlite_parents.next(fd, out), i;
+    for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
+        if (out->st_dev != dbm__sqlite_parents.dev[i] || out->st_ino != dbm__sqlite_parents.ino[i]) continue;
+        out->st_dev = ~out->st_dev;
+        break;
+    }
+    return rc;
+}
+
+static bool dbm__sqlite_part(const char *path) {
+    sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+    struct stat file;
+    int i = dbm__sqlite_parents.count;
+    if (vfs == NULL || vfs->iVersion < 3 || i >= 8 || stat(path, &file) != 0) return false;
+    if (dbm__sqlite_parents.next == NULL) {
+        dbm__sqlite_fstat next = (dbm__sqlite_fstat)vfs->xGetSystemCall(vfs, "fstat");
+        if (next == NULL) return false;
+        dbm__sqlite_parents.next = next;
+        if (vfs->xSetSystemCall(vfs, "fstat", (sqlite3_syscall_ptr)dbm__sqlite_fstat_here) != SQLITE_OK) {
+            dbm__sqlite_parents.next = NULL;
+            return false;
+        }
+    }
+    dbm__sqlite_parents.dev[i] = file.st_dev;
+    dbm__sqlite_parents.ino[i] = file.st_ino;
+    dbm__sqlite_parents.count = i + 1;
+    return true;
+}
+#else
+static bool dbm__sqlite_part(const char *path) {
+    (void)path;
+    return false;
+}
+#endif
+
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
     if (!q->base->memory && !dbm__sqlite_idle(q)) {
-        dbm__store(&q->base->left_open, 1);
+        if (!q->base->parted && !dbm__sqlite_part(q->base->path)) dbm__store(&q->base->left_open, 1);
+        q->base->parted = true;
         return;
     }
     (void)sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -1217,12 +1277,8 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db);
     }
+    if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
-}
-
-static dbm_status dbm__sqlite_alive(dbm_connection *c) {
-    (void)c;
-    return DBM_OK;
 }
 
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
@@ -1250,7 +1306,7 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int rc = SQLITE_OK;
     if (!q->base->memory) return DBM_E_UNSUPPORTED;
-    q->deadline_us = op->deadline_us;
+    dbm__sqlite_enter(q, NULL, op->deadline_us);
     q->read_only = false;
     dbm__sqlite_reset_all(q);
 #if !defined(SQLITE_OMIT_AUTHORIZATION)
@@ -1271,8 +1327,9 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
                                "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
-    dbm__sqlite_done(q);
-    return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_fail(q, rc);
+    if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
+    dbm__sqlite_leave(q);
+    return DBM_OK;
 }
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
@@ -1526,7 +1583,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE,
     DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
     dbm__sqlite_init, dbm__sqlite_close,
-    dbm__sqlite_connect, dbm__sqlite_disconnect, dbm__sqlite_alive, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
+    dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL /* start, step: SQLite blocks */

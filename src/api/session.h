@@ -215,6 +215,8 @@ static inline dbm_value dbm_blob(const void *x, size_t n) { return dbm__value(DB
 static inline dbm_value dbm_decimal(const char *x) { return dbm__value(DBM_TYPE_DECIMAL, x, SIZE_MAX); }  /* "1.10", any number of digits */
 static inline dbm_value dbm_uuid(const char *x) { return dbm__value(DBM_TYPE_UUID, x, SIZE_MAX); }
 static inline dbm_value dbm_json(const char *x) { return dbm__value(DBM_TYPE_JSON, x, SIZE_MAX); }
+/* A value for the placeholder `:name`: dbm_exec(s, "... WHERE id = :id", dbm_named("id", dbm_int(7))). All of a call's values are named, or none. */
+static inline dbm_value dbm_named(const char *name, dbm_value v) { v.name = name; return v; }
 static inline dbm_value dbm__invalid(void) { return dbm__number(DBM_TYPE_INVALID, 0); }
 
 static inline dbm_target dbm__target(int kind, size_t size, void *to) { dbm_target t; t.kind = kind; t.size = size; t.to = to; return t; }

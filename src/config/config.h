@@ -12,26 +12,29 @@ extern "C" {
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
  * Lines     end in LF, CRLF or CR; a UTF-8 byte order mark is skipped; a NUL byte is an error. Any length.
  * Comments  a line whose first visible character is ; or #. At the end of a value a comment begins at a `;`
- *             - after a blank                                        for the keys below whose values are numbers, times, words or paths,
- *             - between two blanks, or between a blank and the end   for url, connect_args.x and an adapter's own keys,
- *             - never                                                for init_sql.
+ *             - after a blank, in keys whose values are numbers, times, words or paths,
+ *             - between two blanks, or between a blank and the end, in url, connect_args.x and an adapter's own keys,
+ *             - never, in init_sql.
  *           So `postgresql://app:a ;b@db/shop` arrives whole.
- * Quotes    a value that begins with " runs to the next single ", with "" for one inside; nothing in it is a comment. Variables
- *           are replaced in it too.
+ * Quotes    a value that begins with " runs to the next single ", with "" for one inside; nothing in it is a comment.
+ *           Variables are replaced in it too.
  * Long      an indented line continues the value above, with one blank between. An indented line that looks like a known key
  *           or a section is an error rather than a part of that value.
- * Variables ${NAME} and ${NAME:-default} (when unset or empty; it ends at the first brace), $$ is one $, any other $ is itself. What was
- *           put in is not looked at again. In a URL the structure is read first: a variable is a whole or partial user,
- *           password, host list, path or parameter, and is not percent-decoded. Only when the text has no :// of its own
- *           (url = ${DATABASE_URL}) the variable's text is read as a URL.
- * Overrides DBM__DATABASES__NAME__KEY, upper case, - and . of the name as _, the . of connect_args.x as __; taken as it is, without
- *           variables; empty counts as unset. It sets or replaces a key of a section that exists (connect_args.x: of a key that exists).
- * Sections  [databases.NAME], NAME of letters, digits, _ and -, up to 63. Others are other services' and ignored, unless they
- *           look like it ([database.x], [databases], [databases:x]). A key above the first section is ignored, unless it is known.
- * Numbers   0 is zero. -1: pool_recycle, idle_timeout, tcp_keepalive, tcp_user_timeout: never; statement_timeout, socket_timeout,
- *           leak_warning: none, as 0 is; max_overflow: no limit, which is an error, as pool_size = 0 is. pool_recycle = 0 and
- *           idle_timeout = 0 replace and close as soon as it can be (1 ms).
- * Empty     init_sql, tls_ca, tls_cert and tls_key: not set. The options of an adapter: "". Else an error. */
+ * Variables ${NAME} and ${NAME:-default} (when unset or empty; it ends at the first brace), $$ is one $, any other $ is
+ *           itself. What was put in is not looked at again. In a URL the structure is read first: a variable is a whole or
+ *           partial user, password, host list, path or parameter, and is not percent-decoded. Only when the text has no ://
+ *           of its own (url = ${DATABASE_URL}) the variable's text is read as a URL.
+ * Overrides DBM__DATABASES__NAME__KEY, upper case, - in both as _, the . of connect_args.x as __; taken as it is, without
+ *           variables; empty counts as unset. It sets or replaces a key of a section that exists (connect_args.x: it
+ *           replaces only), and what it replaces need not be right.
+ * Sections  [databases.NAME], NAME of letters, digits, _ and -, up to 63. Others are other services' and ignored, unless
+ *           they look like it ([database.x], [databases], [databases:x]). A key above the first section is ignored, unless
+ *           it is a known one.
+ * Numbers   0 is zero. -1: pool_recycle, idle_timeout, tcp_keepalive, tcp_user_timeout: never; statement_timeout,
+ *           socket_timeout, leak_warning: none, as 0 is; max_overflow: no limit, which is an error, as pool_size = 0 is.
+ *           pool_recycle = 0 and idle_timeout = 0 replace and close as soon as it can be (1 ms).
+ * Empty     init_sql, tls_ca, tls_cert and tls_key: not set. The options of an adapter: "". Else an error.
+ * Limits    16 MiB, 1,000 databases, 500 keys in a section, 120 bytes in a key's name. */
 
 /* One adapter type that may be named by a section or a URL. */
 typedef struct dbm__known_type {
@@ -59,8 +62,8 @@ struct dbm__secrets;
  *   options                                            names as written: "busy_timeout", "connect_args.gssencmode" */
 typedef struct dbm__settings {
     dbm_config config;
-    dbm_url url;            /* decoded parts, the password among them: only adapters see it. sqlite: path is ":memory:" for sqlite:// too.
-                             * A text that is no URL (a driver's own DSN; type must be given) is path, and scheme is "" */
+    dbm_url url;            /* decoded parts, the password among them: only adapters see it. For sqlite:// path is ":memory:"
+                             * too. A text that is no URL (a driver's own DSN; type must be given) is path; scheme is "" then */
     const char *origin;     /* "integration.ini:12", or "dbm_add_database" */
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
@@ -79,15 +82,17 @@ typedef struct dbm__problems {
 DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity);
 /* file: the file's name, "dbm_add_database" or "environment NAME"; line: 0 when there is none; section and key may be NULL.
  * The format is that of dbm__putf and never holds a secret. Adds "file:line: [section] key: text\n". */
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...);
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
+                          const char *format, ...);
 
-/* Reads an INI text, or the file at `path` when text is NULL (path also names the text in messages). size SIZE_MAX: up to the NUL.
- * *out is emptied first; it may stay empty, when no section is about a database. use_env: whether overrides are looked for; ${NAME} is
- * replaced anyway.
+/* Reads an INI text, or the file at `path` when text is NULL (path also names the text in messages). size SIZE_MAX: up to the
+ * NUL. *out is emptied first; it may stay empty, when no section is about a database. use_env: whether overrides are looked
+ * for; ${NAME} is replaced anyway.
  * Returns E_CONFIG when there was any problem, and then no settings; E_NOT_COMPILED when all of them are about what is not
  * compiled in; E_UNSUPPORTED for a path without files (DBM_NO_STDIO); E_NOMEM. Each but E_NOMEM leaves its text in p. */
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types,
-                                    size_t type_count, bool use_env, dbm__settings_list *out, dbm__problems *p);
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
+                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
+                                    dbm__problems *p);
 /* Checks and completes a struct from code. Its texts are taken as they are: no variables, no overrides. Statuses as above. */
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
@@ -158,7 +163,8 @@ DBM__FN const char *dbm__cfg_key(size_t i); /* the i-th known key, or NULL */
 DBM__FN bool dbm__cfg_known_key(const char *key, size_t size);
 /* Makes settings of what a section gave. *out is NULL after any problem. `partly`: missing keys are no problem. */
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory);
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
+                            bool *no_memory);
 DBM__FN bool dbm__cfg_name_ok(const char *name);
 
 /* The type that a word or a scheme names, or NULL. */
@@ -169,8 +175,8 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
 DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s);
 DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size);
-/* Reads a URL into s->url and its mask into s->config.url. *type: the one that was given, or NULL; then it is found by the scheme.
- * False after a problem or without memory. */
+/* Reads a URL into settings->url and its mask into settings->config.url. type: the one that was given, or NULL; then it is
+ * found by the scheme. False after a problem or without memory. */
 typedef struct dbm__cfg_url_job {
     dbm__settings *settings;
     dbm__cfg_memory *keep, *scratch;

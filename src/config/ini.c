@@ -1,16 +1,16 @@
-/* INI files, through inih: it says which line is a section, a key or the continuation of a value; what the lines hold stays here,
- * whole, with its line number. Then variables, overrides, and a dbm__settings for each section.
+/* INI files, through inih: it says which line is a section, a key or the continuation of a value; what the lines hold stays
+ * here, whole, with its line number. Then overrides, and a dbm__settings for each section.
  * May call: config.h's declarations, base/, inih.
  * Must not know: what a key means. */
 #include "config.h"
 #if DBM_HAS_INI
 #  include <ini.h>
 
-/* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a value:
- * of `  url = postgresql://...` it reads `  url =~`, of a section `[3]`. The answer to each line comes before the next is asked for, so
- * the line in hand is the one it is about:
+/* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a
+ * value: of `  url = postgresql://...` it reads `  url =~`, of a section `[3]`. It answers to each line before it asks for the
+ * next, so the line in hand is the one it is about:
  *
- *     file --line--> dbm__ini_read --stand-in--> inih --key, continuation, or nothing--> dbm__ini_take --> sections, entries
+ *     file --line--> dbm__ini_read --stand-in--> inih --key, continuation or nothing--> dbm__ini_take --> sections, entries
  */
 enum {
     DBM__INI_FILE_MAX = 16 * 1024 * 1024,
@@ -61,7 +61,7 @@ static size_t dbm__ini_trim(const char **text, size_t size) {
     return size;
 }
 
-/* ---- sections ---------------------------------------------------------------------------------------------------------- */
+/* ---- sections ---------------------------------------------------------------------------------------------------- */
 
 /* The name between [ and ]; false when there is no ]. */
 static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) {
@@ -78,7 +78,7 @@ static int dbm__ini_ours(const char *title, size_t size) {
     char word[16];
     size_t head;
     if (size > 10 && memcmp(title, "databases.", 10) == 0) return 1;
-    for (head = 0; head < size && title[head] != '.' && title[head] != ':' && title[head] != '/' && !dbm__cfg_blank(title[head]); head++) {}
+    for (head = 0; head < size && !strchr(".:/", title[head]) && !dbm__cfg_blank(title[head]); head++) {}
     if (head < 6 || head >= sizeof word) return 0;
     memcpy(word, title, head);
     word[head] = 0;
@@ -100,7 +100,9 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     if (!dbm__ini_title(d, &title, &size)) {
         title = d->line + 1;
         size = dbm__ini_trim(&title, d->size - 1);
-        if (dbm__ini_ours(title, size)) dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
+        if (dbm__ini_ours(title, size)) {
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
+        }
         return;
     }
     ours = dbm__ini_ours(title, size);
@@ -114,11 +116,13 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         name[size - 10] = 0;
     }
     if (ours < 0) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]",
+                     shown);
         return;
     }
     if (!dbm__cfg_name_ok(name)) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL,
+                     "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
         return;
     }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
@@ -128,7 +132,8 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
+            dbm__problem(d->p, d->file, d->number, NULL, NULL,
+                         "more than 1,000 databases; this and later sections are not read");
             d->count++;
         }
         return;
@@ -150,7 +155,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     d->count++;
 }
 
-/* ---- lines: what inih reads --------------------------------------------------------------------------------------------- */
+/* ---- lines: what inih reads -------------------------------------------------------------------------------------- */
 
 /* Before the next line: what inih had no word for. */
 static void dbm__ini_settle(dbm__ini *d) {
@@ -175,7 +180,10 @@ static void dbm__ini_line(dbm__ini *d) {
     d->kind = DBM__INI_NOTHING;
     d->taken = d->indented = d->long_head = false;
     if (d->size && memchr(d->line, 0, d->size)) {
-        if (!d->nul) dbm__problem(d->p, d->file, d->number, d->current ? d->current->title : NULL, NULL, "a NUL byte; the file must be plain text (UTF-8, not UTF-16)");
+        if (!d->nul) {
+            dbm__problem(d->p, d->file, d->number, d->current ? d->current->title : NULL, NULL,
+                         "a NUL byte; the file must be plain text (UTF-8, not UTF-16)");
+        }
         d->nul = true;
         return;
     }
@@ -215,7 +223,7 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
     return block;
 }
 
-/* ---- entries: what inih says ---------------------------------------------------------------------------------------------- */
+/* ---- entries: what inih says ------------------------------------------------------------------------------------- */
 
 static void dbm__ini_continue(dbm__ini *d) {
     dbm__ini_piece *piece;
@@ -224,7 +232,8 @@ static void dbm__ini_continue(dbm__ini *d) {
     if (!d->entry || !d->current) return;
     if (d->kind == DBM__INI_SECTION) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in the first column",
+            dbm__problem(d->p, d->file, d->number, d->current->title, NULL,
+                         "an indented line continues the value of %q above; a section begins in the first column",
                          d->entry->key);
             return;
         }
@@ -234,8 +243,8 @@ static void dbm__ini_continue(dbm__ini *d) {
             char shown[32];
             dbm__text t = dbm__text_in(shown, sizeof shown);
             dbm__put_n(&t, key, size);
-            dbm__problem(d->p, d->file, d->number, d->current->title, shown, "an indented line continues the value of %q above; a key begins in the first column",
-                         d->entry->key);
+            dbm__problem(d->p, d->file, d->number, d->current->title, shown,
+                         "an indented line continues the value of %q above; a key begins in the first column", d->entry->key);
             return;
         }
     }
@@ -253,12 +262,14 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
+            dbm__problem(d->p, d->file, d->number, NULL, name,
+                         "the key is above the first section; expected [databases.NAME] before it");
         }
         return;
     }
     if (d->long_head || !*name) {
-        dbm__problem(d->p, d->file, d->number, s->title, NULL, d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
+        dbm__problem(d->p, d->file, d->number, s->title, NULL,
+                     d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
@@ -266,7 +277,9 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     }
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
-        if (s->count == DBM__INI_ENTRIES_MAX + 1) dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
+        if (s->count == DBM__INI_ENTRIES_MAX + 1) {
+            dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
+        }
         return;
     }
     entry = (dbm__ini_entry *)dbm__cfg_alloc(&d->memory, sizeof *entry);
@@ -301,7 +314,7 @@ static int dbm__ini_take(void *user, const char *section, const char *name, cons
     return 1;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* Where a comment may begin. */
 typedef enum dbm__ini_comment { DBM__INI_LOOSE, DBM__INI_CAREFUL, DBM__INI_WHOLE } dbm__ini_comment;
@@ -368,7 +381,7 @@ static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, cons
     return dbm__cfg_text(&b);
 }
 
-/* ---- overrides --------------------------------------------------------------------------------------------------------------- */
+/* ---- overrides --------------------------------------------------------------------------------------------------- */
 
 static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     for (; *text; text++) {
@@ -380,7 +393,8 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
 }
 
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
-static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
+static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
+                              size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
     const char *value;
@@ -406,10 +420,10 @@ static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char
     given[i].at.key = key;
 }
 
-/* ---- loading ----------------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
-static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count, bool use_env,
-                                 const dbm__cfg_names *options, dbm__settings **out) {
+static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count,
+                                 bool use_env, const dbm__cfg_names *options, dbm__settings **out) {
     dbm__cfg_given *given;
     const dbm__ini_entry *entry;
     const char *key;
@@ -485,7 +499,10 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     rc = ini_parse_stream(dbm__ini_read, &d, dbm__ini_take, &d);
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
-    if (ok && d.at < d.end) dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+    if (ok && d.at < d.end) {
+        dbm__problem(p, file, d.number + 1, NULL, NULL,
+                     "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+    }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
     if (d.sections && ok) {
@@ -549,8 +566,9 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 #endif
 #endif /* DBM_HAS_INI */
 
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types,
-                                    size_t type_count, bool use_env, dbm__settings_list *out, dbm__problems *p) {
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
+                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
+                                    dbm__problems *p) {
     out->items = NULL;
     out->count = out->capacity = 0;
 #if !DBM_HAS_INI
@@ -561,17 +579,22 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     (void)type_count;
     (void)use_env;
     p->not_compiled++;
-    dbm__problem(p, path ? path : "text", 0, NULL, NULL, "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
+    dbm__problem(p, path ? path : "text", 0, NULL, NULL,
+                 "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
                  "defined (link with -linih, package libinih-dev)");
     return DBM_E_NOT_COMPILED;
 #else
-    if (text) return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
+    if (text) {
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count,
+                             use_env, out, p);
+    }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
         return DBM_E_CONFIG;
     }
 #  if !DBM__STDIO
-    dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
+    dbm__problem(p, path, 0, NULL, NULL,
+                 "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
 #  else
     {

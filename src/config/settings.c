@@ -7,15 +7,15 @@
 /* ---- the table -----------------------------------------------------------------------------------------------------------
  * `zero` and `minus` are what 0 and -1 in a file become in the struct, where 0 is the default and -1 none; NO: an error. */
 typedef enum dbm__setting_id {
-    DBM__SETTING_TYPE, DBM__SETTING_URL, DBM__SETTING_POOL_SIZE, DBM__SETTING_MAX_OVERFLOW, DBM__SETTING_MAX_CONNECTIONS, DBM__SETTING_POOL_TIMEOUT,
-    DBM__SETTING_POOL_RECYCLE, DBM__SETTING_PRE_PING, DBM__SETTING_RESET, DBM__SETTING_MIN_IDLE, DBM__SETTING_IDLE_TIMEOUT, DBM__SETTING_ISOLATION,
-    DBM__SETTING_CONNECT_TIMEOUT, DBM__SETTING_STATEMENT_TIMEOUT, DBM__SETTING_SOCKET_TIMEOUT, DBM__SETTING_TCP_KEEPALIVE, DBM__SETTING_TCP_USER_TIMEOUT,
-    DBM__SETTING_STATEMENT_CACHE, DBM__SETTING_LEAK_WARNING, DBM__SETTING_ECHO, DBM__SETTING_TLS, DBM__SETTING_TLS_CA, DBM__SETTING_TLS_CERT, DBM__SETTING_TLS_KEY,
-    DBM__SETTING_INIT_SQL, DBM__SETTING_ROW_BUFFER, DBM__SETTING_COUNT
+    DBM__SET_TYPE, DBM__SET_URL, DBM__SET_POOL_SIZE, DBM__SET_MAX_OVERFLOW, DBM__SET_MAX_CONNECTIONS, DBM__SET_POOL_TIMEOUT,
+    DBM__SET_POOL_RECYCLE, DBM__SET_PRE_PING, DBM__SET_RESET, DBM__SET_MIN_IDLE, DBM__SET_IDLE_TIMEOUT, DBM__SET_ISOLATION,
+    DBM__SET_CONNECT_TIMEOUT, DBM__SET_STATEMENT_TIMEOUT, DBM__SET_SOCKET_TIMEOUT, DBM__SET_TCP_KEEPALIVE,
+    DBM__SET_TCP_USER_TIMEOUT, DBM__SET_STATEMENT_CACHE, DBM__SET_LEAK_WARNING, DBM__SET_ECHO, DBM__SET_TLS, DBM__SET_TLS_CA,
+    DBM__SET_TLS_CERT, DBM__SET_TLS_KEY, DBM__SET_INIT_SQL, DBM__SET_ROW_BUFFER, DBM__SET_COUNT
 } dbm__setting_id;
-typedef enum dbm__setting_kind { DBM__SETTING_TEXT, DBM__SETTING_INT, DBM__SETTING_TIME, DBM__SETTING_WORD, DBM__SETTING_SIZE } dbm__setting_kind;
+typedef enum dbm__setting_kind { DBM__SET_TEXT, DBM__SET_INT, DBM__SET_TIME, DBM__SET_WORD, DBM__SET_SIZE } dbm__setting_kind;
 
-enum { DBM__SETTING_LIMIT = 1000, DBM__SETTING_NO = INT_MIN };
+enum { DBM__SET_LIMIT = 1000, DBM__SET_NO = INT_MIN };
 
 typedef struct dbm__setting {
     const char *key, *field;  /* in a file, in the struct */
@@ -26,42 +26,42 @@ typedef struct dbm__setting {
     bool none;                /* -1 in the struct is allowed and is 0 in force */
 } dbm__setting;
 
-#define DBM__SETTING_N(field) #field, DBM__SETTING_INT, offsetof(dbm_config, field)
-#define DBM__SETTING_MS(field) #field, DBM__SETTING_TIME, offsetof(dbm_config, field)
-#define DBM__SETTING_S(field) #field, DBM__SETTING_TEXT, offsetof(dbm_config, field), 0, 0, 0, 0, 0, false
-#define DBM__SETTING_X(field, kind) #field, kind, 0, 0, 0, 0, 0, 0, false
-static const dbm__setting dbm__setting_table[DBM__SETTING_COUNT] = {
-    { "type",                 DBM__SETTING_S(type) },
-    { "url",                  DBM__SETTING_S(url) },
-    { "pool_size",            DBM__SETTING_N(pool.size),               1, DBM__SETTING_LIMIT, 5,       DBM__SETTING_NO, DBM__SETTING_NO, false },
-    { "max_overflow",         DBM__SETTING_N(pool.max_overflow),       0, DBM__SETTING_LIMIT, 10,      -1,      DBM__SETTING_NO, true },
-    { "max_connections",      "max_connections", DBM__SETTING_INT, 0, 1, DBM__SETTING_LIMIT, 0,     DBM__SETTING_NO, DBM__SETTING_NO, false },
-    { "pool_timeout",         DBM__SETTING_MS(pool.timeout_ms),         0, INT_MAX,         30000,   -1,      DBM__SETTING_NO, true },
-    { "pool_recycle",         DBM__SETTING_MS(pool.recycle_ms),         1, INT_MAX,         1800000, 1,       -1,      true },
-    { "pool_pre_ping",        DBM__SETTING_X(pool.pre_ping, DBM__SETTING_WORD) },
-    { "pool_reset_on_return", DBM__SETTING_X(pool.reset_on_return, DBM__SETTING_WORD) },
-    { "min_idle",             DBM__SETTING_N(pool.min_idle),           0, DBM__SETTING_LIMIT, 0,       0,       DBM__SETTING_NO, false },
-    { "idle_timeout",         DBM__SETTING_MS(pool.idle_timeout_ms),    1, INT_MAX,         600000,  1,       -1,      true },
-    { "isolation_level",      DBM__SETTING_X(isolation, DBM__SETTING_WORD) },
-    { "connect_timeout",      DBM__SETTING_MS(connect_timeout_ms),      1, INT_MAX,         5000,    DBM__SETTING_NO, DBM__SETTING_NO, false },
-    { "statement_timeout",    DBM__SETTING_MS(statement_timeout_ms),    1, INT_MAX,         0,       -1,      -1,      true },
-    { "socket_timeout",       DBM__SETTING_MS(socket_timeout_ms),       1, INT_MAX,         0,       -1,      -1,      true },
-    { "tcp_keepalive",        DBM__SETTING_MS(tcp_keepalive_ms),        1, INT_MAX,         60000,   -1,      -1,      true },
-    { "tcp_user_timeout",     DBM__SETTING_MS(tcp_user_timeout_ms),     1, INT_MAX,         30000,   -1,      -1,      true },
-    { "statement_cache",      DBM__SETTING_N(statement_cache),         0, 4096,            64,      -1,      DBM__SETTING_NO, true },
-    { "leak_warning",         DBM__SETTING_MS(leak_warning_ms),         1, INT_MAX,         0,       -1,      -1,      true },
-    { "echo",                 DBM__SETTING_X(echo, DBM__SETTING_WORD) },
-    { "tls",                  DBM__SETTING_X(tls, DBM__SETTING_WORD) },
-    { "tls_ca",               DBM__SETTING_S(tls_ca) },
-    { "tls_cert",             DBM__SETTING_S(tls_cert) },
-    { "tls_key",              DBM__SETTING_S(tls_key) },
-    { "init_sql",             DBM__SETTING_S(init_sql) },
-    { "row_buffer",           DBM__SETTING_X(row_buffer, DBM__SETTING_SIZE) }
+#define DBM__SET_N(field) #field, DBM__SET_INT, offsetof(dbm_config, field)
+#define DBM__SET_MS(field) #field, DBM__SET_TIME, offsetof(dbm_config, field)
+#define DBM__SET_S(field) #field, DBM__SET_TEXT, offsetof(dbm_config, field), 0, 0, 0, 0, 0, false
+#define DBM__SET_X(field, kind) #field, kind, 0, 0, 0, 0, 0, 0, false
+static const dbm__setting dbm__setting_table[DBM__SET_COUNT] = {
+    { "type", DBM__SET_S(type) },
+    { "url", DBM__SET_S(url) },
+    { "pool_size",         DBM__SET_N(pool.size),            1, DBM__SET_LIMIT, 5,       DBM__SET_NO, DBM__SET_NO, false },
+    { "max_overflow",      DBM__SET_N(pool.max_overflow),    0, DBM__SET_LIMIT, 10,      -1,          DBM__SET_NO, true },
+    { "max_connections", "max_connections", DBM__SET_INT, 0, 1, DBM__SET_LIMIT, 0,       DBM__SET_NO, DBM__SET_NO, false },
+    { "pool_timeout",      DBM__SET_MS(pool.timeout_ms),     0, INT_MAX,        30000,   -1,          DBM__SET_NO, true },
+    { "pool_recycle",      DBM__SET_MS(pool.recycle_ms),     1, INT_MAX,        1800000, 1,           -1,          true },
+    { "pool_pre_ping", DBM__SET_X(pool.pre_ping, DBM__SET_WORD) },
+    { "pool_reset_on_return", DBM__SET_X(pool.reset_on_return, DBM__SET_WORD) },
+    { "min_idle",          DBM__SET_N(pool.min_idle),        0, DBM__SET_LIMIT, 0,       0,           DBM__SET_NO, false },
+    { "idle_timeout",      DBM__SET_MS(pool.idle_timeout_ms), 1, INT_MAX,       600000,  1,           -1,          true },
+    { "isolation_level", DBM__SET_X(isolation, DBM__SET_WORD) },
+    { "connect_timeout",   DBM__SET_MS(connect_timeout_ms),  1, INT_MAX,        5000,    DBM__SET_NO, DBM__SET_NO, false },
+    { "statement_timeout", DBM__SET_MS(statement_timeout_ms), 1, INT_MAX,       0,       -1,          -1,          true },
+    { "socket_timeout",    DBM__SET_MS(socket_timeout_ms),   1, INT_MAX,        0,       -1,          -1,          true },
+    { "tcp_keepalive",     DBM__SET_MS(tcp_keepalive_ms),    1, INT_MAX,        60000,   -1,          -1,          true },
+    { "tcp_user_timeout",  DBM__SET_MS(tcp_user_timeout_ms), 1, INT_MAX,        30000,   -1,          -1,          true },
+    { "statement_cache",   DBM__SET_N(statement_cache),      0, 4096,           64,      -1,          DBM__SET_NO, true },
+    { "leak_warning",      DBM__SET_MS(leak_warning_ms),     1, INT_MAX,        0,       -1,          -1,          true },
+    { "echo", DBM__SET_X(echo, DBM__SET_WORD) },
+    { "tls", DBM__SET_X(tls, DBM__SET_WORD) },
+    { "tls_ca", DBM__SET_S(tls_ca) },
+    { "tls_cert", DBM__SET_S(tls_cert) },
+    { "tls_key", DBM__SET_S(tls_key) },
+    { "init_sql", DBM__SET_S(init_sql) },
+    { "row_buffer", DBM__SET_X(row_buffer, DBM__SET_SIZE) }
 };
-#undef DBM__SETTING_N
-#undef DBM__SETTING_MS
-#undef DBM__SETTING_S
-#undef DBM__SETTING_X
+#undef DBM__SET_N
+#undef DBM__SET_MS
+#undef DBM__SET_S
+#undef DBM__SET_X
 
 /* The words of a key; those after the listed ones are understood, but not proposed. */
 typedef struct dbm__setting_word { const char *word; int value; } dbm__setting_word;
@@ -75,12 +75,14 @@ static const dbm__setting_word dbm__setting_words_reset[] = {
     { "true", DBM_RESET_DEFAULT }, { "false", DBM_RESET_NONE }, { NULL, 0 }
 };
 static const dbm__setting_word dbm__setting_words_isolation[] = {
-    { "READ UNCOMMITTED", DBM_READ_UNCOMMITTED }, { "READ COMMITTED", DBM_READ_COMMITTED }, { "REPEATABLE READ", DBM_REPEATABLE_READ },
-    { "SERIALIZABLE", DBM_SERIALIZABLE }, { "AUTOCOMMIT", DBM_AUTOCOMMIT }, { NULL, 0 }
+    { "READ UNCOMMITTED", DBM_READ_UNCOMMITTED }, { "READ COMMITTED", DBM_READ_COMMITTED },
+    { "REPEATABLE READ", DBM_REPEATABLE_READ }, { "SERIALIZABLE", DBM_SERIALIZABLE },
+    { "AUTOCOMMIT", DBM_AUTOCOMMIT }, { NULL, 0 }
 };
 static const dbm__setting_word dbm__setting_words_echo[] = {
-    { "false", DBM_ECHO_OFF }, { "true", DBM_ECHO_STATEMENTS }, { "values", DBM_ECHO_VALUES }, { "no", DBM_ECHO_OFF }, { "off", DBM_ECHO_OFF },
-    { "0", DBM_ECHO_OFF }, { "yes", DBM_ECHO_STATEMENTS }, { "on", DBM_ECHO_STATEMENTS }, { "1", DBM_ECHO_STATEMENTS }, { NULL, 0 }
+    { "false", DBM_ECHO_OFF }, { "true", DBM_ECHO_STATEMENTS }, { "values", DBM_ECHO_VALUES }, { "no", DBM_ECHO_OFF },
+    { "off", DBM_ECHO_OFF }, { "0", DBM_ECHO_OFF }, { "yes", DBM_ECHO_STATEMENTS }, { "on", DBM_ECHO_STATEMENTS },
+    { "1", DBM_ECHO_STATEMENTS }, { NULL, 0 }
 };
 static const dbm__setting_word dbm__setting_words_tls[] = {
     { "off", DBM_TLS_OFF }, { "prefer", DBM_TLS_PREFER }, { "require", DBM_TLS_REQUIRE }, { "verify-ca", DBM_TLS_VERIFY_CA },
@@ -95,20 +97,20 @@ static const dbm__setting_word dbm__setting_words_sslmode[] = {
 
 static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *listed) {
     switch ((int)id) {
-    case DBM__SETTING_PRE_PING: *listed = 3; return dbm__setting_words_pre_ping;
-    case DBM__SETTING_RESET: *listed = 4; return dbm__setting_words_reset;
-    case DBM__SETTING_ISOLATION: *listed = 5; return dbm__setting_words_isolation;
-    case DBM__SETTING_ECHO: *listed = 3; return dbm__setting_words_echo;
-    case DBM__SETTING_TLS: *listed = 5; return dbm__setting_words_tls;
+    case DBM__SET_PRE_PING: *listed = 3; return dbm__setting_words_pre_ping;
+    case DBM__SET_RESET: *listed = 4; return dbm__setting_words_reset;
+    case DBM__SET_ISOLATION: *listed = 5; return dbm__setting_words_isolation;
+    case DBM__SET_ECHO: *listed = 3; return dbm__setting_words_echo;
+    case DBM__SET_TLS: *listed = 5; return dbm__setting_words_tls;
     default: *listed = 0; return NULL;
     }
 }
 
-DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SETTING_COUNT ? dbm__setting_table[i].key : NULL; }
+DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SET_COUNT ? dbm__setting_table[i].key : NULL; }
 
 static int dbm__setting_find(const char *key, size_t size) {
     int i;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) {
+    for (i = 0; i < DBM__SET_COUNT; i++) {
         if (strlen(dbm__setting_table[i].key) == size && memcmp(dbm__setting_table[i].key, key, size) == 0) return i;
     }
     return -1;
@@ -125,7 +127,7 @@ DBM__FN bool dbm__cfg_name_ok(const char *name) {
     return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database;
 }
 
-/* ---- settings on their way ----------------------------------------------------------------------------------------------- */
+/* ---- settings on their way --------------------------------------------------------------------------------------- */
 
 typedef struct dbm__draft {
     dbm__cfg_memory keep, scratch;
@@ -134,15 +136,16 @@ typedef struct dbm__draft {
     const dbm__known_type *types, *type;
     size_t type_count;
     bool type_failed, partly, in_code;
-    bool set[DBM__SETTING_COUNT];           /* given, right or wrong */
-    bool wrong[DBM__SETTING_COUNT];
-    dbm__cfg_at at[DBM__SETTING_COUNT];     /* of what was given, else of the section */
+    bool set[DBM__SET_COUNT];           /* given, right or wrong */
+    bool wrong[DBM__SET_COUNT];
+    dbm__cfg_at at[DBM__SET_COUNT];     /* of what was given, else of the section */
     dbm__cfg_at section;
     dbm_option *options;
     size_t option_count;
 } dbm__draft;
 
-static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count, const dbm__cfg_at *at, dbm__problems *p) {
+static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count,
+                             const dbm__cfg_at *at, dbm__problems *p) {
     int i;
     memset(d, 0, sizeof *d);
     d->keep.host = d->scratch.host = host;
@@ -150,7 +153,7 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
     d->type_count = type_count;
     d->section = *at;
     d->p = p;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) d->at[i] = *at;
+    for (i = 0; i < DBM__SET_COUNT; i++) d->at[i] = *at;
     d->s = (dbm__settings *)dbm__alloc_zero(host, sizeof *d->s);
     return d->s && dbm__cfg_secrets_init(host, d->s);
 }
@@ -193,7 +196,9 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
         if (strcmp(c->options[i].name, key) == 0) return c->options[i].value;
     }
     for (i = 0; i < c->option_count; i++) {
-        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value;
+        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) {
+            return c->options[i].value;
+        }
     }
     for (i = settings->url.parameter_count; i-- > 0;) {
         if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value;
@@ -201,25 +206,35 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
     return NULL;
 }
 
-/* ---- one value ------------------------------------------------------------------------------------------------------------- */
+/* ---- one value --------------------------------------------------------------------------------------------------- */
 
-/* What a message may show of a value: as it was written, so that what a variable holds stays unseen. */
+/* What a message may show of a value: as it was written, so that what a variable holds stays unseen, and nothing of a URL that
+ * came to the wrong key. */
 typedef struct dbm__shown { char text[96]; } dbm__shown;
+
+static const char *dbm__draft_value(char *block, size_t capacity, const char *written) {
+    const char *url = strstr(written, "://");
+    size_t i;
+    dbm__text t = dbm__text_in(block, capacity);
+    dbm__put_n(&t, written, url ? (size_t)(url - written) : strlen(written));
+    if (url) dbm__put(&t, "://...");
+    dbm__text_end(&t);
+    for (i = 0; block[i]; i++) {
+        if ((unsigned char)block[i] < ' ' || block[i] == 0x7F) block[i] = '?';
+    }
+    dbm__redact(NULL, block);
+    return block;
+}
 
 static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool variables) {
     dbm__text t = dbm__text_in(shown->text, sizeof shown->text);
     char value[60];
-    size_t i;
     const char *comment = variables ? strpbrk(written, ";#") : NULL;
-    dbm__copy_cut(value, sizeof value, written);
-    for (i = 0; value[i]; i++) {
-        if ((unsigned char)value[i] < ' ' || value[i] == 0x7F) value[i] = '?';
+    bool variable = variables && strstr(written, "${");
+    dbm__putf(&t, variable ? "not what %q holds" : "not %q", dbm__draft_value(value, sizeof value, written));
+    if (!variable && comment && comment > written) {
+        dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
     }
-    if (variables && strstr(written, "${")) dbm__put(&t, "not what ");
-    else dbm__put(&t, "not ");
-    dbm__putf(&t, "%q", value);
-    if (variables && strstr(written, "${")) dbm__put(&t, " holds");
-    else if (comment && comment > written) dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
     return shown->text;
 }
 
@@ -270,11 +285,11 @@ static void dbm__draft_put_text(dbm__draft *d, int id, const char *text) {
 static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     dbm_config *c = &d->s->config;
     switch (id) {
-    case DBM__SETTING_PRE_PING: c->pool.pre_ping = (dbm_pre_ping)v; break;
-    case DBM__SETTING_RESET: c->pool.reset_on_return = (dbm_reset)v; break;
-    case DBM__SETTING_ISOLATION: c->isolation = (dbm_isolation)v; break;
-    case DBM__SETTING_ECHO: c->echo = (dbm_echo)v; break;
-    case DBM__SETTING_TLS: c->tls = (dbm_tls)v; break;
+    case DBM__SET_PRE_PING: c->pool.pre_ping = (dbm_pre_ping)v; break;
+    case DBM__SET_RESET: c->pool.reset_on_return = (dbm_reset)v; break;
+    case DBM__SET_ISOLATION: c->isolation = (dbm_isolation)v; break;
+    case DBM__SET_ECHO: c->echo = (dbm_echo)v; break;
+    case DBM__SET_TLS: c->tls = (dbm_tls)v; break;
     default: break;
     }
 }
@@ -285,25 +300,27 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     dbm__shown shown;
     int64_t number = 0;
     int v = 0;
-    bool ok = key->kind == DBM__SETTING_TIME ? dbm__parse_duration(value, &v) : dbm__parse_int(value, INT_MIN, INT_MAX, &number);
+    bool time = key->kind == DBM__SET_TIME;
+    bool ok = time ? dbm__parse_duration(value, &v) : dbm__parse_int(value, INT_MIN, INT_MAX, &number);
     bool unlimited;
-    if (key->kind == DBM__SETTING_INT) v = (int)number;
-    unlimited = id == DBM__SETTING_MAX_OVERFLOW ? v == -1
-                : (id == DBM__SETTING_POOL_SIZE || id == DBM__SETTING_MAX_CONNECTIONS) && (v == 0 || v == -1);
+    if (key->kind == DBM__SET_INT) v = (int)number;
+    unlimited = id == DBM__SET_MAX_OVERFLOW ? v == -1
+                : (id == DBM__SET_POOL_SIZE || id == DBM__SET_MAX_CONNECTIONS) && (v == 0 || v == -1);
     if (ok && unlimited) {
-        dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
+        dbm__cfg_bad(d->p, &given->at,
+                     "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
         return;
     }
-    if (ok && v == 0 && key->zero != DBM__SETTING_NO) v = key->zero;
+    if (ok && v == 0 && key->zero != DBM__SET_NO) v = key->zero;
     else if (ok && v == -1) {
-        ok = key->minus != DBM__SETTING_NO;
+        ok = key->minus != DBM__SET_NO;
         v = key->minus;
     } else if (ok) {
         ok = v >= key->min && v <= key->max;
     }
     if (ok) {
-        if (id == DBM__SETTING_MAX_CONNECTIONS) {
+        if (id == DBM__SET_MAX_CONNECTIONS) {
             d->s->config.pool.size = v;
             d->s->config.pool.max_overflow = -1;
         } else {
@@ -313,11 +330,13 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     }
     d->wrong[id] = true;
     dbm__draft_show(&shown, given->value, given->variables);
-    if (key->kind == DBM__SETTING_INT) {
+    if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
-        dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SETTING_NO ? ", above 0" : ", or 0", shown.text);
+        dbm__cfg_bad(d->p, &given->at,
+                     "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0",
+                     shown.text);
     }
 }
 
@@ -356,7 +375,7 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
                  dbm__draft_show(&shown, given->value, given->variables));
 }
 
-/* ---- type, URL, options ------------------------------------------------------------------------------------------------------ */
+/* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     dbm__cfg_names names;
@@ -374,13 +393,12 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     }
     list = dbm__text_in(known, sizeof known);
     dbm__cfg_type_names(d->types, d->type_count, &list);
-    hint[0] = value[0] = 0;
     if (show) {
-        dbm__copy_cut(value, sizeof value, word);
         dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SETTING_TYPE], "the type %q is unknown%s (known types: %s)", value, hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
+                     dbm__draft_value(value, sizeof value, word), hint, known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SETTING_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
     }
 }
 
@@ -391,13 +409,13 @@ static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     job.keep = &d->keep;
     job.scratch = &d->scratch;
     job.problems = d->p;
-    job.at = &d->at[DBM__SETTING_URL];
+    job.at = &d->at[DBM__SET_URL];
     job.types = d->types;
     job.type_count = d->type_count;
     job.type = d->type;
     job.type_failed = d->type_failed;
     job.variables = variables;
-    if (!dbm__cfg_url(&job, text)) d->wrong[DBM__SETTING_URL] = true;
+    if (!dbm__cfg_url(&job, text)) d->wrong[DBM__SET_URL] = true;
     if (!d->type_failed) d->type = job.type;
 }
 
@@ -425,7 +443,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) {
+    for (i = 0; i < DBM__SET_COUNT; i++) {
         if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key);
     }
     if (d->type) dbm__cfg_names_add(&names, d->type->options);
@@ -442,23 +460,25 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_suggest(&names, name, hint, sizeof hint);
     }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
-        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
+        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option",
+                     dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
         dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint,
-                     d->type->options && *d->type->options ? "; those of this type are " : "", d->type->options ? d->type->options : "");
+                     d->type->options && *d->type->options ? "; those of this type are " : "",
+                     d->type->options ? d->type->options : "");
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
     }
     return false;
 }
 
-/* ---- what must fit together ---------------------------------------------------------------------------------------------------- */
+/* ---- what must fit together -------------------------------------------------------------------------------------- */
 
 static void dbm__draft_complete_number(dbm__draft *d, int id) {
     const dbm__setting *key = dbm__setting_table + id;
     dbm__cfg_at at = d->at[id];
     int v = dbm__draft_get(d, id);
-    if (!key->offset || key->kind == DBM__SETTING_TEXT) return;
+    if (!key->offset || key->kind == DBM__SET_TEXT) return;
     if (v == 0) {
         dbm__draft_put(d, id, key->standard);
         return;
@@ -470,11 +490,12 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     if (v >= key->min && v <= key->max) return;
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
-    if (key->kind == DBM__SETTING_TIME) {
-        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
+    if (key->kind == DBM__SET_TIME) {
+        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min,
+                     key->none ? ", -1 for none" : "", v);
     } else {
-        dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1, key->max,
-                     key->none ? ", -1 for none" : "", key->standard, v);
+        dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
+                     key->max, key->none ? ", -1 for none" : "", key->standard, v);
     }
 }
 
@@ -486,30 +507,32 @@ static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
 static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm_pool_options *pool = &d->s->config.pool;
     bool set = pool->max_overflow != 0, wrong;
-    int i, id = DBM__SETTING_MAX_OVERFLOW;
+    int i, id = DBM__SET_MAX_OVERFLOW;
     dbm__cfg_at at;
-    for (i = 0; i < DBM__SETTING_COUNT; i++) {
-        if (dbm__setting_table[i].kind == DBM__SETTING_INT || dbm__setting_table[i].kind == DBM__SETTING_TIME) dbm__draft_complete_number(d, i);
-    }
-    wrong = d->wrong[DBM__SETTING_POOL_SIZE] || d->wrong[DBM__SETTING_MAX_CONNECTIONS];
-    if (wrong) return;
-    if (d->set[DBM__SETTING_MAX_CONNECTIONS] && (d->set[DBM__SETTING_POOL_SIZE] || d->set[DBM__SETTING_MAX_OVERFLOW])) {
-        dbm__draft_at(d, DBM__SETTING_MAX_CONNECTIONS, &at);
-        dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
-                     d->set[DBM__SETTING_POOL_SIZE] ? "pool_size" : "max_overflow");
-        return;
-    }
-    if (!d->wrong[id] && pool->max_overflow > DBM__SETTING_LIMIT - pool->size) {
-        if (!set) {
-            pool->max_overflow = DBM__SETTING_LIMIT - pool->size; /* the default gives way */
-        } else {
-            dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SETTING_POOL_SIZE, &at);
-            dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000", pool->size, pool->max_overflow,
-                         pool->size + pool->max_overflow);
+    for (i = 0; i < DBM__SET_COUNT; i++) {
+        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) {
+            dbm__draft_complete_number(d, i);
         }
     }
-    if (!d->wrong[DBM__SETTING_MIN_IDLE] && pool->min_idle > pool->size) {
-        dbm__draft_at(d, DBM__SETTING_MIN_IDLE, &at);
+    wrong = d->wrong[DBM__SET_POOL_SIZE] || d->wrong[DBM__SET_MAX_CONNECTIONS];
+    if (wrong) return;
+    if (d->set[DBM__SET_MAX_CONNECTIONS] && (d->set[DBM__SET_POOL_SIZE] || d->set[DBM__SET_MAX_OVERFLOW])) {
+        dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at);
+        dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
+                     d->set[DBM__SET_POOL_SIZE] ? "pool_size" : "max_overflow");
+        return;
+    }
+    if (!d->wrong[id] && pool->max_overflow > DBM__SET_LIMIT - pool->size) {
+        if (!set) {
+            pool->max_overflow = DBM__SET_LIMIT - pool->size; /* the default gives way */
+        } else {
+            dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at);
+            dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000",
+                         pool->size, pool->max_overflow, pool->size + pool->max_overflow);
+        }
+    }
+    if (!d->wrong[DBM__SET_MIN_IDLE] && pool->min_idle > pool->size) {
+        dbm__draft_at(d, DBM__SET_MIN_IDLE, &at);
         dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
     }
 }
@@ -541,9 +564,9 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
             }
             if (word && word->value == (int)given) continue;
             for (j = 0; dbm__setting_words_tls[j].word && dbm__setting_words_tls[j].value != (int)given; j++) {}
-            dbm__draft_at(d, DBM__SETTING_TLS, &at);
-            dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word, word ? " = " : "",
-                         word ? word->word : "", where[round]);
+            dbm__draft_at(d, DBM__SET_TLS, &at);
+            dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
+                         word ? " = " : "", word ? word->word : "", where[round]);
         }
     }
 }
@@ -553,19 +576,23 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
-    if (!d->set[DBM__SETTING_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SETTING_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
-        dbm__draft_at(d, DBM__SETTING_URL, &at);
+    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] &&
+        (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
+        dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
-        dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s", d->type ? ", or sqlite:///:memory:" : " or postgresql://user:password@host/name");
+        dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
+                     d->type ? ", or sqlite:///:memory:" : " or postgresql://user:password@host/name");
     }
     if (d->type && d->type->macro) {
-        dbm__draft_at(d, d->set[DBM__SETTING_TYPE] ? DBM__SETTING_TYPE : DBM__SETTING_URL, &at);
+        dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
-        dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s", d->type->type,
-                     d->type->macro, d->type->package ? " (package " : "", d->type->package ? d->type->package : "", d->type->package ? ")" : "");
+        dbm__cfg_bad(d->p, &at,
+                     "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s",
+                     d->type->type, d->type->macro, d->type->package ? " (package " : "",
+                     d->type->package ? d->type->package : "", d->type->package ? ")" : "");
     }
     dbm__draft_complete_pool(d);
-    if (!d->wrong[DBM__SETTING_TLS] && !d->wrong[DBM__SETTING_URL]) dbm__draft_complete_tls(d);
+    if (!d->wrong[DBM__SET_TLS] && !d->wrong[DBM__SET_URL]) dbm__draft_complete_tls(d);
     if (!c->row_buffer) c->row_buffer = (size_t)64 << 20;
     if (d->type) c->type = dbm__cfg_copy(&d->keep, d->type->type, strlen(d->type->type));
 }
@@ -574,19 +601,19 @@ static void dbm__draft_empty_url(dbm_url *url) {
     url->scheme = url->driver = url->user = url->password = url->hosts = url->path = "";
 }
 
-/* ---- from a section -------------------------------------------------------------------------------------------------------------- */
+/* ---- from a section ---------------------------------------------------------------------------------------------- */
 
 static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     int id = dbm__setting_find(given->key, strlen(given->key));
     const dbm__setting *key = id < 0 ? NULL : dbm__setting_table + id;
     const char *value;
-    if (id == DBM__SETTING_TYPE || id == DBM__SETTING_URL) return; /* taken before */
+    if (id == DBM__SET_TYPE || id == DBM__SET_URL) return; /* taken before */
     if (!key && !dbm__draft_option_known(d, given->key, &given->at)) return;
     if (key) {
         d->set[id] = true;
         d->at[id] = given->at;
     }
-    value = dbm__cfg_expand(key && key->kind != DBM__SETTING_TEXT ? &d->scratch : &d->keep, given->value, strlen(given->value),
+    value = dbm__cfg_expand(key && key->kind != DBM__SET_TEXT ? &d->scratch : &d->keep, given->value, strlen(given->value),
                             given->variables ? DBM__CFG_VARIABLES : 0, d->p, &given->at, NULL);
     if (!value) {
         if (key) d->wrong[id] = true;
@@ -597,16 +624,17 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
         return;
     }
     switch (key->kind) {
-    case DBM__SETTING_TEXT: dbm__draft_put_text(d, id, *value ? value : NULL); break;
-    case DBM__SETTING_INT:
-    case DBM__SETTING_TIME: dbm__draft_number(d, id, given, value); break;
-    case DBM__SETTING_WORD: dbm__draft_word(d, id, given, value); break;
-    case DBM__SETTING_SIZE: dbm__draft_size(d, id, given, value); break;
+    case DBM__SET_TEXT: dbm__draft_put_text(d, id, *value ? value : NULL); break;
+    case DBM__SET_INT:
+    case DBM__SET_TIME: dbm__draft_number(d, id, given, value); break;
+    case DBM__SET_WORD: dbm__draft_word(d, id, given, value); break;
+    case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break;
     }
 }
 
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
+                            bool *no_memory) {
     dbm__draft d;
     const dbm__cfg_given *type = NULL, *url = NULL;
     const char *word;
@@ -633,15 +661,16 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
         if (strcmp(given[i].key, "url") == 0) url = given + i;
     }
     if (type) {
-        d.set[DBM__SETTING_TYPE] = true;
-        d.at[DBM__SETTING_TYPE] = type->at;
-        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
+        d.set[DBM__SET_TYPE] = true;
+        d.at[DBM__SET_TYPE] = type->at;
+        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p,
+                               &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
-        else d.wrong[DBM__SETTING_TYPE] = d.type_failed = true;
+        else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
     }
     if (url) {
-        d.set[DBM__SETTING_URL] = true;
-        d.at[DBM__SETTING_URL] = url->at;
+        d.set[DBM__SET_URL] = true;
+        d.at[DBM__SET_URL] = url->at;
         dbm__draft_url(&d, url->value, url->variables);
     }
     for (i = 0; i < count; i++) dbm__draft_take(&d, given + i);
@@ -650,7 +679,7 @@ done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory);
 }
 
-/* ---- from code ------------------------------------------------------------------------------------------------------------------- */
+/* ---- from code --------------------------------------------------------------------------------------------------- */
 
 static void dbm__draft_copy(dbm__draft *d, const char **text) {
     if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL;
@@ -674,7 +703,7 @@ static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
         dbm__cfg_bad(d->p, &at, "option_count is %z, but options is NULL", in->option_count);
         return;
     }
-    if (in->option_count > DBM__SETTING_LIMIT) {
+    if (in->option_count > DBM__SET_LIMIT) {
         dbm__cfg_bad(d->p, &at, "%z options; the limit is 1,000", in->option_count);
         return;
     }
@@ -715,7 +744,7 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     }
     name = in->name && *in->name ? in->name : "default";
     if (!dbm__cfg_name_ok(name)) {
-        dbm__copy_cut(shown, sizeof shown, name);
+        dbm__draft_value(shown, sizeof shown, name);
         at.key = "name";
         dbm__cfg_bad(p, &at, "a name is of letters, digits, _ and -, up to 63 of them, not %q", shown);
         name = "default";
@@ -741,19 +770,19 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     dbm__draft_copy(&d, &c->tls_cert);
     dbm__draft_copy(&d, &c->tls_key);
     dbm__draft_copy(&d, &c->init_sql);
-    dbm__draft_enum(&d, DBM__SETTING_PRE_PING, (int)in->pool.pre_ping, DBM_PRE_PING_OFF, "dbm_pre_ping");
-    dbm__draft_enum(&d, DBM__SETTING_RESET, (int)in->pool.reset_on_return, DBM_RESET_FULL, "dbm_reset");
-    dbm__draft_enum(&d, DBM__SETTING_ISOLATION, (int)in->isolation, DBM_AUTOCOMMIT, "dbm_isolation");
-    dbm__draft_enum(&d, DBM__SETTING_ECHO, (int)in->echo, DBM_ECHO_VALUES, "dbm_echo");
-    dbm__draft_enum(&d, DBM__SETTING_TLS, (int)in->tls, DBM_TLS_VERIFY_FULL, "dbm_tls");
-    d.at[DBM__SETTING_TYPE].key = "type";
-    d.at[DBM__SETTING_URL].key = "url";
+    dbm__draft_enum(&d, DBM__SET_PRE_PING, (int)in->pool.pre_ping, DBM_PRE_PING_OFF, "dbm_pre_ping");
+    dbm__draft_enum(&d, DBM__SET_RESET, (int)in->pool.reset_on_return, DBM_RESET_FULL, "dbm_reset");
+    dbm__draft_enum(&d, DBM__SET_ISOLATION, (int)in->isolation, DBM_AUTOCOMMIT, "dbm_isolation");
+    dbm__draft_enum(&d, DBM__SET_ECHO, (int)in->echo, DBM_ECHO_VALUES, "dbm_echo");
+    dbm__draft_enum(&d, DBM__SET_TLS, (int)in->tls, DBM_TLS_VERIFY_FULL, "dbm_tls");
+    d.at[DBM__SET_TYPE].key = "type";
+    d.at[DBM__SET_URL].key = "url";
     if (word) {
-        d.set[DBM__SETTING_TYPE] = true;
+        d.set[DBM__SET_TYPE] = true;
         dbm__draft_type(&d, word, true);
     }
     if (url) {
-        d.set[DBM__SETTING_URL] = true;
+        d.set[DBM__SET_URL] = true;
         dbm__draft_url(&d, url, false);
     }
     dbm__draft_options(&d, in);

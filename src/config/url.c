@@ -88,13 +88,14 @@ static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     if (size < n || !dbm__same_word_n(name + size - n, n, tail)) return false;
     if (size == n || n > 4) return true;
     before = name[size - n - 1];
-    return before == '_' || before == '-' || before == '.' || (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z');
+    return before == '_' || before == '-' || before == '.' ||
+           (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z');
 }
 
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     static const char *const tails[] = {
-        "password", "passwd", "pwd", "pass", "passphrase", "passcode", "secret", "token", "apikey", "api_key", "api-key", "accesskey",
-        "access_key", "secretkey", "secret_key", "credential", "credentials", "authmechanismproperties"
+        "password", "passwd", "pwd", "pass", "passphrase", "passcode", "secret", "token", "apikey", "api_key", "api-key",
+        "accesskey", "access_key", "secretkey", "secret_key", "credential", "credentials", "authmechanismproperties"
     };
     size_t i;
     for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
@@ -103,7 +104,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     return false;
 }
 
-/* ---- blanking ---------------------------------------------------------------------------------------------------------- */
+/* ---- blanking ---------------------------------------------------------------------------------------------------- */
 
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
@@ -181,13 +182,16 @@ static void dbm__redact_urls(char *text) {
     }
 }
 
+static bool dbm__url_word(char c) {
+    return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* The value of the next `password=value`, value quoted or up to a blank, & ; , or ). Variables are one piece when asked. */
 static const char *dbm__secret_next(const char *text, bool variables, size_t *size) {
     const char *c, *end, *word, *value;
     for (c = strchr(text, '='); c; c = strchr(c + 1, '=')) {
         for (end = c; end > text && (end[-1] == ' ' || end[-1] == '"' || end[-1] == '\''); end--) {}
-        for (word = end; word > text && (word[-1] == '_' || word[-1] == '-' || word[-1] == '.' || (word[-1] >= '0' && word[-1] <= '9') ||
-                                         (word[-1] >= 'a' && word[-1] <= 'z') || (word[-1] >= 'A' && word[-1] <= 'Z')); word--) {}
+        for (word = end; word > text && dbm__url_word(word[-1]); word--) {}
         if (word == end || !dbm__cfg_secret_name(word, (size_t)(end - word))) continue;
         for (value = c + 1; *value == ' '; value++) {}
         if (*value == '\'' || *value == '"') {
@@ -197,7 +201,8 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
+                 end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -216,16 +221,17 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
         dbm__redact_known(settings->secrets, text);
         dbm__lock_give(&settings->secrets->lock);
     }
-    dbm__redact_urls(text);
     while ((value = dbm__secret_next(at, false, &size)) != NULL) at = dbm__redact_cut(at + (value - at), size);
+    dbm__redact_urls(text);
 }
 
-/* ---- types and schemes ------------------------------------------------------------------------------------------------- */
+/* ---- types and schemes ------------------------------------------------------------------------------------------- */
 
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
     const char *c = type->schemes;
     if (dbm__same_word_n(word, size, type->type)) return true;
-    while (c && *c) {
+    if (!c) return false;
+    while (*c) {
         size_t n = strcspn(c, ", ");
         if (n == size) {
             size_t i;
@@ -259,7 +265,7 @@ DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm
     dbm__text_end(out);
 }
 
-/* ---- URLs -------------------------------------------------------------------------------------------------------------- */
+/* ---- URLs -------------------------------------------------------------------------------------------------------- */
 
 /* One part of the text as written, NULL: not there. */
 typedef struct dbm__url_part { const char *text; size_t size; } dbm__url_part;
@@ -306,8 +312,10 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
 }
 
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
+    dbm__cfg_bad(job->problems, job->at,
+                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
+                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
+                 why);
     return false;
 }
 
@@ -366,7 +374,8 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     dbm_option *list = NULL;
     size_t count = 0, capacity = 0;
     while (c < end) {
-        const char *stop = dbm__url_find(c, end, "&", false, job->variables), *equal = dbm__url_find(c, stop, "=", false, job->variables);
+        const char *stop = dbm__url_find(c, end, "&", false, job->variables),
+                   *equal = dbm__url_find(c, stop, "=", false, job->variables);
         dbm_option one;
         char name[48];
         if (stop == c) {
@@ -382,7 +391,9 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         }
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
-        if (dbm__cfg_secret_name(one.name, strlen(one.name))) dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
+        if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
+            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
+        }
         if (count == capacity) {
             dbm_option *more;
             capacity = capacity ? capacity * 2 : 8;
@@ -399,7 +410,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     return true;
 }
 
-/* ---- the mask ------------------------------------------------------------------------------------------------------------ */
+/* ---- the mask ---------------------------------------------------------------------------------------------------- */
 
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
     static const char digits[] = "0123456789ABCDEF";
@@ -451,7 +462,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     job->settings->config.url = dbm__cfg_text(&b);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* A text that is no URL: a driver's own DSN. All of it is `path`; its passwords are found by where they stand. */
 static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const char *text, bool expanded) {
@@ -498,7 +509,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
+        dbm__cfg_bad(job->problems, job->at,
+                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
         return false;
     }
     /* "mongodb+srv" may be a scheme by itself */
@@ -522,13 +534,18 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         }
         list = dbm__text_in(known, sizeof known);
         dbm__cfg_type_names(job->types, job->type_count, &list);
-        dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
-                     dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+        if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
+            dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", known);
+        } else {
+            dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
+                         dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+        }
         return false;
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+        dbm__cfg_bad(job->problems, job->at,
+                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
                      found->type, job->type->type, job->type->type);
         return false;
     }
@@ -541,7 +558,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
     if (authority) {
         if (c < query && *c != '/') {
-            dbm__cfg_bad(job->problems, job->at, "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
+            dbm__cfg_bad(job->problems, job->at,
+                         "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
             return false;
         }
         if (c < query) c++;
@@ -561,7 +579,7 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
         colon = dbm__url_find(c, at, ":", false, job->variables);
         if (colon < at) {
             password = dbm__url_slice(colon + 1, at);
-            if (dbm__url_find(colon + 1, at, "$", false, false) == at) { /* as written too: so it shows where the whole URL is quoted */
+            if (dbm__url_find(colon + 1, at, "$", false, false) == at) { /* as written too, for where the whole URL is quoted */
                 dbm__cfg_secret(job->settings, job->keep, password.text, password.size);
             }
             url->password = dbm__url_expand(job, password, DBM__CFG_DECODE, "password");
@@ -574,7 +592,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
+        dbm__cfg_bad(job->problems, job->at,
+                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
                      "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
         return false;
     }
@@ -619,10 +638,13 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
+            return dbm__url_dsn(job, written, text, expanded);
+        }
         if (!separator) {
-            dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                         : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
+            dbm__cfg_bad(job->problems, job->at,
+                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
             return false;
         }
     }

@@ -3,6 +3,22 @@
  * Must not know: connections, pools, and of a backend more than how it names its types. */
 #include "data.h"
 
+/* ---- failures ------------------------------------------------------------------------------------------------------ */
+
+DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before) {
+    dbm_error_info *last = &dbm__self()->last;
+    dbm__work *w = dbm__work_of(s);
+    char message[sizeof last->message];
+    dbm__format(message, sizeof message, "%s%s", before, last->message);
+    dbm__copy_cut(last->message, sizeof last->message, message);
+    last->status = status;
+    if (w && w->top->sticky != DBM_OK) {
+        w->top->sticky = status;
+        w->top->error = *last;
+    }
+    return status;
+}
+
 /* ---- backends ------------------------------------------------------------------------------------------------------ */
 
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
@@ -64,6 +80,22 @@ static bool dbm__field_size_fits(const dbm_field *f) {
     return false;
 }
 
+static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_field *f) {
+    if (!f->name || !f->name[0]) {
+        dbm__putf(text, "field %z of model %q has no name", (size_t)(f - m->fields) + 1, m->name);
+    } else if (!dbm__field_size_fits(f)) {
+        dbm__putf(text, "field %q of model %q has a type that a column can't have; there are integers, float, double, bool, char *, char[N], "
+                  "dbm_bytes and dbm_optional_...", f->name, m->name);
+    } else if (f->size > m->size || f->offset > m->size - f->size) {
+        dbm__putf(text, "field %q of model %q lies outside its struct", f->name, m->name);
+    } else if (dbm__field_is_key(f) && f->kind >= DBM__TO_OPTIONAL_INT) {
+        dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
     size_t i;
@@ -80,25 +112,11 @@ static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, b
     } else if (m->size != size) {
         dbm__putf(text, "model %q describes a struct of %z bytes, but the one that was passed has %z", m->name, m->size, size);
     } else {
-        for (i = 0; i < m->field_count && !text->size; i++) {
-            const dbm_field *f = &m->fields[i];
-            if (!f->name || !f->name[0]) {
-                dbm__putf(text, "field %z of model %q has no name", i + 1, m->name);
-            } else if (!dbm__field_size_fits(f)) {
-                dbm__putf(text, "field %q of model %q has a type that a column can't have; there are integers, float, double, bool, char *, "
-                          "char[N], dbm_bytes and dbm_optional_...", f->name, m->name);
-            } else if (f->size > m->size || f->offset > m->size - f->size) {
-                dbm__putf(text, "field %q of model %q lies outside its struct", f->name, m->name);
-            } else if (dbm__field_is_key(f) && (f->kind == DBM__TO_OPTIONAL_INT || f->kind == DBM__TO_OPTIONAL_DOUBLE ||
-                                                f->kind == DBM__TO_OPTIONAL_BOOL)) {
-                dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
-            }
-        }
-        if (!text->size && key && !dbm__model_keys(m)) {
-            dbm__putf(text, "model %q has no key; write one of its fields as DBM_KEY(field)", m->name);
-        }
+        for (i = 0; i < m->field_count; i++) if (dbm__field_wrong(text, m, &m->fields[i])) return true;
+        if (!key || dbm__model_keys(m)) return false;
+        dbm__putf(text, "model %q has no key; write one of its fields as DBM_KEY(field)", m->name);
     }
-    return text->size != 0;
+    return true;
 }
 
 /* SQL takes names without case, so `Id` and `id` would be one column. */
@@ -137,6 +155,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
 
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
+#define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
 
 /* A statement while it is written, and its values. The same model always gives the same text, so the connection finds its prepared
  * statement. Failures are remembered: `status` is looked at once, at the end. */
@@ -343,10 +362,10 @@ static void dbm__model_add_keys(dbm__model_sql *q, const dbm_model *m, const cha
     for (i = 0; i < m->field_count; i++) if (dbm__field_is_key(&m->fields[i])) dbm__model_add_value(q, m, &m->fields[i], record);
 }
 
-/* Nobody's mistake, so it does not stick. The key is named where it is a number; another one may be a secret. */
-static dbm_status dbm__model_not_found(dbm_session *s, const char *site, const dbm_model *m, const dbm_value *key, int count) {
-    const char *database = dbm__on_database(s)->name;
-    if (count == 1 && key->type == DBM_TYPE_INT) {
+/* Nobody's mistake, so it does not stick. A key is named where it is a number; another one may be a secret. */
+static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const dbm_model *m, const dbm_value *key) {
+    const char *database = dbm__on_database(on)->name;
+    if (key && key->type == DBM_TYPE_INT) {
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with the key %l", m->table, key->as.integer);
     }
     return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table);
@@ -379,68 +398,70 @@ static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, 
     return DBM_OK;
 }
 
-/* Column `column` (-1: there is none, the field is emptied) to one field. It is written in every case. */
-static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm__why *why) {
+/* Column `column` (-1: there is none, the field is emptied) to one field, which is written in every case. `before` is what became of the
+ * fields before it: only the first failure is reported. */
+static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm_status before) {
+    bool fine = column >= 0 && dbm__load(&row->work->trouble) == 0;
     dbm_value v = column >= 0 ? dbm_row_value(row, column) : dbm_null();
+    dbm__why why;
+    dbm_status st;
     if (f->kind == DBM__TO_TEXT) {
         const char *text;
-        dbm_status st = dbm__field_text(row, column, &v, &text, why);
+        st = dbm__field_text(row, column, &v, &text, &why);
         memcpy(record + f->offset, &text, sizeof text);
-        return st;
     } else {
         dbm_target target = dbm__target(f->kind, f->size, record + f->offset);
-        return dbm__to_target(&v, &target, NULL, 0, why);
+        st = dbm__to_target(&v, &target, NULL, 0, &why);
     }
+    if (column < 0 || before != DBM_OK) return before;
+    if (DBM__UNLIKELY(fine && dbm__load(&row->work->trouble) != 0)) { /* the column itself could not be had */
+        dbm_status trouble = dbm__work_trouble(row->work, row->site);
+        if (trouble != DBM_OK) return trouble;
+    }
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, column, "%s", why.text);
 }
 
 static void dbm__model_empty(const dbm_model *m, char *record) {
-    dbm__why why;
     size_t i;
-    for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, &why);
+    for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, DBM_OK);
 }
 
-/* All fields from the columns of a SELECT of dbm__model_put_select(). The first failure is reported, all fields are written. */
+/* All fields from the columns of dbm__model_put_select(). */
 static dbm_status dbm__model_read(dbm_row *row, const dbm_model *m, char *record) {
-    dbm_status status = DBM_OK, st;
-    dbm__why why;
+    dbm_status st = DBM_OK;
     size_t i;
-    for (i = 0; i < m->field_count; i++) {
-        st = dbm__field_read(row, (int)i, &m->fields[i], record, &why);
-        if (st != DBM_OK && status == DBM_OK) status = dbm__row_fail(row, st, (int)i, "%s", why.text);
-    }
-    return status;
+    for (i = 0; i < m->field_count; i++) st = dbm__field_read(row, (int)i, &m->fields[i], record, st);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void *record, size_t size) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
     bool wrong = dbm__model_wrong(&text, model, size, false);
-    dbm_status status = DBM_OK, st;
-    dbm__why why;
+    dbm_status st = DBM_OK;
     size_t i;
     if (!wrong && !record) {
         dbm__putf(&text, "the pointer to the struct of model %q is NULL", model->name);
         wrong = true;
     }
     dbm__text_end(&text);
-    if (!row) {
-        if (!wrong) dbm__model_empty(model, (char *)record);
-        return dbm__fail_null("dbm_scan_struct: the row is NULL");
-    }
+    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
+    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
+    if (!row->standing) {
+        (void)dbm_row_value(row, 0); /* says why there is none */
+        return dbm__self()->last.status;
+    }
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
         int column = dbm__row_find(row, f->name);
-        st = dbm__field_read(row, column, f, (char *)record, &why);
-        if (status != DBM_OK) continue;
-        if (column < 0) {
+        st = dbm__field_read(row, column, f, (char *)record, st);
+        if (column < 0 && st == DBM_OK) {
             (void)dbm_row_index(row, f->name); /* lists the names there are */
-            status = DBM_E_UNKNOWN_NAME;
-        } else if (st != DBM_OK) {
-            status = dbm__row_fail(row, st, column, "%s", why.text);
+            st = DBM_E_UNKNOWN_NAME;
         }
     }
-    return status;
+    return st;
 }
 
 /* ---- create -------------------------------------------------------------------------------------------------------- */
@@ -533,17 +554,16 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     dbm_status st = DBM_OK;
     const dbm_field *first = NULL, *key = NULL;
     size_t i, missing = 0;
-    for (i = 0; i < m->field_count; i++) missing += dbm__rows_have(rows, m->fields[i].name) ? 0u : 1u;
-    if (!missing) return DBM_OK;
     dbm__model_sql_begin(&cure, s, site);
     for (i = 0; i < m->field_count; i++) {
         const dbm_field *f = &m->fields[i];
         if (dbm__rows_have(rows, f->name)) continue;
+        missing++;
         if (!first) first = f;
         if (!key && dbm__field_is_key(f)) key = f;
-        dbm__model_put_cure(&cure, m, f, d);
+        if (cure.text.size < DBM__MODEL_CURE) dbm__model_put_cure(&cure, m, f, d);
     }
-    if (cure.status != DBM_OK) {
+    if (!first || cure.status != DBM_OK) {
         st = cure.status;
     } else if (key) {
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which is a key of model %q. dbm_create_all() never alters a "
@@ -598,7 +618,9 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
     if (!models && count) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: the array of models is NULL");
     for (i = 0; i < count; i++) {
-        if (!dbm__model_wrong(&text, models[i], models[i] ? models[i]->size : 0, true) && !dbm__model_doubled(&text, models[i])) continue;
+        const dbm_model *m = models[i];
+        bool wrong = dbm__model_wrong(&text, m, m ? m->size : 0, true);
+        if (!wrong && m && !dbm__model_doubled(&text, m)) continue;
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: %s", block);
     }
@@ -619,6 +641,7 @@ typedef struct dbm__model_call {
     const dbm_field *generated; /* insert: the key to be filled in */
     const dbm_value *key;    /* find */
     int keys;
+    bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
 
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
@@ -675,15 +698,15 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     return st;
 }
 
-static dbm_status dbm__changed(dbm_session *s, const dbm__model_call *call, dbm__model_sql *q, int keys) {
+static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
-    if (st == DBM_OK && dbm_affected(s) == 0) st = dbm__model_not_found(s, call->site, call->model, q->values + (q->count - keys), keys);
+    if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
     dbm__model_sql_end(q);
     return st;
 }
 
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
-    const dbm__model_call *call = (const dbm__model_call *)ud;
+    dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
     dbm__model_sql q;
     size_t i;
@@ -699,18 +722,18 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     }
     dbm__model_put_keys(&q, m);
     dbm__model_add_keys(&q, m, call->from);
-    return dbm__changed(s, call, &q, call->keys);
+    return dbm__changed(s, call, &q);
 }
 
 static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
-    const dbm__model_call *call = (const dbm__model_call *)ud;
+    dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
     dbm__model_sql_begin(&q, s, call->site);
     dbm__model_put(&q, "DELETE FROM ");
     dbm__model_put_name(&q, call->model->table);
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
-    return dbm__changed(s, call, &q, call->keys);
+    return dbm__changed(s, call, &q);
 }
 
 static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
@@ -721,6 +744,20 @@ static void dbm__model_call_of(dbm__model_call *call, const char *site, const db
     call->keys = (int)dbm__model_keys(model);
 }
 
+/* Runs a call that looks for one row by the key in the struct. */
+static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status (*run)(dbm_session *s, void *ud)) {
+    const dbm_field *f = call->model->fields;
+    dbm_value key = dbm_null();
+    dbm_status st = dbm__on_group(on, call->site, run, call);
+    if (st != DBM_OK || !call->missing) return st;
+    while (!dbm__field_is_key(f)) f++;
+    if (dbm__field_generated(call->model, f)) {
+        key = f->kind == DBM__TO_INT ? dbm_int(dbm__field_int(call->from + f->offset, f->size))
+                                     : dbm_uint(dbm__field_uint(call->from + f->offset, f->size));
+    }
+    return dbm__model_not_found(on, call->site, call->model, &key);
+}
+
 DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_update_struct", model, record, size, true);
@@ -729,7 +766,7 @@ DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const 
     if ((size_t)call.keys == model->field_count) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_update_struct: model %q has no field besides its key, so nothing can change", model->name);
     }
-    return dbm__on_group(on, site, dbm__update_run, &call);
+    return dbm__by_key(on, &call, dbm__update_run);
 }
 
 DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
@@ -737,16 +774,17 @@ DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const 
     dbm_status st = dbm__model_check(on, site, "dbm_delete_struct", model, record, size, true);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, record);
-    return dbm__on_group(on, site, dbm__delete_run, &call);
+    return dbm__by_key(on, &call, dbm__delete_run);
 }
 
 /* ---- find ---------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__find_run(dbm_session *s, void *ud) {
-    const dbm__model_call *call = (const dbm__model_call *)ud;
+    dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
     dbm__model_sql q;
     dbm_row *row = NULL;
+    char place[200];
     dbm_status st;
     dbm__model_sql_begin(&q, s, call->site);
     dbm__model_put_select(&q, m);
@@ -756,7 +794,11 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
         st = dbm__model_read(row, m, call->record);
         if (!dbm__model_pointer(m)) dbm_row_end(row); /* else its texts stay until the session's next statement */
     } else if (st == DBM_E_NOT_FOUND) {
-        st = dbm__model_not_found(s, call->site, m, call->key, call->keys);
+        call->missing = true;
+        st = DBM_OK;
+    } else if (st == DBM_E_SQL && strcmp(dbm__self()->last.sqlstate, "42703") == 0) {
+        dbm__format(place, sizeof place, "table %q lacks a column of model %q: ", m->table, m->name);
+        st = dbm__failure_place(s, DBM_E_UNKNOWN_NAME, place);
     }
     dbm__model_sql_end(&q);
     return st;
@@ -780,7 +822,8 @@ DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_mode
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_find on a database needs a model without char * and dbm_bytes: nobody would own what "
                             "field %q of model %q points to. Use a session, dbm_query_all(), or char[N]", pointer->name, model->name);
     }
-    return dbm__on_group(on, site, dbm__find_run, &call);
+    st = dbm__on_group(on, site, dbm__find_run, &call);
+    return st == DBM_OK && call.missing ? dbm__model_not_found(on, site, model, count == 1 ? key : NULL) : st;
 }
 
 DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *record, size_t size, const char *site, const char *codes, ...) {
@@ -959,7 +1002,7 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
     if (out) memcpy(out, &records, sizeof records);
     if (n) *n = 0;
     st = dbm__model_check(on, site, "dbm_query_all", model, out, size, false);
-    if (st != DBM_OK) return st;
+    if (st != DBM_OK || !out) return st;
     if (!n || !tail) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_query_all: %s is NULL", n ? "the text" : "the pointer to the count");
     memset(&a, 0, sizeof a);
     a.site = site;

@@ -5,27 +5,28 @@
 
 typedef struct dbm__script_call { const char *site, *sql; size_t size; } dbm__script_call;
 
-/* The line of the statement that begins, with its blanks and comments, at `from` and has `size` bytes. Lines at its beginning that
- * are nothing but blanks and comments do not count; only the lexer knows which those are. */
-static int dbm__script_line(const char *sql, size_t from, size_t size, unsigned lexer) {
-    size_t i, first = from, next;
-    for (i = from; i < from + size; i++) {
-        if (sql[i] == '\n' && dbm__sql_statement_end(sql + from, i - from, lexer, &next) == 0) first = i + 1;
-    }
-    return dbm__sql_line(sql, first);
-}
-
-/* Says where in the script the failure arose: in the session's sticky failure and in this thread's last one, which is the same. */
-static DBM__NOINLINE void dbm__script_place(dbm_session *s, int line) {
-    dbm_error_info *last = &dbm__self()->last;
-    dbm__work *w = dbm__work_of(s);
-    char message[sizeof last->message];
-    dbm__format(message, sizeof message, "line %d of the script: %s", line, last->message);
-    dbm__copy_cut(last->message, sizeof last->message, message);
-    if (w && w->top->sticky != DBM_OK) dbm__copy_cut(w->top->error.message, sizeof w->top->error.message, message);
-}
-
 static bool dbm__script_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/* Where the first word of a statement is, behind blanks and comments. What looks like a comment is one if the lexer, shown nothing
+ * else, finds no statement in it. */
+static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
+    size_t i = 0, end, next;
+    for (;;) {
+        while (i < size && dbm__script_blank(sql[i])) i++;
+        if (i + 1 < size && sql[i] == '/' && sql[i + 1] == '*') { /* it may hold others: the first end need not be its own */
+            for (end = i + 4; end <= size; end++) {
+                if (sql[end - 2] == '*' && sql[end - 1] == '/' && dbm__sql_statement_end(sql + i, end - i, lexer, &next) == 0) break;
+            }
+        } else if (i < size && (sql[i] == '-' || sql[i] == '#')) {
+            for (end = i; end < size && sql[end] != '\n'; end++) { }
+            if (dbm__sql_statement_end(sql + i, end - i, lexer, &next) != 0) return i;
+        } else {
+            return i;
+        }
+        if (end > size) return i;
+        i = end;
+    }
+}
 
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     const dbm__script_call *call = (const dbm__script_call *)ud;
@@ -33,7 +34,7 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     dbm__host *host = dbm__on_host(s);
     dbm_status st = dbm_status_of(s);
     size_t at = 0, next = 0, capacity = 0;
-    char *statement = NULL;
+    char *statement = NULL, place[48];
     if (st != DBM_OK) return dbm__execv(s, call->site, "", NULL, 0); /* failed before: that failure again, without a line */
     while (st == DBM_OK && at < call->size) {
         size_t size = dbm__sql_statement_end(call->sql + at, call->size - at, lexer, &next), first = at;
@@ -52,7 +53,11 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
         memcpy(statement, call->sql + first, size);
         statement[size] = 0;
         st = dbm__execv(s, call->site, statement, NULL, 0);
-        if (st != DBM_OK) dbm__script_place(s, dbm__script_line(call->sql, first, size, lexer));
+        if (st != DBM_OK) {
+            first += dbm__script_first(call->sql + first, size, lexer);
+            dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(call->sql, first));
+            st = dbm__failure_place(s, st, place);
+        }
     }
     dbm__free(host, statement);
     return st;

@@ -18,12 +18,9 @@ static dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
-    if (DBM__LIKELY(db != NULL)) {
-        dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
-    } else {
-        if (options != NULL && options->status != NULL) status = options->status;
-        dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
-    }
+    if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
+    if (options != NULL && options->status != NULL) status = options->status;
+    dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }
 

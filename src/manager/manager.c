@@ -112,9 +112,7 @@ DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name) {
     int i;
     if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
     for (i = 0; i < names->count; i++) {
-        const char *a = names->items[i]->name, *b = name;
-        while (*a == *b && *a != 0) { a++; b++; }
-        if (*a == *b) return names->items[i];
+        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
     }
     return NULL;
 }

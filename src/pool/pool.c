@@ -68,10 +68,10 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm_connection *c = &slot->connection;
     bool last = false;
     if (!c->open) return;
-    if (how != DBM_DISCONNECT_FORKED && pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
-    else if (pool->db->on_disconnect != NULL) {
-        c->broken = true;
+    if (pool->db->on_disconnect != NULL) {
+        if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
         pool->db->on_disconnect(c);
+        c->open = true;
     }
     if (dbm__pool_shared(pool)) {
         bool broken = c->broken;
@@ -195,7 +195,7 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
 }
 
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size ? 1 : 0);
+    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
 }
 
 static void dbm__waiter_unlink(dbm__pool *pool, dbm__waiter *w) {
@@ -385,25 +385,11 @@ DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__lock_give(&pool->lock);
 }
 
-DBM__FN dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
+                                                     dbm__slot **out) {
     dbm__pool *pool = db->pool;
-    dbm__slot *slot;
-    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    slot = dbm__pool_try(pool);
-    if (DBM__LIKELY(slot != NULL && !pool->check)) {
-        dbm__store32(&slot->uses, slot->uses + 1u);
-        dbm__store(&slot->since_ms, 0);
-        dbm__store(&slot->site, (dbm__word)site);
-        dbm__store(&slot->holder, holder);
-        *out = slot;
-        return DBM_OK;
-    }
-    return dbm__pool_take_slow(db, slot, session_deadline_us, holder, site, out);
-}
-
-DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, dbm__slot *had, int64_t session_deadline_us, dbm__word holder,
-                                                     const char *site, dbm__slot **out) {
-    dbm__pool *pool = db->pool;
+    dbm__slot *had = NULL;
+    int word;
     dbm__waiter w;
     dbm__signal signal;
     dbm__blocked blocked;
@@ -411,6 +397,8 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, dbm__slot
     int64_t began, deadline, now;
     dbm_status st = DBM_OK;
     *out = NULL;
+    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
+    for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
     began = now = dbm__now(db->host);
     deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
     pools_own = deadline <= session_deadline_us;
@@ -586,21 +574,20 @@ static void dbm__orphan_returned(dbm_database *db) {
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
 }
 
-DBM__FN void dbm__slot_used(dbm__slot *slot) { slot->used_us = dbm__now(slot->pool->db->host); }
-
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
-    bool close = slot->connection.broken || !slot->connection.open, leak_reported, due = (slot->uses & 63u) == 0, orphaned;
+    bool close = slot->connection.broken || !slot->connection.open, due = (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0;
+    bool leak_reported = false, keep = false, orphaned;
     dbm_error_info kept;
-    bool keep = false;
-    dbm__lock_take(&pool->lock);
-    leak_reported = slot->leak_reported;
-    dbm__lock_give(&pool->lock);
-    if (leak_reported) {
+    if (dbm__load(&pool->slow) != 0) {
         dbm__lock_take(&pool->lock);
+        leak_reported = slot->leak_reported;
         slot->leak_reported = false;
+        if (leak_reported) pool->leaks_out--;
         dbm__lock_give(&pool->lock);
+    }
+    if (leak_reported) {
         dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
     if (!close && slot->reset_full) {
@@ -611,7 +598,10 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
         if (dbm__op_run(&slot->connection, &op) != DBM_OK) close = true;
         slot->reset_full = false;
     }
-    if (!pool->check && (slot->uses & 63u) == 0) slot->used_us = dbm__now(db->host);
+    if (pool->check) {
+        slot->used_us = dbm__now(db->host);
+        if (!close && !due && dbm__pool_put(slot)) return;
+    }
     if (close && slot->connection.open) {
         bool broken = slot->connection.broken;
         dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);

@@ -39,8 +39,9 @@ typedef struct dbm__slot {
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
+#define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
     int64_t expires_us;                  /* pool_recycle, jitter included */
-    int64_t used_us;                     /* last return, by the tick or a precise clock for sockets */
+    int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
 
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
@@ -74,6 +75,7 @@ typedef struct dbm__pool {
     dbm__waiter *first, *last;
     uint64_t tickets;
     int waiting, connecting, open, max_connecting;
+    int leaks_out;                       /* slots out whose leak was reported */
     int state;
     bool orphaned;                       /* dbm_manager_free has been called */
     dbm__signal drained;
@@ -143,11 +145,9 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
 DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
 
-/* A slot with a live connection, waiting for one until the deadline. holder: see dbm__slot. pool_deadline tells which of two limits
- * passed: the pool's own time-out (E_POOL_TIMEOUT) or the caller's (E_TIMEOUT). */
-DBM__FN dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
-DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, dbm__slot *had, int64_t session_deadline_us, dbm__word holder, const char *site,
-                                       dbm__slot **out);
+/* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
+ * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
+DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
@@ -169,7 +169,6 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 
 /* ---- between the files of this room ---- */
-DBM__FN void dbm__slot_used(dbm__slot *slot);
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
@@ -180,20 +179,28 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
 
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
-DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool) {
-    int w = 0;
-    do {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (DBM__LIKELY(o != 0)) {
-            dbm__word bit;
-            int i;
-            if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return NULL;
-            i = dbm__lowest_bit(o);
-            bit = (dbm__word)1 << i;
-            if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~bit))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    } while (++w < pool->words);
+DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
+    dbm__word o = dbm__load(&pool->idle[w]);
+    while (DBM__LIKELY(o != 0 && !(o & DBM__WAIT_BIT))) {
+        int i = dbm__lowest_bit(o);
+        if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i)))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+    }
     return NULL;
+}
+
+/* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
+DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
+    dbm__pool *pool = db->pool;
+    dbm__slot *slot;
+    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
+        dbm__store32(&slot->uses, slot->uses + 1u);
+        dbm__store(&slot->since_ms, 0);
+        dbm__store(&slot->site, (dbm__word)site);
+        dbm__store(&slot->holder, holder);
+        *out = slot;
+        return DBM_OK;
+    }
+    return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
 
 /* Back into the set; false when that needs the lock. */
@@ -211,8 +218,11 @@ DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
     dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
-    if (DBM__UNLIKELY(slot->pool->check)) dbm__slot_used(slot);
-    if (DBM__UNLIKELY(slot->connection.broken || slot->reset_full || (slot->uses & 63u) == 0 || !dbm__pool_put(slot))) dbm__pool_give_slow(slot);
+    slot->used_us = 0;
+    if (DBM__UNLIKELY(slot->connection.broken || slot->reset_full || (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0 || slot->pool->check
+                      || !dbm__pool_put(slot))) {
+        dbm__pool_give_slow(slot);
+    }
 }
 
 #ifdef __cplusplus

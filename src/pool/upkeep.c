@@ -19,6 +19,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
         /* Taken first, looked at then: an idle slot's fields belong to whoever has its bit. */
         while ((o & slot->bit) && !dbm__cas(&pool->idle[slot->word], &o, o & ~slot->bit)) {}
         if (!(o & slot->bit)) continue;
+        if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
         if (expired || stale) {
@@ -51,7 +52,9 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
             continue;
         }
         slot->leak_reported = true;
+        pool->leaks_out++;
         pool->stats.leaks++;
+        dbm__pool_set_slow(pool);
         dbm__lock_give(&pool->lock);
         dbm__event(pool->db->host, DBM_EVENT_LEAK, DBM_LOG_WARNING, pool->db->name, site, DBM_OK, held * 1000,
                    "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000);

@@ -115,7 +115,8 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     if (options != NULL && options->timeout_ms > 0) {
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
         if (shorter < deadline) deadline = shorter;
-        w->timed = true;
+        w->timed = w->unusual = true;
+        w->lane = false;
     }
     dbm__level_init(level, kind, status, site, deadline);
     level->points = w->points;
@@ -136,8 +137,52 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     return DBM_OK;
 }
 
-DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
-                                     dbm_session *out) {
+/* What a session's options change on a work at rest. */
+static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_options *options, int kind, int64_t deadline) {
+    const dbm_database *db = w->db;
+    w->unusual = true;
+    if (options != NULL) {
+        w->read_only = options->read_only;
+        w->write = options->write;
+        if (options->isolation != DBM_ISOLATION_DEFAULT) {
+            w->isolation = options->isolation;
+            w->autocommit = w->isolation == DBM_AUTOCOMMIT;
+        }
+        if (options->autocommit) w->autocommit = true;
+    }
+    if (kind == DBM__KIND_CALL) w->autocommit = true;
+    w->no_transaction = !db->transactions || w->autocommit;
+    w->base.deadline_us = deadline;
+    if (deadline != INT64_MAX) w->timed = true;
+    if (w->timed || kind == DBM__KIND_CALL) w->lane = false;
+}
+
+/* A work that was just taken becomes a session; it is at rest. */
+DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
+    uint32_t gen = ++w->serial;
+    w->gen = gen;
+    w->base.gen = gen;
+    dbm__store(&w->slot.gen, gen);
+    w->base.outcome = DBM_ROLLED_BACK;
+    w->base.kind = kind;
+    w->base.status = status;
+    w->base.site = site;
+    w->affected = -1;
+    w->last_id = 0;
+    if (status != NULL) *status = DBM_ROLLED_BACK;
+    out->slot = w;
+    out->gen = gen;
+    out->step = 0;
+}
+
+DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
+    w->joinable = true;
+    w->outer_open = (dbm__work *)self->open;
+    self->open = w;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
+                                                   dbm_session *out) {
     dbm__work *w;
     dbm__slot *slot;
     dbm__thread *self = NULL;
@@ -149,7 +194,7 @@ DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options
         if (self->open == NULL) {
             self->has_failed = false;
             self->fork = dbm__fork_epoch();
-        } else if (DBM__UNLIKELY(db != NULL) && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
+        } else if (db != NULL && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
             return dbm__session_join(w, options, status, kind, site, out);
         }
     }
@@ -162,39 +207,10 @@ DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options
     st = dbm__pool_take(db, deadline, self != NULL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
     w = (dbm__work *)(void *)slot;
-    dbm__level_init(&w->base, kind, status, site, deadline);
-    w->top = &w->base;
-    w->base.gen = w->gen = ++w->serial;
-    dbm__store(&w->slot.gen, w->gen);
-    dbm__store(&w->trouble, 0);
-    dbm__store(&w->cancelled, 0);
-    w->autocommit = w->read_only = w->write = false;
-    w->isolation = db->isolation;
-    w->no_transaction = !db->transactions || db->autocommit;
-    w->in_transaction = w->wrote = false;
-    w->points = w->points_sent = 0;
-    w->affected = -1;
-    w->last_id = 0;
-    w->joinable = kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO;
-    w->echo = db->settings->config.echo != DBM_ECHO_OFF;
-    w->timed = deadline != INT64_MAX || db->settings->config.statement_timeout_ms > 0;
-    if (DBM__UNLIKELY(options != NULL)) {
-        w->read_only = options->read_only;
-        w->write = options->write;
-        if (options->isolation != DBM_ISOLATION_DEFAULT) w->isolation = options->isolation;
-        w->autocommit = options->autocommit || w->isolation == DBM_AUTOCOMMIT;
-        if (w->autocommit) w->no_transaction = true;
-        else if (db->transactions && options->isolation != DBM_ISOLATION_DEFAULT) w->no_transaction = false;
-    }
-    if (db->autocommit && w->no_transaction) w->autocommit = true;
-    if (kind == DBM__KIND_CALL) w->no_transaction = w->autocommit = true;
-    if (self != NULL) {
-        w->outer_open = (dbm__work *)self->open;
-        self->open = w;
-    }
-    out->slot = w;
-    out->gen = w->gen;
-    out->step = 0;
+    dbm__work_begin(w, status, kind, site, out);
+    if (options != NULL || kind == DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
+    if (self != NULL) dbm__block_push(self, w);
+    else w->joinable = false;
     return DBM_OK;
 }
 
@@ -281,52 +297,40 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     return st;
 }
 
-/* Gives the connection back; the session value is empty afterwards. */
-static void dbm__work_give(dbm__work *w) {
-    dbm__swap(&w->slot.gen, ++w->serial);
-    w->gen = w->serial;
-    if (DBM__UNLIKELY(dbm__load_acquire(&w->cancellers) != 0)) {
-        while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
-    }
-    if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
-    if (DBM__UNLIKELY(w->rows != NULL)) dbm__rows_close_all(w);
-    if (DBM__UNLIKELY(w->statements != NULL)) {
-        while (w->statements != NULL) dbm_stmt_end(w->statements);
-    }
+/* What a session leaves behind beyond the usual: rows, handles, a cancel in flight, a place deeper in the list of open blocks. */
+static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
+    while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+    dbm__rows_close_all(w);
+    while (w->statements != NULL) dbm_stmt_end(w->statements);
     if (w->joinable) {
         dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
+        w->joinable = false;
     }
+}
+
+/* Gives the connection back. From the swap on no dbm_cancel finds the session. */
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+    uint32_t gen = ++w->serial;
+    w->gen = gen;
+    dbm__swap(&w->slot.gen, gen);
+    if (DBM__LIKELY(self->open == w)) {
+        self->open = w->outer_open;
+        w->joinable = false;
+    }
+    if (DBM__UNLIKELY(dbm__load_acquire(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
+    w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
+    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
 }
 
-/* The end of the top level: of the session, or of a block that joined. */
-static dbm_status dbm__level_end(dbm__work *w) {
-    dbm__level *level = w->top;
-    dbm_status st;
-    if (!level->ended) dbm__level_abandon(w, level);
-    st = level->outcome;
-    if (level->status != NULL) *level->status = st;
-    if (level->kind != DBM__KIND_HAND && level->kind != DBM__KIND_CALL) {
-        dbm__thread *self = dbm__self();
-        self->has_failed = false;
-        if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) {
-            self->failed = level->error;
-            self->has_failed = true;
-        }
-    }
-    if (DBM__LIKELY(level == &w->base)) {
-        dbm__work_give(w);
-        return st;
-    }
-    /* Rows that were opened in the inner block end with it. */
-    {
-        dbm_rows **p = &w->rows;
-        while (*p != NULL) {
-            if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
-            else p = &(*p)->next;
-        }
+/* A block that joined ends: the level below is the session again. */
+static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
+    dbm_rows **p = &w->rows;
+    while (*p != NULL) { /* rows that were opened in it end with it */
+        if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
+        else p = &(*p)->next;
     }
     w->points = level->points;
     dbm__lock_take(&w->slot.pool->lock);
@@ -338,12 +342,34 @@ static dbm_status dbm__level_end(dbm__work *w) {
     return st;
 }
 
+static DBM__NOINLINE void dbm__outcome_failed(dbm__thread *self, const dbm__level *level) {
+    self->failed = level->error;
+    self->has_failed = true;
+}
+
+/* The end of the top level: of the session, or of a block that joined. */
+DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
+    dbm__level *level = w->top;
+    dbm__thread *self = dbm__self();
+    dbm_status st;
+    if (DBM__UNLIKELY(!level->ended)) dbm__level_abandon(w, level);
+    st = level->outcome;
+    if (level->status != NULL) *level->status = st;
+    if (level->kind != DBM__KIND_HAND && level->kind != DBM__KIND_CALL) {
+        self->has_failed = false;
+        if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level);
+    }
+    if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
+    dbm__work_give(w, self);
+    return st;
+}
+
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
 }
 
-DBM__FN dbm_status dbm__session_close(dbm_session *s) {
+DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_status st;
     if (w == NULL) {
@@ -504,10 +530,38 @@ DBM__DEF void dbm__take_failure(dbm__failure *f) {
 
 /* ---- behind the block macros --------------------------------------------------------------------------------------------------- */
 
-DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
+/* The plain block of a database that is ready, first on its thread: nothing but the checkout. */
+DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
+    dbm__thread *self = dbm__self();
+    dbm__slot *slot;
+    if (DBM__LIKELY(options == NULL && self->open == NULL && self->number != 0 && db->pool != NULL)) {
+        self->has_failed = false;
+        self->fork = dbm__fork_epoch();
+        if (DBM__LIKELY(dbm__pool_take(db, INT64_MAX, self->number, site, &slot) == DBM_OK)) {
+            dbm__work *w = (dbm__work *)(void *)slot;
+            dbm__work_begin(w, status, DBM__KIND_BLOCK, site, &s);
+            dbm__block_push(self, w);
+        } else {
+            dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK);
+        }
+        return s;
+    }
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s;
+}
+
+DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
+    dbm_session s;
+    if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
+    dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
+    return s;
+}
+
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
+    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK && level->ran) dbm__work_trouble(w, level->site);
+    /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
+    if (level->ran || level->sticky != DBM_OK || !level->asked) dbm__level_commit(w, level);
 }
 
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
@@ -515,15 +569,27 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__level *level;
     if (DBM__UNLIKELY(w == NULL)) return false;
     level = w->top;
-    if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK && level->ran)) dbm__work_trouble(w, level->site);
     level->ended = true;
-    /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
-    if (level->ran || level->sticky != DBM_OK || !level->asked) dbm__level_commit(w, level);
+    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0)) { /* nothing was sent */
+        if (DBM__UNLIKELY(w->rows != NULL)) dbm__rows_close_all(w);
+        level->outcome = DBM_OK;
+        return false;
+    }
+    dbm__block_finish(w, level);
     return false;
 }
 
 DBM__DEF void dbm__block_end(dbm_session *s) {
-    if (DBM__LIKELY(s->slot != NULL)) dbm__session_close(s);
+    dbm__work *w;
+    if (DBM__UNLIKELY(s->slot == NULL)) return;
+    w = dbm__work_of(s);
+    if (DBM__UNLIKELY(w == NULL)) {
+        dbm__session_close(s);
+        return;
+    }
+    s->slot = NULL;
+    s->gen = 0;
+    dbm__level_end(w);
 }
 
 DBM__DEF void dbm__unwind(dbm_session *s) {

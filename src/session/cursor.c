@@ -236,18 +236,124 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
     return dbm__query_values(&call, sql, copy, count, named, site, rows);
 }
 
-DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
+/* ---- the short way -------------------------------------------------------------------------------------------------------------------
+ * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
+ * between the caller and the adapter when all that could need a look is known not to. */
+
+#define DBM__LANE_VALUES 8
+
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
+    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
+}
+
+DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
+    dbm_row *row = &w->one.row;
+    dbm__entry *e = row->entry;
+    row->open = row->standing = false;
+    if (DBM__LIKELY(e != NULL && row->op.result != NULL)) {
+        row->op.kind = DBM_OP_FINISH;
+        w->db->adapter->execute(&w->slot.connection, &row->op);
+        w->open_rows--;
+        if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
+        else e->uses--;
+        row->entry = NULL;
+        return;
+    }
+    row->open = true;
+    dbm__rows_close(&w->one);
+}
+
+static DBM__NOINLINE dbm_status dbm__lane_failed(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site) {
+    dbm_op *op = &w->one.row.op;
+    dbm_error_info kept;
+    if (rc == DBM_OK || rc == DBM_DONE) { /* no row */
+        if (op->result != NULL) {
+            op->kind = DBM_OP_FINISH;
+            dbm__op_run(&w->slot.connection, op);
+            op->result = NULL;
+        }
+        dbm__cache_give(&w->slot.connection, e);
+        return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
+    }
+    if (w->in_transaction || w->no_transaction) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    kept = dbm__self()->last;
+    dbm__cache_give(&w->slot.connection, e);
+    dbm__self()->last = kept;
+    return dbm__statement_failed(w, e->text, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site, dbm_row **out) {
+    dbm_row *row = &w->one.row;
+    dbm_op *op = &row->op;
+    dbm_status rc;
+    op->kind = DBM_OP_EXECUTE;
+    op->sql = e->prepared.sql;
+    op->sql_size = e->prepared.sql_size;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = &e->prepared;
+    op->deadline_us = INT64_MAX;
+    op->result = NULL;
+    op->row = false;
+    op->one_row = true;
+    w->top->ran = true;
+    dbm__store32(&w->slot.statements, w->slot.statements + 1u);
+    if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
+        rc = dbm__work_start(w, false, site);
+        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_failed(w, e, rc, site);
+    }
+    rc = w->db->adapter->execute(&w->slot.connection, op);
+    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) return dbm__lane_failed(w, e, rc, site);
+    row->work = w;
+    row->entry = e;
+    row->number = 1;
+    row->site = site;
+    row->open = row->standing = true;
+    row->fresh = row->ended = row->held = row->looping = row->owns_session = false;
+    w->open_rows++;
+    *out = row;
+    return DBM_OK;
+}
+
+static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
     st = dbm__call_begin(&call, on, site);
-    if (DBM__UNLIKELY(st != DBM_OK)) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (DBM__UNLIKELY(st != DBM_OK)) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
+    if (st != DBM_OK) return st;
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
+}
+
+DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
+    dbm__work *w;
+    va_list ap;
+    dbm_status st;
+    if (DBM__LIKELY(on != NULL && row != NULL && on->step != DBM__ON_DATABASE && (w = dbm__work_of(on)) != NULL && dbm__lane_open(w) && sql != NULL)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count >= 0)) {
+            dbm__entry *e;
+            if (w->one.row.open) dbm__lane_close_one(w);
+            if (DBM__LIKELY((e = dbm__cache_quick(&w->slot.connection, sql)) != NULL)) {
+                if (DBM__LIKELY(e->plain && e->prepared.parameters == count)) return dbm__lane_one(w, e, values, count, site, row);
+                e->uses--;
+            }
+        }
     }
+    va_start(ap, codes);
+    st = dbm__query_one_list(on, row, site, sql, codes, ap);
+    va_end(ap);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
@@ -314,20 +420,48 @@ DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, 
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st;
 }
 
-DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
+static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
-    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    if (st != DBM_OK) return st;
     call.work = prepared->work;
     call.owns = false;
-    {
-        DBM__READ_VALUES(call);
-        if (DBM__UNLIKELY(st != DBM_OK)) return dbm__work_fail(prepared->work, site);
-        return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
+    return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
+}
+
+DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
+        dbm__work *w = prepared->work;
+        if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count >= 0)) {
+                dbm__entry *e = prepared->entry;
+                if (w->one.row.open) dbm__lane_close_one(w);
+                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count)) {
+                    e->uses = 2;
+                    return dbm__lane_one(w, e, values, count, site, row);
+                }
+            }
+        }
     }
+    va_start(ap, codes);
+    st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
+    va_end(ap);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {

@@ -22,21 +22,25 @@ extern "C" {
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL };
 
 typedef struct dbm__level {
-    struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
-    uint32_t gen;
-    int kind;
-    int point;                           /* the savepoint that this level is, 0: the lowest level */
-    int points;                          /* of the work when this level began */
+    /* At rest all of this block is zero, and the lowest level's is made so again at its end. */
     bool ran, wrote;                     /* since this level's unit began */
     bool committed;                      /* the last unit was, by dbm_commit */
     bool asked;                          /* the last unit ended by dbm_commit or dbm_rollback */
     bool ended;                          /* the end of the block was reached */
     bool undone;                         /* what failed has been rolled back to a savepoint: dbm_clear_error may lift it */
+    bool unused[2];
+    int point;                           /* the savepoint that this level is, 0: the lowest level */
+    int points;                          /* of the work when this level began */
     int failed_at;                       /* `points` when the sticky failure arose */
-    dbm_status sticky, outcome;
+    dbm_status sticky;
+
+    dbm_status outcome;
+    int kind;
+    uint32_t gen;
     dbm_status *status;
     const char *site;
     int64_t deadline_us;
+    struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
     dbm_error_info error;                /* of sticky, or of outcome */
 } dbm__level;
 
@@ -81,25 +85,28 @@ typedef struct dbm__work {
     uint32_t gen;                        /* of top */
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
-    dbm__word cancelled;
-    dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
-    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
+    /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
+    bool unusual;
     bool autocommit, read_only, write, no_transaction;
-    bool in_transaction, gate_held;
-    bool wrote;                          /* in this transaction */
     bool timed;                          /* a deadline of any kind is set */
     bool echo;
+    bool lane;                           /* plain reads may go the short way: no deadline, no echo, a blocking adapter without sockets */
+    bool in_transaction, gate_held;
+    bool wrote;                          /* in this transaction */
     bool joinable;
     dbm_isolation isolation;
     int points, points_sent;
     int open_rows;
     int64_t affected, last_id;
+    dbm__word cancelled;
+    dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
+    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
     dbm_rows *rows;                      /* open ones */
     dbm_rows *spare_rows;
     dbm_statement *statements, *spare_statements;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
-    dbm_rows one;                        /* of dbm_query_one */
     dbm__level base;
+    dbm_rows one;                        /* of dbm_query_one */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
@@ -116,11 +123,13 @@ DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__works_free(dbm_database *db);
 DBM__FN void dbm__works_init(dbm_database *db);
+DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 
 /* ---- block.c: sessions begin and end ---- */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
+DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
 DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site);
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
@@ -141,6 +150,7 @@ typedef struct dbm__call {
 } dbm__call;
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site);
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
+DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* A statement without rows. */

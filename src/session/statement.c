@@ -50,7 +50,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
 
 /* Adds the statement to what the adapter said, on one line and cut short. Values are never shown. */
-static DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
     dbm_error_info *e = &dbm__self()->last;
     char what[640];
     dbm__text t;
@@ -207,7 +207,7 @@ again:
         rc = dbm__values_order(entry, values, count, ordered, w->db->name, site);
         if (rc != DBM_OK) goto failed;
         values = ordered;
-        count = entry->prepared.parameters;
+        if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
         rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholders and the call passes %d values",
                        entry->prepared.parameters, count);

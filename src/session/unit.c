@@ -257,6 +257,26 @@ DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) 
 
 DBM__FN void dbm__connection_gone(dbm_connection *c) { dbm__cache_free(c); }
 
+DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
+    w->unusual = false;
+    w->autocommit = w->db->autocommit;
+    w->read_only = w->write = false;
+    w->no_transaction = !w->db->transactions || w->db->autocommit;
+    w->timed = w->db->settings->config.statement_timeout_ms > 0;
+    w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
+    w->lane = !w->timed && !w->echo && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->isolation = w->db->isolation;
+    w->in_transaction = w->wrote = false;
+    w->points = w->points_sent = 0;
+    dbm__store(&w->trouble, 0);
+    dbm__store(&w->cancelled, 0);
+    w->top = &w->base;
+    w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
+    w->base.point = w->base.points = w->base.failed_at = 0;
+    w->base.sticky = DBM_OK;
+    w->base.deadline_us = INT64_MAX;
+}
+
 DBM__FN void dbm__works_init(dbm_database *db) {
     int i;
     db->on_connect = dbm__connection_made;
@@ -264,7 +284,7 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
-        w->top = &w->base;
+        dbm__work_restore(w);
     }
 }
 

@@ -13,26 +13,6 @@
 
 static void dbm__cache_count(dbm__word *counter) { dbm__store(counter, dbm__load(counter) + 1); }
 
-/* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
-DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
-
-/* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
- * statements are its own, and a long chain costs time only. */
-static uint32_t dbm__cache_hash(const char *text, size_t size) {
-    uint64_t h = (uint64_t)size * UINT64_C(0x9E3779B97F4A7C15), w;
-    for (; size >= 8; size -= 8, text += 8) {
-        memcpy(&w, text, 8);
-        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
-    }
-    if (size) {
-        w = 0;
-        memcpy(&w, text, size);
-        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
-    }
-    return (uint32_t)(h ^ h >> 29);
-}
 
 static dbm__entry **dbm__cache_chain(dbm__cache *k, uint32_t hash) { return &k->chains[hash & (k->chain_count - 1)]; }
 
@@ -92,6 +72,24 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
         dbm__cache_remove(c, e);
         dbm__cache_count(&c->cache_evictions);
     }
+}
+
+/* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
+ * statements are its own, and a long chain costs time only. */
+static uint32_t dbm__cache_hash(const char *text, size_t size) {
+    uint64_t h = (uint64_t)size * UINT64_C(0x9E3779B97F4A7C15), w;
+    for (; size >= 8; size -= 8, text += 8) {
+        memcpy(&w, text, 8);
+        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
+        h ^= h >> 32;
+    }
+    if (size) {
+        w = 0;
+        memcpy(&w, text, size);
+        h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
+        h ^= h >> 32;
+    }
+    return (uint32_t)(h ^ h >> 29);
 }
 
 /* ---- making -------------------------------------------------------------------------------------------------------- */
@@ -206,6 +204,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         dbm__cache_drop(c, e);
         return st;
     }
+    e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -222,15 +221,14 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
 
 /* ---- taking and giving --------------------------------------------------------------------------------------------- */
 
-DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
-    return e->named == named && !(e->uses > 0 && e->prepared.single);
+
+DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
+    dbm__cache_unlink(k, e);
+    dbm__cache_link(k, e);
 }
 
 DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e) {
-    if (k->newest != e) {
-        dbm__cache_unlink(k, e);
-        dbm__cache_link(k, e);
-    }
+    if (k->newest != e) dbm__cache_touch(k, e);
     e->uses++;
     dbm__cache_count(&c->cache_hits);
 }

@@ -23,6 +23,7 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -46,21 +47,52 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
 /* Ends a use. Never changes this thread's last failure. */
+/* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
+DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
+
+DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
+    return e->named == named && !(e->uses > 0 && e->prepared.single);
+}
+DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
+/* The hit by address alone, for the hot path: an entry that serves positional values, its use counted, or NULL. */
+DBM__INLINE dbm__entry *dbm__cache_quick(dbm_connection *c, const char *sql) {
+    dbm__cache *k = c->cache;
+    dbm__entry *e = k->hints[dbm__cache_hint(sql)];
+    if (DBM__UNLIKELY(e == NULL || !dbm__cache_serves(e, false) || strcmp(e->text, sql) != 0)) return NULL;
+    if (DBM__UNLIKELY(k->newest != e)) dbm__cache_touch(k, e);
+    e->uses++;
+    dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
+    return e;
+}
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
- * What is no value becomes DBM_TYPE_INVALID, which dbm__values_check() refuses. Errors: E_LIMIT. */
+ * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Sizes of texts filled in, invalid ones refused, and names beside values without one. */
+/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+    int n = 0;
+    for (; *codes != 0; codes++, n++) {
+        if (DBM__UNLIKELY(n == room)) return -1;
+        out[n].name = NULL;
+        out[n].type = DBM_TYPE_INT;
+        if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
+        else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
+        else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
+        else return -1;
+    }
+    return n;
+}
+/* The same for values from an array; names beside values without one are refused too. */
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site);
-/* Values by name brought into the order of the placeholders: e->prepared.parameters values in `out` (room for DBM__MAX_VALUES), which may be
- * more than `count`, for a name may stand in several places. Where parameters is -1, the statement being the backend's own, they stay as they
- * are, `count` of them with their names. Errors: E_MISUSE, E_LIMIT. */
+/* Values by name brought into the order of the placeholders: e->prepared.parameters of them in `out` (room for DBM__MAX_VALUES), which
+ * may be more than `count`, for a name may stand in several places. Where parameters is -1, the statement being the backend's own,
+ * they stay as they are: `count` of them, with their names. Errors: E_MISUSE, E_LIMIT. */
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
 
-/* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the column's
- * name and a colon: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+/* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
+ * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -69,11 +101,12 @@ DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
-/* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a value that
- * is no text; it must live as long as the target. NULL: const char * gets NULL, char[N] "", dbm_bytes {NULL, 0}, plain numbers fail. */
+/* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
+ * value that is no text, and must live as long as the target; without it that is an error.
+ * NULL: const char * gets NULL, char[N] "", dbm_bytes {NULL, 0}, optionals has = false; plain numbers and bools fail. */
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
-/* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z and
- * offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
+/* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
+ * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */

@@ -15,10 +15,38 @@ DBM__INLINE bool dbm__is_text(dbm_type type) {
     return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID;
 }
 
+/* Makes a value that a user made as backends expect it. False: it is none. */
+static bool dbm__value_complete(dbm_value *v) {
+    switch (v->type) {
+    case DBM_TYPE_NULL: case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_DOUBLE: case DBM_TYPE_TIMESTAMP: return true;
+    case DBM_TYPE_BOOL:
+        v->as.integer = v->as.integer != 0;
+        return true;
+    case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+        if (DBM__LIKELY(v->as.text.data != NULL)) {
+            if (v->as.text.size == SIZE_MAX) v->as.text.size = strlen(v->as.text.data);
+            return true;
+        }
+        if (v->as.text.size && v->as.text.size != SIZE_MAX) return false;
+        v->type = DBM_TYPE_NULL; /* as everywhere, a null pointer is SQL NULL */
+        v->as.text.size = 0;
+        return true;
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    return false;
+}
+
+static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
+                     "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
+                     number);
+}
+
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
     dbm_value *v = out;
     bool any = false;
+    int bad = 0;
     for (; *codes; codes++, v++) {
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
@@ -48,16 +76,15 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 'v':
             *v = va_arg(ap, dbm_value);
             if (v->name) any = true;
-            if (dbm__is_text(v->type) && v->as.text.size == SIZE_MAX) {
-                v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0;
-            }
+            if (!dbm__value_complete(v)) v->type = DBM_TYPE_INVALID;
             break;
         default: v->type = DBM_TYPE_INVALID; v->as.integer = 0; break;
         }
+        if (DBM__UNLIKELY(v->type == DBM_TYPE_INVALID) && !bad) bad = (int)(v - out) + 1;
     }
     *count = (int)(v - out);
     *named = any;
-    return DBM_OK;
+    return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
 
 static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
@@ -73,27 +100,8 @@ static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int c
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site) {
     int i, names = 0;
     for (i = 0; i < count; i++) {
-        dbm_value *v = &values[i];
-        names += v->name != NULL;
-        switch (v->type) {
-        case DBM_TYPE_NULL: case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_DOUBLE: case DBM_TYPE_TIMESTAMP: continue;
-        case DBM_TYPE_BOOL:
-            v->as.integer = v->as.integer != 0;
-            continue;
-        case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            if (DBM__LIKELY(v->as.text.data != NULL)) {
-                if (v->as.text.size == SIZE_MAX) v->as.text.size = strlen(v->as.text.data);
-                continue;
-            }
-            if (v->as.text.size && v->as.text.size != SIZE_MAX) break;
-            v->type = DBM_TYPE_NULL; /* as everywhere, a null pointer is SQL NULL */
-            v->as.text.size = 0;
-            continue;
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-        }
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                         "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as "
-                         "dbm_blob(p, n)", i + 1);
+        names += values[i].name != NULL;
+        if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site);
     }
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK;
@@ -143,8 +151,8 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
         }
     }
     if (e->prepared.parameters > DBM__MAX_VALUES) {
-        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, database, site, "the statement has %d placeholders with names; at most %d can be",
-                         e->prepared.parameters, DBM__MAX_VALUES);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, database, site,
+                         "the statement has %d placeholders with names; at most %d can be", e->prepared.parameters, DBM__MAX_VALUES);
     }
     if (e->prepared.parameters < 0) { /* the statement is the backend's own: so are its names */
         if (count) memcpy(out, in, (size_t)count * sizeof *in);

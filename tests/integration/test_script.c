@@ -96,6 +96,11 @@ static void the_first_failure_names_its_line(void **state) {
     assert_int_equal(dbm_script(db, "SELECT 1;\nSELECT 2; /* three\n */ SELEC 3"), DBM_E_SQL);
     assert_says("line 3 of the script: ");
 
+    assert_int_equal(dbm_script(db, "/**/\n/* a\n * b */ -- c\n-- d\n- 1"), DBM_E_SQL);
+    assert_says("line 5 of the script: ");
+    assert_int_equal(dbm_script(db, "\n#\n1"), DBM_E_SQL);
+    assert_says("line 2 of the script: ");
+
     assert_int_equal(dbm_exec(db, "CREATE TABLE a (x UNIQUE)"), DBM_OK);
     DBM_SESSION_RC(mgr, NULL, s, &rc) {
         assert_int_equal(dbm_script(s, "INSERT INTO a VALUES (1);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);"), DBM_E_CONSTRAINT);
@@ -119,7 +124,7 @@ static void what_a_script_may_not_hold(void **state) {
     assert_int_equal(dbm_script(db, "CREATE TABLE a (x);\nBEGIN;\nINSERT INTO a VALUES (1);\nCOMMIT;"), DBM_E_MISUSE);
     assert_says("line 2 of the script: ");
     assert_int_equal(number_of("SELECT count(*) FROM sqlite_master"), 0);
-    assert_int_equal(dbm_script(db, "CREATE TABLE a (x);\nINSERT INTO a VALUES (?);"), DBM_E_RANGE);
+    assert_int_equal(dbm_script(db, "CREATE TABLE a (x);\nINSERT INTO a VALUES (?);"), DBM_E_MISUSE);
     assert_says("line 2 of the script: ");
     assert_int_equal(dbm_script(db, "SELECT 1;\nSELECT 'not closed;\nSELECT 2;"), DBM_E_MISUSE);
     assert_says("line 2 of the script: ");

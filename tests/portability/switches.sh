@@ -15,7 +15,7 @@ has_it() {
     shift 2
     printf '#define DBM_IMPLEMENTATION\n#include "dbm.h"\n#if DBM_HAS_%s != %s\n#error "DBM_HAS_%s is not %s"\n#endif\n' \
         "$name" "$wanted" "$name" "$wanted" >"$WORK/has.c"
-    gcc -std=c11 $WARNINGS "$@" -c "$WORK/has.c" -o "$WORK/out.o"
+    gcc -std=c11 $WARNINGS "$@" -E "$WORK/has.c" -o "$WORK/out.i"
 }
 alone() {
     has_it "$@" -iquote "$WORK/alone"
@@ -61,10 +61,10 @@ check "each line of dbm_config.h is a #define" uncommented
 
 # Mistakes.
 implementation() {
-    gcc -std=c11 -iquote "$WORK/alone" "$@" -c "$WORK/implementation.c" -o "$WORK/out.o"
+    gcc -std=c11 -iquote "$WORK/alone" "$@" -fsyntax-only "$WORK/implementation.c"
 }
 declarations() {
-    gcc -std=c11 -iquote "$WORK/alone" "$@" -c "$WORK/declarations.c" -o "$WORK/out.o"
+    gcc -std=c11 -iquote "$WORK/alone" "$@" -fsyntax-only "$WORK/declarations.c"
 }
 while read -r wrong text; do
     check "$wrong is answered" refuses "$text" implementation "-D$wrong"

@@ -61,31 +61,31 @@ static dbm_status make(const dbm_config *config) {
 }
 
 /* The text loads, and all that was said is nothing. */
-#define assert_loads(text)                                                                                                       \
-    do {                                                                                                                         \
-        dbm_status rc__ = load(text);                                                                                            \
-        if (rc__ != DBM_OK) print_error("%s", said);                                                                             \
-        assert_int_equal(rc__, DBM_OK);                                                                                          \
-        assert_string_equal(said, "");                                                                                           \
+#define assert_loads(text) \
+    do { \
+        dbm_status rc__ = load(text); \
+        if (rc__ != DBM_OK) print_error("%s", said); \
+        assert_int_equal(rc__, DBM_OK); \
+        assert_string_equal(said, ""); \
     } while (0)
 /* The text has one mistake, and it is said in these words; nothing is loaded. */
-#define assert_refuses(text, words)                                                                                              \
-    do {                                                                                                                         \
-        assert_int_equal(load(text), DBM_E_CONFIG);                                                                              \
-        assert_int_equal(list.count, 0);                                                                                         \
-        assert_null(list.items);                                                                                                 \
-        assert_string_equal(said, words "\n");                                                                                   \
-        assert_int_equal(problems.count, 1);                                                                                     \
+#define assert_refuses(text, words) \
+    do { \
+        assert_int_equal(load(text), DBM_E_CONFIG); \
+        assert_int_equal(list.count, 0); \
+        assert_null(list.items); \
+        assert_string_equal(said, words "\n"); \
+        assert_int_equal(problems.count, 1); \
     } while (0)
 #define assert_has(text, part)                                                                                                   \
     do {                                                                                                                         \
         if (!strstr(text, part)) print_error("no '%s' in: %s", part, text);                                                      \
         assert_non_null(strstr(text, part));                                                                                     \
     } while (0)
-#define assert_hides(text, part)                                                                                                 \
-    do {                                                                                                                         \
-        if (strstr(text, part)) print_error("'%s' is in: %s", part, text);                                                       \
-        assert_null(strstr(text, part));                                                                                         \
+#define assert_hides(text, part) \
+    do { \
+        if (strstr(text, part)) print_error("'%s' is in: %s", part, text); \
+        assert_null(strstr(text, part)); \
     } while (0)
 
 static char built[65536];
@@ -101,7 +101,7 @@ static const char *with_url(const char *url) {
 #define AT3(key) "app.ini:3: [databases.a] " key ": "
 #define AT2(key) "app.ini:2: [databases.a] " key ": "
 
-/* ---- values -------------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static void durations(void **state) {
     static const struct { const char *text; int ms; } good[] = {
@@ -181,7 +181,7 @@ static void bools_and_sizes(void **state) {
     assert_false(dbm__parse_size(NULL, &size));
 }
 
-/* ---- what is in force ----------------------------------------------------------------------------------------------------- */
+/* ---- what is in force -------------------------------------------------------------------------------------------- */
 
 static void the_sample(void **state) {
     const dbm_config *c;
@@ -313,7 +313,8 @@ static void defaults(void **state) {
 static void zero_and_minus_one(void **state) {
     const dbm_config *c;
     (void)state;
-    assert_loads(with("max_overflow = 0\npool_timeout = 0\npool_recycle = 0\nidle_timeout = 0\nmin_idle = 0\nstatement_timeout = 0\n"
+    assert_loads(with("max_overflow = 0\npool_timeout = 0\npool_recycle = 0\nidle_timeout = 0\nmin_idle = 0\nstatement_timeout "
+                      "= 0\n"
                       "socket_timeout = 0\ntcp_keepalive = 0\ntcp_user_timeout = 0\nstatement_cache = 0\nleak_warning = 0"));
     c = &list.items[0]->config;
     assert_int_equal(c->pool.max_overflow, 0);
@@ -343,7 +344,8 @@ static void zero_and_minus_one(void **state) {
     assert_refuses(with("max_overflow = -1"), AT3("max_overflow") UNLIMITED);
     assert_refuses(with("max_connections = 0"), AT3("max_connections") UNLIMITED);
     assert_refuses(with("max_connections = -1"), AT3("max_connections") UNLIMITED);
-#define TIME(what, shown) "expected a time such as 30s" what ", in ms, s, min, h or d, a bare number being seconds, up to 24 d, not '" shown "'"
+#define TIME(what, shown)                                                                                                      \
+  "expected a time such as 30s" what ", in ms, s, min, h or d, a bare number being seconds, up to 24 d, not '" shown "'"
     assert_refuses(with("pool_timeout = -1"), AT3("pool_timeout") TIME(", or 0", "-1"));
     assert_refuses(with("connect_timeout = 0"), AT3("connect_timeout") TIME(", above 0", "0"));
     assert_refuses(with("connect_timeout = -1"), AT3("connect_timeout") TIME(", above 0", "-1"));
@@ -423,32 +425,36 @@ static void in_code(void **state) {
     in.options = options;
     assert_int_equal(make(&in), DBM_E_CONFIG);
     assert_null(one);
-    assert_string_equal(said,
-                        "dbm_add_database: [x] echo: 9 is no value of dbm_echo\n"
-                        "dbm_add_database: [x] tls: 77 is no value of dbm_tls\n"
-                        "dbm_add_database: [x] busy_timout: unknown option; did you mean 'busy_timeout'?; those of this type are "
-                        "busy_timeout,foreign_keys,journal_mode\n"
-                        "dbm_add_database: [x] options: option 1 has no value\n"
-                        "dbm_add_database: [x] pool_size: this is a field of dbm_config (pool.size), not an option\n"
-                        "dbm_add_database: [x] pool.size: expected a number from 1 to 1000, or 0 for the default 5, not -1\n"
-                        "dbm_add_database: [x] pool.timeout_ms: expected milliseconds from 0, -1 for none, or 0 for the default, not -2\n"
-                        "dbm_add_database: [x] pool.min_idle: expected a number from 1 to 1000, or 0 for the default 0, not 1001\n"
-                        "dbm_add_database: [x] connect_timeout_ms: expected milliseconds from 1, or 0 for the default, not -1\n"
-                        "dbm_add_database: [x] statement_cache: expected a number from 1 to 4096, -1 for none, or 0 for the default 64, not 5000\n");
+    assert_string_equal(
+        said, "dbm_add_database: [x] echo: 9 is no value of dbm_echo\n"
+              "dbm_add_database: [x] tls: 77 is no value of dbm_tls\n"
+              "dbm_add_database: [x] busy_timout: unknown option; did you mean 'busy_timeout'?; those of this type are "
+              "busy_timeout,foreign_keys,journal_mode\n"
+              "dbm_add_database: [x] options: option 1 has no value\n"
+              "dbm_add_database: [x] pool_size: this is a field of dbm_config (pool.size), not an option\n"
+              "dbm_add_database: [x] pool.size: expected a number from 1 to 1000, or 0 for the default 5, not -1\n"
+              "dbm_add_database: [x] pool.timeout_ms: expected milliseconds from 0, -1 for none, or 0 for the default, not -2\n"
+              "dbm_add_database: [x] pool.min_idle: expected a number from 1 to 1000, or 0 for the default 0, not 1001\n"
+              "dbm_add_database: [x] connect_timeout_ms: expected milliseconds from 1, or 0 for the default, not -1\n"
+              "dbm_add_database: [x] statement_cache: expected a number from 1 to 4096, -1 for none, or 0 for the default 64, "
+              "not 5000\n");
 
     memset(&in, 0, sizeof in);
     assert_int_equal(make(&in), DBM_E_CONFIG);
-    assert_string_equal(said, "dbm_add_database: [default] url: it is missing; for example sqlite:///file.db or postgresql://user:password@host/name\n");
+    assert_string_equal(said, "dbm_add_database: [default] url: it is missing; for example sqlite:///file.db or "
+                              "postgresql://user:password@host/name\n");
     in.type = "sqlite";
     assert_int_equal(make(&in), DBM_E_CONFIG);
-    assert_string_equal(said, "dbm_add_database: [default] url: it is missing; for example sqlite:///file.db, or sqlite:///:memory:\n");
+    assert_string_equal(said, "dbm_add_database: [default] url: it is missing; for example sqlite:///file.db, or "
+                              "sqlite:///:memory:\n");
     in.type = "neo4j"; /* an adapter that needs none */
     assert_int_equal(make(&in), DBM_OK);
     assert_string_equal(one->config.url, "");
     assert_string_equal(one->url.hosts, "");
     in.name = "no/good";
     assert_int_equal(make(&in), DBM_E_CONFIG);
-    assert_string_equal(said, "dbm_add_database: name: a name is of letters, digits, _ and -, up to 63 of them, not 'no/good'\n");
+    assert_string_equal(said, "dbm_add_database: name: a name is of letters, digits, _ and -, up to 63 of them, not "
+                              "'no/good'\n");
     in.name = "a";
     in.option_count = 1;
     assert_int_equal(make(&in), DBM_E_CONFIG);
@@ -459,6 +465,9 @@ static void in_code(void **state) {
     in.option_count = 2;
     assert_int_equal(make(&in), DBM_E_CONFIG);
     assert_string_equal(said, "dbm_add_database: [a] realm: the option is given twice\n");
+    in.option_count = 1001;
+    assert_int_equal(make(&in), DBM_E_CONFIG);
+    assert_string_equal(said, "dbm_add_database: [a] options: 1001 options; the limit is 1,000\n");
     assert_int_equal(make(NULL), DBM_E_CONFIG);
     assert_string_equal(said, "dbm_add_database: the configuration is NULL\n");
 }
@@ -472,11 +481,13 @@ static void pool_limits(void **state) {
     assert_int_equal(list.items[0]->config.pool.max_overflow, 5);
     assert_loads(with("pool_size = 990\nmax_overflow = 10"));
     assert_loads(with("max_connections = 1000"));
-    assert_refuses(with("pool_size = 991\nmax_overflow = 10"),
-                   "app.ini:4: [databases.a] max_overflow: pool_size 991 and max_overflow 10 are 1001 connections together; the limit is 1,000");
+    assert_refuses(with("pool_size = 991\nmax_overflow = 10"), "app.ini:4: [databases.a] max_overflow: pool_size 991 and "
+                                                               "max_overflow 10 are 1001 connections together; the limit is "
+                                                               "1,000");
     assert_refuses(with("pool_size = 1001"), AT3("pool_size") "expected a whole number from 1 to 1000, not '1001'");
     assert_refuses(with("max_overflow = 1001"), AT3("max_overflow") "expected a whole number from 0 to 1000, not '1001'");
-    assert_refuses(with("pool_size = 99999999999999999999"), AT3("pool_size") "expected a whole number from 1 to 1000, not '99999999999999999999'");
+    assert_refuses(with("pool_size = 99999999999999999999"), AT3("pool_size") "expected a whole number from 1 to 1000, not "
+                                                                              "'99999999999999999999'");
     assert_refuses(with("min_idle = 6"), AT3("min_idle") "min_idle 6 is more than pool_size 5");
     assert_refuses(with("min_idle = 4\npool_size = 3"), AT3("min_idle") "min_idle 4 is more than pool_size 3");
     assert_refuses(with("min_idle = -1"), AT3("min_idle") "expected a whole number from 0 to 1000, not '-1'");
@@ -484,14 +495,16 @@ static void pool_limits(void **state) {
     assert_refuses(with("statement_cache = -1"), AT3("statement_cache") "expected a whole number from 0 to 4096, not '-1'");
     assert_refuses(with("max_connections = 5\npool_size = 5"),
                    AT3("max_connections") "it means pool_size = n with max_overflow = 0; leave out either it or pool_size");
-    assert_refuses(with("max_overflow = 1\nmax_connections = 5"),
-                   "app.ini:4: [databases.a] max_connections: it means pool_size = n with max_overflow = 0; leave out either it or max_overflow");
+    assert_refuses(with("max_overflow = 1\nmax_connections = 5"), "app.ini:4: [databases.a] max_connections: it means "
+                                                                  "pool_size = n with max_overflow = 0; leave out either it or "
+                                                                  "max_overflow");
     memset(&in, 0, sizeof in);
     in.url = "sqlite:///a.db";
     in.pool.size = 999;
     in.pool.max_overflow = 2;
     assert_int_equal(make(&in), DBM_E_CONFIG);
-    assert_string_equal(said, "dbm_add_database: [default] pool.max_overflow: pool_size 999 and max_overflow 2 are 1001 connections together; the limit is 1,000\n");
+    assert_string_equal(said, "dbm_add_database: [default] pool.max_overflow: pool_size 999 and max_overflow 2 are 1001 "
+                              "connections together; the limit is 1,000\n");
     in.pool.max_overflow = 0;
     assert_int_equal(make(&in), DBM_OK);
     assert_int_equal(one->config.pool.max_overflow, 1);
@@ -513,12 +526,16 @@ static void words(void **state) {
         assert_loads(with(line));
         assert_int_equal(list.items[0]->config.isolation, levels[i].level);
     }
-    assert_refuses(with("isolation_level = SERIALISABLE"),
-                   AT3("isolation_level") "expected READ UNCOMMITTED, READ COMMITTED, REPEATABLE READ, SERIALIZABLE or AUTOCOMMIT, "
-                   "not 'SERIALISABLE'; did you mean 'SERIALIZABLE'?");
-    assert_refuses(with("isolation_level = READCOMMITTED"),
-                   AT3("isolation_level") "expected READ UNCOMMITTED, READ COMMITTED, REPEATABLE READ, SERIALIZABLE or AUTOCOMMIT, "
-                   "not 'READCOMMITTED'; did you mean 'READ COMMITTED'?");
+    assert_refuses(with("isolation_level = SERIALISABLE"), AT3("isolation_level") "expected READ UNCOMMITTED, READ COMMITTED, "
+                                                                                  "REPEATABLE READ, SERIALIZABLE or "
+                                                                                  "AUTOCOMMIT, "
+                                                                                  "not 'SERIALISABLE'; did you mean "
+                                                                                  "'SERIALIZABLE'?");
+    assert_refuses(with("isolation_level = READCOMMITTED"), AT3("isolation_level") "expected READ UNCOMMITTED, READ COMMITTED, "
+                                                                                   "REPEATABLE READ, SERIALIZABLE or "
+                                                                                   "AUTOCOMMIT, "
+                                                                                   "not 'READCOMMITTED'; did you mean 'READ "
+                                                                                   "COMMITTED'?");
     assert_loads(with("pool_pre_ping = false"));
     assert_int_equal(list.items[0]->config.pool.pre_ping, DBM_PRE_PING_OFF);
     assert_loads(with("pool_pre_ping = True"));
@@ -530,17 +547,23 @@ static void words(void **state) {
     assert_int_equal(list.items[0]->config.pool.reset_on_return, DBM_RESET_COMMIT);
     assert_loads(with("pool_reset_on_return = None"));
     assert_int_equal(list.items[0]->config.pool.reset_on_return, DBM_RESET_NONE);
-    assert_refuses(with("pool_reset_on_return = rolback"), AT3("pool_reset_on_return") "expected rollback, commit, none or full, not 'rolback'; did you mean 'rollback'?");
+    assert_refuses(with("pool_reset_on_return = rolback"), AT3("pool_reset_on_return") "expected rollback, commit, none or "
+                                                                                       "full, not 'rolback'; did you mean "
+                                                                                       "'rollback'?");
     assert_loads(with("echo = true"));
     assert_int_equal(list.items[0]->config.echo, DBM_ECHO_STATEMENTS);
     assert_refuses(with("echo = debug"), AT3("echo") "expected false, true or values, not 'debug'");
     assert_refuses(with("echo ="), AT3("echo") "expected false, true or values, not ''");
-    assert_refuses(with("tls = verify_all"), AT3("tls") "expected off, prefer, require, verify-ca or verify-full, not 'verify_all'; did you mean 'verify-ca'?");
+    assert_refuses(with("tls = verify_all"), AT3("tls") "expected off, prefer, require, verify-ca or verify-full, not "
+                                                        "'verify_all'; did you mean 'verify-full'?");
     assert_loads(with("tls = VERIFY_CA"));
     assert_int_equal(list.items[0]->config.tls, DBM_TLS_VERIFY_CA);
-    assert_refuses(with("row_buffer = 0"), AT3("row_buffer") "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, not '0'");
-    assert_refuses(with("pool_size = 5 # five"), AT3("pool_size") "expected a whole number from 1 to 1000, not '5 # five' (a comment begins with ;)");
-    assert_refuses(with("pool_size = 5; five"), AT3("pool_size") "expected a whole number from 1 to 1000, not '5; five' (a blank goes before ;)");
+    assert_refuses(with("row_buffer = 0"), AT3("row_buffer") "expected a size such as 64m, in k, m or g, a bare number being "
+                                                             "bytes, above 0, not '0'");
+    assert_refuses(with("pool_size = 5 # five"), AT3("pool_size") "expected a whole number from 1 to 1000, not '5 # five' (a "
+                                                                  "comment begins with ;)");
+    assert_refuses(with("pool_size = 5; five"), AT3("pool_size") "expected a whole number from 1 to 1000, not '5; five' (a "
+                                                                 "blank goes before ;)");
 }
 
 static void tls_and_sslmode(void **state) {
@@ -559,7 +582,7 @@ static void tls_and_sslmode(void **state) {
                    AT3("tls") "off differs from sslmode = require in connect_args; keep one of them");
 }
 
-/* ---- URLs ------------------------------------------------------------------------------------------------------------------ */
+/* ---- URLs -------------------------------------------------------------------------------------------------------- */
 
 static void sqlite_urls(void **state) {
     static const struct { const char *url, *path, *mask; } good[] = {
@@ -595,11 +618,16 @@ static void sqlite_urls(void **state) {
     assert_refuses(with_url("sqlite://:memory:"), NO_HOST);
     assert_refuses(with_url("sqlite://u:hunter2@h/x.db"), NO_HOST);
     assert_refuses(with_url("sqlite:///my file.db"), AT2("url") "the URL has a blank in its path; a blank is written %20");
-    assert_refuses(with_url("sqlite:///a%2.db"), AT2("url") "path: a % must be followed by two hexadecimal digits; a literal % is written %25");
+    assert_refuses(with_url("sqlite:///a%2.db"), AT2("url") "path: a % must be followed by two hexadecimal digits; a literal % "
+                                                            "is written %25");
     assert_refuses(with_url("sqlite:///a%00.db"), AT2("url") "path: %00 is not allowed");
-    assert_refuses(with_url("app.db"), AT2("url") "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
-    assert_refuses("[databases.a]\nurl = app.db\ntype = sqlite\n", AT2("url") "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
-    assert_refuses(with_url("sqlite:app.db"), AT2("url") "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
+    assert_refuses(with_url("app.db"), AT2("url") "expected a URL such as sqlite:///file.db or "
+                                                  "postgresql://user:password@host/name");
+    assert_refuses("[databases.a]\nurl = app.db\ntype = sqlite\n", AT2("url") "expected sqlite:///relative.db, "
+                                                                              "sqlite:////absolute/path.db or "
+                                                                              "sqlite:///:memory:");
+    assert_refuses(with_url("sqlite:app.db"), AT2("url") "expected a URL such as sqlite:///file.db or "
+                                                         "postgresql://user:password@host/name");
 }
 
 static void network_urls(void **state) {
@@ -636,7 +664,8 @@ static void network_urls(void **state) {
         assert_string_equal(u->path, good[i].path);
         assert_string_equal(list.items[0]->config.url, good[i].mask);
     }
-    assert_loads(with_url("postgresql://h/d?options=-c%20a%3Db&application_name=%E2%82%AC+x&password=hid%20den&&empty&a=1&a=2"));
+    assert_loads(with_url("postgresql://h/"
+                          "d?options=-c%20a%3Db&application_name=%E2%82%AC+x&password=hid%20den&&empty&a=1&a=2"));
     u = &list.items[0]->url;
     assert_int_equal(u->parameter_count, 6);
     assert_string_equal(u->parameters[0].name, "options");
@@ -645,7 +674,9 @@ static void network_urls(void **state) {
     assert_string_equal(u->parameters[2].value, "hid den");
     assert_string_equal(u->parameters[3].value, "");
     assert_string_equal(dbm__settings_option(list.items[0], "a"), "2");
-    assert_string_equal(list.items[0]->config.url, "postgresql://h/d?options=-c%20a%3Db&application_name=%E2%82%AC%2Bx&password=***&empty&a=1&a=2");
+    assert_string_equal(list.items[0]->config.url, "postgresql://h/"
+                                                   "d?options=-c%20a%3Db&application_name=%E2%82%AC%2Bx&password=***&empty&a=1&"
+                                                   "a=2");
 }
 
 static void bad_urls(void **state) {
@@ -706,30 +737,38 @@ static void types_and_schemes(void **state) {
     assert_string_equal(list.items[0]->config.type, "mysql");
     assert_loads("[databases.a]\ntype = neo4j\n");
     assert_string_equal(list.items[0]->config.url, "");
-    assert_refuses("[databases.a]\ntype = sqlite\nurl = postgresql://h/d\n",
-                   AT3("url") "the URL's scheme 'postgresql' is one of type postgresql, but type says sqlite; leave type out, or write sqlite://");
+    assert_refuses("[databases.a]\ntype = sqlite\nurl = postgresql://h/d\n", AT3("url") "the URL's scheme 'postgresql' is one "
+                                                                                        "of type postgresql, but type says "
+                                                                                        "sqlite; leave type out, or write "
+                                                                                        "sqlite://");
     assert_refuses("[databases.a]\ntype = postgre\nurl = postgresql://h/d\nfetch_rows = 1\n",
-                   AT2("type") "the type 'postgre' is unknown; did you mean 'postgres'? (known types: sqlite, postgresql, mysql, redis, mongodb, neo4j)");
-    assert_refuses("[databases.a]\ntype = cassandra\n",
-                   AT2("type") "the type 'cassandra' is unknown (known types: sqlite, postgresql, mysql, redis, mongodb, neo4j)");
-    assert_refuses("[databases.a]\npool_size = 3\n",
-                   "app.ini:1: [databases.a] url: it is missing; for example sqlite:///file.db or postgresql://user:password@host/name");
-    assert_refuses("[databases.a]\ntype = sqlite\n", "app.ini:1: [databases.a] url: it is missing; for example sqlite:///file.db, or sqlite:///:memory:");
-    assert_refuses("[databases.a]", "app.ini:1: [databases.a] url: it is missing; for example sqlite:///file.db or postgresql://user:password@host/name");
+                   AT2("type") "the type 'postgre' is unknown; did you mean 'postgres'? (known types: sqlite, postgresql, "
+                               "mysql, redis, mongodb, neo4j)");
+    assert_refuses("[databases.a]\ntype = cassandra\n", AT2("type") "the type 'cassandra' is unknown (known types: sqlite, "
+                                                                    "postgresql, mysql, redis, mongodb, neo4j)");
+    assert_refuses("[databases.a]\npool_size = 3\n", "app.ini:1: [databases.a] url: it is missing; for example "
+                                                     "sqlite:///file.db or postgresql://user:password@host/name");
+    assert_refuses("[databases.a]\ntype = sqlite\n", "app.ini:1: [databases.a] url: it is missing; for example "
+                                                     "sqlite:///file.db, or sqlite:///:memory:");
+    assert_refuses("[databases.a]", "app.ini:1: [databases.a] url: it is missing; for example sqlite:///file.db or "
+                                    "postgresql://user:password@host/name");
     /* known, but not compiled in */
     assert_int_equal(load("[databases.a]\nurl = mongodb+srv://h/d\n"), DBM_E_NOT_COMPILED);
-    assert_string_equal(said, AT2("url") "type mongodb is not compiled into this program: define DBM_WITH_MONGODB where DBM_IMPLEMENTATION is defined "
-                        "(package libmongoc-dev)\n");
+    assert_string_equal(said, AT2("url") "type mongodb is not compiled into this program: define DBM_WITH_MONGODB where "
+                                         "DBM_IMPLEMENTATION is defined "
+                                         "(package libmongoc-dev)\n");
     assert_int_equal(problems.not_compiled, 1);
-    assert_int_equal(load("[databases.a]\ntype = mongodb\nurl = mongodb://h/d\n[databases.b]\nurl = mongodb://h/d\n"), DBM_E_NOT_COMPILED);
+    assert_int_equal(load("[databases.a]\ntype = mongodb\nurl = mongodb://h/d\n[databases.b]\nurl = mongodb://h/d\n"),
+                     DBM_E_NOT_COMPILED);
     assert_has(said, AT2("type") "type mongodb is not");
     assert_has(said, "app.ini:5: [databases.b] url: type mongodb is not");
     assert_int_equal(load("[databases.a]\nurl = mongodb://h/d\npool_size = x\n"), DBM_E_CONFIG);
     memset(&in, 0, sizeof in);
     in.url = "mongodb://h/d";
     assert_int_equal(make(&in), DBM_E_NOT_COMPILED);
-    assert_string_equal(said, "dbm_add_database: [default] url: type mongodb is not compiled into this program: define DBM_WITH_MONGODB where "
-                        "DBM_IMPLEMENTATION is defined (package libmongoc-dev)\n");
+    assert_string_equal(said, "dbm_add_database: [default] url: type mongodb is not compiled into this program: define "
+                              "DBM_WITH_MONGODB where "
+                              "DBM_IMPLEMENTATION is defined (package libmongoc-dev)\n");
     /* a driver's own DSN: needs the type */
     assert_loads("[databases.a]\ntype = postgresql\nurl = host=h password='hun ter2' user=u\n");
     assert_string_equal(list.items[0]->url.path, "host=h password='hun ter2' user=u");
@@ -743,11 +782,12 @@ static void types_and_schemes(void **state) {
     assert_string_equal(list.items[0]->config.url, "root:***@tcp(h)/d");
 }
 
-/* ---- the file ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 static void comments_and_quotes(void **state) {
     (void)state;
-    assert_loads("; first\n# second\n  ; third\n[databases.a] ; the main one\nurl = postgresql://app:a ;b@db/shop\n# x\npool_size : 4\t;four\n");
+    assert_loads("; first\n# second\n  ; third\n[databases.a] ; the main one\nurl = postgresql://app:a ;b@db/shop\n# "
+                 "x\npool_size : 4\t;four\n");
     assert_string_equal(list.items[0]->url.password, "a ;b");
     assert_int_equal(list.items[0]->config.pool.size, 4);
     assert_loads("[databases.a]\nurl = sqlite:///a.db ; it is here\n");
@@ -766,12 +806,14 @@ static void comments_and_quotes(void **state) {
     assert_null(list.items[0]->config.tls_ca);
     assert_null(list.items[0]->config.init_sql);
     assert_string_equal(dbm__settings_option(list.items[0], "busy_timeout"), "");
-    assert_refuses("[databases.a]\nurl = \"sqlite:///hunter2.db\n", AT2("url") "the value begins with \" but has no \" at its end; a \" inside is written \"\"");
-    assert_refuses("[databases.a]\nurl = \"sqlite:///a.db\" hunter2\n", AT2("url") "there is a text after the closing \"; a \" inside is written \"\"");
+    assert_refuses("[databases.a]\nurl = \"sqlite:///hunter2.db\n", AT2("url") "the value begins with \" but has no \" at its "
+                                                                               "end; a \" inside is written \"\"");
+    assert_refuses("[databases.a]\nurl = \"sqlite:///a.db\" hunter2\n", AT2("url") "there is a text after the closing \"; a \" "
+                                                                                   "inside is written \"\"");
 }
 
 static void long_lines(void **state) {
-    static char text[40000], password[10241], big[10400];
+    static char text[60000], password[10241], big[10400];
     size_t i;
     (void)state;
     for (i = 0; i < 10240; i++) password[i] = (char)('a' + i % 26);
@@ -781,15 +823,18 @@ static void long_lines(void **state) {
     assert_int_equal(strlen(list.items[0]->url.password), 10243);
     assert_memory_equal(list.items[0]->url.password, password, 10240);
     assert_string_equal(list.items[0]->config.url, "postgresql://u:***@h/d");
-    (void)snprintf(text, sizeof text, "[other]\n%s = 1\n%s\n; %s\n[databases.a]\nurl = sqlite:///a.db\n   ; %s\npool_sze = 3\n", password, password, password, password);
-    assert_refuses(text, "app.ini:8: [databases.a] pool_sze: unknown key; did you mean 'pool_size'?; those of this type are busy_timeout,foreign_keys,journal_mode");
+    (void)snprintf(text, sizeof text, "[other]\n%s = 1\n%s\n; %s\n[databases.a]\nurl = sqlite:///a.db\n   ; %s\npool_sze = 3\n",
+                   password, password, password, password);
+    assert_refuses(text, "app.ini:8: [databases.a] pool_sze: unknown key; did you mean 'pool_size'?; those of this type are "
+                         "busy_timeout,foreign_keys,journal_mode");
     (void)snprintf(text, sizeof text, "[databases.a]\nurl = sqlite:///a.db\n%s = 1\n", password);
     assert_refuses(text, "app.ini:3: [databases.a] the text before the = is too long for a key");
     (void)snprintf(text, sizeof text, "[databases.%s]\nurl = sqlite:///a.db\n", password);
     assert_int_equal(load(text), DBM_E_CONFIG);
     assert_has(said, "app.ini:1: section [databases.abc");
     assert_has(said, "...]: a database's name is of letters, digits, _ and -, up to 63 of them\n");
-    (void)snprintf(text, sizeof text, "[databases.a]\nurl = sqlite:///a.db\ninit_sql = %s\n %s\n\t%s\n", password, password, password);
+    (void)snprintf(text, sizeof text, "[databases.a]\nurl = sqlite:///a.db\ninit_sql = %s\n %s\n\t%s\n", password, password,
+                   password);
     assert_loads(text);
     assert_int_equal(strlen(list.items[0]->config.init_sql), 3 * 10240 + 2);
 }
@@ -817,7 +862,8 @@ static void bytes(void **state) {
 
 static void continuation(void **state) {
     (void)state;
-    assert_loads("[databases.a]\nurl = sqlite:///a.db\ninit_sql = CREATE TEMP TABLE t(\n    a int,   \n\n\tb = c)\npool_size = 3\n");
+    assert_loads("[databases.a]\nurl = sqlite:///a.db\ninit_sql = CREATE TEMP TABLE t(\n    a int,   \n\n\tb = c)\npool_size = "
+                 "3\n");
     assert_string_equal(list.items[0]->config.init_sql, "CREATE TEMP TABLE t( a int, b = c)");
     assert_int_equal(list.items[0]->config.pool.size, 3);
     assert_loads("[databases.a]\nurl = sqlite:///a.db\ninit_sql = \"a\n  \"\"b\"\"\n  c\" ; d\n");
@@ -825,15 +871,19 @@ static void continuation(void **state) {
     assert_loads("  [databases.a]\n  url = sqlite:///a.db\n"); /* nothing above that it could continue */
     assert_refuses("[databases.a]\nurl = sqlite:///a.db\n  pool_size = 5\n",
                    AT3("pool_size") "an indented line continues the value of 'url' above; a key begins in the first column");
-    assert_refuses("[databases.a]\nurl = sqlite:///a.db\n  [databases.b]\nmin_idle = 1\n",
-                   "app.ini:3: [databases.a] an indented line continues the value of 'url' above; a section begins in the first column");
-    assert_refuses("[databases.a]\nurl = postgresql://u:pw@h\n  /d\n", AT2("url") "the URL has a blank in its host list; a blank is written %20");
+    assert_refuses("[databases.a]\nurl = sqlite:///a.db\n  [databases.b]\nmin_idle = 1\n", "app.ini:3: [databases.a] an "
+                                                                                           "indented line continues the value "
+                                                                                           "of 'url' above; a section begins "
+                                                                                           "in the first column");
+    assert_refuses("[databases.a]\nurl = postgresql://u:pw@h\n  /d\n", AT2("url") "the URL has a blank in its host list; a "
+                                                                                  "blank is written %20");
     assert_loads("[other]\nurl = x\n  pool_size = 5\n  [databases]\n");
 }
 
 static void sections(void **state) {
     (void)state;
-    assert_loads("top = 1\n[server]\nurl = x\nurl = x\njunk\n[databases.a-B_9]\nurl = sqlite://\n[logging]\npool_sze = 1\n[data.x]\n[database]\n[db.x]\n[datastore.x]\n"
+    assert_loads("top = 1\n[server]\nurl = x\nurl = x\njunk\n[databases.a-B_9]\nurl = sqlite://\n[logging]\npool_sze = "
+                 "1\n[data.x]\n[database]\n[db.x]\n[datastore.x]\n"
                  "[broken\n[ databases.b ]\nurl = sqlite://\n");
     assert_int_equal(list.count, 2);
     assert_string_equal(list.items[0]->config.name, "a-B_9");
@@ -851,27 +901,40 @@ static void sections(void **state) {
     assert_refuses("[databases.a$]\n", NAMED("databases.a$"));
     assert_refuses("[databases.]\n", "app.ini:1: section [databases.]: a database's section is written [databases.NAME]");
     assert_refuses("[databases.a\nurl = x\n", "app.ini:1: a section's [ has no ]; expected [databases.NAME]");
-    assert_refuses("[databases.a] url = sqlite://\nurl = sqlite://\n", "app.ini:1: [databases.a] there is a text after the ]; a key goes on a line of its own");
+    assert_refuses("[databases.a] url = sqlite://\nurl = sqlite://\n", "app.ini:1: [databases.a] there is a text after the ]; "
+                                                                       "a key goes on a line of its own");
     assert_refuses("[databases.a]\nurl = sqlite://\n[databases.b]\nurl = sqlite://\n[databases.a]\npool_size = 3\n",
                    "app.ini:5: [databases.a] the section is there already, at line 1");
-    assert_refuses("url = sqlite://\n[x]\nurl = 1\n", "app.ini:1: url: the key is above the first section; expected [databases.NAME] before it");
-    assert_refuses("[databases.a]\nurl = sqlite://\nhunter2\n", "app.ini:3: [databases.a] expected key = value, a section or a comment");
-    assert_refuses("[databases.a]\nhunter2\nurl = sqlite://\n", "app.ini:2: [databases.a] expected key = value, a section or a comment");
-    assert_refuses("[databases.a]\nurl = sqlite://\npool ;x = 5\n", "app.ini:3: [databases.a] expected key = value, a section or a comment");
-    assert_refuses("[databases.a]\nurl = sqlite://\n = hunter2\n", "app.ini:3: [databases.a] there is no key before the =");
+    assert_refuses("url = sqlite://\n[x]\nurl = 1\n", "app.ini:1: url: the key is above the first section; expected "
+                                                      "[databases.NAME] before it");
+    assert_refuses("[databases.a]\nurl = sqlite://\nhunter2\n", "app.ini:3: [databases.a] expected key = value, a section or a "
+                                                                "comment");
+    assert_refuses("[databases.a]\nhunter2\nurl = sqlite://\n", "app.ini:2: [databases.a] expected key = value, a section or a "
+                                                                "comment");
+    assert_refuses("[databases.a]\nurl = sqlite://\npool ;x = 5\n", "app.ini:3: [databases.a] expected key = value, a section "
+                                                                    "or a comment");
+    assert_refuses("[databases.a]\nurl = sqlite://\n= hunter2\n", "app.ini:3: [databases.a] there is no key before the =");
 }
 
 static void keys(void **state) {
     (void)state;
-    assert_refuses(with("pool_sise = hunter2"), AT3("pool_sise") "unknown key; did you mean 'pool_size'?; those of this type are fetch_rows");
-    assert_refuses(with("Pool_Size = 5"), AT3("Pool_Size") "unknown key; did you mean 'pool_size'?; those of this type are fetch_rows");
-    assert_refuses(with("fetch_row = 5"), AT3("fetch_row") "unknown key; did you mean 'fetch_rows'?; those of this type are fetch_rows");
+    assert_refuses(with("pool_sise = hunter2"), AT3("pool_sise") "unknown key; did you mean 'pool_size'?; those of this type "
+                                                                 "are fetch_rows");
+    assert_refuses(with("Pool_Size = 5"), AT3("Pool_Size") "unknown key; did you mean 'pool_size'?; those of this type are "
+                                                           "fetch_rows");
+    assert_refuses(with("fetch_row = 5"), AT3("fetch_row") "unknown key; did you mean 'fetch_rows'?; those of this type are "
+                                                           "fetch_rows");
     assert_refuses(with("passwrd = hunter2"), AT3("passwrd") "unknown key; those of this type are fetch_rows");
-    assert_refuses(with("busy_timeout = 5"), AT3("busy_timeout") "this is a key of type sqlite, and this database is of type postgresql");
-    assert_refuses(with("connect_arg.x = 5"), AT3("connect_arg.x") "unknown key; what the driver takes is written connect_args.NAME; those of this type are fetch_rows");
-    assert_refuses(with("connect_args = 5"), AT3("connect_args") "unknown key; what the driver takes is written connect_args.NAME; those of this type are fetch_rows");
-    assert_refuses(with("connect_args. = 5"), AT3("connect_args.") "unknown key; what the driver takes is written connect_args.NAME; those of this type are fetch_rows");
-    assert_refuses(with("pool_size = 5\npool_size = 6"), "app.ini:4: [databases.a] pool_size: the key is there already, at line 3");
+    assert_refuses(with("busy_timeout = 5"), AT3("busy_timeout") "this is a key of type sqlite, and this database is of type "
+                                                                 "postgresql");
+    assert_refuses(with("connect_arg.x = 5"), AT3("connect_arg.x") "unknown key; what the driver takes is written "
+                                                                   "connect_args.NAME; those of this type are fetch_rows");
+    assert_refuses(with("connect_args = 5"), AT3("connect_args") "unknown key; what the driver takes is written "
+                                                                 "connect_args.NAME; those of this type are fetch_rows");
+    assert_refuses(with("connect_args. = 5"), AT3("connect_args.") "unknown key; what the driver takes is written "
+                                                                   "connect_args.NAME; those of this type are fetch_rows");
+    assert_refuses(with("pool_size = 5\npool_size = 6"), "app.ini:4: [databases.a] pool_size: the key is there already, at "
+                                                         "line 3");
     assert_refuses(with("url = sqlite://"), AT3("url") "the key is there already, at line 2");
 }
 
@@ -898,24 +961,32 @@ static void all_at_once(void **state) {
                           "url = mongodb://h\r\n"
                           "min_idle = 1\r\n"), DBM_E_CONFIG);
     unsetenv("DBM__DATABASES__C__MIN_IDLE");
-    assert_string_equal(said,
-                        "app.ini:1: pool_size: the key is above the first section; expected [databases.NAME] before it\n"
-                        "app.ini:2: section [database.x]: a database's section is written [databases.NAME]\n"
-                        "app.ini:8: [databases.a] expected key = value, a section or a comment\n"
-                        "app.ini:9: [databases.a] the section is there already, at line 3\n"
-                        "app.ini:14: [databases.b] tls: the key is there already, at line 13\n"
-                        "app.ini:4: [databases.a] url: the URL's host list is wrong: a port is not a number from 1 to 65535. Expected host, host:port or "
-                        "[IPv6]:port, several with commas between; @ : / ? # % in a password are written %40 %3A %2F %3F %23 %25, or the password comes from ${NAME}\n"
-                        "app.ini:5: [databases.a] pool_sise: unknown key; did you mean 'pool_size'?; those of this type are fetch_rows\n"
-                        "app.ini:7: [databases.a] pool_timeout: expected a time such as 30s, or 0, in ms, s, min, h or d, a bare number being seconds, up to 24 d, "
-                        "not '5 parsecs'\n"
-                        "app.ini:10: [databases.a] echo: expected false, true or values, not 'loud'\n"
-                        "app.ini:12: [databases.b] type: the type 'sqlit' is unknown; did you mean 'sqlite'? (known types: sqlite, postgresql, mysql, redis, mongodb, neo4j)\n"
-                        "app.ini:13: [databases.b] tls: expected off, prefer, require, verify-ca or verify-full, not 'maybe'\n"
-                        "app.ini:15: [databases.b] init_sql: the environment variable NOT_SET_ANYWHERE is not set; set it, or write ${NOT_SET_ANYWHERE:-default}\n"
-                        "environment DBM__DATABASES__C__MIN_IDLE: [databases.c] min_idle: expected a whole number from 0 to 1000, not 'lots'\n"
-                        "app.ini:17: [databases.c] url: type mongodb is not compiled into this program: define DBM_WITH_MONGODB where DBM_IMPLEMENTATION is defined "
-                        "(package libmongoc-dev)\n");
+    assert_string_equal(said, "app.ini:1: pool_size: the key is above the first section; expected [databases.NAME] before it\n"
+                              "app.ini:2: section [database.x]: a database's section is written [databases.NAME]\n"
+                              "app.ini:8: [databases.a] expected key = value, a section or a comment\n"
+                              "app.ini:9: [databases.a] the section is there already, at line 3\n"
+                              "app.ini:14: [databases.b] tls: the key is there already, at line 13\n"
+                              "app.ini:4: [databases.a] url: the URL's host list is wrong: a port is not a number from 1 to "
+                              "65535. Expected host, host:port or "
+                              "[IPv6]:port, several with commas between; @ : / ? # % in a password are written %40 %3A %2F %3F "
+                              "%23 %25, or the password comes from ${NAME}\n"
+                              "app.ini:5: [databases.a] pool_sise: unknown key; did you mean 'pool_size'?; those of this type "
+                              "are fetch_rows\n"
+                              "app.ini:7: [databases.a] pool_timeout: expected a time such as 30s, or 0, in ms, s, min, h or "
+                              "d, a bare number being seconds, up to 24 d, "
+                              "not '5 parsecs'\n"
+                              "app.ini:10: [databases.a] echo: expected false, true or values, not 'loud'\n"
+                              "app.ini:12: [databases.b] type: the type 'sqlit' is unknown; did you mean 'sqlite'? (known "
+                              "types: sqlite, postgresql, mysql, redis, mongodb, neo4j)\n"
+                              "app.ini:13: [databases.b] tls: expected off, prefer, require, verify-ca or verify-full, not "
+                              "'maybe'\n"
+                              "app.ini:15: [databases.b] init_sql: the environment variable NOT_SET_ANYWHERE is not set; set "
+                              "it, or write ${NOT_SET_ANYWHERE:-default}\n"
+                              "environment DBM__DATABASES__C__MIN_IDLE: [databases.c] min_idle: expected a whole number from 0 "
+                              "to 1000, not 'lots'\n"
+                              "app.ini:17: [databases.c] url: type mongodb is not compiled into this program: define "
+                              "DBM_WITH_MONGODB where DBM_IMPLEMENTATION is defined "
+                              "(package libmongoc-dev)\n");
     assert_int_equal(problems.count, 14);
     assert_int_equal(problems.not_compiled, 1);
     assert_int_equal(test_log_count(&logged, DBM_EVENT_CONFIG_ERROR), 0);
@@ -948,9 +1019,12 @@ static void too_many(void **state) {
     assert_int_equal(dbm__config_load(&host, "app.ini", text, n, types, TYPES, false, &list, &problems), DBM_E_CONFIG);
     assert_has(said, "app.ini:1001: more than 1,000 databases; this and later sections are not read\n");
     assert_int_equal(problems.count, 1001);
+    n = (size_t)snprintf(text, sizeof text, "[databases.a]\nurl = sqlite://\n");
+    for (i = 0; i < 510; i++) n += (size_t)snprintf(text + n, sizeof text - n, "connect_args.k%d = 1\n", i);
+    assert_refuses(text, "app.ini:502: [databases.a] more than 500 keys; this and later ones are not read");
 }
 
-/* ---- variables and overrides ------------------------------------------------------------------------------------------------ */
+/* ---- variables and overrides ------------------------------------------------------------------------------------- */
 
 static void variables(void **state) {
     (void)state;
@@ -960,7 +1034,8 @@ static void variables(void **state) {
     setenv("V_EMPTY", "", 1);
     setenv("V_URL", "postgresql://u:p%40w@h/d", 1);
     unsetenv("V_NONE");
-    assert_loads("[databases.a]\nurl = postgresql://${V_USER:-me@x}:${V_PW}@${V_HOST}/${V_DB:-my/db}?application_name=${V_PW}&x=%41\n"
+    assert_loads("[databases.a]\nurl = "
+                 "postgresql://${V_USER:-me@x}:${V_PW}@${V_HOST}/${V_DB:-my/db}?application_name=${V_PW}&x=%41\n"
                  "pool_size = ${V_SIZE}\nmax_overflow = ${V_NONE:-3}\nstatement_cache = ${V_EMPTY:-7}\ninit_sql = ${V_EMPTY}\n"
                  "connect_args.a = $$ $1 $x ${V_SIZE}${V_SIZE} a$${V_SIZE}\n");
     assert_string_equal(list.items[0]->url.user, "me@x");
@@ -996,10 +1071,18 @@ static void variables(void **state) {
     assert_refuses(with("pool_size = ${1X}"), AT3("pool_size") NAME);
     assert_refuses(with("pool_size = ${V SIZE}"), AT3("pool_size") NAME);
     assert_refuses(with("pool_size = ${V_SIZE:3}"), AT3("pool_size") NAME);
-    /* what a variable holds is never shown */
-    assert_refuses(with("pool_size = ${V_PW}"), AT3("pool_size") "expected a whole number from 1 to 1000, not what '${V_PW}' holds");
+    /* what a variable holds is never shown, nor a URL at the wrong key */
+    assert_refuses(with("echo = mysql://u:hunter2@h"), AT3("echo") "expected false, true or values, not 'mysql://...'");
+    assert_refuses(with("echo = password=hunter2"), AT3("echo") "expected false, true or values, not 'password=***'");
+    assert_refuses(with_url("${V_PW}://h"), AT2("url") "a URL begins with its scheme, as in "
+                                                       "postgresql://user:password@host/name or sqlite:///file.db");
+    assert_refuses(with_url("x${V_SIZE}://h"), AT2("url") "the URL's scheme, made of a variable, is unknown (known types: "
+                                                          "sqlite, postgresql, mysql, redis, mongodb, neo4j)");
+    assert_refuses(with("pool_size = ${V_PW}"), AT3("pool_size") "expected a whole number from 1 to 1000, not what '${V_PW}' "
+                                                                 "holds");
     assert_refuses(with("echo = ${V_PW}"), AT3("echo") "expected false, true or values, not what '${V_PW}' holds");
-    assert_refuses("[databases.a]\ntype = ${V_PW}\n", AT2("type") "what the variable holds is not a known type (known types: sqlite, postgresql, mysql, redis, mongodb, neo4j)");
+    assert_refuses("[databases.a]\ntype = ${V_PW}\n", AT2("type") "what the variable holds is not a known type (known types: "
+                                                                  "sqlite, postgresql, mysql, redis, mongodb, neo4j)");
     assert_refuses(with_url("postgresql://u:x@${V_PW}/d"), HOSTS("it has a blank or control character"));
 }
 
@@ -1011,7 +1094,8 @@ static void overrides(void **state) {
     setenv("DBM__DATABASES__MY_DB__MAX_OVERFLOW", "", 1);
     setenv("DBM__DATABASES__MY_DB__CONNECT_ARGS__GSS_MODE", "off", 1);
     setenv("DBM__DATABASES__MY_DB__CONNECT_ARGS__OTHER", "off", 1);
-    assert_loads("[databases.my-db]\nurl = wrong but replaced\npool_size = ${NOT_SET}\nmax_overflow = 2\nconnect_args.gss-mode = on\n");
+    assert_loads("[databases.my-db]\nurl = wrong but replaced\npool_size = ${NOT_SET}\nmax_overflow = 2\nconnect_args.gss-mode "
+                 "= on\n");
     assert_string_equal(list.items[0]->url.path, "${NOT}.db"); /* taken as it is */
     assert_int_equal(list.items[0]->config.pool.size, 8);
     assert_int_equal(list.items[0]->config.pool.max_overflow, 2);
@@ -1023,11 +1107,15 @@ static void overrides(void **state) {
     assert_int_equal(list.items[0]->config.pool.size, 5);
     setenv("DBM__DATABASES__MY_DB__URL", "postgresql://u:hunter2@h:x/d", 1);
     assert_int_equal(load("[databases.my-db]\n"), DBM_E_CONFIG);
-    assert_has(said, "environment DBM__DATABASES__MY_DB__URL: [databases.my-db] url: the URL's host list is wrong: a port is not a number");
-    assert_has(said, "environment DBM__DATABASES__MY_DB__BUSY_TIMEOUT: [databases.my-db] busy_timeout: this is a key of type sqlite, and this database is of type postgresql\n");
+    assert_has(said, "environment DBM__DATABASES__MY_DB__URL: [databases.my-db] url: the URL's host list is wrong: a port is "
+                     "not a number");
+    assert_has(said, "environment DBM__DATABASES__MY_DB__BUSY_TIMEOUT: [databases.my-db] busy_timeout: this is a key of type "
+                     "sqlite, and this database is of type postgresql\n");
     assert_hides(said, "hunter2");
     dbm__problems_init(&problems, &host, said, sizeof said);
-    assert_int_equal(dbm__config_load(&host, "app.ini", "[databases.my-db]\nurl = sqlite://\n", SIZE_MAX, types, TYPES, false, &list, &problems), DBM_OK);
+    assert_int_equal(dbm__config_load(&host, "app.ini", "[databases.my-db]\nurl = sqlite://\n", SIZE_MAX, types, TYPES, false,
+                                      &list, &problems),
+                     DBM_OK);
     assert_int_equal(list.items[0]->config.pool.size, 5);
     unsetenv("DBM__DATABASES__MY_DB__URL");
     unsetenv("DBM__DATABASES__MY_DB__POOL_SIZE");
@@ -1037,7 +1125,7 @@ static void overrides(void **state) {
     unsetenv("DBM__DATABASES__MY_DB__CONNECT_ARGS__OTHER");
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static void files(void **state) {
     static char text[30000];
@@ -1067,7 +1155,7 @@ static void files(void **state) {
     test_dir_remove(&dir);
 }
 
-/* ---- secrets -------------------------------------------------------------------------------------------------------------------- */
+/* ---- secrets ----------------------------------------------------------------------------------------------------- */
 
 static const char *redacted(const dbm__settings *s, const char *text) {
     size_t size = strlen(text);
@@ -1082,13 +1170,15 @@ static void secrets(void **state) {
     char secret[32];
     int i;
     (void)state;
-    assert_loads("[databases.a]\nurl = neo4j://app:s%40cr%2Ft'%25x@h/d?token=abc%20def&realmpass=1\nauth_token = tok;en1\nconnect_args.sslpassword = key pass\n"
+    assert_loads("[databases.a]\nurl = neo4j://app:s%40cr%2Ft'%25x@h/d?token=abc%20def&realmpass=1\nauth_token = "
+                 "tok;en1\nconnect_args.sslpassword = key pass\n"
                  "connect_args.passfile = /home/pgpass\n");
     s = list.items[0];
     assert_string_equal(s->url.password, "s@cr/t'%x");
     assert_string_equal(s->config.url, "neo4j://app:***@h/d?token=***&realmpass=1");
     assert_string_equal(redacted(s, "bad s@cr/t'%x."), "bad ***.");
-    assert_string_equal(redacted(s, "s%40cr%2Ft'%25x and s%40cr%2ft%27%25x and s@cr/t''%x and s@cr/t\\'%x"), "*** and *** and *** and ***");
+    assert_string_equal(redacted(s, "s%40cr%2Ft'%25x and s%40cr%2ft%27%25x and s@cr/t''%x and s@cr/t\\'%x"), "*** and *** and "
+                                                                                                             "*** and ***");
     assert_string_equal(redacted(s, "s@cr/t'%"), "s@cr/t'%");
     assert_string_equal(redacted(s, "abc def abc%20def abc+def"), "*** *** ***");
     assert_string_equal(redacted(s, "tok;en1tok;en1"), "******");
@@ -1106,7 +1196,8 @@ static void secrets(void **state) {
     dbm__redact(NULL, NULL);
     /* a short one is blanked where it stands as one */
     assert_loads(with_url("postgresql://u:ab@h/d"));
-    assert_string_equal(redacted(list.items[0], "table ab: cabbage; u:ab@h password=ab ://u:ab@h"), "table ab: cabbage; u:**@h password=** ://u:**@h");
+    assert_string_equal(redacted(list.items[0], "table ab: cabbage; u:ab@h password=ab ://u:ab@h"), "table ab: cabbage; u:**@h "
+                                                                                                    "password=** ://u:**@h");
     /* those that came later, the newest 16 */
     for (i = 0; i < 40; i++) {
         (void)snprintf(secret, sizeof secret, "late-%02d", i % 20);
@@ -1143,12 +1234,15 @@ static void wiped(void **state) {
     setenv("W_PW", "hunter2", 1);
     leaked = false;
     host.allocator.release = watched_release;
-    assert_loads("[databases.a]\nurl = postgresql://u:hunter2@h/d?password=hunter2\ninit_sql = \"hunter2\n hunter2 ${W_PW}\"\nconnect_args.password = ${W_PW}hunter2\n");
+    assert_loads("[databases.a]\nurl = postgresql://u:hunter2@h/d?password=hunter2\ninit_sql = \"hunter2\n hunter2 "
+                 "${W_PW}\"\nconnect_args.password = ${W_PW}hunter2\n");
     assert_int_equal(dbm__settings_add_secret(&host, list.items[0], "xhunter2x"), DBM_OK);
     assert_int_equal(dbm__settings_add_secret(&host, list.items[0], "xhunter2x"), DBM_OK);
     forget();
     assert_false(leaked);
-    assert_int_equal(load("[databases.a]\nurl = postgresql://u:${W_PW}@h:x/d?password=hunter2\npool_size = ${W_PW}\necho = ${W_PW}\n"), DBM_E_CONFIG);
+    assert_int_equal(load("[databases.a]\nurl = postgresql://u:${W_PW}@h:x/d?password=hunter2\npool_size = ${W_PW}\necho = "
+                          "${W_PW}\n"),
+                     DBM_E_CONFIG);
     assert_false(leaked);
     setenv("DBM__DATABASES__A__URL", "mysql://u:hunter2@h", 1);
     assert_loads("[databases.a]\n");
@@ -1167,13 +1261,15 @@ static void wiped(void **state) {
     host.allocator.release = test_heap_release;
 }
 
-/* ---- no memory ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- no memory --------------------------------------------------------------------------------------------------- */
 
 static void no_memory(void **state) {
-    static const char text[] =
-        "[databases.a]\nurl = postgresql://u:${W_PW}@h1,h2/d?a=1&b=2&password=x\npool_size = 3\ninit_sql = a\n  b ${W_PW}\nconnect_args.x = y\nfetch_rows = 3\n"
-        "[databases.b]\ntype = sqlite\nurl = sqlite:///x.db\nbusy_timeout = 1\n[databases.c]\ntype = neo4j\nurl = some:${W_PW}@x password=y\nauth_token = abc\n";
-    static const char wrong[] = "[databases.a]\nurl = postgrsql://u:${W_PW}@h1\npool_sise = 3\necho = x\ntype = sqlit\n[databases.a]\nconnect_arg.x = 4\n";
+    static const char text[] = "[databases.a]\nurl = postgresql://u:${W_PW}@h1,h2/d?a=1&b=2&password=x\npool_size = "
+                               "3\ninit_sql = a\n  b ${W_PW}\nconnect_args.x = y\nfetch_rows = 3\n"
+                               "[databases.b]\ntype = sqlite\nurl = sqlite:///x.db\nbusy_timeout = 1\n[databases.c]\ntype = "
+                               "neo4j\nurl = some:${W_PW}@x password=y\nauth_token = abc\n";
+    static const char wrong[] = "[databases.a]\nurl = postgrsql://u:${W_PW}@h1\npool_sise = 3\necho = x\ntype = "
+                                "sqlit\n[databases.a]\nconnect_arg.x = 4\n";
     dbm_option options[2];
     dbm_config in;
     dbm_status rc;
@@ -1254,10 +1350,14 @@ static void no_memory_for_the_file(void **state) {
 
 /* Garbage in: an answer, in bounded time, and nothing left behind. */
 static void garbage(void **state) {
-    static const char pieces[][24] = {
-        "[databases.", "a]", "\n", "url", " = ", "://", "${", "}", "\"", ";", " ", "%", "postgresql", "sqlite:///", "@", ":", "\r", "\t", "#", "pool_size", "[", "]",
-        ",", "&", "?", "-1", "9999999999", "\xEF\xBB\xBF", "password=", "tls", "X", "connect_args."
-    };
+    static const char pieces[][24] = { "[databases.", "a]",         "\n",         "url",
+                                       " = ",         "://",        "${",         "}",
+                                       "\"",          ";",          " ",          "%",
+                                       "postgresql",  "sqlite:///", "@",          ":",
+                                       "\r",          "\t",         "#",          "pool_size",
+                                       "[",           "]",          ",",          "&",
+                                       "?",           "-1",         "9999999999", "\xEF\xBB\xBF",
+                                       "password=",   "tls",        "X",          "connect_args." };
     static char text[2000];
     unsigned seed = 12345;
     int round, i;
@@ -1279,10 +1379,36 @@ static void garbage(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(durations), T(integers), T(bools_and_sizes), T(the_sample), T(defaults), T(zero_and_minus_one), T(in_code), T(pool_limits), T(words),
-        T(tls_and_sslmode), T(sqlite_urls), T(network_urls), T(bad_urls), T(types_and_schemes), T(comments_and_quotes), T(long_lines), T(bytes),
-        T(continuation), T(sections), T(keys), T(all_at_once), T(too_many), T(variables), T(overrides), T(files), T(secrets), T(wiped), T(no_memory),
-        T(no_memory_for_the_file), T(garbage)
+        T(durations),
+        T(integers),
+        T(bools_and_sizes),
+        T(the_sample),
+        T(defaults),
+        T(zero_and_minus_one),
+        T(in_code),
+        T(pool_limits),
+        T(words),
+        T(tls_and_sslmode),
+        T(sqlite_urls),
+        T(network_urls),
+        T(bad_urls),
+        T(types_and_schemes),
+        T(comments_and_quotes),
+        T(long_lines),
+        T(bytes),
+        T(continuation),
+        T(sections),
+        T(keys),
+        T(all_at_once),
+        T(too_many),
+        T(variables),
+        T(overrides),
+        T(files),
+        T(secrets),
+        T(wiped),
+        T(no_memory),
+        T(no_memory_for_the_file),
+        T(garbage)
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

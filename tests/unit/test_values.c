@@ -84,10 +84,20 @@ static void test_read(void **state) {
     assert_string_equal(dbm_last_error()->database, "shop");
     assert_string_equal(dbm_last_error()->site, "a.c:1");
 
-    assert_int_equal(read_values(v, &count, &has_names, "ip", 1, (void *)&count), DBM_OK);
+    assert_int_equal(read_values(v, &count, &has_names, "ipp", 1, (void *)&count, (void *)&count), DBM_E_MISUSE);
+    assert_non_null(strstr(dbm_last_error()->message, "value 2 is no value"));
+    assert_int_equal(count, 3);
     assert_int_equal(v[1].type, DBM_TYPE_INVALID);
     assert_int_equal(dbm__values_check(v, count, "shop", "a.c:1"), DBM_E_MISUSE);
     assert_non_null(strstr(dbm_last_error()->message, "value 2 is no value"));
+
+    named.type = DBM_TYPE_TEXT;
+    named.as.text.data = NULL; /* a text made by hand, without data */
+    named.as.text.size = 3;
+    assert_int_equal(read_values(v, &count, &has_names, "v", named), DBM_E_MISUSE);
+    named.as.text.size = 0;
+    assert_int_equal(read_values(v, &count, &has_names, "v", named), DBM_OK);
+    assert_int_equal(v[0].type, DBM_TYPE_NULL);
 
     memset(codes, 'p', sizeof codes);
     codes[DBM__MAX_VALUES + 1] = 0;
