@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f2a3537bf5c60c83: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 7b41584fecbc3dc9: edit src/, not this file.
  * Options: DBM_API DBM_ASSERT DBM_CLOCK_US DBM_CONFIG_FILE DBM_FREE DBM_IMPLEMENTATION DBM_MALLOC 
  *   DBM_NO_ATOMICS DBM_NO_CLEANUP DBM_NO_CONFIG DBM_NO_ENV DBM_NO_FLOAT DBM_NO_GENERIC DBM_NO_LOG_TEXT 
  *   DBM_NO_STDIO DBM_NO_THREADS DBM_PREFIX DBM_REALLOC DBM_STATIC DBM_WITH_ALL DBM_WITH_INI DBM_WITH_SQLITE
@@ -21,8 +21,10 @@
 #    if defined(__GLIBC__) && !defined(__USE_POSIX199309) && !defined(DBM_NO_THREADS)
 #      error "dbm: a system header came before dbm.h in the file with DBM_IMPLEMENTATION. Give that its own file, with dbm.h first, or add -D_POSIX_C_SOURCE=200809L"
 #    endif
-#    if !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(__FreeBSD__) && !defined(__NetBSD__)
-#      define _POSIX_C_SOURCE 200809L
+#    if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(__FreeBSD__) && !defined(__NetBSD__)
+#      if !defined(_POSIX_C_SOURCE)
+#        define _POSIX_C_SOURCE 200809L
+#      endif
 #      if !defined(_XOPEN_SOURCE)
 #        define _XOPEN_SOURCE 700
 #      endif
@@ -2882,9 +2884,11 @@ DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lo
         if (now < until_us) (void)dbm__signal_woken(signal, lock, dbm__left(now, until_us));
         return;
     }
-    for (now = dbm__now(host); now < until_us; now = dbm__now(host)) {
+    /* One slice, then back to the caller: a signal that comes between two slices is not seen by either, what it stands for is. */
+    now = dbm__now(host);
+    if (now < until_us) {
         int64_t left = dbm__left(now, until_us);
-        if (dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US)) return;
+        (void)dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US);
     }
 }
 
@@ -5775,6 +5779,11 @@ done:
  * May call: config.h's declarations, base/, inih.
  * Must not know: what a key means. */
 #if DBM_HAS_INI
+#  if defined(__has_include) && !defined(DBM__BUNDLED_INI_H)
+#    if !__has_include(<ini.h>)
+#      error "dbm: DBM_WITH_INI needs ini.h of inih: install libinih-dev (Debian), inih-dev (Alpine), inih (macOS), or put ini.h on the include path"
+#    endif
+#  endif
 #  include <ini.h>
 
 /* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a
@@ -6755,7 +6764,8 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
             "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle" };
-        dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, names[op->kind]);
+        const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
+        dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
     return dbm__op_failed(c, op->kind, st);
@@ -7176,10 +7186,12 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
 
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site) {
     dbm__word o = 0;
+#if DBM__THREADS
     dbm__gate_waiter w;
     dbm__blocked blocked;
-    dbm_status st = DBM_OK;
+    dbm_status st;
     int64_t now;
+#endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
         dbm__gate_held(gate, holder, site);
         return DBM_OK;
@@ -7193,7 +7205,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         return DBM_E_SERIALIZATION;
     }
 #if !DBM__THREADS
-    (void)w; (void)blocked; (void)now; (void)deadline_us;
+    (void)deadline_us;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
@@ -7564,6 +7576,7 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     if (more != 0) dbm__putf(out, " and %d more", more);
 }
 
+#if DBM__THREADS
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
 static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     int i;
@@ -7573,6 +7586,7 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
         if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
     }
 }
+#endif
 
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
@@ -8042,7 +8056,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->fork_gen = (uint32_t)dbm__load(&slot->gen) + 255u; /* whatever was out is stale, nested blocks too */
-        dbm__store(&slot->gen, (dbm__word)(slot->fork_gen + 1u));
+        dbm__store(&slot->gen, (dbm__word)slot->fork_gen + 1u);
         dbm__store(&slot->holder, 0);
         dbm__store(&slot->site, 0);
         if (dbm__pool_shared(pool)) slot->connection.open = false;
@@ -10902,6 +10916,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
+DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
@@ -11348,8 +11363,9 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     if (options != NULL) {
         if (options->isolation != DBM_ISOLATION_DEFAULT && options->isolation != w->isolation) what = "isolation";
         if (options->read_only && !w->read_only) what = "read_only";
-        if (options->write && !w->write && !w->gate_held && w->in_transaction) what = "write";
+        if (options->write && !w->write && !w->gate_held && w->db->gate != NULL && w->in_transaction) what = "write";
         if (options->autocommit && !w->autocommit) what = "autocommit";
+        if (what == NULL && options->write) w->write = w->unusual = true; /* the transaction, when it begins, begins as one that writes */
     }
     if (what != NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, w->db->name, site,
@@ -11475,31 +11491,41 @@ static void dbm__level_outcome(dbm__level *level, dbm_status st) {
     if (level->status != NULL) *level->status = st;
 }
 
+/* Rows that were opened in a level end with it; those of a level below are none of its business. */
+static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *level) {
+    dbm_rows **p = &w->rows;
+    if (level == &w->base) dbm__rows_close_all(w);
+    else while (*p != NULL) {
+        if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
+        else p = &(*p)->next;
+    }
+    if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
+}
+
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
+    dbm_status st;
+    if (w->no_transaction) { /* nothing is undone */
+        dbm__level_rows_close(w, level);
+        dbm__level_outcome(level, level->sticky);
+        return;
+    }
     if (level->sticky != DBM_OK) {
         if (level->point == 0) {
             dbm__work_rollback(w, true);
-        } else if (dbm__work_point_rollback(w, level->point) != DBM_OK) {
-            level->outer->sticky = level->sticky; /* it could not be undone: the outer one must not commit it */
+        } else if (dbm__work_point_rollback(w, level->point) != DBM_OK || (w->slot.connection.broken && w->in_transaction)) {
+            level->outer->sticky = level->sticky; /* it could not be undone, or all is lost: the outer one must not commit */
             level->outer->error = level->error;
         }
         dbm__level_outcome(level, level->sticky);
         return;
     }
-    if (w->no_transaction) {
-        dbm__rows_close_all(w);
-        dbm__work_gate_leave(w);
-        dbm__level_outcome(level, DBM_OK);
-        return;
-    }
-    if (level->ran) {
-        dbm_status st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
-        if (st != DBM_OK && level->point != 0) {
-            dbm__self()->last.status = st;
-            level->outer->sticky = st;
-            level->outer->error = dbm__self()->last;
-        }
+    /* Also when nothing ran in it: a block inside may have begun the transaction, or sent this level's savepoint. */
+    st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
+    if (st != DBM_OK && level->point != 0) {
+        dbm__self()->last.status = st;
+        level->outer->sticky = st;
+        level->outer->error = dbm__self()->last;
     }
     if (level->wrote) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_COMMIT, w->db->name, level->site,
@@ -11521,20 +11547,15 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
     if (level->sticky != DBM_OK) {
         dbm_error_info kept;
-        if (w->no_transaction) {
-            dbm__rows_close_all(w);
-            dbm__work_gate_leave(w);
-        } else {
-            dbm__level_abandon(w, level);
-        }
+        dbm__level_abandon(w, level);
         kept = level->error;
         dbm__level_outcome(level, level->sticky);
         dbm__fail_again(&kept);
         return level->sticky;
     }
-    if (DBM__UNLIKELY(w->open_rows != 0 && level->point == 0)) dbm__rows_close_all(w);
+    if (DBM__UNLIKELY(w->rows != NULL || w->one.row.open)) dbm__level_rows_close(w, level);
     if (level->point == 0) {
-        st = DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
+        st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
     } else {
         st = dbm__work_point_release(w, level->point);
         if (st != DBM_OK) {
@@ -11581,11 +11602,7 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
 
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
-    dbm_rows **p = &w->rows;
-    while (*p != NULL) { /* rows that were opened in it end with it */
-        if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
-        else p = &(*p)->next;
-    }
+    dbm__level_rows_close(w, level);
     w->points = level->points;
     dbm__lock_take(&w->slot.pool->lock);
     w->top = level->outer;
@@ -11645,9 +11662,11 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
 }
 
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
+    dbm_status st;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
-    return dbm__session_close(s);
+    st = dbm__session_close(s);
+    return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
 
 /* What commit and rollback refuse alike. */
@@ -11658,6 +11677,7 @@ static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
         return dbm__work_fail(w, NULL);
     }
     for (r = w->rows; r != NULL; r = r->next) {
+        if (w->top != &w->base && r->row.gen != w->top->gen) continue; /* of the block outside, which goes on with them */
         if (!r->row.ended || r->row.looping) {
             dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
                       "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
@@ -11681,18 +11701,21 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level;
-    dbm_status st, failed;
+    dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
-    failed = level->sticky;
-    st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
+    dbm__level_rows_close(w, level);
+    if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__fail_again(&level->error); /* the outer one's work is lost too */
+    st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
+    /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
+    if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = false;
     level->asked = true;
     dbm__store(&w->trouble, dbm__load(&w->cancelled));
-    dbm__level_outcome(level, failed != DBM_OK ? failed : w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
+    dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
 }
@@ -11812,10 +11835,15 @@ DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_opt
     return s;
 }
 
+/* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
+DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
+    return level->point == 0 ? w->in_transaction : w->points_sent >= level->point;
+}
+
 static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK && level->ran) dbm__work_trouble(w, level->site);
+    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
-    if (level->ran || level->sticky != DBM_OK || !level->asked) dbm__level_commit(w, level);
+    if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
 
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
@@ -11824,8 +11852,8 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     if (DBM__UNLIKELY(w == NULL)) return false;
     level = w->top;
     level->ended = true;
-    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0)) { /* nothing was sent */
-        if (DBM__UNLIKELY(w->rows != NULL)) dbm__rows_close_all(w);
+    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction)) { /* nothing was sent */
+        if (DBM__UNLIKELY(w->rows != NULL)) dbm__level_rows_close(w, level);
         level->outcome = DBM_OK;
         return false;
     }
@@ -12133,12 +12161,12 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
 
 /* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
  * takes its place once. */
-static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, bool was_clean, bool writes) {
-    if (!w->slot.connection.broken || !was_clean || w->open_rows != 0) return false;
+static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
+    if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     return !w->no_transaction || !writes;
 }
 
-static DBM__NOINLINE dbm_status dbm__replace_connection(dbm__work *w) {
+DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_statement *st;
     for (st = w->statements; st != NULL; st = st->next) {
         if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
@@ -12158,6 +12186,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
     bool was_clean = !w->in_transaction, replaced = false;
     dbm_status rc;
     *out = NULL;
+    op->result = NULL; /* nothing to finish yet, if it fails before it is sent */
     if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
     if (DBM__UNLIKELY(sql == NULL && st == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the SQL text is NULL");
@@ -12180,7 +12209,7 @@ again:
     } else {
         rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
         if (DBM__UNLIKELY(rc != DBM_OK)) {
-            if (!replaced && dbm__may_replace(w, was_clean, false)) goto replace;
+            if (!replaced && dbm__may_replace(w, rc, was_clean, false)) goto replace;
             return dbm__statement_failed(w, sql, site);
         }
     }
@@ -12251,7 +12280,7 @@ failed:
     {
         bool writes = entry->prepared.writes;
         dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
@@ -12264,7 +12293,7 @@ failed:
         dbm__cache_give(c, entry);
         if (w->no_transaction) dbm__work_gate_leave(w);
         dbm__self()->last = kept;
-        if (rc == DBM_E_LOST && writes && w->no_transaction) {
+        if ((rc == DBM_E_LOST || rc == DBM_E_TIMEOUT) && c->broken && writes && w->no_transaction) {
             dbm__self()->last.status = DBM_E_IN_DOUBT;
             dbm__self()->last.retryable = false;
             dbm__add(&w->slot.pool->in_doubt, 1);
@@ -12273,7 +12302,7 @@ failed:
     }
 replace:
     replaced = true;
-    if (dbm__replace_connection(w) != DBM_OK) return dbm__work_fail(w, site);
+    if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     goto again;
 }
 
@@ -12837,7 +12866,7 @@ static DBM__NOINLINE dbm_status dbm__lane_failed(dbm__work *w, dbm__entry *e, db
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (w->in_transaction || w->no_transaction) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    if (w->in_transaction || w->no_transaction) dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
     kept = dbm__self()->last;
     dbm__cache_give(&w->slot.connection, e);
     dbm__self()->last = kept;
@@ -14526,6 +14555,9 @@ DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 #  include <stdlib.h>
 #  include <sys/stat.h>
 #  include <unistd.h>
+#  if defined(__GLIBC__) && !defined(__USE_MISC) && !defined(__USE_XOPEN_EXTENDED) && !defined(__cplusplus)
+char *realpath(const char *path, char *resolved); /* it is there; a system header that came first has hidden it */
+#  endif
 #else
 #  define DBM__SQLITE_POSIX 0
 #endif

@@ -162,6 +162,8 @@ if [ "${1:-}" = .job ]; then
     [ ! -e "$BUILD/stop" ] || exit 0
     # A signal for the whole group ends the wait for a test, and then the test; a default action would leave it behind.
     trap : HUP INT TERM
+    : >"$BUILD/jobs/$$"
+    trap 'rm -f "$BUILD/jobs/$$"' EXIT
     kind=$2 file=$3
     name=$STAGE-$(echo "$file" | sed 's|^tests/||; s|/|-|g; s|\.[a-z]*$||')
     if [ "$kind" = room ]; then name=$name-c; fi
@@ -245,6 +247,13 @@ install_missing() {
 BUILD=$(mktemp -d "${TMPDIR:-/tmp}/dbm-tests.XXXXXX") || exit 1
 export BUILD
 stage_pid=
+still_running() {
+    if [ -n "$stage_pid" ] && kill -0 "$stage_pid" 2>/dev/null; then return 0; fi
+    for f in "$BUILD"/jobs/*; do
+        if [ -f "$f" ] && kill -0 "${f##*/}" 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
 clean_up() {
     trap - EXIT HUP INT TERM
     # Jobs that have not begun see this file and end; those that run lose their test, until the stage itself is through.
@@ -254,7 +263,7 @@ clean_up() {
         for f in "$BUILD"/pids/*; do
             if [ -f "$f" ]; then kill -KILL "-${f##*/}" 2>/dev/null; fi
         done
-        [ -n "$stage_pid" ] && kill -0 "$stage_pid" 2>/dev/null && [ "$rounds" -lt 100 ]
+        still_running && [ "$rounds" -lt 100 ]
     do
         rounds=$((rounds + 1))
         sleep 0.2 2>/dev/null || sleep 1
@@ -262,14 +271,14 @@ clean_up() {
     if [ -n "${DBM_TEST_KEEP:-}" ]; then
         echo "kept: $BUILD"
     else
-        rm -rf "$BUILD"
+        rm -rf "$BUILD" 2>/dev/null || { sleep 1; rm -rf "$BUILD"; }
     fi
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
-mkdir "$BUILD/bin" "$BUILD/logs" "$BUILD/pids" "$BUILD/results" "$BUILD/split" "$BUILD/tmp"
+mkdir "$BUILD/bin" "$BUILD/jobs" "$BUILD/logs" "$BUILD/pids" "$BUILD/results" "$BUILD/split" "$BUILD/tmp"
 
 tool python3 python3
 tool gcc gcc

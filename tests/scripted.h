@@ -7,8 +7,9 @@
  *     dbm_manager *mgr = server_manager(&clock_or_null);            all forms registered by dbm_register
  *     dbm_database *db = server_add(mgr, v, "scripted", &config);   config may be NULL
  *     plan_fail(v, DBM_OP_CONNECT, 2, DBM_E_AUTH, "28P01");         the second connect from now on fails
- *     plan(v, ON_COMMIT..., LOSE) and so on; n = 0 is every call until plan_clear()
- *     server_end(v);                                                nothing is left open
+ *     plan(v, DBM_OP_COMMIT, 1, LOSE);                              the connection dies at the next commit
+ *                                                                  n = 0 is every call until plan_clear()
+ *     server_end_all();                                             nothing is left open
  *
  * Statements: `rows 3 x 2` (integers 100 * row + column), `rows 3 x 2 text`, `write`, `fail 23505`, `set x`, and the words of
  * transactions. Every entry checks that no lock of dbm.h is held, that no two threads are in one connection, and that
@@ -57,7 +58,7 @@ TEST_HELPER void clock_move_ms(int64_t ms) { clock_move_us(ms * 1000); }
 enum { ON_ALIVE = DBM_OP_NATIVE + 1, ON_DISCONNECT, ON_CANCEL, ON_INIT, ON_CLOSE, ON_START, ON_STEP, ON_COLUMN, KINDS };
 typedef enum plan_action { FAIL, DELAY, DROP, LOSE, BLOCK, REFUSE } plan_action;
 /* FAIL: with status and SQLSTATE. DELAY: first wait. DROP: no answer, ever. LOSE: the connection dies. BLOCK: inside of the entry, until
- * server_release(). REFUSE: E_UNSUPPORTED without a word. */
+ * server_release(); then it fails when a status was given. REFUSE: E_UNSUPPORTED without a word. */
 
 typedef struct plan_entry {
     int kind;
@@ -99,6 +100,7 @@ typedef struct server {
     bool write_first;         /* stepped: asks to write before it reads */
     bool timer_first;         /* stepped: waits 1 ms by the timer first */
     bool set_data_late;       /* stepped: the connection's data is set when the connect is done */
+    bool step_poll;           /* stepped: looks again every millisecond, to hear of a cancel */
     bool asks_credentials;
     const char *gate;
     char user[64], password[64];
@@ -114,7 +116,7 @@ typedef struct link {         /* one connection */
     bool in_transaction, step_active, asked, waited;
     int points;
     long commits_seen;
-    int phase;
+    int phase, ended;
     plan_entry fault;
     int64_t due_us;
 } link_t;
@@ -161,7 +163,6 @@ TEST_HELPER plan_entry *plan(server *v, int kind, long nth, plan_action action) 
     e->kind = kind;
     e->nth = nth == 0 ? 0 : v->counts[kind] + nth;
     e->action = action;
-    e->status = DBM_E_CONNECT;
     v->planned++;
     (void)pthread_mutex_unlock(&v->lock);
     return e;
@@ -329,6 +330,7 @@ TEST_HELPER dbm_status fault_run(dbm_connection *c, server *v, link_t *l, const 
         while (seen == v->releases) (void)pthread_cond_wait(&v->changed, &v->lock);
         (void)__atomic_sub_fetch(&v->blocked, 1, __ATOMIC_RELAXED);
         (void)pthread_mutex_unlock(&v->lock);
+        if (f->status != DBM_OK) return dbm_adapter_fail(c, f->status, f->sqlstate[0] != 0 ? f->sqlstate : NULL, 7, "as planned");
         return DBM_OK;
     }
     return DBM_OK;
@@ -568,6 +570,7 @@ TEST_HELPER void on_disconnect(dbm_connection *c, dbm_disconnect how) {
     link_t *l = (link_t *)dbm_adapter_data(c);
     plan_entry f;
     CHECK(l != NULL);
+    l->ended = (int)how;
     if (server_note(v, c->db, ON_DISCONNECT, l->number, (int)how, NULL, 0, &f)) (void)fault_run(c, v, l, &f, INT64_MAX);
     link_enter(c, l);
     if (l->step_active) (void)__atomic_sub_fetch(&v->connecting, 1, __ATOMIC_RELAXED); /* a connect that was given up */
@@ -721,6 +724,7 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         return step_done(c, l, op, dbm_adapter_fail(c, DBM_E_CANCELLED, "57014", 0, "cancelled"));
     }
     op->wake_us = l->due_us > server_now(v) ? l->due_us : INT64_MAX;
+    if (v->step_poll) op->wake_us = server_now(v) + 1000;
     return step_wait(c, l, op, DBM_STEP_READ);
 }
 
@@ -855,7 +859,7 @@ TEST_HELPER bool worker_busy(worker *w) {
 TEST_HELPER dbm_status worker_wait(worker *w) {
     struct timespec t;
     (void)clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_sec += 60;
+    t.tv_sec += 20;
     (void)pthread_mutex_lock(&w->lock);
     while (w->busy) if (pthread_cond_timedwait(&w->changed, &w->lock, &t) != 0) check_failed(__FILE__, __LINE__, "a worker ends its job in 60 s");
     (void)pthread_mutex_unlock(&w->lock);
@@ -874,6 +878,16 @@ TEST_HELPER void worker_end(worker *w) {
     (void)pthread_join(w->thread, NULL);
     (void)pthread_cond_destroy(&w->changed);
     (void)pthread_mutex_destroy(&w->lock);
+}
+/* The same while time passes, `ms` at each look. */
+TEST_HELPER dbm_status worker_wait_moving(worker *w, int ms) {
+    int64_t began = real_us();
+    while (worker_busy(w)) {
+        clock_move_ms(ms);
+        pause_us(300);
+        if (real_us() - began > 30000000) check_failed(__FILE__, __LINE__, "a worker ends its job while time passes");
+    }
+    return worker_wait(w);
 }
 TEST_HELPER void job_begin(worker *w) {
     w->status = dbm_session_begin(w->db, &w->options, &w->s);

@@ -140,7 +140,8 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
             "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle" };
-        dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, names[op->kind]);
+        const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
+        dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
     return dbm__op_failed(c, op->kind, st);

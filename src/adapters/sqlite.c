@@ -23,6 +23,9 @@
 #  include <stdlib.h>
 #  include <sys/stat.h>
 #  include <unistd.h>
+#  if defined(__GLIBC__) && !defined(__USE_MISC) && !defined(__USE_XOPEN_EXTENDED) && !defined(__cplusplus)
+char *realpath(const char *path, char *resolved); /* it is there; a system header that came first has hidden it */
+#  endif
 #else
 #  define DBM__SQLITE_POSIX 0
 #endif

@@ -6,8 +6,10 @@
 #    if defined(__GLIBC__) && !defined(__USE_POSIX199309) && !defined(DBM_NO_THREADS)
 #      error "dbm: a system header came before dbm.h in the file with DBM_IMPLEMENTATION. Give that its own file, with dbm.h first, or add -D_POSIX_C_SOURCE=200809L"
 #    endif
-#    if !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(__FreeBSD__) && !defined(__NetBSD__)
-#      define _POSIX_C_SOURCE 200809L
+#    if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(__FreeBSD__) && !defined(__NetBSD__)
+#      if !defined(_POSIX_C_SOURCE)
+#        define _POSIX_C_SOURCE 200809L
+#      endif
 #      if !defined(_XOPEN_SOURCE)
 #        define _XOPEN_SOURCE 700
 #      endif

@@ -4,6 +4,11 @@
  * Must not know: what a key means. */
 #include "config.h"
 #if DBM_HAS_INI
+#  if defined(__has_include) && !defined(DBM__BUNDLED_INI_H)
+#    if !__has_include(<ini.h>)
+#      error "dbm: DBM_WITH_INI needs ini.h of inih: install libinih-dev (Debian), inih-dev (Alpine), inih (macOS), or put ini.h on the include path"
+#    endif
+#  endif
 #  include <ini.h>
 
 /* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a

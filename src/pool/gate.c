@@ -56,10 +56,12 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
 
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site) {
     dbm__word o = 0;
+#if DBM__THREADS
     dbm__gate_waiter w;
     dbm__blocked blocked;
-    dbm_status st = DBM_OK;
+    dbm_status st;
     int64_t now;
+#endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
         dbm__gate_held(gate, holder, site);
         return DBM_OK;
@@ -73,7 +75,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         return DBM_E_SERIALIZATION;
     }
 #if !DBM__THREADS
-    (void)w; (void)blocked; (void)now; (void)deadline_us;
+    (void)deadline_us;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");

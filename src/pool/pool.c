@@ -278,6 +278,7 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     if (more != 0) dbm__putf(out, " and %d more", more);
 }
 
+#if DBM__THREADS
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
 static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     int i;
@@ -287,6 +288,7 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
         if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
     }
 }
+#endif
 
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
@@ -756,7 +758,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->fork_gen = (uint32_t)dbm__load(&slot->gen) + 255u; /* whatever was out is stale, nested blocks too */
-        dbm__store(&slot->gen, (dbm__word)(slot->fork_gen + 1u));
+        dbm__store(&slot->gen, (dbm__word)slot->fork_gen + 1u);
         dbm__store(&slot->holder, 0);
         dbm__store(&slot->site, 0);
         if (dbm__pool_shared(pool)) slot->connection.open = false;

@@ -94,8 +94,9 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     if (options != NULL) {
         if (options->isolation != DBM_ISOLATION_DEFAULT && options->isolation != w->isolation) what = "isolation";
         if (options->read_only && !w->read_only) what = "read_only";
-        if (options->write && !w->write && !w->gate_held && w->in_transaction) what = "write";
+        if (options->write && !w->write && !w->gate_held && w->db->gate != NULL && w->in_transaction) what = "write";
         if (options->autocommit && !w->autocommit) what = "autocommit";
+        if (what == NULL && options->write) w->write = w->unusual = true; /* the transaction, when it begins, begins as one that writes */
     }
     if (what != NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, w->db->name, site,
@@ -221,31 +222,41 @@ static void dbm__level_outcome(dbm__level *level, dbm_status st) {
     if (level->status != NULL) *level->status = st;
 }
 
+/* Rows that were opened in a level end with it; those of a level below are none of its business. */
+static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *level) {
+    dbm_rows **p = &w->rows;
+    if (level == &w->base) dbm__rows_close_all(w);
+    else while (*p != NULL) {
+        if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
+        else p = &(*p)->next;
+    }
+    if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
+}
+
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
+    dbm_status st;
+    if (w->no_transaction) { /* nothing is undone */
+        dbm__level_rows_close(w, level);
+        dbm__level_outcome(level, level->sticky);
+        return;
+    }
     if (level->sticky != DBM_OK) {
         if (level->point == 0) {
             dbm__work_rollback(w, true);
-        } else if (dbm__work_point_rollback(w, level->point) != DBM_OK) {
-            level->outer->sticky = level->sticky; /* it could not be undone: the outer one must not commit it */
+        } else if (dbm__work_point_rollback(w, level->point) != DBM_OK || (w->slot.connection.broken && w->in_transaction)) {
+            level->outer->sticky = level->sticky; /* it could not be undone, or all is lost: the outer one must not commit */
             level->outer->error = level->error;
         }
         dbm__level_outcome(level, level->sticky);
         return;
     }
-    if (w->no_transaction) {
-        dbm__rows_close_all(w);
-        dbm__work_gate_leave(w);
-        dbm__level_outcome(level, DBM_OK);
-        return;
-    }
-    if (level->ran) {
-        dbm_status st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
-        if (st != DBM_OK && level->point != 0) {
-            dbm__self()->last.status = st;
-            level->outer->sticky = st;
-            level->outer->error = dbm__self()->last;
-        }
+    /* Also when nothing ran in it: a block inside may have begun the transaction, or sent this level's savepoint. */
+    st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
+    if (st != DBM_OK && level->point != 0) {
+        dbm__self()->last.status = st;
+        level->outer->sticky = st;
+        level->outer->error = dbm__self()->last;
     }
     if (level->wrote) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_COMMIT, w->db->name, level->site,
@@ -267,20 +278,15 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
     if (level->sticky != DBM_OK) {
         dbm_error_info kept;
-        if (w->no_transaction) {
-            dbm__rows_close_all(w);
-            dbm__work_gate_leave(w);
-        } else {
-            dbm__level_abandon(w, level);
-        }
+        dbm__level_abandon(w, level);
         kept = level->error;
         dbm__level_outcome(level, level->sticky);
         dbm__fail_again(&kept);
         return level->sticky;
     }
-    if (DBM__UNLIKELY(w->open_rows != 0 && level->point == 0)) dbm__rows_close_all(w);
+    if (DBM__UNLIKELY(w->rows != NULL || w->one.row.open)) dbm__level_rows_close(w, level);
     if (level->point == 0) {
-        st = DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
+        st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
     } else {
         st = dbm__work_point_release(w, level->point);
         if (st != DBM_OK) {
@@ -327,11 +333,7 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
 
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
-    dbm_rows **p = &w->rows;
-    while (*p != NULL) { /* rows that were opened in it end with it */
-        if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
-        else p = &(*p)->next;
-    }
+    dbm__level_rows_close(w, level);
     w->points = level->points;
     dbm__lock_take(&w->slot.pool->lock);
     w->top = level->outer;
@@ -391,9 +393,11 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
 }
 
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
+    dbm_status st;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
-    return dbm__session_close(s);
+    st = dbm__session_close(s);
+    return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
 
 /* What commit and rollback refuse alike. */
@@ -404,6 +408,7 @@ static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
         return dbm__work_fail(w, NULL);
     }
     for (r = w->rows; r != NULL; r = r->next) {
+        if (w->top != &w->base && r->row.gen != w->top->gen) continue; /* of the block outside, which goes on with them */
         if (!r->row.ended || r->row.looping) {
             dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
                       "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
@@ -427,18 +432,21 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level;
-    dbm_status st, failed;
+    dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
-    failed = level->sticky;
-    st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
+    dbm__level_rows_close(w, level);
+    if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__fail_again(&level->error); /* the outer one's work is lost too */
+    st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
+    /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
+    if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = false;
     level->asked = true;
     dbm__store(&w->trouble, dbm__load(&w->cancelled));
-    dbm__level_outcome(level, failed != DBM_OK ? failed : w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
+    dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
 }
@@ -558,10 +566,15 @@ DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_opt
     return s;
 }
 
+/* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
+DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
+    return level->point == 0 ? w->in_transaction : w->points_sent >= level->point;
+}
+
 static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK && level->ran) dbm__work_trouble(w, level->site);
+    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
-    if (level->ran || level->sticky != DBM_OK || !level->asked) dbm__level_commit(w, level);
+    if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
 
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
@@ -570,8 +583,8 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     if (DBM__UNLIKELY(w == NULL)) return false;
     level = w->top;
     level->ended = true;
-    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0)) { /* nothing was sent */
-        if (DBM__UNLIKELY(w->rows != NULL)) dbm__rows_close_all(w);
+    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction)) { /* nothing was sent */
+        if (DBM__UNLIKELY(w->rows != NULL)) dbm__level_rows_close(w, level);
         level->outcome = DBM_OK;
         return false;
     }

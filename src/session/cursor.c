@@ -275,7 +275,7 @@ static DBM__NOINLINE dbm_status dbm__lane_failed(dbm__work *w, dbm__entry *e, db
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (w->in_transaction || w->no_transaction) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    if (w->in_transaction || w->no_transaction) dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
     kept = dbm__self()->last;
     dbm__cache_give(&w->slot.connection, e);
     dbm__self()->last = kept;

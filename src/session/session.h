@@ -153,6 +153,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
+DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 

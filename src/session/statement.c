@@ -148,12 +148,12 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
 
 /* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
  * takes its place once. */
-static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, bool was_clean, bool writes) {
-    if (!w->slot.connection.broken || !was_clean || w->open_rows != 0) return false;
+static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
+    if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     return !w->no_transaction || !writes;
 }
 
-static DBM__NOINLINE dbm_status dbm__replace_connection(dbm__work *w) {
+DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_statement *st;
     for (st = w->statements; st != NULL; st = st->next) {
         if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
@@ -173,6 +173,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
     bool was_clean = !w->in_transaction, replaced = false;
     dbm_status rc;
     *out = NULL;
+    op->result = NULL; /* nothing to finish yet, if it fails before it is sent */
     if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
     if (DBM__UNLIKELY(sql == NULL && st == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the SQL text is NULL");
@@ -195,7 +196,7 @@ again:
     } else {
         rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
         if (DBM__UNLIKELY(rc != DBM_OK)) {
-            if (!replaced && dbm__may_replace(w, was_clean, false)) goto replace;
+            if (!replaced && dbm__may_replace(w, rc, was_clean, false)) goto replace;
             return dbm__statement_failed(w, sql, site);
         }
     }
@@ -266,7 +267,7 @@ failed:
     {
         bool writes = entry->prepared.writes;
         dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
@@ -279,7 +280,7 @@ failed:
         dbm__cache_give(c, entry);
         if (w->no_transaction) dbm__work_gate_leave(w);
         dbm__self()->last = kept;
-        if (rc == DBM_E_LOST && writes && w->no_transaction) {
+        if ((rc == DBM_E_LOST || rc == DBM_E_TIMEOUT) && c->broken && writes && w->no_transaction) {
             dbm__self()->last.status = DBM_E_IN_DOUBT;
             dbm__self()->last.retryable = false;
             dbm__add(&w->slot.pool->in_doubt, 1);
@@ -288,7 +289,7 @@ failed:
     }
 replace:
     replaced = true;
-    if (dbm__replace_connection(w) != DBM_OK) return dbm__work_fail(w, site);
+    if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     goto again;
 }
 

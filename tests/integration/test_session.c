@@ -1,9 +1,9 @@
 /* What a session promises, on a real SQLite file: every way to leave every form of block, what is kept and what is said about it,
  * failures that stick, savepoints, nesting, retry, cancel, deadlines, calls on a database, sessions by hand, prepared statements.
- * What is in the file is looked at through a connection of the test's own. */
-#include "dbm_test.h"
+ * What is in the file is looked at through a connection of the test's own. What a file can't be made to do (connections that die, commits
+ * that are lost or refused) a scripted server does, at the end. */
+#include "scripted.h" /* and dbm_test.h, first */
 #include <sqlite3.h>
-#include <time.h>
 
 static test_dir dir;
 static test_log logged;
@@ -33,12 +33,6 @@ static int64_t raw_number(const char *sql) {
 }
 
 static int64_t rows_kept(void) { return raw_number("SELECT count(*) FROM t"); }
-
-static dbm_stats_info stats_of(dbm_database *d) {
-    dbm_stats_info s;
-    assert_int_equal(dbm_stats(d, &s), DBM_OK);
-    return s;
-}
 
 /* Nothing is out, and nobody has a transaction or a query open on the file. */
 static void assert_idle(void) {
@@ -130,26 +124,17 @@ static void assert_last(dbm_status status, const char *part) {
 
 static dbm_status put(dbm_session *s, int a) { return dbm_exec(s, "INSERT INTO t (a) VALUES (?)", a); }
 
-static int64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-static void sleep_ms(int ms) {
-    struct timespec t;
-    t.tv_sec = ms / 1000;
-    t.tv_nsec = (long)(ms % 1000) * 1000000L;
-    nanosleep(&t, NULL);
-}
+static int64_t now_ms(void) { return real_us() / 1000; }
+static void sleep_ms(int ms) { pause_us(ms * 1000L); }
 
 /* ---- the table: every form, every way out, every content ------------------------------------------------------------------- */
 
 typedef enum way { END, CONTINUE, BREAK, RETURN, GOTO, WAYS } way;
 typedef enum content {
-    NOTHING, READ, WRITE, FAIL, COMMIT, COMMIT_WRITE, COMMIT_READ, COMMIT_FAIL, ROLLBACK, ROLLBACK_WRITE, FAIL_ROLLBACK_WRITE, FAIL_COMMIT,
+    NOTHING, READ, WRITE, FAILS, COMMIT, COMMIT_WRITE, COMMIT_READ, COMMIT_FAIL, ROLLBACK, ROLLBACK_WRITE, FAIL_ROLLBACK_WRITE, FAIL_COMMIT,
     BAD_COMMIT, ASKED_BAD_COMMIT, CONTENTS
 } content;
-typedef enum kind { BLOCK, AUTO, HAND } kind;
+typedef enum kind { IN_BLOCK, AUTO, HAND } kind;
 typedef struct one { way how; content what; bool autocommit; dbm_status rc; int runs, after; bool preset; } one;
 
 static void read_one(dbm_session *s) {
@@ -178,7 +163,7 @@ static void fill(dbm_session *s, const one *c) {
     case NOTHING: break;
     case READ: read_one(s); break;
     case WRITE: assert_int_equal(put(s, 1), DBM_OK); break;
-    case FAIL: assert_int_equal(put(s, 1), DBM_OK); fail_one(s); break;
+    case FAILS: assert_int_equal(put(s, 1), DBM_OK); fail_one(s); break;
     case COMMIT: assert_int_equal(put(s, 1), DBM_OK); assert_int_equal(dbm_commit(s), DBM_OK); break;
     case COMMIT_WRITE:
         assert_int_equal(put(s, 1), DBM_OK);
@@ -219,13 +204,13 @@ typedef struct expected { dbm_status rc; int kept; bool left_early; } expected;
 static expected expect(const one *c, kind k) {
     bool early = c->how != END && c->how != CONTINUE;
     expected e = { DBM_OK, 0, false };
-    if (k != BLOCK) early = true; /* they commit by dbm_commit alone */
+    if (k != IN_BLOCK) early = true; /* they commit by dbm_commit alone */
     if (c->autocommit) { /* each call stands alone */
         switch (c->what) {
         case NOTHING: case READ: break;
         case WRITE: case COMMIT: case COMMIT_READ: case ROLLBACK: e.kept = 1; break;
         case COMMIT_WRITE: case ROLLBACK_WRITE: case FAIL_ROLLBACK_WRITE: e.kept = 2; break;
-        case FAIL: case COMMIT_FAIL: case FAIL_COMMIT: e.rc = DBM_E_SQL; e.kept = 1; break;
+        case FAILS: case COMMIT_FAIL: case FAIL_COMMIT: e.rc = DBM_E_SQL; e.kept = 1; break;
         case BAD_COMMIT: case ASKED_BAD_COMMIT: case CONTENTS: break;
         }
         return e;
@@ -240,7 +225,7 @@ static expected expect(const one *c, kind k) {
         e.kept = early ? 0 : 1;
         e.left_early = early;
         break;
-    case FAIL: case FAIL_COMMIT: e.rc = DBM_E_SQL; break;
+    case FAILS: case FAIL_COMMIT: e.rc = DBM_E_SQL; break;
     case COMMIT: case COMMIT_READ: e.kept = 1; break;
     case COMMIT_WRITE:
         e.rc = early ? DBM_E_LEFT_EARLY : DBM_OK;
@@ -248,7 +233,7 @@ static expected expect(const one *c, kind k) {
         e.left_early = early;
         break;
     case COMMIT_FAIL: e.rc = DBM_E_SQL; e.kept = 1; break;
-    case ROLLBACK: e.rc = DBM_ROLLED_BACK; break;
+    case ROLLBACK: e.rc = k == HAND ? DBM_OK : DBM_ROLLED_BACK; break;
     case BAD_COMMIT:
         e.rc = early ? DBM_E_LEFT_EARLY : DBM_E_CONSTRAINT;
         e.left_early = early;
@@ -347,20 +332,20 @@ static void form_hand_auto(one *c) {
 
 typedef struct form { const char *name; void (*run)(one *c); kind k; bool has_rc, autocommit; } form;
 static const form forms[] = {
-    { "DBM_SESSION", form_session, BLOCK, false, false },
-    { "DBM_SESSION without a name", form_no_name, BLOCK, false, false },
-    { "DBM_SESSION_ON", form_on, BLOCK, false, false },
-    { "DBM_SESSION_RC", form_rc, BLOCK, true, false },
-    { "DBM_SESSION_OPT", form_opt, BLOCK, true, false },
-    { "DBM_SESSION_WITH", form_with, BLOCK, true, false },
-    { "DBM_SESSION_WITH NULL", form_with_nothing, BLOCK, false, false },
-    { "DBM_RETRY", form_retry, BLOCK, false, false },
+    { "DBM_SESSION", form_session, IN_BLOCK, false, false },
+    { "DBM_SESSION without a name", form_no_name, IN_BLOCK, false, false },
+    { "DBM_SESSION_ON", form_on, IN_BLOCK, false, false },
+    { "DBM_SESSION_RC", form_rc, IN_BLOCK, true, false },
+    { "DBM_SESSION_OPT", form_opt, IN_BLOCK, true, false },
+    { "DBM_SESSION_WITH", form_with, IN_BLOCK, true, false },
+    { "DBM_SESSION_WITH NULL", form_with_nothing, IN_BLOCK, false, false },
+    { "DBM_RETRY", form_retry, IN_BLOCK, false, false },
     { "DBM_AUTO_SESSION", form_auto, AUTO, true, false },
     { "by hand", form_hand, HAND, true, false },
-    { ".autocommit", form_opt_auto, BLOCK, true, true },
-    { ".isolation = DBM_AUTOCOMMIT", form_level_auto, BLOCK, true, true },
-    { "a database in autocommit", form_config_auto, BLOCK, true, true },
-    { "a database in autocommit, by handle", form_config_auto_on, BLOCK, false, true },
+    { ".autocommit", form_opt_auto, IN_BLOCK, true, true },
+    { ".isolation = DBM_AUTOCOMMIT", form_level_auto, IN_BLOCK, true, true },
+    { "a database in autocommit", form_config_auto, IN_BLOCK, true, true },
+    { "a database in autocommit, by handle", form_config_auto_on, IN_BLOCK, false, true },
     { "by hand, .autocommit", form_hand_auto, HAND, true, true },
 };
 
@@ -375,24 +360,24 @@ static void check_one(const form *f, way how, content what) {
     f->run(&c);
     failed = dbm_session_failed(&err);
     should_fail = f->k != HAND && e.rc != DBM_OK && e.rc != DBM_ROLLED_BACK;
-#define CHECK(cond) if (!(cond)) fail_msg("%s, way %d, content %d: not %s (rc %d, kept %d)", f->name, (int)how, (int)what, #cond, (int)c.rc, (int)rows_kept())
-    CHECK(c.runs == 1);
-    CHECK(c.after == (how == RETURN && f->k != HAND ? 0 : 1));
-    CHECK(!f->has_rc || c.preset);
-    CHECK(!f->has_rc || c.rc == e.rc);
-    CHECK(f->has_rc || c.rc == (dbm_status)77);
-    CHECK(rows_kept() == e.kept);
-    CHECK(raw_number("SELECT count(*) FROM child") == 0);
-    CHECK(failed == should_fail);
-    CHECK(!failed || err.status == e.rc);
-    CHECK(!failed || (strstr(err.site, "test_session.c:") != NULL && err.message[0] != 0 && strcmp(err.database, f->run == form_config_auto || f->run == form_config_auto_on ? "alone" : "default") == 0));
-    CHECK(!dbm_session_failed(&err));
-    CHECK(stats_of(db).left_early - left_before == (e.left_early ? 1 : 0));
-    CHECK(test_log_count(&logged, DBM_EVENT_LEFT_EARLY) == (e.left_early && f->k == BLOCK ? 1 : 0));
-    CHECK(logged.levels[DBM_LOG_WARNING] == test_log_count(&logged, DBM_EVENT_LEFT_EARLY));
-    CHECK(test_log_count(&logged, DBM_EVENT_LEFT_EARLY) == 0 || strstr(test_log_text(&logged), "test_session.c:") != NULL);
-    CHECK(stats_of(db).checkouts + stats_of(alone).checkouts == checkouts + 1);
-#undef CHECK
+#define HOLDS(cond) if (!(cond)) fail_msg("%s, way %d, content %d: not %s (rc %d, kept %d)", f->name, (int)how, (int)what, #cond, (int)c.rc, (int)rows_kept())
+    HOLDS(c.runs == 1);
+    HOLDS(c.after == (how == RETURN && f->k != HAND ? 0 : 1));
+    HOLDS(!f->has_rc || c.preset);
+    HOLDS(!f->has_rc || c.rc == e.rc);
+    HOLDS(f->has_rc || c.rc == (dbm_status)77);
+    HOLDS(rows_kept() == e.kept);
+    HOLDS(raw_number("SELECT count(*) FROM child") == 0);
+    HOLDS(failed == should_fail);
+    HOLDS(!failed || err.status == e.rc);
+    HOLDS(!failed || (strstr(err.site, "test_session.c:") != NULL && err.message[0] != 0 && strcmp(err.database, f->run == form_config_auto || f->run == form_config_auto_on ? "alone" : "default") == 0));
+    HOLDS(!dbm_session_failed(&err));
+    HOLDS(stats_of(db).left_early - left_before == (e.left_early ? 1 : 0));
+    HOLDS(test_log_count(&logged, DBM_EVENT_LEFT_EARLY) == (e.left_early && f->k == IN_BLOCK ? 1 : 0));
+    HOLDS(logged.levels[DBM_LOG_WARNING] == test_log_count(&logged, DBM_EVENT_LEFT_EARLY));
+    HOLDS(test_log_count(&logged, DBM_EVENT_LEFT_EARLY) == 0 || strstr(test_log_text(&logged), "test_session.c:") != NULL);
+    HOLDS(stats_of(db).checkouts + stats_of(alone).checkouts == checkouts + 1);
+#undef HOLDS
     assert_idle();
     raw_run("DELETE FROM t");
 }
@@ -503,7 +488,7 @@ static void no_checkout_no_body(void **state) {
     assert_int_equal(dbm_session_end(&hold), DBM_OK);
     assert_int_equal(dbm_exec(single, "SELECT 1"), DBM_OK);
     DBM_SESSION_RC(NULL, NULL, s, &rc) { (void)s; ran++; }
-    assert_int_equal(rc, DBM_E_MISUSE);
+    assert_true(rc != DBM_OK && rc != DBM_ROLLED_BACK);
     DBM_SESSION_ON(NULL, s) { (void)s; ran++; }
     assert_true(dbm_session_failed(&err));
     assert_int_equal(ran, 0);
@@ -737,7 +722,7 @@ static void getters_and_scans_stick(void **state) {
     assert_int_equal(small, 3);
     assert_true(d == 1.5 && yes);
     STICKS("SELECT 'longer' AS n", assert_int_equal(dbm_scan(row, &buffer), DBM_E_RANGE), DBM_E_RANGE, "column 0 (n)");
-    assert_string_equal(buffer, "");
+    assert_string_equal(buffer, "lon"); /* what fits */
     a = b = 7; t = NULL; d = 7; yes = true;
     strcpy(buffer, "abc");
     STICKS("SELECT 1, 2", assert_int_equal(dbm_scan(row, &a, &t, &d, &yes, &buffer), DBM_E_RANGE), DBM_E_RANGE, "5 targets for 2 columns");
@@ -811,6 +796,7 @@ static void null_is_taken_everywhere(void **state) {
     dbm_session empty;
     (void)state;
     memset(&empty, 0, sizeof empty);
+    assert_int_equal(dbm_session_begin(db, NULL, NULL), DBM_E_MISUSE); /* from here on the last failure is this one */
     assert_int_equal(dbm_exec(s, "SELECT 1"), DBM_E_MISUSE);
     assert_int_equal(dbm_exec(d, "SELECT 1"), DBM_E_MISUSE);
     assert_int_equal(dbm_exec(&empty, "SELECT 1"), DBM_E_MISUSE);
@@ -1734,6 +1720,7 @@ static void cancel_between_statements(void **state) {
     assert_int_equal(rc, DBM_E_CANCELLED);
     DBM_SESSION_RC(mgr, NULL, s, &rc) { /* or of the outer one, while the inner one is open */
         copy = *s;
+        put(s, 0);
         DBM_SESSION_RC(mgr, NULL, s2, &inner) {
             put(s2, 1);
             assert_int_equal(dbm_cancel(&copy), DBM_OK);
@@ -1973,6 +1960,409 @@ static void prepared_statements_live_with_their_session(void **state) {
     assert_int_equal(rows_kept(), 7);
 }
 
+/* ---- a server that does what it is told ------------------------------------------------------------------------------------------------- */
+
+static server *v;
+
+static int serve_on(const char *kind_of) {
+    dbm_config config;
+    v = server_make();
+    mgr = server_manager(NULL);
+    memset(&config, 0, sizeof config);
+    config.pool.size = 2;
+    config.pool.max_overflow = -1;
+    config.pool.timeout_ms = 3000;
+    db = server_add(mgr, v, kind_of, &config);
+    config.name = "alone";
+    config.isolation = DBM_AUTOCOMMIT;
+    alone = server_add(mgr, v, kind_of, &config);
+    dbm_session_failed(NULL);
+    return 0;
+}
+static int serve(void **state) { (void)state; return serve_on("scripted"); }
+static int serve_sockets(void **state) { (void)state; return serve_on("socketed"); }
+static int serve_steps(void **state) { (void)state; return serve_on("stepped"); }
+
+static int serve_no_more(void **state) {
+    (void)state;
+    assert_int_equal(stats_of(db).out, 0);
+    assert_int_equal(stats_of(alone).out, 0);
+    assert_int_equal(stats_of(db).open + stats_of(alone).open, server_live(v));
+    assert_int_equal(dbm_close_all(mgr), DBM_OK);
+    dbm_manager_free(mgr);
+    server_end_all();
+    mgr = NULL;
+    return 0;
+}
+
+static void assert_sent(const char *what) {
+    assert_string_equal(log_text(v), what);
+    log_clear(v);
+}
+
+static void only_what_is_needed_is_sent(void **state) {
+    dbm_row *row;
+    dbm_status rc;
+    (void)state;
+    dbm_exec(db, "rows 1 x 1"); /* connected */
+    log_clear(v);
+    DBM_SESSION(mgr, NULL, s) { (void)s; }
+    DBM_SESSION(mgr, NULL, s) { (void)s; break; }
+    DBM_SESSION(mgr, NULL, s) { dbm_commit(s); dbm_rollback(s); dbm_commit(s); }
+    DBM_SESSION(mgr, NULL, s) { DBM_SAVEPOINT(s) { } DBM_SESSION(mgr, NULL, s2) { (void)s2; } }
+    assert_sent("");
+    DBM_SESSION(mgr, NULL, s) { dbm_query_one(s, &row, "rows 1 x 1"); dbm_exec(s, "write ?", 1); }
+    assert_sent("begin1 execute1:rows 1 x 1 execute1:write ? commit1");
+    DBM_SESSION(mgr, NULL, s) { dbm_exec(s, "write"); dbm_commit(s); dbm_exec(s, "write"); dbm_rollback(s); dbm_exec(s, "write"); break; }
+    assert_sent("begin1 execute1:write commit1 begin1 execute1:write rollback1 begin1 execute1:write rollback1");
+    DBM_SESSION(mgr, NULL, s) { dbm_exec(s, "fail 42000"); dbm_exec(s, "write"); dbm_commit(s); }
+    assert_sent("begin1 execute1:fail 42000 rollback1");
+    DBM_SESSION(mgr, NULL, s) {
+        dbm_exec(s, "write 1");
+        DBM_SAVEPOINT(s) dbm_exec(s, "write 2");
+        DBM_SAVEPOINT(s) dbm_exec(s, "fail 42000");
+        dbm_clear_error(s);
+        DBM_SESSION(mgr, NULL, s2) dbm_exec(s2, "write 3");
+        DBM_SESSION(mgr, NULL, s2) { dbm_exec(s2, "write 4"); break; }
+    }
+    assert_sent("begin1 execute1:write 1 savepoint1 execute1:write 2 release1 savepoint1 execute1:fail 42000 rollback_to1 "
+                "savepoint1 execute1:write 3 release1 savepoint1 execute1:write 4 rollback_to1 commit1");
+    DBM_SESSION(mgr, NULL, s) { /* a savepoint in which nothing runs costs nothing, and what is open is sent in order */
+        DBM_SAVEPOINT(s) DBM_SAVEPOINT(s) dbm_exec(s, "write");
+        DBM_SAVEPOINT(s) { }
+    }
+    assert_sent("begin1 savepoint1 savepoint1 execute1:write release1 release1 commit1");
+    dbm_exec(alone, "rows 1 x 1");
+    log_clear(v);
+    DBM_SESSION(mgr, "alone", s) { dbm_exec(s, "write"); dbm_exec(s, "fail 42000"); dbm_commit(s); }
+    dbm_exec(alone, "write");
+    assert_sent("execute2:write execute2:fail 42000 execute2:write");
+    DBM_SESSION_OPT(mgr, NULL, s, .read_only = true, .status = &rc) {
+        dbm_query_one(s, &row, "rows 1 x 1");
+        assert_int_equal(dbm_exec(s, "write"), DBM_E_READ_ONLY);
+    }
+    assert_int_equal(rc, DBM_E_READ_ONLY);
+    assert_sent("begin1 execute1:rows 1 x 1 rollback1");
+}
+
+/* The commit fails in each way, in each form. `alone` is left out: there is no commit. */
+static void a_commit_may_fail(void **state) {
+    static const struct { plan_action action; dbm_status status, rc; const char *sqlstate; bool lost, retried; } ways[] = {
+        { FAIL, DBM_OK, DBM_E_SERIALIZATION, "40001", false, true }, { FAIL, DBM_OK, DBM_E_CONSTRAINT, "23503", false, false },
+        { FAIL, DBM_E_ROLLED_BACK, DBM_E_ROLLED_BACK, "", false, false }, { LOSE, DBM_OK, DBM_E_IN_DOUBT, "", true, false },
+    };
+    uint64_t doubts = 0;
+    (void)state;
+    for (size_t f = 0; f < sizeof forms / sizeof forms[0]; f++) {
+        if (forms[f].k != IN_BLOCK || forms[f].autocommit) continue;
+        for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
+            for (way how = END; how < WAYS; how++) {
+                bool at_end = how == END || how == CONTINUE, retried = ways[w].retried && forms[f].run == form_retry && at_end;
+                one c = { how, WRITE, false, (dbm_status)77, 0, 0, false };
+                dbm_error_info err;
+                dbm_status expected_rc = retried ? DBM_OK : at_end ? ways[w].rc : DBM_E_LEFT_EARLY;
+                uint64_t broken = stats_of(db).broken;
+                bool failed;
+                if (ways[w].action == LOSE) plan(v, DBM_OP_COMMIT, 1, LOSE);
+                else if (ways[w].status != DBM_OK) plan_fail(v, DBM_OP_COMMIT, 1, ways[w].status, "");
+                else plan_fail(v, DBM_OP_COMMIT, 1, DBM_OK, ways[w].sqlstate);
+                forms[f].run(&c);
+                plan_clear(v);
+                if (ways[w].status == DBM_E_ROLLED_BACK && at_end) { /* as the server has done by then */
+                    for (int i = 0; i < 4; i++) if (v->links[i] != NULL) v->links[i]->in_transaction = false;
+                }
+                failed = dbm_session_failed(&err);
+#define HOLDS(cond) if (!(cond)) fail_msg("%s, way %d, commit %d: not %s (rc %d, runs %d)", forms[f].name, (int)how, (int)w, #cond, (int)c.rc, c.runs)
+                HOLDS(c.runs == (retried ? 2 : 1));
+                HOLDS(!forms[f].has_rc || c.rc == expected_rc);
+                HOLDS(failed == (expected_rc != DBM_OK));
+                HOLDS(!failed || err.status == expected_rc);
+                HOLDS(!failed || !at_end || (err.stage == DBM_STAGE_COMMIT && err.retryable == ways[w].retried));
+                HOLDS(stats_of(db).out == 0);
+                HOLDS(stats_of(db).broken - broken == (at_end && ways[w].lost ? 1 : 0));
+                if (at_end && ways[w].lost) doubts++;
+                HOLDS(stats_of(db).in_doubt == doubts);
+#undef HOLDS
+                DBM_SESSION_RC(mgr, NULL, s, &c.rc) assert_int_equal(put(s, 1), DBM_OK);
+                assert_int_equal(c.rc, DBM_OK);
+            }
+        }
+    }
+}
+
+static void a_commit_that_was_asked_for_may_fail(void **state) {
+    dbm_status rc;
+    (void)state;
+    plan(v, DBM_OP_COMMIT, 1, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        assert_int_equal(dbm_commit(s), DBM_E_IN_DOUBT);
+        assert_int_equal(put(s, 2), DBM_E_IN_DOUBT);
+        assert_int_equal(dbm_clear_error(s), DBM_E_MISUSE);
+        assert_int_equal(dbm_commit(s), DBM_E_IN_DOUBT);
+    }
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    plan(v, DBM_OP_COMMIT, 1, LOSE); /* nothing was written: nothing is in doubt */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) read_one(s);
+    assert_int_equal(rc, DBM_E_LOST);
+    assert_int_equal(stats_of(db).in_doubt, 1);
+    plan(v, DBM_OP_COMMIT, 1, DROP); /* no answer to a commit in time */
+    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 60, .status = &rc) put(s, 1);
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    assert_int_equal(stats_of(db).in_doubt, 2);
+    plan(v, DBM_OP_COMMIT, 1, LOSE);
+    {
+        int runs = 0;
+        DBM_RETRY(mgr, NULL, s, 5) { runs++; put(s, 1); }
+        assert_int_equal(runs, 1); /* never by itself */
+    }
+    assert_true(dbm_session_failed(NULL));
+    plan_fail(v, DBM_OP_COMMIT, 1, DBM_OK, "40001"); /* what was committed before stays, and the unit after it too */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        assert_int_equal(dbm_commit(s), DBM_E_SERIALIZATION);
+        assert_int_equal(dbm_rollback(s), DBM_OK);
+        assert_int_equal(put(s, 2), DBM_OK);
+    }
+    assert_int_equal(rc, DBM_OK);
+}
+
+static void a_dead_connection_is_replaced_before_anything_was_sent(void **state) {
+    dbm_status rc;
+    dbm_row *row;
+    dbm_statement *st;
+    dbm_session_options options;
+    (void)state;
+    put(NULL, 0);
+    dbm_exec(db, "rows 1 x 1");
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) assert_int_equal(put(s, 1), DBM_OK); /* nothing can have been committed */
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(v->connections, 2);
+    plan(v, DBM_OP_BEGIN, 1, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) assert_int_equal(put(s, 1), DBM_OK);
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(v->connections, 3);
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* also for a prepared handle, and for each unit */
+        assert_int_equal(dbm_prepare(s, "write ?", &st), DBM_OK);
+        assert_int_equal(dbm_stmt_exec(st, 1), DBM_OK);
+        assert_int_equal(dbm_commit(s), DBM_OK);
+        plan(v, DBM_OP_EXECUTE, 1, LOSE);
+        assert_int_equal(dbm_stmt_exec(st, 2), DBM_OK);
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(v->connections, 5);
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) assert_int_equal(dbm_query_one(s, &row, "rows 1 x 1"), DBM_OK);
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(v->connections, 6);
+    plan(v, DBM_OP_EXECUTE, 2, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* the second statement's loss is a loss */
+        assert_int_equal(put(s, 1), DBM_OK);
+        assert_int_equal(put(s, 2), DBM_E_LOST);
+        assert_int_equal(dbm_clear_error(s), DBM_E_MISUSE);
+    }
+    assert_int_equal(rc, DBM_E_LOST);
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    plan(v, DBM_OP_EXECUTE, 2, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) assert_int_equal(put(s, 1), DBM_E_LOST); /* once */
+    assert_int_equal(rc, DBM_E_LOST);
+    {
+        int runs = 0;
+        plan_fail(v, DBM_OP_EXECUTE, 2, DBM_OK, "08006"); /* of a class that may be tried again */
+        DBM_RETRY(mgr, NULL, s, 3) { runs++; put(s, 1); put(s, 2); }
+        assert_int_equal(runs, 2);
+        assert_false(dbm_session_failed(NULL));
+    }
+    /* Without a transaction: a read is sent again, a write may have been done. */
+    plan_clear(v);
+    dbm_exec(alone, "rows 1 x 1");
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    DBM_SESSION_RC(mgr, "alone", s, &rc) read_one(s);
+    assert_int_equal(rc, DBM_OK);
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    DBM_SESSION_RC(mgr, "alone", s, &rc) assert_int_equal(put(s, 1), DBM_E_IN_DOUBT);
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    assert_int_equal(dbm_exec(db, "write"), DBM_E_IN_DOUBT);
+    plan(v, DBM_OP_EXECUTE, 1, DROP);
+    memset(&options, 0, sizeof options);
+    options.timeout_ms = 60;
+    options.status = &rc;
+    DBM_SESSION_WITH(mgr, "alone", s, &options) assert_int_equal(put(s, 1), DBM_E_IN_DOUBT); /* the deadline passed after it was sent */
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    plan(v, DBM_OP_EXECUTE, 1, DROP);
+    DBM_SESSION_WITH(mgr, "alone", s, &options) assert_int_equal(dbm_query_one(s, &row, "rows 1 x 1"), DBM_E_TIMEOUT);
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+    plan(v, DBM_OP_EXECUTE, 1, DROP);
+    DBM_SESSION_WITH(mgr, NULL, s, &options) assert_int_equal(put(s, 1), DBM_E_TIMEOUT); /* in a transaction it is known */
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+    assert_int_equal(stats_of(alone).in_doubt, 2);
+    assert_int_equal(stats_of(db).in_doubt, 1);
+}
+
+static void connections_die_anywhere(void **state) {
+    dbm_status rc, inner;
+    int loops = 0;
+    (void)state;
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* in mid-result */
+        put(s, 1);
+        DBM_EACH(s, row, "rows 5 x 1") {
+            (void)dbm_row_int(row, 0);
+            if (++loops == 2) server_kill(v, 0);
+        }
+        assert_int_equal(dbm_status_of(s), DBM_E_LOST);
+    }
+    assert_int_equal(rc, DBM_E_LOST);
+    assert_int_equal(loops, 2);
+    plan(v, DBM_OP_ROLLBACK, 1, LOSE); /* at the rollback: it can't be kept, and nothing was */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { put(s, 1); dbm_rollback(s); }
+    assert_int_equal(rc, DBM_ROLLED_BACK);
+    plan_fail(v, DBM_OP_ROLLBACK, 1, DBM_E_SQL, "");
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { put(s, 1); break; }
+    assert_int_equal(rc, DBM_E_LEFT_EARLY);
+    plan_fail(v, DBM_OP_ROLLBACK, 1, DBM_E_SQL, ""); /* what follows a rollback that failed runs on another connection */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        long before = v->connections;
+        put(s, 1);
+        assert_int_equal(dbm_rollback(s), DBM_OK);
+        assert_int_equal(put(s, 2), DBM_OK);
+        assert_int_equal(v->connections, before + 1);
+    }
+    assert_int_equal(rc, DBM_OK);
+    plan(v, DBM_OP_EXECUTE, 2, DROP); /* so does what follows a statement whose answer may still come */
+    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 300, .status = &rc) {
+        long before = v->connections;
+        put(s, 1);
+        v->links[0]->cancelled = false;
+        assert_int_equal(put(s, 2), DBM_E_TIMEOUT);
+        assert_int_equal(dbm_clear_error(s), DBM_E_MISUSE);
+        dbm_rollback(s);
+        assert_true(v->connections == before + 1 || dbm_status_of(s) != DBM_OK);
+    }
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* an inner block's connection is the outer one's: all of it is lost */
+        put(s, 1);
+        DBM_SESSION_RC(mgr, NULL, s2, &inner) {
+            put(s2, 2);
+            server_kill(v, 0);
+            assert_int_equal(put(s2, 3), DBM_E_LOST);
+            assert_int_equal(dbm_rollback(s2), DBM_E_LOST);
+            assert_int_equal(put(s2, 4), DBM_E_LOST);
+        }
+        assert_int_equal(inner, DBM_E_LOST);
+        assert_int_equal(dbm_status_of(s), DBM_E_LOST);
+    }
+    assert_int_equal(rc, DBM_E_LOST); /* and not in doubt */
+    assert_int_equal(stats_of(db).in_doubt, 0);
+    assert_int_equal(server_live(v), stats_of(db).open);
+    plan_fail(v, DBM_OP_RELEASE, 1, DBM_OK, "23503"); /* a savepoint that can't be kept is undone */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        DBM_SAVEPOINT_RC(s, &inner) put(s, 2);
+        assert_int_equal(inner, DBM_E_CONSTRAINT);
+        assert_int_equal(put(s, 3), DBM_E_CONSTRAINT);
+    }
+    assert_int_equal(rc, DBM_E_CONSTRAINT);
+    plan_fail(v, DBM_OP_ROLLBACK_TO, 1, DBM_E_SQL, ""); /* what can't be undone must not be committed by the block outside */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        DBM_SESSION_RC(mgr, NULL, s2, &inner) { put(s2, 2); dbm_exec(s2, "fail 42000"); }
+        assert_int_equal(inner, DBM_E_SQL);
+        assert_int_equal(put(s, 3), DBM_E_SQL);
+    }
+    assert_int_equal(rc, DBM_E_SQL);
+    plan_fail(v, DBM_OP_ROLLBACK_TO, 1, DBM_E_SQL, "");
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        DBM_SESSION_RC(mgr, NULL, s2, &inner) { put(s2, 2); break; }
+    }
+    assert_int_equal(rc, DBM_E_SQL);
+    plan_fail(v, DBM_OP_ROLLBACK_TO, 1, DBM_E_SQL, "");
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        DBM_SAVEPOINT(s) { put(s, 2); break; }
+    }
+    assert_int_equal(rc, DBM_E_SQL);
+    plan_fail(v, DBM_OP_SAVEPOINT, 1, DBM_E_SQL, "");
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        DBM_SAVEPOINT(s) assert_int_equal(put(s, 2), DBM_E_SQL);
+    }
+    assert_int_equal(rc, DBM_E_SQL);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) put(s, 1);
+    assert_int_equal(rc, DBM_OK);
+}
+
+static void *cancel_at_once(void *ud) {
+    dbm_session copy = *(dbm_session *)ud;
+    server_wait_blocked(v, 1);
+    dbm_cancel(&copy);
+    server_release(v);
+    return NULL;
+}
+static void a_cancel_finds_the_commit_and_leaves_it_alone(void **state) {
+    pthread_t thread;
+    dbm_session copy;
+    dbm_status rc;
+    (void)state;
+    plan(v, DBM_OP_COMMIT, 1, BLOCK);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        put(s, 1);
+        copy = *s;
+        CHECK(pthread_create(&thread, NULL, cancel_at_once, &copy) == 0);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(server_count(v, ON_CANCEL), 0);
+    plan(v, DBM_OP_COMMIT, 1, BLOCK);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* one that was asked for; what comes after it is cancelled */
+        put(s, 1);
+        copy = *s;
+        CHECK(pthread_create(&thread, NULL, cancel_at_once, &copy) == 0);
+        assert_int_equal(dbm_commit(s), DBM_OK);
+        pthread_join(thread, NULL);
+        assert_int_equal(put(s, 2), DBM_E_CANCELLED);
+    }
+    assert_int_equal(rc, DBM_E_CANCELLED);
+    assert_int_equal(server_count(v, ON_CANCEL), 0);
+    plan(v, DBM_OP_EXECUTE, 1, BLOCK);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* a statement is told */
+        copy = *s;
+        CHECK(pthread_create(&thread, NULL, cancel_at_once, &copy) == 0);
+        put(s, 1);
+        pthread_join(thread, NULL);
+    }
+    assert_int_equal(server_count(v, ON_CANCEL), 1);
+    assert_int_equal(rc, DBM_E_CANCELLED);
+}
+
+static void retry_waits_between_attempts(void **state) {
+    int runs = 0;
+    int64_t began;
+    (void)state;
+    plan_fail(v, DBM_OP_COMMIT, 0, DBM_OK, "40001");
+    began = now_ms();
+    DBM_RETRY(mgr, NULL, s, 6) { runs++; put(s, 1); }
+    assert_int_equal(runs, 6);
+    assert_int_equal(stats_of(db).retries, 5);
+    assert_true(now_ms() - began < 2000);
+    assert_true(dbm_session_failed(NULL));
+    assert_int_equal(v->commits, 0);
+    plan_clear(v);
+    plan_fail(v, DBM_OP_EXECUTE, 1, DBM_OK, "40P01");
+    runs = 0;
+    DBM_RETRY(mgr, NULL, s, 6) { runs++; put(s, 1); }
+    assert_int_equal(runs, 2);
+    assert_false(dbm_session_failed(NULL));
+    runs = 0;
+    DBM_RETRY(mgr, NULL, s, 1000000) { /* no more than 100 */
+        runs++;
+        if (runs < 3) dbm_exec(s, "fail 40001");
+    }
+    assert_int_equal(runs, 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
@@ -2017,6 +2407,19 @@ int main(void) {
         T(deadlines_end_statements),
         T(native_is_the_drivers_handle),
         T(prepared_statements_live_with_their_session),
+#define S(f, setup) cmocka_unit_test_setup_teardown(f, setup, serve_no_more)
+        S(only_what_is_needed_is_sent, serve),
+        S(a_commit_may_fail, serve),
+        S(a_commit_may_fail, serve_steps),
+        S(a_commit_that_was_asked_for_may_fail, serve),
+        S(a_commit_that_was_asked_for_may_fail, serve_steps),
+        S(a_dead_connection_is_replaced_before_anything_was_sent, serve),
+        S(a_dead_connection_is_replaced_before_anything_was_sent, serve_sockets),
+        S(a_dead_connection_is_replaced_before_anything_was_sent, serve_steps),
+        S(connections_die_anywhere, serve),
+        S(connections_die_anywhere, serve_steps),
+        S(a_cancel_finds_the_commit_and_leaves_it_alone, serve),
+        S(retry_waits_between_attempts, serve),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }
