@@ -1,9 +1,265 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 7b41584fecbc3dc9: edit src/, not this file.
- * Options: DBM_API DBM_ASSERT DBM_CLOCK_US DBM_CONFIG_FILE DBM_FREE DBM_IMPLEMENTATION DBM_MALLOC 
- *   DBM_NO_ATOMICS DBM_NO_CLEANUP DBM_NO_CONFIG DBM_NO_ENV DBM_NO_FLOAT DBM_NO_GENERIC DBM_NO_LOG_TEXT 
- *   DBM_NO_STDIO DBM_NO_THREADS DBM_PREFIX DBM_REALLOC DBM_STATIC DBM_WITH_ALL DBM_WITH_INI DBM_WITH_SQLITE
+ * GENERATED from src/ by amalgamate.py, content 0f255b60b719f092: edit src/, not this file.
+ *
+ * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
+ *
+ *     #define DBM_IMPLEMENTATION
+ *     #define DBM_WITH_SQLITE    // link with -lsqlite3
+ *     #define DBM_WITH_INI       // link with -linih
+ *     #include "dbm.h"
+ *
+ * and link with -lpthread where the C library does not hold the threads.
+ *
+ *
+ * CONTENTS: search for the tag
+ *
+ *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ERRORS, MEMORY,
+ *                          WRITING AN ADAPTER, EMBEDDED
+ *     >>status >>error     every status; what is told about a failure
+ *     >>values             types of values                          >>making-values  values with a type of their own
+ *     >>config             databases, pools and managers in code    >>events         what happens, by number
+ *     >>manager            load, add, open, close, look             >>errors         the last failure, names of statuses
+ *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
+ *     >>by-hand            begin and end without a block            >>statements     run SQL
+ *     >>prepared           statements kept by a handle              >>rows           read rows
+ *     >>models             structs and tables                       >>adapter        a backend of your own
+ *
+ *
+ * dbm.h DOES NOT
+ *
+ *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
+ *     - migrate schemas: a table that exists is never altered
+ *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
+ *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
+ *     - contain PostgreSQL, MySQL, Redis, MongoDB or an asynchronous half in this version: naming one in a configuration is a
+ *       clear error. SQLite is built in, other backends come by dbm_register()
+ *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
+ *
+ *
+ * STEP BY STEP
+ *
+ *     #define DBM_IMPLEMENTATION
+ *     #define DBM_WITH_SQLITE
+ *     #include "dbm.h"
+ *     #include <stdio.h>
+ *
+ *     int main(void) {
+ *         dbm_manager *mgr = NULL;
+ *         if (dbm_manager_create(&mgr, NULL) != DBM_OK ||      // or dbm_manager_load(&mgr, "integration.ini", NULL)
+ *             dbm_add_database(mgr, DBM_CONFIG(.name = "default", .url = "sqlite:///:memory:")) != DBM_OK ||
+ *             dbm_init_all(mgr) != DBM_OK)                     // opens and checks one connection of each
+ *             return fprintf(stderr, "%s\n", dbm_last_error()->message), dbm_manager_free(mgr), 1;
+ *
+ *         DBM_SESSION(mgr, "default", s) {                     // checks out, begins; commits at its end, gives back
+ *             dbm_exec(s, "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT, age INTEGER)");
+ *             dbm_exec(s, "INSERT INTO users(name, age) VALUES (?, ?)", "Ada", 36);
+ *             DBM_EACH(s, row, "SELECT id, name FROM users WHERE age > ?", 18) {
+ *                 int64_t id;
+ *                 const char *name;
+ *                 dbm_scan(row, &id, &name);                   // by the types of the pointers
+ *                 printf("%ld %s\n", (long)id, name);
+ *             }
+ *         }                                                    // no `if` after each call: errors stick to the session
+ *         DBM_FAILED(err) fprintf(stderr, "%s\n", err->message);
+ *         dbm_manager_free(mgr);                               // drains, closes all, reports leaks
+ *         return 0;
+ *     }
+ *
+ *
+ * OPTIONS
+ *
+ * Give them by -D, by #define before the include, or in dbm_config.h, which is found as <dbm_config.h>, then beside dbm.h. That file
+ * describes each in full. "implementation": only the file with DBM_IMPLEMENTATION needs it; "everywhere": all files, with the same value.
+ * No option changes a public struct, enum or prototype, except DBM_API, DBM_STATIC and DBM_PREFIX, which are about linkage.
+ *
+ *     DBM_IMPLEMENTATION   one file         this file holds the code
+ *     DBM_WITH_SQLITE      implementation   SQLite: sqlite3.h 3.24 or newer (Debian libsqlite3-dev), -lsqlite3
+ *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
+ *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
+ *     DBM_NO_THREADS       implementation   no locks, atomics, thread-locals: one thread calls (by itself with tcc and without a system)
+ *     DBM_NO_STDIO         implementation   no stdio.h: no files, no log to stderr
+ *     DBM_NO_ENV           implementation   the environment is not read
+ *     DBM_NO_FLOAT         implementation   no floating-point arithmetic: doubles can't be bound or read
+ *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
+ *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
+ *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
+ *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include
+ *     DBM_CONFIG_FILE      everywhere       another file in its place, with quotes or brackets; by -D or before the include
+ *     DBM_MALLOC           implementation   malloc(size), with the next two: the default allocator
+ *     DBM_REALLOC          implementation   realloc(block, size)
+ *     DBM_FREE             implementation   free(block)
+ *     DBM_CLOCK_US         implementation   DBM_CLOCK_US(): monotonic microseconds, an int64_t
+ *     DBM_ASSERT           implementation   DBM_ASSERT(condition): checks of dbm.h on itself
+ *     DBM_API              everywhere       what stands before each public function
+ *     DBM_STATIC           one file         a private copy, with DBM_IMPLEMENTATION in the same file
+ *     DBM_PREFIX           everywhere       another prefix for every exported symbol
+ *
+ * A DBM_WITH_ option may be empty or 1 (on), or 0 (off).
+ *
+ *
+ * CONFIGURATION
+ *
+ * One INI section a database, [databases.NAME]; or dbm_add_database(mgr, DBM_CONFIG(.url = ...)), whose fields are these, with zero as the
+ * default, times in milliseconds, and -1 as "never" or "none". In a file 0 is zero; times are 30s, 500ms, 10min, 1h, 2d, or seconds.
+ *
+ *     key                   default        meaning
+ *     url                   -              where the database is
+ *     type                  -              the adapter; may be left out, the URL's scheme says it
+ *     pool_size             5              connections that stay open once opened, 1 to 1000
+ *     max_overflow          10             opened on top under load, closed on return
+ *     max_connections       -              short for pool_size = n with max_overflow = 0
+ *     pool_timeout          30s            how long a checkout waits, all of it; 0: not at all
+ *     pool_recycle          1800s          replaced when older, less up to 10 %; -1: never; never for SQLite
+ *     pool_pre_ping         true           how an idle connection is checked: true, always, false
+ *     pool_reset_on_return  rollback       rollback, commit, none, full
+ *     min_idle              0              opened ahead by dbm_maintain()
+ *     idle_timeout          10min          closed when idle longer, down to min_idle; -1: never
+ *     isolation_level       -              READ UNCOMMITTED, READ COMMITTED, REPEATABLE READ, SERIALIZABLE, AUTOCOMMIT
+ *     connect_timeout       5s             one physical connect
+ *     statement_timeout     0              one statement; 0: none
+ *     socket_timeout        0              longest silence while a reply is awaited; 0: none
+ *     tcp_keepalive         60s            0 or -1: off
+ *     tcp_user_timeout      30s            0 or -1: off
+ *     statement_cache       64             prepared statements kept per connection; 0: none
+ *     leak_warning          0              a session that is out longer is reported with its file:line; 0: off
+ *     echo                  false          log statements: false, true, values
+ *     tls                   -              off, prefer, require, verify-ca, verify-full
+ *     tls_ca                -              paths
+ *     tls_cert              -
+ *     tls_key               -
+ *     init_sql              -              statements run on each new connection
+ *     row_buffer            64m            bytes that one query may put aside
+ *     busy_timeout          5s             SQLite: how long another process is waited for
+ *     foreign_keys          true           SQLite
+ *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
+ *     synchronous           full           SQLite: full, off, normal, extra
+ *     cache_size            -              SQLite: pages, or KiB when negative
+ *
+ * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
+ * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
+ * environment overrides a key. All mistakes are reported at once, with file, line, key and what was expected.
+ *
+ *
+ * URLS
+ *
+ *     sqlite:///app.db                    a file, relative to the current directory
+ *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
+ *     sqlite:///:memory:                  one connection, gone when the database is closed
+ *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
+ *
+ *
+ * LEAVING A SESSION
+ *
+ * return rolls back; say dbm_commit(s) first.
+ *
+ *     the block is left by      all calls succeeded           a call failed     without a transaction (.autocommit, or the backend has none)
+ *     its end, continue         commit                        rollback          each call stands alone; status: the first failure
+ *     break, return, goto,      rollback; E_LEFT_EARLY and    rollback          nothing is undone; status: OK or the first failure
+ *       a C++ exception           a warning with file:line
+ *                                 if writes were dropped
+ *     any, after dbm_commit(s)  what was asked                what was asked    -
+ *       or dbm_rollback(s)
+ *
+ * Whatever happens, the connection goes back to its pool exactly once. When the checkout fails the body does not run. The reliable report is
+ * the caller's own status: DBM_SESSION_RC(mgr, "default", s, &rc). DBM_FAILED(err) looks at the last block that ended on this thread.
+ * A block inside another one of the same database joins it as a savepoint. Where there is no cleanup attribute (tcc, MSVC's C) return and
+ * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label).
+ *
+ *
+ * POOLS AND THREADS
+ *
+ * Managers and databases may be used from all threads; a session belongs to one thread at a time, and only dbm_cancel() may come from
+ * another, through a copy of its value. A checkout takes an idle connection without a lock; when all are out it waits in line until
+ * pool_timeout, and the error then says who holds them, since when, at which file:line. A wait that could never end, because every holder
+ * waits too, is E_WOULD_DEADLOCK at once. Closed, old or broken connections are replaced by checkouts, returns, and dbm_maintain().
+ * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
+ *
+ * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
+ * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
+ * again. After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ *
+ *
+ * ERRORS
+ *
+ * Every call that can fail returns a dbm_status. dbm_last_error() tells this thread's last failure: status, stage, constraint, SQLSTATE, native
+ * code, retryable, database, file:line, message. Failures stick to their session: later statements answer the same and are not sent.
+ *
+ *      0  DBM_OK                 success
+ *      1  DBM_DONE               no more rows
+ *      2  DBM_ROLLED_BACK        rolled back, because that was asked or because the block was left early without writes
+ *      3  DBM_E_NOT_FOUND        no row matched
+ *      4  DBM_E_MISUSE           the call is not allowed here
+ *      5  DBM_E_RANGE            a value does not fit its type, or a count differs
+ *      6  DBM_E_LIMIT            a configured limit was reached
+ *      7  DBM_E_NOMEM            out of memory
+ *      8  DBM_E_CONFIG           the configuration is wrong
+ *      9  DBM_E_UNKNOWN_NAME     no database, table or column has this name
+ *     10  DBM_E_NOT_COMPILED     this backend is not compiled in
+ *     11  DBM_E_UNSUPPORTED      the backend cannot do this
+ *     12  DBM_E_CONNECT          the database could not be reached or opened
+ *     13  DBM_E_AUTH             the database refused the user or the password
+ *     14  DBM_E_TLS              the encrypted connection could not be made
+ *     15  DBM_E_POOL_TIMEOUT     no connection became free within pool_timeout
+ *     16  DBM_E_WOULD_DEADLOCK   waiting for this connection could never end
+ *     17  DBM_E_TIMEOUT          the deadline passed
+ *     18  DBM_E_CANCELLED        cancelled by dbm_cancel
+ *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free
+ *     20  DBM_E_FORKED           the session was open when the process forked and belongs to the parent
+ *     21  DBM_E_LOST             the connection was lost
+ *     22  DBM_E_SQL              the database refused the statement
+ *     23  DBM_E_CONSTRAINT       a constraint was violated
+ *     24  DBM_E_SERIALIZATION    another transaction changed the data first; the transaction can be run again
+ *     25  DBM_E_DEADLOCK         the database broke a deadlock by ending this transaction; it can be run again
+ *     26  DBM_E_READ_ONLY        the database or the session is read-only
+ *     27  DBM_E_ROLLED_BACK      the database rolled back instead of committing
+ *     28  DBM_E_LEFT_EARLY       the block was left before its end and its writes were rolled back
+ *     29  DBM_E_IMPLICIT_COMMIT  the database committed by itself, as it does at DDL
+ *     30  DBM_E_IN_DOUBT         the connection was lost while committing: done or not done, nobody can tell from here
+ *     31  DBM_E_LEAKED           sessions were still out when the grace period ended
+ *
+ *
+ * MEMORY
+ *
+ * All memory comes from one allocator: malloc, DBM_MALLOC and its fellows, dbm_options.allocator, or the block dbm_options.memory. Checkout, cached
+ * statements, reading rows and return allocate nothing once they are warm. Configurations are copied. Texts of a row live until the next
+ * row, of dbm_query_one() until the session's next statement; values that are passed to a call must live until it returns. The one thing to
+ * give back by hand is what dbm_query_all() returns: dbm_free().
+ *
+ *
+ * WRITING AN ADAPTER
+ *
+ *     static const dbm_adapter stars = {
+ *         .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION,
+ *         .type = "stars", .schemes = "stars", .options = "catalogue",
+ *         .init = stars_init,       // required: checks the configuration
+ *         .close = stars_close,     // required
+ *         .connect = stars_connect, .disconnect = stars_disconnect,
+ *         .execute = stars_execute, .fetch = stars_fetch, .column = stars_column,
+ *     };
+ *     dbm_register(mgr, &stars);    // before dbm_load() or dbm_add_database() names the type
+ *
+ * Each entry beyond the required ones adds a capability; DBM_E_UNSUPPORTED from an entry is emulated or refused with a clear error. execute
+ * serves every kind of operation that has no entry of its own. start and step take the place of execute and fetch for drivers that need
+ * not block. dbm_adapter_fail() reports in the driver's words. No entry is called under a lock. See >>adapter.
+ *
+ *
+ * EMBEDDED
+ *
+ *     #define DBM_IMPLEMENTATION
+ *     #define DBM_WITH_SQLITE
+ *     #define DBM_NO_THREADS
+ *     #define DBM_NO_STDIO
+ *     #define DBM_NO_ENV
+ *     #define DBM_NO_LOG_TEXT
+ *     #define DBM_CLOCK_US() board_clock_us()    // its prototype above
+ *     #include "dbm.h"
+ *
+ * dbm_options.memory and memory_size hold everything that dbm.h allocates; SQLite has its own (SQLITE_CONFIG_HEAP). Databases come from
+ * dbm_add_database(), or from dbm_load_text() with DBM_WITH_INI. `amalgamate.py --bundle sqlite3.c` makes one file of it all. Call
+ * dbm_maintain() now and then. Without threads an exhausted pool is E_WOULD_DEADLOCK at once.
  */
 /* --- end src/api/manual.h --- */
 /* --- begin src/api/api.h --- */
@@ -18,8 +274,8 @@
  * Must not know: anything else. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
 #  if defined(__unix__) || defined(__unix) || defined(__HAIKU__)
-#    if defined(__GLIBC__) && !defined(__USE_POSIX199309) && !defined(DBM_NO_THREADS)
-#      error "dbm: a system header came before dbm.h in the file with DBM_IMPLEMENTATION. Give that its own file, with dbm.h first, or add -D_POSIX_C_SOURCE=200809L"
+#    if defined(__GLIBC__) && !defined(__USE_POSIX199309)
+#      error "dbm: a system header came before dbm.h in the file with DBM_IMPLEMENTATION. Give that its own file, with dbm.h first, or add -D_XOPEN_SOURCE=700"
 #    endif
 #    if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(__FreeBSD__) && !defined(__NetBSD__)
 #      if !defined(_POSIX_C_SOURCE)
@@ -6450,6 +6706,8 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
+/* Forgets what the credential callback gave for a connect that is done. */
+DBM__FN void dbm__credentials_drop(dbm_connection *c);
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
@@ -6483,7 +6741,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
                          type);
     }
-    if (a->connect != NULL && a->disconnect == NULL) {
+    if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
     }
     if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
@@ -6521,7 +6779,7 @@ static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
 
 DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *text) {
     dbm_error_info *e;
-    bool retryable = false;
+    bool retryable = status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK;
     if (c == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_adapter_fail: the connection is NULL");
     if (status == DBM_OK || status == DBM_DONE) {
         status = DBM_OK;
@@ -6586,7 +6844,7 @@ DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { 
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
 
-static void dbm__credentials_drop(dbm_connection *c) {
+DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
         dbm__wipe(c->password, strlen(c->password));
@@ -6651,12 +6909,9 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status) {
     dbm_error_info *e = &dbm__self()->last;
     if (status == DBM_E_LOST) c->broken = true;
-    if (!c->reported || e->status != status) {
-        /* The adapter gave a status without words. */
-        if (e->status != status || e->message[0] == 0) {
-            dbm__fail(status, dbm__stage_of(kind), c->db->name, NULL, "adapter %q: %s", c->db->adapter->type, dbm_status_text(status));
-            if (status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK) e->retryable = true;
-        }
+    if (!c->reported || e->status != status) { /* the adapter gave a status without words; what stands there is of another failure */
+        dbm__fail(status, dbm__stage_of(kind), c->db->name, NULL, "adapter %q: %s", c->db->adapter->type, dbm_status_text(status));
+        if (status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK) e->retryable = true;
     }
     c->reported = false;
     e->stage = dbm__stage_of(kind);
@@ -6677,18 +6932,24 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
         dbm_status st;
         if (want == DBM_STEP_TIMER || op->fd < 0) {
             dbm__sleep_until(c->db->host, until);
-            st = DBM_OK;
+            st = DBM_E_TIMEOUT;
         } else {
             st = dbm__net_wait(c->db->host, op->fd, (int)want & 3, until);
         }
         op->wake_us = INT64_MAX;
-        if (st == DBM_E_LOST || (st == DBM_E_TIMEOUT && until == op->deadline_us)) {
+        if (st == DBM_E_TIMEOUT && (op->deadline_us == INT64_MAX || dbm__now(c->db->host) < op->deadline_us)) st = DBM_OK; /* its time has come: step again */
+        if (st != DBM_OK) {
             /* No answer in time: what is in flight can't be told from the next answer, so the connection is given up. */
             if (a->cancel != NULL && st == DBM_E_TIMEOUT) a->cancel(c);
             c->broken = true;
             op->status = st;
+            if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
+                a->disconnect(c, DBM_DISCONNECT_BROKEN);
+                c->data = NULL;
+            }
             dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s",
-                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed" : "the connection was lost");
+                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed"
+                      : st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
             dbm__self()->last.retryable = st == DBM_E_LOST;
             c->reported = true;
             break;
@@ -6776,15 +7037,7 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     c->open = false;
     if (c->db->adapter->disconnect != NULL) c->db->adapter->disconnect(c, how);
     c->data = NULL;
-    if (c->user != NULL) {
-        dbm__free(c->db->host, c->user);
-        c->user = NULL;
-    }
-    if (c->password != NULL) {
-        dbm__wipe(c->password, strlen(c->password));
-        dbm__free(c->db->host, c->password);
-        c->password = NULL;
-    }
+    dbm__credentials_drop(c);
 }
 /* --- end src/adapter/run.c --- */
 /* --- begin src/pool/pool.h --- */
@@ -6875,6 +7128,7 @@ typedef struct dbm__pool {
     dbm_error_info cause;
     dbm_connection shared;               /* DBM_ADAPTER_SHARED: the one behind all slots */
     int shared_users;
+    bool shared_busy;                    /* it is being opened or closed */
     uint32_t mark;                       /* of the wait graph's walk, guarded by its lock */
     dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
@@ -6910,12 +7164,15 @@ typedef struct dbm__shared {
     dbm__gate *gates;
     int64_t grace_us;
     dbm__word orphans;                   /* sessions still out after the manager went; the last one frees everything */
+    dbm__word fork;                      /* the fork epoch that locks, graph and gates live in */
     void (*free_all)(struct dbm__shared *shared);
     void *owner;
 } dbm__shared;
 
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *options);
 DBM__FN void dbm__shared_free(dbm__shared *shared);
+/* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
+DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
 
 /* ---- the wait graph ---- */
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
@@ -6965,6 +7222,8 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
+DBM__FN bool dbm__fork_claim(dbm__word *fork);
+DBM__FN bool dbm__pool_connected(dbm__pool *pool);
 DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
 
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
@@ -7039,6 +7298,7 @@ DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *opti
     }
     shared->grace_us = options != NULL && options->grace_ms != 0 ? (options->grace_ms < 0 ? 0 : (int64_t)options->grace_ms * 1000) : 5000000;
     dbm__fork_watch();
+    shared->fork = dbm__fork_epoch();
     return DBM_OK;
 }
 
@@ -7052,6 +7312,21 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
     }
     dbm__lock_free(&shared->graph_lock);
     dbm__host_free(&shared->host);
+}
+
+DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
+    dbm__gate *gate;
+    if (dbm__load_acquire(&shared->fork) == dbm__fork_epoch() || !dbm__fork_claim(&shared->fork)) return;
+    (void)dbm__lock_init(&shared->graph_lock);
+    shared->blocked = NULL;
+    for (gate = shared->gates; gate != NULL; gate = gate->next) {
+        (void)dbm__lock_init(&gate->lock);
+        gate->first = gate->last = NULL;
+        dbm__store(&gate->holder, 0);
+        dbm__store(&gate->site, 0);
+        dbm__store(&gate->word, 0);
+    }
+    dbm__store_release(&shared->fork, dbm__fork_epoch());
 }
 
 static const dbm__blocked *dbm__blocked_find(const dbm__shared *shared, dbm__word thread) {
@@ -7260,10 +7535,10 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
             dbm__signal_one(&gate->first->signal); /* the wake-up was ours and we leave without using it */
         }
     }
-    if (w.granted) dbm__gate_held(gate, holder, site);
     dbm__lock_give(&gate->lock);
     dbm__signal_free(&w.signal);
-    dbm__graph_leave(db, &blocked);
+    dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
+    if (w.granted) dbm__gate_held(gate, holder, site);
     if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
@@ -7328,9 +7603,9 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
-    pool->check = (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
-        || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
+    pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
+        || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
@@ -7360,11 +7635,57 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
 
 static bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
 
+/* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
+static void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
+    if (mine) pool->shared_busy = true;
+    dbm__lock_give(&pool->lock);
+    if (!mine) return;
+    dbm__connection_close(&pool->shared, how);
+    dbm__lock_take(&pool->lock);
+    dbm__store(&pool->shared_dead, 0);
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__lock_give(&pool->lock);
+}
+
+/* One more user of the shared connection, which must still be opened when *connect says so. */
+static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
+    dbm_status st = DBM_OK;
+    *connect = false;
+    dbm__lock_take(&pool->lock);
+    while (pool->shared_busy && dbm__now(pool->db->host) < limit_us) dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, limit_us);
+    if (pool->shared_busy) {
+        st = DBM_E_TIMEOUT;
+    } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
+        st = DBM_E_LOST;
+    } else {
+        pool->shared_users++;
+        *connect = pool->shared_busy = !pool->shared.open;
+    }
+    dbm__lock_give(&pool->lock);
+    if (st == DBM_OK) return st;
+    dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
+                                                                                : "the shared connection is still being opened or closed");
+    dbm__self()->last.retryable = true;
+    return st;
+}
+
+static void dbm__shared_joined(dbm__pool *pool, bool open) {
+    dbm__lock_take(&pool->lock);
+    pool->shared.open = open;
+    if (!open) pool->shared_users--;
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__lock_give(&pool->lock);
+}
+
 /* Ends a slot's connection. No lock is held. */
 static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__pool *pool = slot->pool;
     dbm_connection *c = &slot->connection;
-    bool last = false;
     if (!c->open) return;
     if (pool->db->on_disconnect != NULL) {
         if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
@@ -7377,12 +7698,9 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         c->data = NULL;
         dbm__lock_take(&pool->lock);
         if (broken) dbm__store(&pool->shared_dead, 1);
-        last = --pool->shared_users == 0 && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
+        pool->shared_users--;
         dbm__lock_give(&pool->lock);
-        if (last) {
-            dbm__connection_close(&pool->shared, how);
-            dbm__store(&pool->shared_dead, 0);
-        }
+        dbm__shared_close(pool, how);
     } else {
         dbm__connection_close(c, how);
     }
@@ -7398,29 +7716,25 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
     const dbm_config *config = &db->settings->config;
     dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
     int64_t began = dbm__now(db->host), limit = began + (int64_t)config->connect_timeout_ms * 1000;
+    bool connect = true;
     dbm_status st = DBM_OK;
     dbm_op op;
     if (limit > deadline_us) limit = deadline_us;
-    if (physical != c && physical->open && dbm__load(&pool->shared_dead) != 0) {
-        st = dbm__fail(DBM_E_LOST, DBM_STAGE_CONNECT, db->name, NULL, "the shared connection broke, and sessions that are out still hold it");
-        dbm__self()->last.retryable = true;
-    }
-    if (st == DBM_OK && !physical->open) {
+    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
+    if (st == DBM_OK && connect) {
         dbm__op_init(&op, DBM_OP_CONNECT, limit);
         physical->broken = false;
         physical->connecting = true;
         st = dbm__op_run(physical, &op);
         physical->connecting = false;
-        if (st == DBM_OK) physical->open = true;
+        dbm__credentials_drop(physical);
+        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
     }
     if (st == DBM_OK) {
+        c->open = true;
         if (physical != c) {
             c->data = physical->data;
-            c->open = true;
             c->broken = false;
-            dbm__lock_take(&pool->lock);
-            pool->shared_users++;
-            dbm__lock_give(&pool->lock);
         }
         c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
@@ -7537,10 +7851,12 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             pool->connecting++;
             dbm__waiter_get(pool, pool->first, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
+            /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
+            if (now < pool->retry_us) pool->first->wake(pool->first->ud);
             return;
         }
     }
-    dbm__pool_wait_bits(pool, false);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
 }
 
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
@@ -7552,7 +7868,7 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
 
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
     while (pool->first != NULL) dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, false);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
 }
 
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
@@ -7620,6 +7936,18 @@ static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const cha
 }
 
 static void dbm__wake_thread(void *ud) { dbm__signal_one((dbm__signal *)ud); }
+
+/* After a connect, with the lock held. True when the database was down until now. */
+DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
+    bool was_down = pool->down;
+    pool->open++;
+    pool->stats.connects++;
+    pool->failures = 0;
+    pool->retry_us = 0;
+    pool->down = false;
+    dbm__pool_set_slow(pool);
+    return was_down;
+}
 
 /* After a failed connect, with the lock held: what becomes of the others. True when the caller may wait on. */
 DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down) {
@@ -7694,7 +8022,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     dbm__signal signal;
     dbm__blocked blocked;
     bool signal_made = false, in_graph = false, pools_own, went_down = false, came_up = false, timed_out = false;
-    int64_t began, deadline, now;
+    int64_t began, deadline, connect_deadline, now;
     dbm_status st = DBM_OK;
     *out = NULL;
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
@@ -7703,32 +8031,31 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
     pools_own = deadline <= session_deadline_us;
     if (!pools_own) deadline = session_deadline_us;
+    connect_deadline = db->settings->config.pool.timeout_ms < 0 ? session_deadline_us : deadline; /* not waiting for others is no reason not to connect */
     memset(&w, 0, sizeof w);
     w.slot = had;
     w.got = had != NULL ? DBM__GOT_IDLE : DBM__GOT_NOTHING;
     for (;;) {
         if (w.got == DBM__GOT_IDLE) {
-            if (dbm__slot_alive(w.slot, deadline)) break;
+            if (dbm__slot_alive(w.slot, connect_deadline)) break;
             dbm__slot_retire(w.slot);
             w.got = DBM__GOT_NOTHING;
             now = dbm__now(db->host);
         }
         if (w.got == DBM__GOT_EMPTY) {
-            st = dbm__slot_connect(w.slot, deadline);
+            st = dbm__slot_connect(w.slot, connect_deadline);
             now = dbm__now(db->host);
             dbm__lock_take(&pool->lock);
             pool->connecting--;
             if (st == DBM_OK) {
-                pool->open++;
-                pool->stats.connects++;
-                pool->failures = 0;
-                pool->retry_us = 0;
-                if (pool->down) came_up = true;
-                pool->down = false;
-                dbm__pool_set_slow(pool);
+                bool closing = pool->state != DBM__POOL_OPEN;
+                came_up = dbm__pool_connected(pool);
                 dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
                 dbm__lock_give(&pool->lock);
-                break;
+                if (!closing) break;
+                dbm__slot_retire(w.slot);
+                st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
+                goto done;
             }
             dbm__slot_to_empty(w.slot);
             if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
@@ -7821,6 +8148,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         }
         now = dbm__now(db->host);
     }
+    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
+    if (in_graph) dbm__graph_leave(db, &blocked);
+    in_graph = false;
     dbm__store32(&w.slot->uses, w.slot->uses + 1u);
     dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
     dbm__store(&w.slot->site, (dbm__word)site);
@@ -7838,7 +8168,7 @@ done:
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__pool *pool = slot->pool;
     dbm_status st;
-    bool went_down = false;
+    bool went_down = false, came_up = false;
     dbm__pool_suspect(pool);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     dbm__lock_take(&pool->lock);
@@ -7851,13 +8181,15 @@ DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__lock_take(&pool->lock);
     pool->connecting--;
     if (st == DBM_OK) {
-        pool->open++;
-        pool->stats.connects++;
+        came_up = dbm__pool_connected(pool);
     } else {
+        slot->connection.broken = true; /* the slot comes back without a connection */
         dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
+        dbm__pool_set_slow(pool);
     }
-    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
     dbm__lock_give(&pool->lock);
+    if (came_up) dbm__event(pool->db->host, DBM_EVENT_UP, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "database %q answers again", pool->db->name);
     if (went_down) dbm__event(pool->db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, pool->db->name, NULL, st, 0, "%s", dbm__self()->last.message);
     return st;
 }
@@ -7890,7 +8222,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     if (leak_reported) {
         dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
-    if (!close && slot->reset_full) {
+    if (!close && (slot->reset_full || pool->full_reset)) {
         dbm_op op;
         kept = dbm__self()->last;
         keep = true;
@@ -7979,7 +8311,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__slot_to_empty(slot);
     }
     dbm__lock_give(&pool->lock);
-    if (dbm__pool_shared(pool) && pool->shared.open && pool->shared_users == 0) dbm__connection_close(&pool->shared, DBM_DISCONNECT_POLITE);
+    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
 }
 
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
@@ -8029,18 +8361,25 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
 
 /* ---- fork -------------------------------------------------------------------------------------------------------------- */
 
-DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
-    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(&pool->fork);
+/* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
+DBM__FN bool dbm__fork_claim(dbm__word *fork) {
     const dbm__word busy = ~(dbm__word)0;
-    int i;
+    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(fork);
     for (;;) {
-        if (seen == now) return;
-        if (seen != busy && dbm__cas(&pool->fork, &seen, busy)) break;
+        if (seen == now) return false;
+        if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
         if (seen == busy) {
             dbm__sleep_us(100);
-            seen = dbm__load_acquire(&pool->fork);
+            seen = dbm__load_acquire(fork);
         }
     }
+}
+
+DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
+    dbm__word now = dbm__fork_epoch();
+    int i;
+    dbm__shared_after_fork(pool->db->shared);
+    if (!dbm__fork_claim(&pool->fork)) return;
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
@@ -8059,15 +8398,21 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
         dbm__store(&slot->gen, (dbm__word)slot->fork_gen + 1u);
         dbm__store(&slot->holder, 0);
         dbm__store(&slot->site, 0);
-        if (dbm__pool_shared(pool)) slot->connection.open = false;
-        else dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
-        slot->reset_full = false;
+        if (!dbm__pool_shared(pool)) {
+            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
+        } else if (slot->connection.open) {
+            slot->connection.open = false;
+            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(&slot->connection);
+        }
+        slot->reset_full = slot->leak_reported = false;
         dbm__slot_to_empty(slot);
     }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
-    pool->shared_users = 0;
+    pool->shared_users = pool->leaks_out = 0;
+    pool->shared_busy = false;
     dbm__store(&pool->shared_dead, 0);
     dbm__pool_set_slow(pool);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
     dbm__store_release(&pool->fork, now);
 }
 /* --- end src/pool/pool.c --- */
@@ -8158,7 +8503,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     /* min_idle: opened one after the other, from here. */
     for (;;) {
         dbm_status st;
-        bool went_down = false;
+        bool went_down = false, came_up = false, closing = false;
         int w, idle = 0;
         dbm__lock_take(&pool->lock);
         for (w = 0; w < pool->words; w++) {
@@ -8177,18 +8522,20 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
         dbm__lock_take(&pool->lock);
         pool->connecting--;
         if (st == DBM_OK) {
-            pool->open++;
-            pool->stats.connects++;
-            pool->failures = 0;
-            pool->down = false;
-            dbm__pool_set_idle(slot);
+            came_up = dbm__pool_connected(pool);
+            closing = pool->state != DBM__POOL_OPEN;
+            if (!closing) dbm__pool_set_idle(slot);
         } else {
             dbm__slot_to_empty(slot);
             dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+            dbm__pool_set_slow(pool);
         }
-        dbm__pool_set_slow(pool);
         dbm__pool_dispatch(pool, dbm__now(db->host));
+        if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
         dbm__lock_give(&pool->lock);
+        if (closing) dbm__slot_retire(slot);
+        if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
+        if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
         if (st != DBM_OK) return;
     }
 }
@@ -11553,7 +11900,10 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         dbm__fail_again(&kept);
         return level->sticky;
     }
-    if (DBM__UNLIKELY(w->rows != NULL || w->one.row.open)) dbm__level_rows_close(w, level);
+    if (DBM__UNLIKELY(w->open_rows != 0)) {
+        if (level == &w->base) dbm__rows_close_all(w);
+        else dbm__level_rows_close(w, level);
+    }
     if (level->point == 0) {
         st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
     } else {
@@ -12854,23 +13204,55 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm__rows_close(&w->one);
 }
 
-static DBM__NOINLINE dbm_status dbm__lane_failed(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site) {
+/* The connection was found dead under the first statement: on another one, the long way. */
+static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, const char *site, dbm_row **out) {
+    dbm_value values[DBM__LANE_VALUES];
+    int i, count = w->one.row.op.value_count;
+    char *sql = dbm__copy_text(w->db->host, e->text, e->text_size); /* the entry goes with the connection */
+    dbm__call call;
+    dbm_status st;
+    dbm__cache_give(&w->slot.connection, e);
+    if (sql == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+        return dbm__work_fail(w, site);
+    }
+    for (i = 0; i < count; i++) values[i] = w->one.row.op.values[i];
+    call.work = w;
+    call.owns = false;
+    st = dbm__work_renew(w) == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, false, site, out) : dbm__work_fail(w, site);
+    dbm__free(w->db->host, sql);
+    return st;
+}
+
+/* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. */
+static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site, dbm_row **out) {
     dbm_op *op = &w->one.row.op;
-    dbm_error_info kept;
-    if (rc == DBM_OK || rc == DBM_DONE) { /* no row */
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(&w->slot.connection, op);
-            op->result = NULL;
-        }
+    *out = NULL;
+    if (rc == DBM_OK && op->result != NULL) {
+        op->kind = DBM_OP_FETCH;
+        rc = dbm__op_run(&w->slot.connection, op);
+        op->row = rc == DBM_OK;
+        if (rc == DBM_OK) return DBM_OK;
+    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction)) {
+        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    }
+    if (op->result != NULL) {
+        dbm_error_info kept = dbm__self()->last;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+        dbm__self()->last = kept;
+    }
+    if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (w->in_transaction || w->no_transaction) dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
-    kept = dbm__self()->last;
+    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0) {
+        return dbm__lane_again(w, e, site, out);
+    }
+    dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
-    dbm__self()->last = kept;
-    return dbm__statement_failed(w, e->text, site);
+    return rc;
 }
 
 /* `e` is taken, its use counted. */
@@ -12889,13 +13271,18 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->row = false;
     op->one_row = true;
     w->top->ran = true;
+    row->ended = false;
     dbm__store32(&w->slot.statements, w->slot.statements + 1u);
     if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
+        row->ended = true; /* nothing came before it in this transaction */
         rc = dbm__work_start(w, false, site);
-        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_failed(w, e, rc, site);
+        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out);
     }
     rc = w->db->adapter->execute(&w->slot.connection, op);
-    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) return dbm__lane_failed(w, e, rc, site);
+    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
+        rc = dbm__lane_else(w, e, rc, site, out);
+        if (rc != DBM_OK || *out != NULL) return rc;
+    }
     row->work = w;
     row->entry = e;
     row->number = 1;
@@ -14989,7 +15376,7 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 
 /* ---- transactions ----------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
         return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), "
                                "READ UNCOMMITTED and AUTOCOMMIT");
@@ -14998,7 +15385,7 @@ static dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
 }
 
-static dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
         return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its "
@@ -15012,7 +15399,7 @@ static void dbm__sqlite_reset_all(dbm__sqlite *q) {
     while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) sqlite3_reset(stmt);
 }
 
-static dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     q->read_only = false;
     if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
@@ -15026,7 +15413,7 @@ static dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     return status;
 }
 
-static dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
     if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
@@ -15091,7 +15478,7 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
                            counted);
 }
 
-static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
     sqlite3_stmt *stmt = NULL;
@@ -15141,7 +15528,7 @@ static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     return DBM_OK;
 }
 
-static dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
     if (s == NULL) return DBM_OK;
     op->prepared->data = NULL;
@@ -15180,48 +15567,54 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
-/* Values stay where they are: the caller keeps them until the statement is finished. */
-static dbm_status dbm__sqlite_bind(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *values, int count) {
-    int i;
-    for (i = 0; i < count; i++) {
-        const dbm_value *v = &values[i];
-        int rc = SQLITE_OK;
-        switch (v->type) {
-        case DBM_TYPE_INT: case DBM_TYPE_BOOL:
-            rc = sqlite3_bind_int64(stmt, i + 1, v->as.integer);
-            break;
-        case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            rc = sqlite3_bind_text64(stmt, i + 1, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC,
-                                     SQLITE_UTF8);
-            break;
-        case DBM_TYPE_NULL:
-            rc = sqlite3_bind_null(stmt, i + 1);
-            break;
-        case DBM_TYPE_DOUBLE:
+/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until the statement is finished. */
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
+    int rc = SQLITE_OK;
+    switch (v->type) {
+    case DBM_TYPE_INT: case DBM_TYPE_BOOL:
+        rc = sqlite3_bind_int64(stmt, number, v->as.integer);
+        break;
+    case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+        rc = sqlite3_bind_text64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC,
+                                 SQLITE_UTF8);
+        break;
+    case DBM_TYPE_NULL:
+        rc = sqlite3_bind_null(stmt, number);
+        break;
+    case DBM_TYPE_DOUBLE:
 #if DBM__FLOAT
-            if (DBM__UNLIKELY(v->as.real != v->as.real)) return dbm__sqlite_value_refused(q, v, i + 1);
-            rc = sqlite3_bind_double(stmt, i + 1, v->as.real);
-            break;
+        if (v->as.real != v->as.real) return dbm__sqlite_value_refused(q, v, number);
+        rc = sqlite3_bind_double(stmt, number, v->as.real);
+        break;
 #else
-            return dbm__sqlite_value_refused(q, v, i + 1);
+        return dbm__sqlite_value_refused(q, v, number);
 #endif
-        case DBM_TYPE_UINT:
-            if (DBM__UNLIKELY(v->as.uinteger > (uint64_t)INT64_MAX)) return dbm__sqlite_value_refused(q, v, i + 1);
-            rc = sqlite3_bind_int64(stmt, i + 1, (sqlite3_int64)v->as.uinteger);
-            break;
-        case DBM_TYPE_BLOB: /* without an address it would become NULL */
-            rc = sqlite3_bind_blob64(stmt, i + 1, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC);
-            break;
-        case DBM_TYPE_TIMESTAMP: {
-            char text[32];
-            dbm__timestamp_write(v->as.integer, text);
-            rc = sqlite3_bind_text(stmt, i + 1, text, -1, SQLITE_TRANSIENT);
-            break;
-        }
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            return dbm__sqlite_value_refused(q, v, i + 1);
-        }
-        if (DBM__UNLIKELY(rc != SQLITE_OK)) return dbm__sqlite_bind_failed(q, v, i + 1, rc);
+    case DBM_TYPE_UINT:
+        if (v->as.uinteger > (uint64_t)INT64_MAX) return dbm__sqlite_value_refused(q, v, number);
+        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger);
+        break;
+    case DBM_TYPE_BLOB: /* without an address it would become NULL */
+        rc = sqlite3_bind_blob64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC);
+        break;
+    case DBM_TYPE_TIMESTAMP: {
+        char text[32];
+        dbm__timestamp_write(v->as.integer, text);
+        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT);
+        break;
+    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
+        return dbm__sqlite_value_refused(q, v, number);
+    }
+    return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc);
+}
+
+DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
+    int i;
+    for (i = 1; i <= count; i++, v++) {
+        dbm_status status;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        status = dbm__sqlite_bind_one(s->q, stmt, v, i);
+        if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }
     return DBM_OK;
 }
@@ -15313,20 +15706,24 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     return DBM_DONE;
 }
 
-static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm__sqlite_statement *s, int i) {
-    (void)sqlite3_column_bytes(s->stmt, i); /* tells SQLite that the failure was noticed; the connection works on */
+static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+    (void)sqlite3_column_bytes(s->stmt, 0); /* of any column: tells SQLite that the failure was noticed, and the connection works on */
     return dbm__sqlite_no_memory(s->q);
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_column_held(const dbm__sqlite_statement *s, int i, dbm_value *out) {
+    if ((unsigned)i < (unsigned)s->columns) *out = dbm__sqlite_cells(s->row)[i];
+    else *out = dbm_null(); /* as SQLite has it */
+    return DBM_OK;
 }
 
 static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)c;
-    if (DBM__UNLIKELY(s->row != NULL && (unsigned)i < (unsigned)s->columns)) {
-        *out = dbm__sqlite_cells(s->row)[i];
-        return DBM_OK;
-    }
+    if (DBM__UNLIKELY(s->row != NULL)) return dbm__sqlite_column_held(s, i, out);
     s->touched = true;
-    return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(s, i);
+    return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(op);
 }
 
 static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i) {
@@ -15441,7 +15838,7 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
     int64_t i;
     int rc = sqlite3_prepare_v2(q->db, sqlite3_sql(s->stmt), -1, &again, NULL);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-    status = dbm__sqlite_bind(q, again, op->values, op->value_count);
+    status = dbm__sqlite_bind(s, again, op->values, op->value_count);
     if (status == DBM_OK) {
         q->running = again;
         rc = sqlite3_step(again);
@@ -15462,7 +15859,7 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
     return status;
 }
 
-static dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
@@ -15523,7 +15920,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
 
 /* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
  * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
-static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
     sqlite3_int64 id = 0, key = 0;
     int64_t total;
     dbm_status status = DBM_OK;
@@ -15564,14 +15961,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expe
     return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 
-static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
-    dbm__sqlite *q = s->q;
+static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm__sqlite *q;
+    dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(q, s->parameters, op->value_count);
-    if (op->value_count != 0) {
-        dbm_status status = dbm__sqlite_bind(q, s->stmt, op->values, op->value_count);
-        if (DBM__UNLIKELY(status != DBM_OK)) return status;
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    q = s->q;
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     s->touched = s->ended = s->held = false;
     s->row = NULL;
@@ -15588,7 +15985,7 @@ static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     return DBM_OK;
 }
 
-static dbm_status dbm__sqlite_finish(dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     if (s == NULL) return DBM_OK;
     op->result = NULL;
@@ -15606,17 +16003,14 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
 
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
-    return status == DBM_OK ? dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op) : status;
+    if (status != DBM_OK || op->prepared->data == NULL) return status;
+    return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
 }
 
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
 
-static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
-    dbm__sqlite *q;
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE && op->prepared->data != NULL)) {
-        return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
-    }
-    q = (dbm__sqlite *)dbm_adapter_data(c);
+static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__sqlite_start_unprepared(q, op);
     case DBM_OP_FINISH: return dbm__sqlite_finish(op);
@@ -15637,6 +16031,15 @@ static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
+}
+
+/* Only jumps: what runs once per statement has no frame of its own here. */
+static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
+    if (op->kind == DBM_OP_EXECUTE) {
+        dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
+        if (DBM__LIKELY(s != NULL)) return dbm__sqlite_start(s, op);
+    }
+    return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op);
 }
 
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
@@ -16870,3 +17273,53 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, int at
 }
 /* --- end src/manager/byname.c --- */
 #endif
+/* --- begin src/api/licence.h --- */
+/* dbm.h is available under two licenses. Choose the one you prefer.
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE A - MIT License
+ *
+ * Copyright (c) 2026 the dbm.h authors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of
+ * this software and associated documentation files (the "Software"), to deal in
+ * the Software without restriction, including without limitation the rights to
+ * use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
+ * of the Software, and to permit persons to whom the Software is furnished to do
+ * so, subject to the following conditions:
+ *
+ * The above copyright notice and this permission notice shall be included in all
+ * copies or substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+ * SOFTWARE.
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE B - Public Domain (www.unlicense.org)
+ *
+ * This is free and unencumbered software released into the public domain.
+ *
+ * Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+ * software, either in source code form or as a compiled binary, for any purpose,
+ * commercial or non-commercial, and by any means.
+ *
+ * In jurisdictions that recognize copyright laws, the author or authors of this
+ * software dedicate any and all copyright interest in the software to the public
+ * domain. We make this dedication for the benefit of the public at large and to
+ * the detriment of our heirs and successors. We intend this dedication to be an
+ * overt act of relinquishment in perpetuity of all present and future rights to
+ * this software under copyright law.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+ * ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+ * WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ */
+/* --- end src/api/licence.h --- */

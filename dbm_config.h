@@ -19,14 +19,14 @@
  * Where     implementation.
  * Requires  sqlite3.h (SQLite 3.24 or newer) to compile, -lsqlite3 to link (Debian: libsqlite3-dev); or a header made by
  *           `amalgamate.py --bundle sqlite3.c`.
- * Costs     the adapter's code, and SQLite itself. */
+ * Costs     about 25 KiB of code (gcc -Os, x86-64), and SQLite itself. */
 /* #define DBM_WITH_SQLITE */
 
 /* DBM_WITH_INI: dbm_load(), dbm_load_text() and dbm_manager_load(): databases from INI files. Also spelt DBM_WITH_INIH.
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.
  * Requires  ini.h (inih) to compile, -linih to link (Debian: libinih-dev); or a header made by `amalgamate.py --bundle ini.c`.
- * Costs     the reader's code, and inih. Without it databases are added by dbm_add_database(). */
+ * Costs     about 14 KiB of code (gcc -Os, x86-64), and inih. Without it databases are added by dbm_add_database(). */
 /* #define DBM_WITH_INI */
 
 /* DBM_WITH_ALL: everything above that is not switched off by name.
@@ -43,7 +43,7 @@
  *           operating system.
  * Where     implementation.
  * Requires  nothing; without it, -lpthread where the C library does not hold it.
- * Costs     saves code; a checkout from an exhausted pool is DBM_E_WOULD_DEADLOCK at once, since nobody could give back. */
+ * Costs     saves about 8 KiB of code (gcc -Os, x86-64); a checkout from an exhausted pool is DBM_E_WOULD_DEADLOCK at once, since nobody could give back. */
 /* #define DBM_NO_THREADS */
 
 /* DBM_NO_STDIO: no stdio.h: no files are read and nothing is written to stderr.
@@ -64,7 +64,7 @@
  * Values    off (default), or defined: on.
  * Where     implementation.
  * Requires  nothing.
- * Costs     saves the soft-float library on small processors; values of type double can't be bound or read as double. */
+ * Costs     saves about 5 KiB of code (gcc -Os, x86-64), and the soft-float library on small processors; values of type double can't be bound or read as double. */
 /* #define DBM_NO_FLOAT */
 
 /* DBM_NO_LOG_TEXT: events keep their numbers and lose their texts.

@@ -30,6 +30,8 @@ struct dbm_database {
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
     void (*on_disconnect)(struct dbm_connection *c);
+    /* In a child process, for every slot, before its connection is forgotten: c->open is false, so that nothing is sent. session/ */
+    void (*on_fork)(struct dbm_connection *c);
     /* How far init has come; guarded by init_lock, read by atomics. */
     dbm__lock init_lock;
     dbm__word state;                 /* DBM__DB_... */
@@ -58,6 +60,8 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
+/* Forgets what the credential callback gave for a connect that is done. */
+DBM__FN void dbm__credentials_drop(dbm_connection *c);
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);

@@ -27,12 +27,9 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status) {
     dbm_error_info *e = &dbm__self()->last;
     if (status == DBM_E_LOST) c->broken = true;
-    if (!c->reported || e->status != status) {
-        /* The adapter gave a status without words. */
-        if (e->status != status || e->message[0] == 0) {
-            dbm__fail(status, dbm__stage_of(kind), c->db->name, NULL, "adapter %q: %s", c->db->adapter->type, dbm_status_text(status));
-            if (status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK) e->retryable = true;
-        }
+    if (!c->reported || e->status != status) { /* the adapter gave a status without words; what stands there is of another failure */
+        dbm__fail(status, dbm__stage_of(kind), c->db->name, NULL, "adapter %q: %s", c->db->adapter->type, dbm_status_text(status));
+        if (status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK) e->retryable = true;
     }
     c->reported = false;
     e->stage = dbm__stage_of(kind);
@@ -53,18 +50,24 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
         dbm_status st;
         if (want == DBM_STEP_TIMER || op->fd < 0) {
             dbm__sleep_until(c->db->host, until);
-            st = DBM_OK;
+            st = DBM_E_TIMEOUT;
         } else {
             st = dbm__net_wait(c->db->host, op->fd, (int)want & 3, until);
         }
         op->wake_us = INT64_MAX;
-        if (st == DBM_E_LOST || (st == DBM_E_TIMEOUT && until == op->deadline_us)) {
+        if (st == DBM_E_TIMEOUT && (op->deadline_us == INT64_MAX || dbm__now(c->db->host) < op->deadline_us)) st = DBM_OK; /* its time has come: step again */
+        if (st != DBM_OK) {
             /* No answer in time: what is in flight can't be told from the next answer, so the connection is given up. */
             if (a->cancel != NULL && st == DBM_E_TIMEOUT) a->cancel(c);
             c->broken = true;
             op->status = st;
+            if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
+                a->disconnect(c, DBM_DISCONNECT_BROKEN);
+                c->data = NULL;
+            }
             dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s",
-                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed" : "the connection was lost");
+                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed"
+                      : st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
             dbm__self()->last.retryable = st == DBM_E_LOST;
             c->reported = true;
             break;
@@ -152,13 +155,5 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     c->open = false;
     if (c->db->adapter->disconnect != NULL) c->db->adapter->disconnect(c, how);
     c->data = NULL;
-    if (c->user != NULL) {
-        dbm__free(c->db->host, c->user);
-        c->user = NULL;
-    }
-    if (c->password != NULL) {
-        dbm__wipe(c->password, strlen(c->password));
-        dbm__free(c->db->host, c->password);
-        c->password = NULL;
-    }
+    dbm__credentials_drop(c);
 }

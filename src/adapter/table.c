@@ -22,7 +22,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
                          type);
     }
-    if (a->connect != NULL && a->disconnect == NULL) {
+    if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
     }
     if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
@@ -60,7 +60,7 @@ static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
 
 DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *text) {
     dbm_error_info *e;
-    bool retryable = false;
+    bool retryable = status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK;
     if (c == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_adapter_fail: the connection is NULL");
     if (status == DBM_OK || status == DBM_DONE) {
         status = DBM_OK;
@@ -125,7 +125,7 @@ DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { 
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
 
-static void dbm__credentials_drop(dbm_connection *c) {
+DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
         dbm__wipe(c->password, strlen(c->password));

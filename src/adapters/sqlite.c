@@ -277,37 +277,44 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (q->connecting) {
         if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
         if (primary == SQLITE_CANTOPEN) {
-            return dbm__sqlite_say(q, status, "08001", rc, "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
+            return dbm__sqlite_say(q, status, "08001", rc,
+                                   "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
         }
         if (primary == SQLITE_NOTADB) {
-            return dbm__sqlite_say(q, status, sqlstate, rc, "%q is not an SQLite database, or it is encrypted", q->base->path);
+            return dbm__sqlite_say(q, status, sqlstate, rc,
+                                   "%q is not an SQLite database, or it is encrypted", q->base->path);
         }
         dbm__sqlite_say(q, status, sqlstate, rc, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s",
                         q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
         dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "the deadline passed while the statement was running, and it was stopped");
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "another connection has written since this transaction first read; run it again "
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "another connection has written since this transaction first read; run it again "
                         "(DBM_RETRY does), or begin it with .write = 1");
     } else if (primary == SQLITE_BUSY && strstr(said, "in progress") != NULL) {
         status = DBM_E_MISUSE;
         retryable = false;
         dbm__sqlite_say(q, status, sqlstate, rc, "%s: end the queries of this session first", said);
     } else if (primary == SQLITE_BUSY && q->waited_us == 0) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: another connection is committing and waits for this transaction to end; "
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "%s: another connection is committing and waits for this transaction to end; "
                         "run it again", said);
     } else if (primary == SQLITE_BUSY) {
         dbm__sqlite_say(q, status, sqlstate, rc, "%s by another process or connection: waited %m%s", said, q->waited_us,
                         timed_out ? ", until the deadline" : " (busy_timeout)");
     } else if (rc == SQLITE_LOCKED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: a query of this session is still being read; this statement needs it ended "
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "%s: a query of this session is still being read; this statement needs it ended "
                         "(leave DBM_EACH, or dbm_rows_end)", said);
     } else if (rc == SQLITE_READONLY_DBMOVED) {
         dbm__sqlite_say(q, status, sqlstate, rc, "%q was moved, replaced or deleted while it was open", q->base->path);
     } else if (status == DBM_E_READ_ONLY) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q was opened with mode=ro, or the file or its directory may not be written",
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "%s: %q was opened with mode=ro, or the file or its directory may not be written",
                         said, q->base->path);
     } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL ||
                primary == SQLITE_NOTADB) {
@@ -457,19 +464,21 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 
 /* ---- transactions ----------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), "
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                               "SQLite has the isolation levels SERIALIZABLE (its default), "
                                "READ UNCOMMITTED and AUTOCOMMIT");
     }
     q->read_only = op->read_only;
     return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
 }
 
-static dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its "
+        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0,
+                               "SQLite had already rolled this transaction back when one of its "
                                "statements failed; nothing was committed");
     }
     return dbm__sqlite_word(q, DBM__SQLITE_COMMIT, op->deadline_us);
@@ -480,7 +489,7 @@ static void dbm__sqlite_reset_all(dbm__sqlite *q) {
     while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) sqlite3_reset(stmt);
 }
 
-static dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     q->read_only = false;
     if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
@@ -494,10 +503,11 @@ static dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     return status;
 }
 
-static dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0,
+                                                  "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
@@ -549,17 +559,20 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and "
+            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
+                                   "the parameter %s is numbered: write ? for each value, or :name and "
                                    "pass dbm_named(\"name\", value)", name);
         }
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
+        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
+                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
                                "or write ? for each value", name, name + 1, name + 1);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
+    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
+                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
                            counted);
 }
 
-static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
     sqlite3_stmt *stmt = NULL;
@@ -574,7 +587,8 @@ static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
     if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
         sqlite3_finalize(stmt);
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a "
+        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0,
+                               "there is text after the first statement, at byte %d: one statement at a "
                                "time; use dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
@@ -609,7 +623,7 @@ static dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     return DBM_OK;
 }
 
-static dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
     if (s == NULL) return DBM_OK;
     op->prepared->data = NULL;
@@ -626,7 +640,8 @@ static dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
+        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc,
+                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
                                number, v->as.text.size);
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
@@ -634,62 +649,71 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
 
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
+                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
+                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
                                "dbm_null() if that is meant", number);
 #else
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
-/* Values stay where they are: the caller keeps them until the statement is finished. */
-static dbm_status dbm__sqlite_bind(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *values, int count) {
-    int i;
-    for (i = 0; i < count; i++) {
-        const dbm_value *v = &values[i];
-        int rc = SQLITE_OK;
-        switch (v->type) {
-        case DBM_TYPE_INT: case DBM_TYPE_BOOL:
-            rc = sqlite3_bind_int64(stmt, i + 1, v->as.integer);
-            break;
-        case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            rc = sqlite3_bind_text64(stmt, i + 1, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC,
-                                     SQLITE_UTF8);
-            break;
-        case DBM_TYPE_NULL:
-            rc = sqlite3_bind_null(stmt, i + 1);
-            break;
-        case DBM_TYPE_DOUBLE:
+/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until the statement is finished. */
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
+    int rc = SQLITE_OK;
+    switch (v->type) {
+    case DBM_TYPE_INT: case DBM_TYPE_BOOL:
+        rc = sqlite3_bind_int64(stmt, number, v->as.integer);
+        break;
+    case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+        rc = sqlite3_bind_text64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC,
+                                 SQLITE_UTF8);
+        break;
+    case DBM_TYPE_NULL:
+        rc = sqlite3_bind_null(stmt, number);
+        break;
+    case DBM_TYPE_DOUBLE:
 #if DBM__FLOAT
-            if (DBM__UNLIKELY(v->as.real != v->as.real)) return dbm__sqlite_value_refused(q, v, i + 1);
-            rc = sqlite3_bind_double(stmt, i + 1, v->as.real);
-            break;
+        if (v->as.real != v->as.real) return dbm__sqlite_value_refused(q, v, number);
+        rc = sqlite3_bind_double(stmt, number, v->as.real);
+        break;
 #else
-            return dbm__sqlite_value_refused(q, v, i + 1);
+        return dbm__sqlite_value_refused(q, v, number);
 #endif
-        case DBM_TYPE_UINT:
-            if (DBM__UNLIKELY(v->as.uinteger > (uint64_t)INT64_MAX)) return dbm__sqlite_value_refused(q, v, i + 1);
-            rc = sqlite3_bind_int64(stmt, i + 1, (sqlite3_int64)v->as.uinteger);
-            break;
-        case DBM_TYPE_BLOB: /* without an address it would become NULL */
-            rc = sqlite3_bind_blob64(stmt, i + 1, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC);
-            break;
-        case DBM_TYPE_TIMESTAMP: {
-            char text[32];
-            dbm__timestamp_write(v->as.integer, text);
-            rc = sqlite3_bind_text(stmt, i + 1, text, -1, SQLITE_TRANSIENT);
-            break;
-        }
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            return dbm__sqlite_value_refused(q, v, i + 1);
-        }
-        if (DBM__UNLIKELY(rc != SQLITE_OK)) return dbm__sqlite_bind_failed(q, v, i + 1, rc);
+    case DBM_TYPE_UINT:
+        if (v->as.uinteger > (uint64_t)INT64_MAX) return dbm__sqlite_value_refused(q, v, number);
+        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger);
+        break;
+    case DBM_TYPE_BLOB: /* without an address it would become NULL */
+        rc = sqlite3_bind_blob64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC);
+        break;
+    case DBM_TYPE_TIMESTAMP: {
+        char text[32];
+        dbm__timestamp_write(v->as.integer, text);
+        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT);
+        break;
+    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
+        return dbm__sqlite_value_refused(q, v, number);
+    }
+    return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc);
+}
+
+DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
+    int i;
+    for (i = 1; i <= count; i++, v++) {
+        dbm_status status;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        status = dbm__sqlite_bind_one(s->q, stmt, v, i);
+        if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }
     return DBM_OK;
 }
@@ -781,20 +805,24 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     return DBM_DONE;
 }
 
-static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm__sqlite_statement *s, int i) {
-    (void)sqlite3_column_bytes(s->stmt, i); /* tells SQLite that the failure was noticed; the connection works on */
+static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
+    (void)sqlite3_column_bytes(s->stmt, 0); /* of any column: tells SQLite that the failure was noticed, and the connection works on */
     return dbm__sqlite_no_memory(s->q);
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_column_held(const dbm__sqlite_statement *s, int i, dbm_value *out) {
+    if ((unsigned)i < (unsigned)s->columns) *out = dbm__sqlite_cells(s->row)[i];
+    else *out = dbm_null(); /* as SQLite has it */
+    return DBM_OK;
 }
 
 static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)c;
-    if (DBM__UNLIKELY(s->row != NULL && (unsigned)i < (unsigned)s->columns)) {
-        *out = dbm__sqlite_cells(s->row)[i];
-        return DBM_OK;
-    }
+    if (DBM__UNLIKELY(s->row != NULL)) return dbm__sqlite_column_held(s, i, out);
     s->touched = true;
-    return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(s, i);
+    return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(op);
 }
 
 static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i) {
@@ -881,7 +909,8 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, "
+            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0,
+                                   "a statement that writes needs the rest of the rows of this query put aside, "
                                    "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, "
                                    "read fewer rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
         }
@@ -909,18 +938,20 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
     int64_t i;
     int rc = sqlite3_prepare_v2(q->db, sqlite3_sql(s->stmt), -1, &again, NULL);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-    status = dbm__sqlite_bind(q, again, op->values, op->value_count);
+    status = dbm__sqlite_bind(s, again, op->values, op->value_count);
     if (status == DBM_OK) {
         q->running = again;
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of "
+            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                                     "this query gave fewer rows when it was run again, so that the rest of "
                                      "its rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
+            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                                     "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -930,12 +961,13 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
     return status;
 }
 
-static dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write "
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                               "this query calls random(), so that another run would give other rows: write "
                                "after the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
@@ -991,7 +1023,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
 
 /* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
  * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
-static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
     sqlite3_int64 id = 0, key = 0;
     int64_t total;
     dbm_status status = DBM_OK;
@@ -1029,17 +1061,18 @@ static dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, db
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
+                           "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 
-static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
-    dbm__sqlite *q = s->q;
+static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm__sqlite *q;
+    dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(q, s->parameters, op->value_count);
-    if (op->value_count != 0) {
-        dbm_status status = dbm__sqlite_bind(q, s->stmt, op->values, op->value_count);
-        if (DBM__UNLIKELY(status != DBM_OK)) return status;
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    q = s->q;
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     s->touched = s->ended = s->held = false;
     s->row = NULL;
@@ -1056,7 +1089,7 @@ static dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     return DBM_OK;
 }
 
-static dbm_status dbm__sqlite_finish(dbm_op *op) {
+static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     if (s == NULL) return DBM_OK;
     op->result = NULL;
@@ -1074,17 +1107,14 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
 
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
-    return status == DBM_OK ? dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op) : status;
+    if (status != DBM_OK || op->prepared->data == NULL) return status;
+    return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
 }
 
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
 
-static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
-    dbm__sqlite *q;
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE && op->prepared->data != NULL)) {
-        return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
-    }
-    q = (dbm__sqlite *)dbm_adapter_data(c);
+static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__sqlite_start_unprepared(q, op);
     case DBM_OP_FINISH: return dbm__sqlite_finish(op);
@@ -1105,6 +1135,15 @@ static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
+}
+
+/* Only jumps: what runs once per statement has no frame of its own here. */
+static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
+    if (op->kind == DBM_OP_EXECUTE) {
+        dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
+        if (DBM__LIKELY(s != NULL)) return dbm__sqlite_start(s, op);
+    }
+    return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op);
 }
 
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
@@ -1153,7 +1192,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
+        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0,
+                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
                                "or its file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
     }
     q->wal = dbm__same_word(mode, "wal");
@@ -1176,7 +1216,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't "
+        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0,
+                                 "a transaction on %q was open when this process forked, so that SQLite can't "
                                  "open it safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
@@ -1322,11 +1363,13 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
+        rc = dbm__sqlite_clear(q,
+                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
                                "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
+        rc = dbm__sqlite_clear(q,
+                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
                                "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
@@ -1372,7 +1415,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+    return dbm__sqlite_refuse(db,
+                              "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s%s%s", where, name,
                               near_one != NULL ? "; did you mean " : "", near_one != NULL ? near_one : "", near_one != NULL ? "?" : "");
 }
@@ -1403,7 +1447,8 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
-        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be registered "
+        return dbm__sqlite_refuse(db,
+                                  "vfs = %s: SQLite has no VFS of this name; one of the program's own must be registered "
                                   "(sqlite3_vfs_register) before the database is first used", value);
     }
     return DBM_OK;
@@ -1415,7 +1460,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__sqlite_refuse(db, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__sqlite_refuse(db,
+                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -1425,7 +1471,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__sqlite_refuse(db, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__sqlite_refuse(db,
+                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
                                        "auto, wal, delete, truncate, persist, memory, off");
@@ -1435,7 +1482,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__sqlite_refuse(db, "isolation_level: SQLite has SERIALIZABLE (its default), READ UNCOMMITTED and AUTOCOMMIT");
+        return dbm__sqlite_refuse(db,
+                                  "isolation_level: SQLite has SERIALIZABLE (its default), READ UNCOMMITTED and AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
     }
     return DBM_OK;
@@ -1552,12 +1600,14 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
-        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, which is for programs without threads: "
+        return dbm__sqlite_refuse(db,
+                                  "the SQLite library was built with SQLITE_THREADSAFE=0, which is for programs without threads: "
                                   "build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
     }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
-        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and sqlite:////dir/file.db "
+        return dbm__sqlite_refuse(db,
+                                  "the URL names a host (%s): write sqlite:///file.db for a relative path and sqlite:////dir/file.db "
                                   "for an absolute one", url->hosts);
     }
     status = dbm__sqlite_check_parameters(db);
@@ -1567,7 +1617,8 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
     settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) || dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
     if (!settings.memory) {
-        if (path[strlen(path) - 1] == '/') return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+        if (path[strlen(path) - 1] == '/') return dbm__sqlite_refuse(db,
+                                                                     "the path %q names a directory; name a file in it", path);
         return dbm__sqlite_init_file(db, &settings, path);
     }
     dbm_adapter_single(db);

@@ -3,8 +3,8 @@
  * Must not know: anything else. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
 #  if defined(__unix__) || defined(__unix) || defined(__HAIKU__)
-#    if defined(__GLIBC__) && !defined(__USE_POSIX199309) && !defined(DBM_NO_THREADS)
-#      error "dbm: a system header came before dbm.h in the file with DBM_IMPLEMENTATION. Give that its own file, with dbm.h first, or add -D_POSIX_C_SOURCE=200809L"
+#    if defined(__GLIBC__) && !defined(__USE_POSIX199309)
+#      error "dbm: a system header came before dbm.h in the file with DBM_IMPLEMENTATION. Give that its own file, with dbm.h first, or add -D_XOPEN_SOURCE=700"
 #    endif
 #    if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(__FreeBSD__) && !defined(__NetBSD__)
 #      if !defined(_POSIX_C_SOURCE)

@@ -1,7 +1,263 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
  * GENERATED from src/ by amalgamate.py, content @DBM_CONTENT_HASH@: edit src/, not this file.
- * Options: DBM_API DBM_ASSERT DBM_CLOCK_US DBM_CONFIG_FILE DBM_FREE DBM_IMPLEMENTATION DBM_MALLOC 
- *   DBM_NO_ATOMICS DBM_NO_CLEANUP DBM_NO_CONFIG DBM_NO_ENV DBM_NO_FLOAT DBM_NO_GENERIC DBM_NO_LOG_TEXT 
- *   DBM_NO_STDIO DBM_NO_THREADS DBM_PREFIX DBM_REALLOC DBM_STATIC DBM_WITH_ALL DBM_WITH_INI DBM_WITH_SQLITE
+ *
+ * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
+ *
+ *     #define DBM_IMPLEMENTATION
+ *     #define DBM_WITH_SQLITE    // link with -lsqlite3
+ *     #define DBM_WITH_INI       // link with -linih
+ *     #include "dbm.h"
+ *
+ * and link with -lpthread where the C library does not hold the threads.
+ *
+ *
+ * CONTENTS: search for the tag
+ *
+ *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ERRORS, MEMORY,
+ *                          WRITING AN ADAPTER, EMBEDDED
+ *     >>status >>error     every status; what is told about a failure
+ *     >>values             types of values                          >>making-values  values with a type of their own
+ *     >>config             databases, pools and managers in code    >>events         what happens, by number
+ *     >>manager            load, add, open, close, look             >>errors         the last failure, names of statuses
+ *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
+ *     >>by-hand            begin and end without a block            >>statements     run SQL
+ *     >>prepared           statements kept by a handle              >>rows           read rows
+ *     >>models             structs and tables                       >>adapter        a backend of your own
+ *
+ *
+ * dbm.h DOES NOT
+ *
+ *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
+ *     - migrate schemas: a table that exists is never altered
+ *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
+ *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
+ *     - contain PostgreSQL, MySQL, Redis, MongoDB or an asynchronous half in this version: naming one in a configuration is a
+ *       clear error. SQLite is built in, other backends come by dbm_register()
+ *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
+ *
+ *
+ * STEP BY STEP
+ *
+ *     #define DBM_IMPLEMENTATION
+ *     #define DBM_WITH_SQLITE
+ *     #include "dbm.h"
+ *     #include <stdio.h>
+ *
+ *     int main(void) {
+ *         dbm_manager *mgr = NULL;
+ *         if (dbm_manager_create(&mgr, NULL) != DBM_OK ||      // or dbm_manager_load(&mgr, "integration.ini", NULL)
+ *             dbm_add_database(mgr, DBM_CONFIG(.name = "default", .url = "sqlite:///:memory:")) != DBM_OK ||
+ *             dbm_init_all(mgr) != DBM_OK)                     // opens and checks one connection of each
+ *             return fprintf(stderr, "%s\n", dbm_last_error()->message), dbm_manager_free(mgr), 1;
+ *
+ *         DBM_SESSION(mgr, "default", s) {                     // checks out, begins; commits at its end, gives back
+ *             dbm_exec(s, "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT, age INTEGER)");
+ *             dbm_exec(s, "INSERT INTO users(name, age) VALUES (?, ?)", "Ada", 36);
+ *             DBM_EACH(s, row, "SELECT id, name FROM users WHERE age > ?", 18) {
+ *                 int64_t id;
+ *                 const char *name;
+ *                 dbm_scan(row, &id, &name);                   // by the types of the pointers
+ *                 printf("%ld %s\n", (long)id, name);
+ *             }
+ *         }                                                    // no `if` after each call: errors stick to the session
+ *         DBM_FAILED(err) fprintf(stderr, "%s\n", err->message);
+ *         dbm_manager_free(mgr);                               // drains, closes all, reports leaks
+ *         return 0;
+ *     }
+ *
+ *
+ * OPTIONS
+ *
+ * Give them by -D, by #define before the include, or in dbm_config.h, which is found as <dbm_config.h>, then beside dbm.h. That file
+ * describes each in full. "implementation": only the file with DBM_IMPLEMENTATION needs it; "everywhere": all files, with the same value.
+ * No option changes a public struct, enum or prototype, except DBM_API, DBM_STATIC and DBM_PREFIX, which are about linkage.
+ *
+ *     DBM_IMPLEMENTATION   one file         this file holds the code
+ *     DBM_WITH_SQLITE      implementation   SQLite: sqlite3.h 3.24 or newer (Debian libsqlite3-dev), -lsqlite3
+ *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
+ *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
+ *     DBM_NO_THREADS       implementation   no locks, atomics, thread-locals: one thread calls (by itself with tcc and without a system)
+ *     DBM_NO_STDIO         implementation   no stdio.h: no files, no log to stderr
+ *     DBM_NO_ENV           implementation   the environment is not read
+ *     DBM_NO_FLOAT         implementation   no floating-point arithmetic: doubles can't be bound or read
+ *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
+ *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
+ *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
+ *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include
+ *     DBM_CONFIG_FILE      everywhere       another file in its place, with quotes or brackets; by -D or before the include
+ *     DBM_MALLOC           implementation   malloc(size), with the next two: the default allocator
+ *     DBM_REALLOC          implementation   realloc(block, size)
+ *     DBM_FREE             implementation   free(block)
+ *     DBM_CLOCK_US         implementation   DBM_CLOCK_US(): monotonic microseconds, an int64_t
+ *     DBM_ASSERT           implementation   DBM_ASSERT(condition): checks of dbm.h on itself
+ *     DBM_API              everywhere       what stands before each public function
+ *     DBM_STATIC           one file         a private copy, with DBM_IMPLEMENTATION in the same file
+ *     DBM_PREFIX           everywhere       another prefix for every exported symbol
+ *
+ * A DBM_WITH_ option may be empty or 1 (on), or 0 (off).
+ *
+ *
+ * CONFIGURATION
+ *
+ * One INI section a database, [databases.NAME]; or dbm_add_database(mgr, DBM_CONFIG(.url = ...)), whose fields are these, with zero as the
+ * default, times in milliseconds, and -1 as "never" or "none". In a file 0 is zero; times are 30s, 500ms, 10min, 1h, 2d, or seconds.
+ *
+ *     key                   default        meaning
+ *     url                   -              where the database is
+ *     type                  -              the adapter; may be left out, the URL's scheme says it
+ *     pool_size             5              connections that stay open once opened, 1 to 1000
+ *     max_overflow          10             opened on top under load, closed on return
+ *     max_connections       -              short for pool_size = n with max_overflow = 0
+ *     pool_timeout          30s            how long a checkout waits, all of it; 0: not at all
+ *     pool_recycle          1800s          replaced when older, less up to 10 %; -1: never; never for SQLite
+ *     pool_pre_ping         true           how an idle connection is checked: true, always, false
+ *     pool_reset_on_return  rollback       rollback, commit, none, full
+ *     min_idle              0              opened ahead by dbm_maintain()
+ *     idle_timeout          10min          closed when idle longer, down to min_idle; -1: never
+ *     isolation_level       -              READ UNCOMMITTED, READ COMMITTED, REPEATABLE READ, SERIALIZABLE, AUTOCOMMIT
+ *     connect_timeout       5s             one physical connect
+ *     statement_timeout     0              one statement; 0: none
+ *     socket_timeout        0              longest silence while a reply is awaited; 0: none
+ *     tcp_keepalive         60s            0 or -1: off
+ *     tcp_user_timeout      30s            0 or -1: off
+ *     statement_cache       64             prepared statements kept per connection; 0: none
+ *     leak_warning          0              a session that is out longer is reported with its file:line; 0: off
+ *     echo                  false          log statements: false, true, values
+ *     tls                   -              off, prefer, require, verify-ca, verify-full
+ *     tls_ca                -              paths
+ *     tls_cert              -
+ *     tls_key               -
+ *     init_sql              -              statements run on each new connection
+ *     row_buffer            64m            bytes that one query may put aside
+ *     busy_timeout          5s             SQLite: how long another process is waited for
+ *     foreign_keys          true           SQLite
+ *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
+ *     synchronous           full           SQLite: full, off, normal, extra
+ *     cache_size            -              SQLite: pages, or KiB when negative
+ *
+ * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
+ * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
+ * environment overrides a key. All mistakes are reported at once, with file, line, key and what was expected.
+ *
+ *
+ * URLS
+ *
+ *     sqlite:///app.db                    a file, relative to the current directory
+ *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
+ *     sqlite:///:memory:                  one connection, gone when the database is closed
+ *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
+ *
+ *
+ * LEAVING A SESSION
+ *
+ * return rolls back; say dbm_commit(s) first.
+ *
+ *     the block is left by      all calls succeeded           a call failed     without a transaction (.autocommit, or the backend has none)
+ *     its end, continue         commit                        rollback          each call stands alone; status: the first failure
+ *     break, return, goto,      rollback; E_LEFT_EARLY and    rollback          nothing is undone; status: OK or the first failure
+ *       a C++ exception           a warning with file:line
+ *                                 if writes were dropped
+ *     any, after dbm_commit(s)  what was asked                what was asked    -
+ *       or dbm_rollback(s)
+ *
+ * Whatever happens, the connection goes back to its pool exactly once. When the checkout fails the body does not run. The reliable report is
+ * the caller's own status: DBM_SESSION_RC(mgr, "default", s, &rc). DBM_FAILED(err) looks at the last block that ended on this thread.
+ * A block inside another one of the same database joins it as a savepoint. Where there is no cleanup attribute (tcc, MSVC's C) return and
+ * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label).
+ *
+ *
+ * POOLS AND THREADS
+ *
+ * Managers and databases may be used from all threads; a session belongs to one thread at a time, and only dbm_cancel() may come from
+ * another, through a copy of its value. A checkout takes an idle connection without a lock; when all are out it waits in line until
+ * pool_timeout, and the error then says who holds them, since when, at which file:line. A wait that could never end, because every holder
+ * waits too, is E_WOULD_DEADLOCK at once. Closed, old or broken connections are replaced by checkouts, returns, and dbm_maintain().
+ * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
+ *
+ * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
+ * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
+ * again. After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ *
+ *
+ * ERRORS
+ *
+ * Every call that can fail returns a dbm_status. dbm_last_error() tells this thread's last failure: status, stage, constraint, SQLSTATE, native
+ * code, retryable, database, file:line, message. Failures stick to their session: later statements answer the same and are not sent.
+ *
+ *      0  DBM_OK                 success
+ *      1  DBM_DONE               no more rows
+ *      2  DBM_ROLLED_BACK        rolled back, because that was asked or because the block was left early without writes
+ *      3  DBM_E_NOT_FOUND        no row matched
+ *      4  DBM_E_MISUSE           the call is not allowed here
+ *      5  DBM_E_RANGE            a value does not fit its type, or a count differs
+ *      6  DBM_E_LIMIT            a configured limit was reached
+ *      7  DBM_E_NOMEM            out of memory
+ *      8  DBM_E_CONFIG           the configuration is wrong
+ *      9  DBM_E_UNKNOWN_NAME     no database, table or column has this name
+ *     10  DBM_E_NOT_COMPILED     this backend is not compiled in
+ *     11  DBM_E_UNSUPPORTED      the backend cannot do this
+ *     12  DBM_E_CONNECT          the database could not be reached or opened
+ *     13  DBM_E_AUTH             the database refused the user or the password
+ *     14  DBM_E_TLS              the encrypted connection could not be made
+ *     15  DBM_E_POOL_TIMEOUT     no connection became free within pool_timeout
+ *     16  DBM_E_WOULD_DEADLOCK   waiting for this connection could never end
+ *     17  DBM_E_TIMEOUT          the deadline passed
+ *     18  DBM_E_CANCELLED        cancelled by dbm_cancel
+ *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free
+ *     20  DBM_E_FORKED           the session was open when the process forked and belongs to the parent
+ *     21  DBM_E_LOST             the connection was lost
+ *     22  DBM_E_SQL              the database refused the statement
+ *     23  DBM_E_CONSTRAINT       a constraint was violated
+ *     24  DBM_E_SERIALIZATION    another transaction changed the data first; the transaction can be run again
+ *     25  DBM_E_DEADLOCK         the database broke a deadlock by ending this transaction; it can be run again
+ *     26  DBM_E_READ_ONLY        the database or the session is read-only
+ *     27  DBM_E_ROLLED_BACK      the database rolled back instead of committing
+ *     28  DBM_E_LEFT_EARLY       the block was left before its end and its writes were rolled back
+ *     29  DBM_E_IMPLICIT_COMMIT  the database committed by itself, as it does at DDL
+ *     30  DBM_E_IN_DOUBT         the connection was lost while committing: done or not done, nobody can tell from here
+ *     31  DBM_E_LEAKED           sessions were still out when the grace period ended
+ *
+ *
+ * MEMORY
+ *
+ * All memory comes from one allocator: malloc, DBM_MALLOC and its fellows, dbm_options.allocator, or the block dbm_options.memory. Checkout, cached
+ * statements, reading rows and return allocate nothing once they are warm. Configurations are copied. Texts of a row live until the next
+ * row, of dbm_query_one() until the session's next statement; values that are passed to a call must live until it returns. The one thing to
+ * give back by hand is what dbm_query_all() returns: dbm_free().
+ *
+ *
+ * WRITING AN ADAPTER
+ *
+ *     static const dbm_adapter stars = {
+ *         .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION,
+ *         .type = "stars", .schemes = "stars", .options = "catalogue",
+ *         .init = stars_init,       // required: checks the configuration
+ *         .close = stars_close,     // required
+ *         .connect = stars_connect, .disconnect = stars_disconnect,
+ *         .execute = stars_execute, .fetch = stars_fetch, .column = stars_column,
+ *     };
+ *     dbm_register(mgr, &stars);    // before dbm_load() or dbm_add_database() names the type
+ *
+ * Each entry beyond the required ones adds a capability; DBM_E_UNSUPPORTED from an entry is emulated or refused with a clear error. execute
+ * serves every kind of operation that has no entry of its own. start and step take the place of execute and fetch for drivers that need
+ * not block. dbm_adapter_fail() reports in the driver's words. No entry is called under a lock. See >>adapter.
+ *
+ *
+ * EMBEDDED
+ *
+ *     #define DBM_IMPLEMENTATION
+ *     #define DBM_WITH_SQLITE
+ *     #define DBM_NO_THREADS
+ *     #define DBM_NO_STDIO
+ *     #define DBM_NO_ENV
+ *     #define DBM_NO_LOG_TEXT
+ *     #define DBM_CLOCK_US() board_clock_us()    // its prototype above
+ *     #include "dbm.h"
+ *
+ * dbm_options.memory and memory_size hold everything that dbm.h allocates; SQLite has its own (SQLITE_CONFIG_HEAP). Databases come from
+ * dbm_add_database(), or from dbm_load_text() with DBM_WITH_INI. `amalgamate.py --bundle sqlite3.c` makes one file of it all. Call
+ * dbm_maintain() now and then. Without threads an exhausted pool is E_WOULD_DEADLOCK at once.
  */

@@ -130,10 +130,10 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
             dbm__signal_one(&gate->first->signal); /* the wake-up was ours and we leave without using it */
         }
     }
-    if (w.granted) dbm__gate_held(gate, holder, site);
     dbm__lock_give(&gate->lock);
     dbm__signal_free(&w.signal);
-    dbm__graph_leave(db, &blocked);
+    dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
+    if (w.granted) dbm__gate_held(gate, holder, site);
     if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,

@@ -18,6 +18,7 @@ DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *opti
     }
     shared->grace_us = options != NULL && options->grace_ms != 0 ? (options->grace_ms < 0 ? 0 : (int64_t)options->grace_ms * 1000) : 5000000;
     dbm__fork_watch();
+    shared->fork = dbm__fork_epoch();
     return DBM_OK;
 }
 
@@ -31,6 +32,21 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
     }
     dbm__lock_free(&shared->graph_lock);
     dbm__host_free(&shared->host);
+}
+
+DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
+    dbm__gate *gate;
+    if (dbm__load_acquire(&shared->fork) == dbm__fork_epoch() || !dbm__fork_claim(&shared->fork)) return;
+    (void)dbm__lock_init(&shared->graph_lock);
+    shared->blocked = NULL;
+    for (gate = shared->gates; gate != NULL; gate = gate->next) {
+        (void)dbm__lock_init(&gate->lock);
+        gate->first = gate->last = NULL;
+        dbm__store(&gate->holder, 0);
+        dbm__store(&gate->site, 0);
+        dbm__store(&gate->word, 0);
+    }
+    dbm__store_release(&shared->fork, dbm__fork_epoch());
 }
 
 static const dbm__blocked *dbm__blocked_find(const dbm__shared *shared, dbm__word thread) {

@@ -30,9 +30,9 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
-    pool->check = (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
-        || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
+    pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
+        || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
@@ -62,11 +62,57 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
 
 static bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
 
+/* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
+static void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
+    if (mine) pool->shared_busy = true;
+    dbm__lock_give(&pool->lock);
+    if (!mine) return;
+    dbm__connection_close(&pool->shared, how);
+    dbm__lock_take(&pool->lock);
+    dbm__store(&pool->shared_dead, 0);
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__lock_give(&pool->lock);
+}
+
+/* One more user of the shared connection, which must still be opened when *connect says so. */
+static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
+    dbm_status st = DBM_OK;
+    *connect = false;
+    dbm__lock_take(&pool->lock);
+    while (pool->shared_busy && dbm__now(pool->db->host) < limit_us) dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, limit_us);
+    if (pool->shared_busy) {
+        st = DBM_E_TIMEOUT;
+    } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
+        st = DBM_E_LOST;
+    } else {
+        pool->shared_users++;
+        *connect = pool->shared_busy = !pool->shared.open;
+    }
+    dbm__lock_give(&pool->lock);
+    if (st == DBM_OK) return st;
+    dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
+                                                                                : "the shared connection is still being opened or closed");
+    dbm__self()->last.retryable = true;
+    return st;
+}
+
+static void dbm__shared_joined(dbm__pool *pool, bool open) {
+    dbm__lock_take(&pool->lock);
+    pool->shared.open = open;
+    if (!open) pool->shared_users--;
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__lock_give(&pool->lock);
+}
+
 /* Ends a slot's connection. No lock is held. */
 static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__pool *pool = slot->pool;
     dbm_connection *c = &slot->connection;
-    bool last = false;
     if (!c->open) return;
     if (pool->db->on_disconnect != NULL) {
         if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
@@ -79,12 +125,9 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         c->data = NULL;
         dbm__lock_take(&pool->lock);
         if (broken) dbm__store(&pool->shared_dead, 1);
-        last = --pool->shared_users == 0 && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
+        pool->shared_users--;
         dbm__lock_give(&pool->lock);
-        if (last) {
-            dbm__connection_close(&pool->shared, how);
-            dbm__store(&pool->shared_dead, 0);
-        }
+        dbm__shared_close(pool, how);
     } else {
         dbm__connection_close(c, how);
     }
@@ -100,29 +143,25 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
     const dbm_config *config = &db->settings->config;
     dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
     int64_t began = dbm__now(db->host), limit = began + (int64_t)config->connect_timeout_ms * 1000;
+    bool connect = true;
     dbm_status st = DBM_OK;
     dbm_op op;
     if (limit > deadline_us) limit = deadline_us;
-    if (physical != c && physical->open && dbm__load(&pool->shared_dead) != 0) {
-        st = dbm__fail(DBM_E_LOST, DBM_STAGE_CONNECT, db->name, NULL, "the shared connection broke, and sessions that are out still hold it");
-        dbm__self()->last.retryable = true;
-    }
-    if (st == DBM_OK && !physical->open) {
+    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
+    if (st == DBM_OK && connect) {
         dbm__op_init(&op, DBM_OP_CONNECT, limit);
         physical->broken = false;
         physical->connecting = true;
         st = dbm__op_run(physical, &op);
         physical->connecting = false;
-        if (st == DBM_OK) physical->open = true;
+        dbm__credentials_drop(physical);
+        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
     }
     if (st == DBM_OK) {
+        c->open = true;
         if (physical != c) {
             c->data = physical->data;
-            c->open = true;
             c->broken = false;
-            dbm__lock_take(&pool->lock);
-            pool->shared_users++;
-            dbm__lock_give(&pool->lock);
         }
         c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
@@ -239,10 +278,12 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             pool->connecting++;
             dbm__waiter_get(pool, pool->first, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
+            /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
+            if (now < pool->retry_us) pool->first->wake(pool->first->ud);
             return;
         }
     }
-    dbm__pool_wait_bits(pool, false);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
 }
 
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
@@ -254,7 +295,7 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
 
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
     while (pool->first != NULL) dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, false);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
 }
 
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
@@ -322,6 +363,18 @@ static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const cha
 }
 
 static void dbm__wake_thread(void *ud) { dbm__signal_one((dbm__signal *)ud); }
+
+/* After a connect, with the lock held. True when the database was down until now. */
+DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
+    bool was_down = pool->down;
+    pool->open++;
+    pool->stats.connects++;
+    pool->failures = 0;
+    pool->retry_us = 0;
+    pool->down = false;
+    dbm__pool_set_slow(pool);
+    return was_down;
+}
 
 /* After a failed connect, with the lock held: what becomes of the others. True when the caller may wait on. */
 DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down) {
@@ -396,7 +449,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     dbm__signal signal;
     dbm__blocked blocked;
     bool signal_made = false, in_graph = false, pools_own, went_down = false, came_up = false, timed_out = false;
-    int64_t began, deadline, now;
+    int64_t began, deadline, connect_deadline, now;
     dbm_status st = DBM_OK;
     *out = NULL;
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
@@ -405,39 +458,45 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
     pools_own = deadline <= session_deadline_us;
     if (!pools_own) deadline = session_deadline_us;
+    connect_deadline = db->settings->config.pool.timeout_ms < 0 ? session_deadline_us : deadline; /* not waiting for others is no reason not to connect */
     memset(&w, 0, sizeof w);
     w.slot = had;
     w.got = had != NULL ? DBM__GOT_IDLE : DBM__GOT_NOTHING;
     for (;;) {
         if (w.got == DBM__GOT_IDLE) {
-            if (dbm__slot_alive(w.slot, deadline)) break;
+            if (dbm__slot_alive(w.slot, connect_deadline)) break;
             dbm__slot_retire(w.slot);
             w.got = DBM__GOT_NOTHING;
             now = dbm__now(db->host);
         }
         if (w.got == DBM__GOT_EMPTY) {
-            st = dbm__slot_connect(w.slot, deadline);
+            st = dbm__slot_connect(w.slot, connect_deadline);
             now = dbm__now(db->host);
             dbm__lock_take(&pool->lock);
             pool->connecting--;
             if (st == DBM_OK) {
-                pool->open++;
-                pool->stats.connects++;
-                pool->failures = 0;
-                pool->retry_us = 0;
-                if (pool->down) came_up = true;
-                pool->down = false;
-                dbm__pool_set_slow(pool);
+                bool closing = pool->state != DBM__POOL_OPEN;
+                came_up = dbm__pool_connected(pool);
                 dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
                 dbm__lock_give(&pool->lock);
-                break;
+                if (!closing) break;
+                dbm__slot_retire(w.slot);
+                st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
+                goto done;
             }
             dbm__slot_to_empty(w.slot);
             if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down) || now >= deadline) {
+            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down)) {
                 dbm__pool_dispatch(pool, now);
                 dbm__lock_give(&pool->lock);
                 goto done; /* with this thread's own failure */
+            }
+            if (now >= deadline) { /* others have connections, so it waited for one of those too */
+                pool->stats.timeouts++;
+                dbm__pool_dispatch(pool, now);
+                dbm__lock_give(&pool->lock);
+                st = dbm__pool_timed_out(pool, pools_own, now - began, site);
+                goto done;
             }
             dbm__lock_give(&pool->lock);
             st = DBM_OK;
@@ -523,6 +582,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         }
         now = dbm__now(db->host);
     }
+    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
+    if (in_graph) dbm__graph_leave(db, &blocked);
+    in_graph = false;
     dbm__store32(&w.slot->uses, w.slot->uses + 1u);
     dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
     dbm__store(&w.slot->site, (dbm__word)site);
@@ -540,7 +602,7 @@ done:
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__pool *pool = slot->pool;
     dbm_status st;
-    bool went_down = false;
+    bool went_down = false, came_up = false;
     dbm__pool_suspect(pool);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     dbm__lock_take(&pool->lock);
@@ -553,13 +615,15 @@ DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__lock_take(&pool->lock);
     pool->connecting--;
     if (st == DBM_OK) {
-        pool->open++;
-        pool->stats.connects++;
+        came_up = dbm__pool_connected(pool);
     } else {
+        slot->connection.broken = true; /* the slot comes back without a connection */
         dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
+        dbm__pool_set_slow(pool);
     }
-    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
     dbm__lock_give(&pool->lock);
+    if (came_up) dbm__event(pool->db->host, DBM_EVENT_UP, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "database %q answers again", pool->db->name);
     if (went_down) dbm__event(pool->db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, pool->db->name, NULL, st, 0, "%s", dbm__self()->last.message);
     return st;
 }
@@ -592,7 +656,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     if (leak_reported) {
         dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
-    if (!close && slot->reset_full) {
+    if (!close && (slot->reset_full || pool->full_reset)) {
         dbm_op op;
         kept = dbm__self()->last;
         keep = true;
@@ -681,7 +745,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__slot_to_empty(slot);
     }
     dbm__lock_give(&pool->lock);
-    if (dbm__pool_shared(pool) && pool->shared.open && pool->shared_users == 0) dbm__connection_close(&pool->shared, DBM_DISCONNECT_POLITE);
+    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
 }
 
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
@@ -731,18 +795,25 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
 
 /* ---- fork -------------------------------------------------------------------------------------------------------------- */
 
-DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
-    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(&pool->fork);
+/* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
+DBM__FN bool dbm__fork_claim(dbm__word *fork) {
     const dbm__word busy = ~(dbm__word)0;
-    int i;
+    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(fork);
     for (;;) {
-        if (seen == now) return;
-        if (seen != busy && dbm__cas(&pool->fork, &seen, busy)) break;
+        if (seen == now) return false;
+        if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
         if (seen == busy) {
             dbm__sleep_us(100);
-            seen = dbm__load_acquire(&pool->fork);
+            seen = dbm__load_acquire(fork);
         }
     }
+}
+
+DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
+    dbm__word now = dbm__fork_epoch();
+    int i;
+    dbm__shared_after_fork(pool->db->shared);
+    if (!dbm__fork_claim(&pool->fork)) return;
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
@@ -757,18 +828,28 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     }
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
+        dbm_connection *c = &slot->connection;
+        bool open = c->open;
         slot->fork_gen = (uint32_t)dbm__load(&slot->gen) + 255u; /* whatever was out is stale, nested blocks too */
         dbm__store(&slot->gen, (dbm__word)slot->fork_gen + 1u);
         dbm__store(&slot->holder, 0);
         dbm__store(&slot->site, 0);
-        if (dbm__pool_shared(pool)) slot->connection.open = false;
-        else dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
-        slot->reset_full = false;
+        c->open = false;
+        if (pool->db->on_fork != NULL) pool->db->on_fork(c);
+        if (dbm__pool_shared(pool)) {
+            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
+        } else {
+            c->open = open;
+            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
+        }
+        slot->reset_full = slot->leak_reported = false;
         dbm__slot_to_empty(slot);
     }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
-    pool->shared_users = 0;
+    pool->shared_users = pool->leaks_out = 0;
+    pool->shared_busy = false;
     dbm__store(&pool->shared_dead, 0);
     dbm__pool_set_slow(pool);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
     dbm__store_release(&pool->fork, now);
 }

@@ -86,6 +86,7 @@ typedef struct dbm__pool {
     dbm_error_info cause;
     dbm_connection shared;               /* DBM_ADAPTER_SHARED: the one behind all slots */
     int shared_users;
+    bool shared_busy;                    /* it is being opened or closed */
     uint32_t mark;                       /* of the wait graph's walk, guarded by its lock */
     dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
@@ -121,12 +122,15 @@ typedef struct dbm__shared {
     dbm__gate *gates;
     int64_t grace_us;
     dbm__word orphans;                   /* sessions still out after the manager went; the last one frees everything */
+    dbm__word fork;                      /* the fork epoch that locks, graph and gates live in */
     void (*free_all)(struct dbm__shared *shared);
     void *owner;
 } dbm__shared;
 
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *options);
 DBM__FN void dbm__shared_free(dbm__shared *shared);
+/* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
+DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
 
 /* ---- the wait graph ---- */
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
@@ -176,6 +180,8 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
+DBM__FN bool dbm__fork_claim(dbm__word *fork);
+DBM__FN bool dbm__pool_connected(dbm__pool *pool);
 DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
 
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */

@@ -284,7 +284,10 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         dbm__fail_again(&kept);
         return level->sticky;
     }
-    if (DBM__UNLIKELY(w->rows != NULL || w->one.row.open)) dbm__level_rows_close(w, level);
+    if (DBM__UNLIKELY(w->open_rows != 0)) {
+        if (level == &w->base) dbm__rows_close_all(w);
+        else dbm__level_rows_close(w, level);
+    }
     if (level->point == 0) {
         st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
     } else {

@@ -263,23 +263,55 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm__rows_close(&w->one);
 }
 
-static DBM__NOINLINE dbm_status dbm__lane_failed(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site) {
+/* The connection was found dead under the first statement: on another one, the long way. */
+static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, const char *site, dbm_row **out) {
+    dbm_value values[DBM__LANE_VALUES];
+    int i, count = w->one.row.op.value_count;
+    char *sql = dbm__copy_text(w->db->host, e->text, e->text_size); /* the entry goes with the connection */
+    dbm__call call;
+    dbm_status st;
+    dbm__cache_give(&w->slot.connection, e);
+    if (sql == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+        return dbm__work_fail(w, site);
+    }
+    for (i = 0; i < count; i++) values[i] = w->one.row.op.values[i];
+    call.work = w;
+    call.owns = false;
+    st = dbm__work_renew(w) == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, false, site, out) : dbm__work_fail(w, site);
+    dbm__free(w->db->host, sql);
+    return st;
+}
+
+/* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. */
+static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site, dbm_row **out) {
     dbm_op *op = &w->one.row.op;
-    dbm_error_info kept;
-    if (rc == DBM_OK || rc == DBM_DONE) { /* no row */
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(&w->slot.connection, op);
-            op->result = NULL;
-        }
+    *out = NULL;
+    if (rc == DBM_OK && op->result != NULL) {
+        op->kind = DBM_OP_FETCH;
+        rc = dbm__op_run(&w->slot.connection, op);
+        op->row = rc == DBM_OK;
+        if (rc == DBM_OK) return DBM_OK;
+    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction)) {
+        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    }
+    if (op->result != NULL) {
+        dbm_error_info kept = dbm__self()->last;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+        dbm__self()->last = kept;
+    }
+    if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (w->in_transaction || w->no_transaction) dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
-    kept = dbm__self()->last;
+    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0) {
+        return dbm__lane_again(w, e, site, out);
+    }
+    dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
-    dbm__self()->last = kept;
-    return dbm__statement_failed(w, e->text, site);
+    return rc;
 }
 
 /* `e` is taken, its use counted. */
@@ -298,13 +330,18 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->row = false;
     op->one_row = true;
     w->top->ran = true;
+    row->ended = false;
     dbm__store32(&w->slot.statements, w->slot.statements + 1u);
     if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
+        row->ended = true; /* nothing came before it in this transaction */
         rc = dbm__work_start(w, false, site);
-        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_failed(w, e, rc, site);
+        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out);
     }
     rc = w->db->adapter->execute(&w->slot.connection, op);
-    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) return dbm__lane_failed(w, e, rc, site);
+    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
+        rc = dbm__lane_else(w, e, rc, site, out);
+        if (rc != DBM_OK || *out != NULL) return rc;
+    }
     row->work = w;
     row->entry = e;
     row->number = 1;

@@ -121,6 +121,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
+DBM__FN void dbm__connection_forked(dbm_connection *c);
 DBM__FN void dbm__works_free(dbm_database *db);
 DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */

@@ -277,8 +277,38 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->base.deadline_us = INT64_MAX;
 }
 
+/* In a child process: what the parent's session had open is dropped without a word, and no value of it is good any more. */
+DBM__FN void dbm__connection_forked(dbm_connection *c) {
+    dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
+    dbm_rows *rows = &w->one;
+    dbm__level *level;
+    for (;;) {
+        if (rows->row.open && rows->row.entry != NULL) dbm__cache_give(c, rows->row.entry);
+        rows->row.entry = NULL;
+        rows->row.op.result = NULL;
+        rows->row.open = rows->row.standing = rows->row.fresh = false;
+        rows->row.ended = true;
+        if (rows != &w->one) {
+            w->rows = rows->next;
+            rows->next = w->spare_rows;
+            w->spare_rows = rows;
+        }
+        rows = w->rows;
+        if (rows == NULL) break;
+    }
+    while (w->statements != NULL) dbm_stmt_end(w->statements);
+    for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
+    w->top = &w->base;
+    w->serial = w->slot.fork_gen + 1u;
+    w->gen = w->base.gen = w->serial;
+    w->in_transaction = w->gate_held = false;
+    w->open_rows = w->points = w->points_sent = 0;
+    dbm__store(&w->cancellers, 0);
+}
+
 DBM__FN void dbm__works_init(dbm_database *db) {
     int i;
+    db->on_fork = dbm__connection_forked;
     db->on_connect = dbm__connection_made;
     db->on_disconnect = dbm__connection_gone;
     for (i = 0; i < db->pool->slot_count; i++) {

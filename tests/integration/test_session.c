@@ -759,6 +759,11 @@ static void done_and_not_found_do_not_stick(void **state) {
         dbm_rows_end(rows);
         assert_int_equal(dbm_status_of(s), DBM_OK);
         assert_int_equal(put(s, 2), DBM_OK);
+        for (int i = 0; i < 4; i++) { /* a statement that is well known takes a shorter way to the same end */
+            dbm_status st = dbm_query_one(s, &row, "SELECT a FROM t WHERE id = ?", i % 2 ? 1 : 99);
+            assert_int_equal(st, i % 2 ? DBM_OK : DBM_E_NOT_FOUND);
+            assert_int_equal(row != NULL, i % 2);
+        }
     }
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(rows_kept(), 2);
@@ -2157,6 +2162,13 @@ static void a_dead_connection_is_replaced_before_anything_was_sent(void **state)
     DBM_SESSION_RC(mgr, NULL, s, &rc) assert_int_equal(dbm_query_one(s, &row, "rows 1 x 1"), DBM_OK);
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(v->connections, 6);
+    for (int i = 0; i < 4; i++) { /* also when the statement is well known */
+        if (i == 2) plan(v, DBM_OP_EXECUTE, 1, LOSE);
+        if (i == 3) plan(v, DBM_OP_BEGIN, 1, LOSE);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) read_one(s);
+        assert_int_equal(rc, DBM_OK);
+    }
+    assert_int_equal(v->connections, 8);
     plan(v, DBM_OP_EXECUTE, 2, LOSE);
     DBM_SESSION_RC(mgr, NULL, s, &rc) { /* the second statement's loss is a loss */
         assert_int_equal(put(s, 1), DBM_OK);

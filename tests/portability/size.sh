@@ -29,4 +29,26 @@ ms=$(python3 "$WORK/parse.py" "$HEADERS" "$WORK")
 check "the declarations parse in 50 ms (${ms:-no result} ms)" test "${ms:-9999}" -le 100
 printf '#include "dbm.h"\n' | gcc -std=c11 -E -iquote "$HEADERS" - 2>/dev/null | grep -o '^# [0-9]* "/usr[^"]*"' | sed 's/.*"\(.*\)"/\1/' | sort -u >"$WORK/headers"
 check "the declarations include stddef.h, stdint.h and stdbool.h only" lacks '/(stdio|stdlib|string|time|pthread|errno|unistd|sqlite3|ini|windows)\.h$' "$WORK/headers"
+
+# What dbm_config.h says under Costs is what gcc -Os makes of it: within a fifth, or 2 KiB.
+printf '#define DBM_IMPLEMENTATION\n#include "dbm.h"\n' >"$WORK/implementation.c"
+code() { # flags: bytes of code and constants
+    gcc -std=c11 -Os "$@" -iquote "$HEADERS" -c "$WORK/implementation.c" -o "$WORK/code.o" && size "$WORK/code.o" | awk 'NR == 2 { print $1 }'
+}
+stated() { # option: the number of KiB in its comment
+    awk -v option="/* $1:" 'index($0, option) == 1 { on = 1 } on && /Costs/ { if (match($0, /about [0-9]+ KiB/)) print substr($0, RSTART + 6, RLENGTH - 10); exit }' \
+        "$HEADERS/dbm_config.h"
+}
+costs() { # option, sign: what it adds or saves, against what is said
+    measured=$(( ($(code "-D$1") - base) * $2 / 1024 ))
+    said=$(stated "$1")
+    slack=$(( ${said:-0} / 5 )); [ "$slack" -ge 2 ] || slack=2
+    check "$1: dbm_config.h says about ${said:-nothing} KiB, measured $measured" \
+        test "$measured" -ge $(( ${said:--999} - slack )) -a "$measured" -le $(( ${said:--999} + slack ))
+}
+base=$(code)
+costs DBM_WITH_SQLITE 1
+costs DBM_WITH_INI 1
+costs DBM_NO_THREADS -1
+costs DBM_NO_FLOAT -1
 finish
