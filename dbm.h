@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0f255b60b719f092: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 209d17074d700c51: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -6678,12 +6678,14 @@ struct dbm_database {
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
     void (*on_disconnect)(struct dbm_connection *c);
+    /* In a child process, for every slot, before its connection is forgotten: c->open is false, so that nothing is sent. session/ */
+    void (*on_fork)(struct dbm_connection *c);
     /* How far init has come; guarded by init_lock, read by atomics. */
     dbm__lock init_lock;
     dbm__word state;                 /* DBM__DB_... */
     dbm_error_info *init_error;
 };
-enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2 };
+enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2, DBM__DB_CLOSED = 3 };
 
 /* One physical connection. Belongs to whoever has its slot. */
 struct dbm_connection {
@@ -8059,10 +8061,17 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
             }
             dbm__slot_to_empty(w.slot);
             if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down) || now >= deadline) {
+            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down)) {
                 dbm__pool_dispatch(pool, now);
                 dbm__lock_give(&pool->lock);
                 goto done; /* with this thread's own failure */
+            }
+            if (now >= deadline) { /* others have connections, so it waited for one of those too */
+                pool->stats.timeouts++;
+                dbm__pool_dispatch(pool, now);
+                dbm__lock_give(&pool->lock);
+                st = dbm__pool_timed_out(pool, pools_own, now - began, site);
+                goto done;
             }
             dbm__lock_give(&pool->lock);
             st = DBM_OK;
@@ -8394,15 +8403,19 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     }
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
+        dbm_connection *c = &slot->connection;
+        bool open = c->open;
         slot->fork_gen = (uint32_t)dbm__load(&slot->gen) + 255u; /* whatever was out is stale, nested blocks too */
         dbm__store(&slot->gen, (dbm__word)slot->fork_gen + 1u);
         dbm__store(&slot->holder, 0);
         dbm__store(&slot->site, 0);
-        if (!dbm__pool_shared(pool)) {
+        c->open = false;
+        if (pool->db->on_fork != NULL) pool->db->on_fork(c);
+        if (dbm__pool_shared(pool)) {
+            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
+        } else {
+            c->open = open;
             dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
-        } else if (slot->connection.open) {
-            slot->connection.open = false;
-            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(&slot->connection);
         }
         slot->reset_full = slot->leak_reported = false;
         dbm__slot_to_empty(slot);
@@ -11231,6 +11244,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
+DBM__FN void dbm__connection_forked(dbm_connection *c);
 DBM__FN void dbm__works_free(dbm_database *db);
 DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
@@ -11570,8 +11584,38 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->base.deadline_us = INT64_MAX;
 }
 
+/* In a child process: what the parent's session had open is dropped without a word, and no value of it is good any more. */
+DBM__FN void dbm__connection_forked(dbm_connection *c) {
+    dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
+    dbm_rows *rows = &w->one;
+    dbm__level *level;
+    for (;;) {
+        if (rows->row.open && rows->row.entry != NULL) dbm__cache_give(c, rows->row.entry);
+        rows->row.entry = NULL;
+        rows->row.op.result = NULL;
+        rows->row.open = rows->row.standing = rows->row.fresh = false;
+        rows->row.ended = true;
+        if (rows != &w->one) {
+            w->rows = rows->next;
+            rows->next = w->spare_rows;
+            w->spare_rows = rows;
+        }
+        rows = w->rows;
+        if (rows == NULL) break;
+    }
+    while (w->statements != NULL) dbm_stmt_end(w->statements);
+    for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
+    w->top = &w->base;
+    w->serial = w->slot.fork_gen + 1u;
+    w->gen = w->base.gen = w->serial;
+    w->in_transaction = w->gate_held = false;
+    w->open_rows = w->points = w->points_sent = 0;
+    dbm__store(&w->cancellers, 0);
+}
+
 DBM__FN void dbm__works_init(dbm_database *db) {
     int i;
+    db->on_fork = dbm__connection_forked;
     db->on_connect = dbm__connection_made;
     db->on_disconnect = dbm__connection_gone;
     for (i = 0; i < db->pool->slot_count; i++) {
@@ -13269,6 +13313,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->deadline_us = INT64_MAX;
     op->result = NULL;
     op->row = false;
+    op->columns = 0;
     op->one_row = true;
     w->top->ran = true;
     row->ended = false;
@@ -14975,7 +15020,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 
-/* ---- what it keeps ---------------------------------------------------------------------------------------------------- */
+/* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -14998,7 +15043,8 @@ enum {
     DBM__SQLITE_WORDS = DBM__SQLITE_SAVEPOINT + 3 * DBM__SQLITE_LEVELS
 };
 
-/* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next operation. */
+/* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next
+ * operation. */
 enum { DBM__SQLITE_IDLE = 0, DBM__SQLITE_ACTIVE, DBM__SQLITE_CANCELLED };
 
 /* Of a connection. */
@@ -15022,7 +15068,8 @@ typedef struct dbm__sqlite {
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 
-/* Rows that HOLD put aside: a list of rows in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that HOLD put aside: a list of rows in chunks that grow. A row is its head, then its values, then their texts.
+ * */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
 typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
 #define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
@@ -15048,9 +15095,10 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_chunk *chunks;
 } dbm__sqlite_statement;
 
-/* ---- failures --------------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
+                                  const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
     va_list ap;
@@ -15069,7 +15117,9 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
     case SQLITE_BUSY_SNAPSHOT: *retryable = true; *sqlstate = "40001"; return DBM_E_SERIALIZATION;
     case SQLITE_IOERR_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
     case SQLITE_LOCKED: *sqlstate = "55006"; return DBM_E_MISUSE; /* by this very connection: no wait would help */
-    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: *sqlstate = "23505"; break;
+    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID:
+        *sqlstate = "23505";
+        break;
     case SQLITE_CONSTRAINT_NOTNULL: *sqlstate = "23502"; break;
     case SQLITE_CONSTRAINT_FOREIGNKEY: *sqlstate = "23503"; break;
     case SQLITE_CONSTRAINT_CHECK: *sqlstate = "23514"; break;
@@ -15077,7 +15127,10 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
     }
     switch (rc & 0xff) {
     case SQLITE_CONSTRAINT: if (*sqlstate == NULL) *sqlstate = "23000"; return DBM_E_CONSTRAINT;
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL: *retryable = true; *sqlstate = "55P03"; return DBM_E_TIMEOUT;
+    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
+        *retryable = true;
+        *sqlstate = "55P03";
+        return DBM_E_TIMEOUT;
     case SQLITE_SCHEMA: *retryable = true; return DBM_E_SQL;
     case SQLITE_ABORT: *sqlstate = "40000"; return DBM_E_ROLLED_BACK;
     case SQLITE_INTERRUPT: *sqlstate = "57014"; return DBM_E_CANCELLED;
@@ -15100,8 +15153,9 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
     static const struct { const char *part, *state; } known[] = {
-        { "no such column", "42703" }, { "no such table", "42P01" }, { "syntax error", "42601" }, { "incomplete input", "42601" },
-        { "unrecognized token", "42601" }, { "no such function", "42883" }, { "already exists", "42P07" },
+        { "no such column", "42703" }, { "no such table", "42P01" }, { "syntax error", "42601" },
+        { "incomplete input", "42601" }, { "unrecognized token", "42601" }, { "no such function", "42883" },
+        { "already exists", "42P07" },
         { "no such savepoint", "3B001" }, { "within a transaction", "25001" }, { "no transaction is active", "25P01" }
     };
     size_t i;
@@ -15138,8 +15192,8 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
         if (S_ISDIR(file.st_mode)) dbm__put(&t, ": it is a directory; name a file in it");
         else if (access(base->path, R_OK) != 0) dbm__put(&t, ": this process has no permission to read it");
         else if (sqlite3_system_errno(q->db) == EMFILE) dbm__put(&t, ": this process has too many open files");
-        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there or the directory must be writable; "
-                          "immutable=1 opens a file that nobody writes");
+        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be "
+                          "writable; immutable=1 opens a file that nobody writes");
     } else if (errno == EACCES) {
         dbm__put(&t, ": this process has no permission for a directory of this path");
     } else {
@@ -15149,10 +15203,11 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
         if (size == 0 || size >= capacity) return ": it does not exist";
         memcpy(dir, base->path, size);
         dir[size] = '\0';
-        if (stat(dir, &file) != 0) return ": its directory does not exist; create it or correct the path (sqlite:///relative, "
-                                          "sqlite:////absolute)";
+        if (stat(dir, &file) != 0) {
+            return ": its directory does not exist; create it or correct the path (sqlite:///relative, sqlite:////absolute)";
+        }
         if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
-        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create files in its directory";
+        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
         if (base->read_only) return ": it does not exist, and is opened for reading only";
         return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
     }
@@ -15189,61 +15244,72 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         retryable = false;
     }
     if (primary == SQLITE_INTERRUPT && timed_out && !cancelled) status = DBM_E_TIMEOUT;
-    if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB || rc == SQLITE_READONLY_DBMOVED) &&
-        rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
+    if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
+         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
         dbm_adapter_broken(q->c);
     }
     if (q->connecting) {
         if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
         if (primary == SQLITE_CANTOPEN) {
-            return dbm__sqlite_say(q, status, "08001", rc, "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
+            return dbm__sqlite_say(q, status, "08001", rc,
+                                   "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
         }
         if (primary == SQLITE_NOTADB) {
-            return dbm__sqlite_say(q, status, sqlstate, rc, "%q is not an SQLite database, or it is encrypted", q->base->path);
+            return dbm__sqlite_say(q, status, sqlstate, rc,
+                                   "%q is not an SQLite database, or it is encrypted", q->base->path);
         }
-        dbm__sqlite_say(q, status, sqlstate, rc, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s",
-                        q->base->path, said, q->waited_us);
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said,
+                        q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
         dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "the deadline passed while the statement was running, and it was stopped");
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "another connection has written since this transaction first read; run it again "
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "another connection has written since this transaction first read; run it again "
                         "(DBM_RETRY does), or begin it with .write = 1");
     } else if (primary == SQLITE_BUSY && strstr(said, "in progress") != NULL) {
         status = DBM_E_MISUSE;
         retryable = false;
         dbm__sqlite_say(q, status, sqlstate, rc, "%s: end the queries of this session first", said);
     } else if (primary == SQLITE_BUSY && q->waited_us == 0) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: another connection is committing and waits for this transaction to end; "
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "%s: another connection is committing and waits for this transaction to end; "
                         "run it again", said);
     } else if (primary == SQLITE_BUSY) {
         dbm__sqlite_say(q, status, sqlstate, rc, "%s by another process or connection: waited %m%s", said, q->waited_us,
                         timed_out ? ", until the deadline" : " (busy_timeout)");
     } else if (rc == SQLITE_LOCKED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: a query of this session is still being read; this statement needs it ended "
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "%s: a query of this session is still being read; this statement needs it ended "
                         "(leave DBM_EACH, or dbm_rows_end)", said);
     } else if (rc == SQLITE_READONLY_DBMOVED) {
         dbm__sqlite_say(q, status, sqlstate, rc, "%q was moved, replaced or deleted while it was open", q->base->path);
     } else if (status == DBM_E_READ_ONLY) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q was opened with mode=ro, or the file or its directory may not be written",
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        "%s: %q was opened with mode=ro, or the file or its directory may not be written",
                         said, q->base->path);
-    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL ||
-               primary == SQLITE_NOTADB) {
+    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
+               primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
         dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q (code %d, error %d of the system)", said, q->base->path, rc,
                         sqlite3_system_errno(q->db));
     } else {
         offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
-        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
+        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said,
+                        offset + 1);
     }
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
 
-static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL); }
+static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) {
+    return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL);
+}
 
-/* ---- waiting and being stopped ---------------------------------------------------------------------------------------- */
+/* ---- waiting and being stopped ----------------------------------------------------------------------------------- */
 
 /* SQLite asks this when a lock is taken: wait and try again (1), or give up (0). */
 static int dbm__sqlite_busy(void *data, int count) {
@@ -15268,8 +15334,8 @@ static int dbm__sqlite_busy(void *data, int count) {
     return 1;
 }
 
-/* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop it, since what
- * it did may be committed. */
+/* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop
+ * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
     dbm__sqlite *q = (dbm__sqlite *)data;
     bool cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED;
@@ -15279,8 +15345,9 @@ static int dbm__sqlite_progress(void *data) {
     return 1;
 }
 
-/* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer does not wait
- * for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed, or with busy_timeout. */
+/* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer
+ * does not wait for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed,
+ * or with busy_timeout. */
 static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *stmt, int rc) {
     int count = 0;
     if (q->waited_us != 0 || !q->wal || sqlite3_get_autocommit(q->db)) return rc;
@@ -15306,7 +15373,7 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 
-/* ---- small statements of our own -------------------------------------------------------------------------------------- */
+/* ---- small statements of our own --------------------------------------------------------------------------------- */
 
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
@@ -15374,11 +15441,12 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
     return status;
 }
 
-/* ---- transactions ----------------------------------------------------------------------------------------------------- */
+/* ---- transactions ------------------------------------------------------------------------------------------------ */
 
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), "
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                               "SQLite has the isolation levels SERIALIZABLE (its default), "
                                "READ UNCOMMITTED and AUTOCOMMIT");
     }
     q->read_only = op->read_only;
@@ -15388,7 +15456,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its "
+        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0,
+                               "SQLite had already rolled this transaction back when one of its "
                                "statements failed; nothing was committed");
     }
     return dbm__sqlite_word(q, DBM__SQLITE_COMMIT, op->deadline_us);
@@ -15416,14 +15485,15 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0,
+                                                  "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
 
-/* ---- statements: prepare ---------------------------------------------------------------------------------------------- */
+/* ---- statements: prepare ----------------------------------------------------------------------------------------- */
 
 static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
 
@@ -15468,13 +15538,16 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and "
+            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
+                                   "the parameter %s is numbered: write ? for each value, or :name and "
                                    "pass dbm_named(\"name\", value)", name);
         }
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
+        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
+                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
                                "or write ? for each value", name, name + 1, name + 1);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
+    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
+                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
                            counted);
 }
 
@@ -15493,7 +15566,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
     if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
         sqlite3_finalize(stmt);
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a "
+        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0,
+                               "there is text after the first statement, at byte %d: one statement at a "
                                "time; use dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
@@ -15540,12 +15614,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
     return DBM_OK;
 }
 
-/* ---- statements: bind ------------------------------------------------------------------------------------------------- */
+/* ---- statements: bind -------------------------------------------------------------------------------------------- */
 
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
+        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc,
+                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
                                number, v->as.text.size);
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
@@ -15553,30 +15628,35 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
 
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
+                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
+                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
                                "dbm_null() if that is meant", number);
 #else
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
-/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until the statement is finished. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
+/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until the statement is finished.
+ * */
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
+                                                     int number) {
+    const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL:
         rc = sqlite3_bind_int64(stmt, number, v->as.integer);
         break;
     case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-        rc = sqlite3_bind_text64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC,
-                                 SQLITE_UTF8);
+        rc = sqlite3_bind_text64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case DBM_TYPE_NULL:
         rc = sqlite3_bind_null(stmt, number);
@@ -15594,7 +15674,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
         rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger);
         break;
     case DBM_TYPE_BLOB: /* without an address it would become NULL */
-        rc = sqlite3_bind_blob64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC);
+        rc = sqlite3_bind_blob64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC);
         break;
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
@@ -15626,7 +15706,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sql
     return status;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
@@ -15708,7 +15788,7 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
 
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
-    (void)sqlite3_column_bytes(s->stmt, 0); /* of any column: tells SQLite that the failure was noticed, and the connection works on */
+    (void)sqlite3_column_bytes(s->stmt, 0); /* whichever column: SQLite learns that the failure was noticed */
     return dbm__sqlite_no_memory(s->q);
 }
 
@@ -15733,7 +15813,7 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
     return name != NULL ? name : "";
 }
 
-/* ---- rows put aside --------------------------------------------------------------------------------------------------- */
+/* ---- rows put aside ---------------------------------------------------------------------------------------------- */
 
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     dbm__sqlite *q = s->q;
@@ -15774,10 +15854,11 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
 }
 
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
+                                   dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
-    size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row));
-    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, head + (size_t)s->columns * sizeof(dbm_value), limit, held, &status);
+    size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
+    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -15789,7 +15870,9 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
+            continue;
+        }
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -15810,9 +15893,11 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, "
-                                   "read fewer rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
+            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0,
+                                   "a statement that writes needs the rest of the rows of this query put aside, "
+                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
+                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
+                                   limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -15829,8 +15914,8 @@ static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) 
     return status;
 }
 
-/* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free the texts
- * that were handed out. */
+/* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free
+ * the texts that were handed out. */
 static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op *op) {
     dbm__sqlite *q = s->q;
     sqlite3_stmt *again = NULL;
@@ -15844,12 +15929,14 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of "
+            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                                     "this query gave fewer rows when it was run again, so that the rest of "
                                      "its rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
+            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                                     "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -15864,7 +15951,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write "
+        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
+                               "this query calls random(), so that another run would give other rows: write "
                                "after the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
@@ -15875,7 +15963,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     return status;
 }
 
-/* ---- statements: run -------------------------------------------------------------------------------------------------- */
+/* ---- statements: run --------------------------------------------------------------------------------------------- */
 
 /* A statement whose first step gave no row, or one that has none. */
 static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
@@ -15896,8 +15984,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_s
     return DBM_OK;
 }
 
-/* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after the last one: so all
- * rows are put aside at once, and a failure is one of EXECUTE. */
+/* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after
+ * the last one: so all rows are put aside at once, and a failure is one of EXECUTE. */
 static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, dbm_op *op, int rc) {
     dbm_status status = DBM_OK;
     s->columns = op->columns = sqlite3_column_count(s->stmt);
@@ -15918,8 +16006,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     return status;
 }
 
-/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
- * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
+/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO
+ * NOTHING, DO UPDATE) does not show an older one; it is put back when no new one came, because SQL may ask for it
+ * later. */
 static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
     sqlite3_int64 id = 0, key = 0;
     int64_t total;
@@ -15958,14 +16047,17 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
+                           "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
+        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    }
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -15994,7 +16086,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     return DBM_OK;
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -16049,7 +16141,7 @@ static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, 
     return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------------ */
+/* ---- connections ------------------------------------------------------------------------------------------------- */
 
 /* What every connection has, set again when a session may have changed it. */
 static int dbm__sqlite_set_up(dbm__sqlite *q) {
@@ -16070,16 +16162,19 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     return dbm__sqlite_run(q, text, NULL, 0);
 }
 
-/* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again here; another
- * connection may be making the same file new. */
+/* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again
+ * here; another connection may be making the same file new. */
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     const char *want = q->base->journal;
     char mode[16], pages[24], text[48];
     int count = 0, rc;
     do {
-        /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is seen. */
+        /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
+         * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
+        if (q->base->journal == NULL) {
+            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
+        }
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -16088,8 +16183,10 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
+        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0,
+                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
+                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
+                               mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -16111,7 +16208,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't "
+        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0,
+                                 "a transaction on %q was open when this process forked, so that SQLite can't "
                                  "open it safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
@@ -16137,17 +16235,20 @@ static bool dbm__sqlite_idle(dbm__sqlite *q) {
     return true;
 }
 
-/* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the book but not the
- * locks: a new connection would rely on locks that are not there, and lose its WAL file when the parent closes its last connection.
+/* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the
+ * book but not the locks: a new connection would rely on locks that are not there, and lose its WAL file when the
+ * parent closes its last connection.
  *
- * So an idle connection is really closed, which clears the book. Without a checkpoint that neither reads nor writes nor deletes a file,
- * and the locks of the parent belong to the parent.
+ * So an idle connection is really closed, which clears the book. Without a checkpoint that neither reads nor writes
+ * nor deletes a file, and the locks of the parent belong to the parent.
  *
- * A connection with a transaction can't be closed without rolling back in the parent's files: it stays open for ever, untouched. Then
- * the child must not find its entry in the book: SQLite is told another device number for that file. */
-#if DBM__SQLITE_POSIX && SIZE_MAX > 0xffffffffu /* elsewhere struct stat may differ from the one SQLite was compiled with */
+ * A connection with a transaction can't be closed without rolling back in the parent's files: it stays open for ever,
+ * untouched. Then the child must not find its entry in the book: SQLite is told another device number for that file.
+ * */
+#if DBM__SQLITE_POSIX && SIZE_MAX > 0xffffffffu /* elsewhere SQLite may have another struct stat */
 typedef int (*dbm__sqlite_fstat)(int fd, struct stat *out);
-static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents; /* set in children only */
+/* Set in children only, before they have threads that use SQLite: there is nowhere else to keep it. */
+static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents;
 
 static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     int rc = dbm__sqlite_parents.next(fd, out), i;
@@ -16228,7 +16329,8 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
+                                  (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -16257,11 +16359,13 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
+        rc = dbm__sqlite_clear(q,
+                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
                                "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
+        rc = dbm__sqlite_clear(q,
+                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
                                "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
@@ -16270,7 +16374,7 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     return DBM_OK;
 }
 
-/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
@@ -16286,8 +16390,10 @@ static dbm_status dbm__sqlite_refuse(dbm_database *db, const char *format, ...) 
     return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
 }
 
-/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is reported. */
-static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count, const char *list) {
+/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
+ * reported. */
+static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
+                                      const char *list) {
     const char *value = dbm_adapter_option(db, key);
     size_t i;
     if (value == NULL) return words[0];
@@ -16304,12 +16410,14 @@ static bool dbm__sqlite_is_true(const char *value) {
 static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
     size_t i;
     const char *near_one;
+    char hint[40] = "";
     for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                              "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s%s%s", where, name,
-                              near_one != NULL ? "; did you mean " : "", near_one != NULL ? near_one : "", near_one != NULL ? "?" : "");
+    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
+    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
+                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name,
+                              hint);
 }
 
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
@@ -16338,8 +16446,8 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
-        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be registered "
-                                  "(sqlite3_vfs_register) before the database is first used", value);
+        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
+                                  "registered (sqlite3_vfs_register) before the database is first used", value);
     }
     return DBM_OK;
 }
@@ -16350,7 +16458,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__sqlite_refuse(db, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__sqlite_refuse(db,
+                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -16360,24 +16469,28 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__sqlite_refuse(db, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__sqlite_refuse(db,
+                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
                                        "auto, wal, delete, truncate, persist, memory, off");
     if (base->journal == NULL) return DBM_E_CONFIG;
     if (base->journal == journals[0]) base->journal = NULL;
-    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0], "off, normal, full, extra");
+    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0],
+                                           "off, normal, full, extra");
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__sqlite_refuse(db, "isolation_level: SQLite has SERIALIZABLE (its default), READ UNCOMMITTED and AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
+        return dbm__sqlite_refuse(db,
+                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED and AUTOCOMMIT");
+    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
+    case DBM__ISOLATION_SIGNED: break;
     }
     return DBM_OK;
 }
 
-/* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its directory does not
- * exist (yet), the name is only made absolute; connecting will say so. */
+/* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
+ * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out) {
     sqlite3_vfs *vfs;
 #if DBM__SQLITE_POSIX && defined(PATH_MAX)
@@ -16404,7 +16517,8 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
     }
 #endif
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
+        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
@@ -16417,8 +16531,8 @@ static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
     size_t i;
     for (i = 0; text[i] != '\0'; i++) {
         char c = text[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
-                     c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                     c == '_' || c == '-' || c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
         char coded[3];
         coded[0] = '%';
         coded[1] = digits[((unsigned char)c >> 4) & 15];
@@ -16487,22 +16601,25 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
-        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, which is for programs without threads: "
-                                  "build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
+        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
+                                  "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
     }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
-        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and sqlite:////dir/file.db "
-                                  "for an absolute one", url->hosts);
+        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
+                                  "sqlite:////dir/file.db for an absolute one", url->hosts);
     }
     status = dbm__sqlite_check_parameters(db);
     if (status == DBM_OK) status = dbm__sqlite_check_options(db, &settings);
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) || dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
+                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
     if (!settings.memory) {
-        if (path[strlen(path) - 1] == '/') return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+        if (path[strlen(path) - 1] == '/') {
+            return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+        }
         return dbm__sqlite_init_file(db, &settings, path);
     }
     dbm_adapter_single(db);
@@ -16840,7 +16957,9 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     if (DBM__LIKELY(state == DBM__DB_READY)) return DBM_OK;
     dbm__lock_take(&db->init_lock);
     state = dbm__load_acquire(&db->state);
-    if (state == DBM__DB_FAILED && db->init_error != NULL && db->init_error->status == DBM_E_CONFIG) {
+    if (state == DBM__DB_CLOSED) {
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, NULL, "database %q is closed (dbm_close_all was called)", db->name);
+    } else if (state == DBM__DB_FAILED && db->init_error != NULL && db->init_error->status == DBM_E_CONFIG) {
         st = dbm__fail_again(db->init_error); /* a configuration does not get better by itself */
     } else if (state != DBM__DB_READY) {
         bool inited = false;
@@ -17164,10 +17283,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm__lock_take(&db->init_lock);
-        if (dbm__load_acquire(&db->state) == DBM__DB_NEW) { /* never used: it never will be */
-            dbm__store_release(&db->state, DBM__DB_FAILED);
-            if (db->init_error == NULL) db->init_error = (dbm_error_info *)dbm__alloc(db->host, sizeof *db->init_error);
-        }
+        if (db->pool == NULL) dbm__store_release(&db->state, DBM__DB_CLOSED); /* never opened: it never will be */
         dbm__lock_give(&db->init_lock);
         if (db->pool != NULL) {
             if (dbm__load(&db->pool->fork) != dbm__fork_epoch()) dbm__pool_after_fork(db->pool);

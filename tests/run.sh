@@ -72,10 +72,14 @@ job_test() {
     form=$1 file=$2
     program=$BUILD/bin/$name
     extra=$(sed -n 's|^/\* cc: \(.*\) \*/$|\1|p' "$file")
+    case $file in # a test in C++ is compiled as such, dbm.h and all
+        *.cpp) gcc=g++ clang=clang++ standard=c++11 ;;
+        *) gcc=gcc clang=clang standard=c11 ;;
+    esac
     case $form in
-        unit) set -- gcc -std=c11 -O1 -g $WARNINGS -I. -Itests $BACKENDS ;;
-        tsan) set -- gcc -std=c11 -O1 -g $WARNINGS -I. -Itests $BACKENDS -fsanitize=thread ;;
-        asan) set -- clang -std=c11 -O1 -g $WARNINGS -Isrc -I. -Itests $BACKENDS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
+        unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $BACKENDS ;;
+        tsan) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $BACKENDS -fsanitize=thread ;;
+        asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $BACKENDS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
     esac
     library=
     if [ "$form" = asan ]; then library=$BUILD/split/libdbm.a; fi
@@ -193,7 +197,7 @@ for word in "$@"; do
         *" $word "*) chosen="$chosen $word" ;;
         *)
             case $word in
-                test_* | */*) only="$only $(basename "$word" .c)" ;;
+                test_* | */*) only="$only $(basename "${word%.c*}")" ;;
                 *) fatal "there is no stage $word; the stages are: $STAGES" ;;
             esac
             ;;
@@ -288,7 +292,7 @@ header libinih-dev ini.h
 if wants unit asan tsan; then header libcmocka-dev cmocka.h; fi
 if wants asan portability lint; then tool clang clang; fi
 if wants asan; then tool binutils ar; fi
-if wants portability check; then tool g++ g++; tool binutils nm; fi
+if wants portability check unit tsan; then tool g++ g++; tool binutils nm; fi
 if wants portability; then
     tool tcc tcc
     tool musl-tools musl-gcc
@@ -327,11 +331,11 @@ find_tsan_runner() {
 
 # The test files of a stage, the chosen ones when names were given.
 tests_of() {
-    for f in tests/unit/test_*.c tests/integration/test_*.c tests/faults/test_*.c; do
+    for f in tests/unit/test_*.c tests/integration/test_*.c tests/integration/test_*.cpp tests/faults/test_*.c; do
         [ -f "$f" ] || continue
-        base=$(basename "$f" .c)
+        base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_pool* | test_session* | test_manager* | test_threads*) ;; *) continue ;; esac
+            case $base in test_pool* | test_session* | test_manager* | test_threads* | test_sqlite_threads*) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac

@@ -37,7 +37,7 @@ struct dbm_database {
     dbm__word state;                 /* DBM__DB_... */
     dbm_error_info *init_error;
 };
-enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2 };
+enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2, DBM__DB_CLOSED = 3 };
 
 /* One physical connection. Belongs to whoever has its slot. */
 struct dbm_connection {

@@ -29,7 +29,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_POSIX 0
 #endif
-#if defined(PATH_MAX)
+#if defined(PATH_MAX) && PATH_MAX > 4096
 #  define DBM__SQLITE_PATH PATH_MAX
 #else
 #  define DBM__SQLITE_PATH 4096
@@ -56,7 +56,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 
-/* ---- what it keeps ---------------------------------------------------------------------------------------------------- */
+/* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -67,6 +67,7 @@ typedef struct dbm__sqlite_base {
     int64_t busy_us;
     int64_t cache_size;      /* 0: as SQLite has it */
     bool memory, foreign_keys, read_only;
+    bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
 } dbm__sqlite_base;
@@ -79,7 +80,8 @@ enum {
     DBM__SQLITE_WORDS = DBM__SQLITE_SAVEPOINT + 3 * DBM__SQLITE_LEVELS
 };
 
-/* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next operation. */
+/* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next
+ * operation. */
 enum { DBM__SQLITE_IDLE = 0, DBM__SQLITE_ACTIVE, DBM__SQLITE_CANCELLED };
 
 /* Of a connection. */
@@ -103,7 +105,7 @@ typedef struct dbm__sqlite {
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 
-/* Rows that HOLD put aside: a list of rows in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
 typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
 #define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
@@ -129,9 +131,10 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_chunk *chunks;
 } dbm__sqlite_statement;
 
-/* ---- failures --------------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
+                                  const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
     va_list ap;
@@ -150,7 +153,9 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
     case SQLITE_BUSY_SNAPSHOT: *retryable = true; *sqlstate = "40001"; return DBM_E_SERIALIZATION;
     case SQLITE_IOERR_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
     case SQLITE_LOCKED: *sqlstate = "55006"; return DBM_E_MISUSE; /* by this very connection: no wait would help */
-    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: *sqlstate = "23505"; break;
+    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID:
+        *sqlstate = "23505";
+        break;
     case SQLITE_CONSTRAINT_NOTNULL: *sqlstate = "23502"; break;
     case SQLITE_CONSTRAINT_FOREIGNKEY: *sqlstate = "23503"; break;
     case SQLITE_CONSTRAINT_CHECK: *sqlstate = "23514"; break;
@@ -158,7 +163,10 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
     }
     switch (rc & 0xff) {
     case SQLITE_CONSTRAINT: if (*sqlstate == NULL) *sqlstate = "23000"; return DBM_E_CONSTRAINT;
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL: *retryable = true; *sqlstate = "55P03"; return DBM_E_TIMEOUT;
+    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
+        *retryable = true;
+        *sqlstate = "55P03";
+        return DBM_E_TIMEOUT;
     case SQLITE_SCHEMA: *retryable = true; return DBM_E_SQL;
     case SQLITE_ABORT: *sqlstate = "40000"; return DBM_E_ROLLED_BACK;
     case SQLITE_INTERRUPT: *sqlstate = "57014"; return DBM_E_CANCELLED;
@@ -181,9 +189,10 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
     static const struct { const char *part, *state; } known[] = {
-        { "no such column", "42703" }, { "no such table", "42P01" }, { "syntax error", "42601" }, { "incomplete input", "42601" },
-        { "unrecognized token", "42601" }, { "no such function", "42883" }, { "already exists", "42P07" },
-        { "no such savepoint", "3B001" }, { "within a transaction", "25001" }, { "no transaction is active", "25P01" }
+        { "no such column", "42703" }, { "no such table", "42P01" }, { "syntax error", "42601" },
+        { "incomplete input", "42601" }, { "unrecognized token", "42601" }, { "no such function", "42883" },
+        { "already exists", "42P07" }, { "no such savepoint", "3B001" }, { "within a transaction", "25001" },
+        { "no transaction is active", "25P01" }
     };
     size_t i;
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strstr(said, known[i].part) != NULL) return known[i].state;
@@ -193,7 +202,7 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     const char *name = strstr(said, "constraint failed: ");
-    char copy[128]; /* the text is SQLite's, and reporting may run before it is used */
+    char copy[128]; /* `said` is SQLite's, and not to be relied on after the first report */
     switch (rc) {
     case SQLITE_CONSTRAINT_UNIQUE: kind = DBM_CONSTRAINT_UNIQUE; break;
     case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: kind = DBM_CONSTRAINT_PRIMARY_KEY; break;
@@ -219,8 +228,8 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
         if (S_ISDIR(file.st_mode)) dbm__put(&t, ": it is a directory; name a file in it");
         else if (access(base->path, R_OK) != 0) dbm__put(&t, ": this process has no permission to read it");
         else if (sqlite3_system_errno(q->db) == EMFILE) dbm__put(&t, ": this process has too many open files");
-        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there or the directory must be writable; "
-                          "immutable=1 opens a file that nobody writes");
+        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be "
+                          "writable; immutable=1 opens a file that nobody writes");
     } else if (errno == EACCES) {
         dbm__put(&t, ": this process has no permission for a directory of this path");
     } else {
@@ -230,10 +239,11 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
         if (size == 0 || size >= capacity) return ": it does not exist";
         memcpy(dir, base->path, size);
         dir[size] = '\0';
-        if (stat(dir, &file) != 0) return ": its directory does not exist; create it or correct the path (sqlite:///relative, "
-                                          "sqlite:////absolute)";
+        if (stat(dir, &file) != 0) {
+            return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
+        }
         if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
-        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create files in its directory";
+        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
         if (base->read_only) return ": it does not exist, and is opened for reading only";
         return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
     }
@@ -270,10 +280,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         retryable = false;
     }
     if (primary == SQLITE_INTERRUPT && timed_out && !cancelled) status = DBM_E_TIMEOUT;
-    if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB || rc == SQLITE_READONLY_DBMOVED) &&
-        rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
+    if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
+         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
         dbm_adapter_broken(q->c);
     }
+    if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting) {
         if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
         if (primary == SQLITE_CANTOPEN) {
@@ -284,8 +295,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
             return dbm__sqlite_say(q, status, sqlstate, rc,
                                    "%q is not an SQLite database, or it is encrypted", q->base->path);
         }
-        dbm__sqlite_say(q, status, sqlstate, rc, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s",
-                        q->base->path, said, q->waited_us);
+        dbm__sqlite_say(q, status, sqlstate, rc,
+                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path,
+                        said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
         dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
@@ -316,22 +328,25 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         dbm__sqlite_say(q, status, sqlstate, rc,
                         "%s: %q was opened with mode=ro, or the file or its directory may not be written",
                         said, q->base->path);
-    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL ||
-               primary == SQLITE_NOTADB) {
+    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
+               primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
         dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q (code %d, error %d of the system)", said, q->base->path, rc,
                         sqlite3_system_errno(q->db));
     } else {
         offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
-        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
+        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said,
+                        offset + 1);
     }
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
 
-static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL); }
+static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) {
+    return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL);
+}
 
-/* ---- waiting and being stopped ---------------------------------------------------------------------------------------- */
+/* ---- waiting and being stopped ----------------------------------------------------------------------------------- */
 
 /* SQLite asks this when a lock is taken: wait and try again (1), or give up (0). */
 static int dbm__sqlite_busy(void *data, int count) {
@@ -356,8 +371,8 @@ static int dbm__sqlite_busy(void *data, int count) {
     return 1;
 }
 
-/* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop it, since what
- * it did may be committed. */
+/* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop
+ * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
     dbm__sqlite *q = (dbm__sqlite *)data;
     bool cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED;
@@ -367,8 +382,9 @@ static int dbm__sqlite_progress(void *data) {
     return 1;
 }
 
-/* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer does not wait
- * for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed, or with busy_timeout. */
+/* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer
+ * does not wait for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed,
+ * or with busy_timeout. */
 static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *stmt, int rc) {
     int count = 0;
     if (q->waited_us != 0 || !q->wal || sqlite3_get_autocommit(q->db)) return rc;
@@ -394,7 +410,7 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 
-/* ---- small statements of our own -------------------------------------------------------------------------------------- */
+/* ---- small statements of our own --------------------------------------------------------------------------------- */
 
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
@@ -462,16 +478,18 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
     return status;
 }
 
-/* ---- transactions ----------------------------------------------------------------------------------------------------- */
+/* ---- transactions ------------------------------------------------------------------------------------------------ */
 
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
+    dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
         return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
                                "SQLite has the isolation levels SERIALIZABLE (its default), "
                                "READ UNCOMMITTED and AUTOCOMMIT");
     }
-    q->read_only = op->read_only;
-    return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
+    status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
+    q->read_only = op->read_only && status == DBM_OK;
+    return status;
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
@@ -514,7 +532,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
 
-/* ---- statements: prepare ---------------------------------------------------------------------------------------------- */
+/* ---- statements: prepare ----------------------------------------------------------------------------------------- */
 
 static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
 
@@ -635,7 +653,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
     return DBM_OK;
 }
 
-/* ---- statements: bind ------------------------------------------------------------------------------------------------- */
+/* ---- statements: bind -------------------------------------------------------------------------------------------- */
 
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
@@ -666,16 +684,17 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
-/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until the statement is finished. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
+/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
+                                                     int number) {
+    const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL:
         rc = sqlite3_bind_int64(stmt, number, v->as.integer);
         break;
     case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-        rc = sqlite3_bind_text64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC,
-                                 SQLITE_UTF8);
+        rc = sqlite3_bind_text64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case DBM_TYPE_NULL:
         rc = sqlite3_bind_null(stmt, number);
@@ -693,7 +712,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
         rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger);
         break;
     case DBM_TYPE_BLOB: /* without an address it would become NULL */
-        rc = sqlite3_bind_blob64(stmt, number, v->as.text.data != NULL ? v->as.text.data : "", v->as.text.size, SQLITE_STATIC);
+        rc = sqlite3_bind_blob64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC);
         break;
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
@@ -725,7 +744,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sql
     return status;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
@@ -807,7 +826,7 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
 
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
-    (void)sqlite3_column_bytes(s->stmt, 0); /* of any column: tells SQLite that the failure was noticed, and the connection works on */
+    (void)sqlite3_column_bytes(s->stmt, 0); /* whichever column: SQLite learns that the failure was noticed */
     return dbm__sqlite_no_memory(s->q);
 }
 
@@ -832,7 +851,7 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
     return name != NULL ? name : "";
 }
 
-/* ---- rows put aside --------------------------------------------------------------------------------------------------- */
+/* ---- rows put aside ---------------------------------------------------------------------------------------------- */
 
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     dbm__sqlite *q = s->q;
@@ -873,10 +892,11 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
 }
 
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
+                                   dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
-    size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row));
-    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, head + (size_t)s->columns * sizeof(dbm_value), limit, held, &status);
+    size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
+    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -888,7 +908,9 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
+            continue;
+        }
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -911,8 +933,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         if (status != DBM_OK) {
             return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0,
                                    "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, "
-                                   "read fewer rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
+                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
+                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
+                                   limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -929,8 +952,8 @@ static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) 
     return status;
 }
 
-/* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free the texts
- * that were handed out. */
+/* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free
+ * the texts that were handed out. */
 static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op *op) {
     dbm__sqlite *q = s->q;
     sqlite3_stmt *again = NULL;
@@ -978,7 +1001,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     return status;
 }
 
-/* ---- statements: run -------------------------------------------------------------------------------------------------- */
+/* ---- statements: run --------------------------------------------------------------------------------------------- */
 
 /* A statement whose first step gave no row, or one that has none. */
 static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
@@ -999,8 +1022,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_s
     return DBM_OK;
 }
 
-/* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after the last one: so all
- * rows are put aside at once, and a failure is one of EXECUTE. */
+/* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after
+ * the last one: so all rows are put aside at once, and a failure is one of EXECUTE. */
 static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, dbm_op *op, int rc) {
     dbm_status status = DBM_OK;
     s->columns = op->columns = sqlite3_column_count(s->stmt);
@@ -1017,12 +1040,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
         (void)sqlite3_step(s->stmt);
     }
     op->result = NULL;
+    op->row = false;
     dbm__sqlite_drop(s);
     return status;
 }
 
-/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO NOTHING, DO UPDATE)
- * does not show an older one; it is put back when no new one came, because SQL may ask for it later. */
+/* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO
+ * NOTHING, DO UPDATE) does not show an older one; it is put back when no new one came, because SQL may ask for it
+ * later. */
 static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
     sqlite3_int64 id = 0, key = 0;
     int64_t total;
@@ -1069,7 +1094,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
+        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    }
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -1098,7 +1125,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     return DBM_OK;
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -1153,7 +1180,7 @@ static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, 
     return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------------ */
+/* ---- connections ------------------------------------------------------------------------------------------------- */
 
 /* What every connection has, set again when a session may have changed it. */
 static int dbm__sqlite_set_up(dbm__sqlite *q) {
@@ -1174,16 +1201,19 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     return dbm__sqlite_run(q, text, NULL, 0);
 }
 
-/* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again here; another
- * connection may be making the same file new. */
+/* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again
+ * here; another connection may be making the same file new. */
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     const char *want = q->base->journal;
     char mode[16], pages[24], text[48];
     int count = 0, rc;
     do {
-        /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is seen. */
+        /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
+         * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
+        if (q->base->journal == NULL) {
+            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
+        }
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -1194,7 +1224,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
         return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0,
                                "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
+                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
+                               mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -1243,17 +1274,20 @@ static bool dbm__sqlite_idle(dbm__sqlite *q) {
     return true;
 }
 
-/* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the book but not the
- * locks: a new connection would rely on locks that are not there, and lose its WAL file when the parent closes its last connection.
+/* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the
+ * book but not the locks: a new connection would rely on locks that are not there, and lose its WAL file when the
+ * parent closes its last connection.
  *
- * So an idle connection is really closed, which clears the book. Without a checkpoint that neither reads nor writes nor deletes a file,
- * and the locks of the parent belong to the parent.
+ * So an idle connection is really closed, which clears the book. Without a checkpoint that neither reads nor writes
+ * nor deletes a file, and the locks of the parent belong to the parent.
  *
- * A connection with a transaction can't be closed without rolling back in the parent's files: it stays open for ever, untouched. Then
- * the child must not find its entry in the book: SQLite is told another device number for that file. */
-#if DBM__SQLITE_POSIX && SIZE_MAX > 0xffffffffu /* elsewhere struct stat may differ from the one SQLite was compiled with */
+ * A connection with a transaction can't be closed without rolling back in the parent's files: it stays open for ever,
+ * untouched. Then the child must not find its entry in the book: SQLite is told another device number for that
+ * file. */
+#if DBM__SQLITE_POSIX && SIZE_MAX > 0xffffffffu /* elsewhere SQLite may have another struct stat */
 typedef int (*dbm__sqlite_fstat)(int fd, struct stat *out);
-static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents; /* set in children only */
+/* Set in children only, before they have threads that use SQLite: there is nowhere else to keep it. */
+static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents;
 
 static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     int rc = dbm__sqlite_parents.next(fd, out), i;
@@ -1294,8 +1328,9 @@ static bool dbm__sqlite_part(const char *path) {
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
     if (!q->base->memory && !dbm__sqlite_idle(q)) {
-        if (!q->base->parted && !dbm__sqlite_part(q->base->path)) dbm__store(&q->base->left_open, 1);
-        q->base->parted = true;
+        bool parted = q->base->parted || (!q->base->own_vfs && dbm__sqlite_part(q->base->path));
+        if (!parted) dbm__store(&q->base->left_open, 1);
+        q->base->parted = parted;
         return;
     }
     (void)sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -1334,7 +1369,8 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
+                                  (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -1378,7 +1414,7 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     return DBM_OK;
 }
 
-/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
@@ -1394,8 +1430,10 @@ static dbm_status dbm__sqlite_refuse(dbm_database *db, const char *format, ...) 
     return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
 }
 
-/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is reported. */
-static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count, const char *list) {
+/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
+ * reported. */
+static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
+                                      const char *list) {
     const char *value = dbm_adapter_option(db, key);
     size_t i;
     if (value == NULL) return words[0];
@@ -1412,13 +1450,14 @@ static bool dbm__sqlite_is_true(const char *value) {
 static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
     size_t i;
     const char *near_one;
+    char hint[40] = "";
     for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    return dbm__sqlite_refuse(db,
-                              "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                              "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s%s%s", where, name,
-                              near_one != NULL ? "; did you mean " : "", near_one != NULL ? near_one : "", near_one != NULL ? "?" : "");
+    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
+    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
+                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
+                              name, hint);
 }
 
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
@@ -1434,7 +1473,7 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     for (i = 0; i < config->option_count && status == DBM_OK; i++) {
         const char *name = config->options[i].name;
         if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, prefix);
+        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, "the connect_args key");
     }
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
@@ -1447,9 +1486,8 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
-        return dbm__sqlite_refuse(db,
-                                  "vfs = %s: SQLite has no VFS of this name; one of the program's own must be registered "
-                                  "(sqlite3_vfs_register) before the database is first used", value);
+        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
+                                  "registered (sqlite3_vfs_register) before the database is first used", value);
     }
     return DBM_OK;
 }
@@ -1478,27 +1516,28 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
                                        "auto, wal, delete, truncate, persist, memory, off");
     if (base->journal == NULL) return DBM_E_CONFIG;
     if (base->journal == journals[0]) base->journal = NULL;
-    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0], "off, normal, full, extra");
+    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0],
+                                           "off, normal, full, extra");
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
         return dbm__sqlite_refuse(db,
-                                  "isolation_level: SQLite has SERIALIZABLE (its default), READ UNCOMMITTED and AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
+                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
+    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
+    case DBM__ISOLATION_SIGNED: break;
     }
     return DBM_OK;
 }
 
-/* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its directory does not
- * exist (yet), the name is only made absolute; connecting will say so. */
-static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out) {
+/* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
+ * directory does not exist (yet), the name is only made absolute; connecting will say so. */
+static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
     sqlite3_vfs *vfs;
 #if DBM__SQLITE_POSIX && defined(PATH_MAX)
     if (vfs_name == NULL) {
         const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
         size_t size = slash == path ? 1 : slash != NULL ? (size_t)(slash - path) : 0, name_size = strlen(name);
-        char dir[PATH_MAX];
-        if (strlen(path) >= sizeof dir) return false;
+        if (strlen(path) >= PATH_MAX) return false;
         if (realpath(path, out) != NULL) return true;
         memcpy(dir, size != 0 ? path : ".", size != 0 ? size : 1);
         dir[size != 0 ? size : 1] = '\0';
@@ -1516,8 +1555,10 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
         return true;
     }
 #endif
+    (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
+        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
@@ -1530,8 +1571,8 @@ static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
     size_t i;
     for (i = 0; text[i] != '\0'; i++) {
         char c = text[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
-                     c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                     c == '_' || c == '-' || c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
         char coded[3];
         coded[0] = '%';
         coded[1] = digits[((unsigned char)c >> 4) & 15];
@@ -1574,12 +1615,12 @@ static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *set
 
 static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     static const char prefix[] = "sqlite:";
-    char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + DBM__SQLITE_PATH), *full;
+    char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + 2 * DBM__SQLITE_PATH), *full;
     dbm_status status;
     if (key == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     memcpy(key, prefix, sizeof prefix);
     full = key + sizeof prefix - 1;
-    if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full)) {
+    if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
         status = dbm__sqlite_refuse(db, "the path %q is too long, or there is no current directory", path);
     } else {
         status = dbm_adapter_gate(db, key);
@@ -1600,25 +1641,26 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
-        return dbm__sqlite_refuse(db,
-                                  "the SQLite library was built with SQLITE_THREADSAFE=0, which is for programs without threads: "
-                                  "build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
+        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
+                                  "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
     }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
-        return dbm__sqlite_refuse(db,
-                                  "the URL names a host (%s): write sqlite:///file.db for a relative path and sqlite:////dir/file.db "
-                                  "for an absolute one", url->hosts);
+        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
+                                  "sqlite:////dir/file.db for an absolute one", url->hosts);
     }
     status = dbm__sqlite_check_parameters(db);
     if (status == DBM_OK) status = dbm__sqlite_check_options(db, &settings);
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) || dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
+                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
-        if (path[strlen(path) - 1] == '/') return dbm__sqlite_refuse(db,
-                                                                     "the path %q names a directory; name a file in it", path);
+        if (path[strlen(path) - 1] == '/') {
+            return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+        }
         return dbm__sqlite_init_file(db, &settings, path);
     }
     dbm_adapter_single(db);

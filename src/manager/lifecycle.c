@@ -265,10 +265,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm__lock_take(&db->init_lock);
-        if (dbm__load_acquire(&db->state) == DBM__DB_NEW) { /* never used: it never will be */
-            dbm__store_release(&db->state, DBM__DB_FAILED);
-            if (db->init_error == NULL) db->init_error = (dbm_error_info *)dbm__alloc(db->host, sizeof *db->init_error);
-        }
+        if (db->pool == NULL) dbm__store_release(&db->state, DBM__DB_CLOSED); /* never opened: it never will be */
         dbm__lock_give(&db->init_lock);
         if (db->pool != NULL) {
             if (dbm__load(&db->pool->fork) != dbm__fork_epoch()) dbm__pool_after_fork(db->pool);

@@ -259,7 +259,9 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     if (DBM__LIKELY(state == DBM__DB_READY)) return DBM_OK;
     dbm__lock_take(&db->init_lock);
     state = dbm__load_acquire(&db->state);
-    if (state == DBM__DB_FAILED && db->init_error != NULL && db->init_error->status == DBM_E_CONFIG) {
+    if (state == DBM__DB_CLOSED) {
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, NULL, "database %q is closed (dbm_close_all was called)", db->name);
+    } else if (state == DBM__DB_FAILED && db->init_error != NULL && db->init_error->status == DBM_E_CONFIG) {
         st = dbm__fail_again(db->init_error); /* a configuration does not get better by itself */
     } else if (state != DBM__DB_READY) {
         bool inited = false;

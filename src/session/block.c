@@ -614,6 +614,10 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
     if (dbm__level_of(w, s->gen) == NULL) return;
+    if (!w->joinable) { /* by hand: the blocks around it are not inside it */
+        dbm__session_close(s);
+        return;
+    }
     /* Blocks of other databases that were opened inside, newest first. */
     while ((open = (dbm__work *)self->open) != NULL && open != w) dbm__level_end(open);
     while (w->top->gen != s->gen) dbm__level_end(w);

@@ -328,6 +328,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->deadline_us = INT64_MAX;
     op->result = NULL;
     op->row = false;
+    op->columns = 0;
     op->one_row = true;
     w->top->ran = true;
     row->ended = false;

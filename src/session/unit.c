@@ -301,9 +301,12 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     w->top = &w->base;
     w->serial = w->slot.fork_gen + 1u;
     w->gen = w->base.gen = w->serial;
-    w->in_transaction = w->gate_held = false;
-    w->open_rows = w->points = w->points_sent = 0;
+    w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
+    w->in_transaction = w->wrote = w->gate_held = w->joinable = false;
+    w->open_rows = 0;
     dbm__store(&w->cancellers, 0);
+    dbm__store(&w->committing, 0);
+    dbm__work_restore(w);
 }
 
 DBM__FN void dbm__works_init(dbm_database *db) {

@@ -118,8 +118,14 @@ static dbm_status work(dbm_connection *c, int64_t *sum) {
     status = transaction(c, DBM_OP_BEGIN);
     if (status != DBM_OK) return status;
     status = run(c, "INSERT INTO t(a, b, c) VALUES (?, ?, ?)", v, 3, 0, sum);
-    if (status == DBM_OK) status = run(c, "INSERT INTO t(a, b, c) VALUES (?, ?, ?) RETURNING id, b || hex(zeroblob(2000))", v, 3, 0, sum);
-    if (status == DBM_OK) status = run(c, "SELECT id, a, b, upper(b), c, substr(b || b, 2) FROM t ORDER BY b, id DESC", NULL, 0, 0, sum);
+    if (status == DBM_OK) {
+        status = run(c, sqlite3_libversion_number() >= 3035000
+                            ? "INSERT INTO t(a, b, c) VALUES (?, ?, ?) RETURNING id, b || hex(zeroblob(2000))"
+                            : "INSERT INTO t(a, b, c) VALUES (?, ?, ?)", v, 3, 0, sum);
+    }
+    if (status == DBM_OK) {
+        status = run(c, "SELECT id, a, b, upper(b), c, substr(b || b, 2) FROM t ORDER BY b, id DESC", NULL, 0, 0, sum);
+    }
     if (status == DBM_OK) status = run(c, "SELECT id, a, b, upper(b), length(c) FROM t", NULL, 0, 1 << 20, sum);
     if (status == DBM_OK) status = transaction(c, DBM_OP_COMMIT);
     if (status != DBM_OK) {

@@ -1,4 +1,11 @@
 /* Sessions in C++11: blocks are guarded by objects, so that exceptions leave them as return does; values and targets by overloads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+extern "C" { /* some versions of it do not say so themselves */
+#include <cmocka.h>
+}
 #include "dbm_test.h"
 #include <sqlite3.h>
 #include <stdexcept>
