@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 209d17074d700c51: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content c65b5cc50c3c8169: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -4039,7 +4039,7 @@ typedef struct dbm__known_type {
     const char *schemes;  /* "sqlite,file"; NULL: the type. They are accepted as type names too (mariadb) */
     const char *options;  /* its own keys, "busy_timeout,foreign_keys"; NULL or "" for none */
     const char *macro;    /* "DBM_WITH_POSTGRESQL" when it is not compiled in, else NULL */
-    const char *package;  /* with macro: what to install, "libpq-dev"; may be NULL */
+    const char *package;  /* with macro: what to install, "libpq-dev"; NULL: no macro helps, this version has no such adapter */
 } dbm__known_type;
 
 struct dbm__secrets;
@@ -5821,10 +5821,15 @@ static void dbm__draft_complete(dbm__draft *d) {
     if (d->type && d->type->macro) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
-        dbm__cfg_bad(d->p, &at,
-                     "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s",
-                     d->type->type, d->type->macro, d->type->package ? " (package " : "",
-                     d->type->package ? d->type->package : "", d->type->package ? ")" : "");
+        if (d->type->package) {
+            dbm__cfg_bad(d->p, &at,
+                         "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
+                         d->type->type, d->type->macro, d->type->package);
+        } else {
+            dbm__cfg_bad(d->p, &at,
+                         "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave "
+                         "this database out", d->type->type);
+        }
     }
     dbm__draft_complete_pool(d);
     if (!d->wrong[DBM__SET_TLS] && !d->wrong[DBM__SET_URL]) dbm__draft_complete_tls(d);
@@ -11608,9 +11613,12 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     w->top = &w->base;
     w->serial = w->slot.fork_gen + 1u;
     w->gen = w->base.gen = w->serial;
-    w->in_transaction = w->gate_held = false;
-    w->open_rows = w->points = w->points_sent = 0;
+    w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
+    w->in_transaction = w->wrote = w->gate_held = w->joinable = false;
+    w->open_rows = 0;
     dbm__store(&w->cancellers, 0);
+    dbm__store(&w->committing, 0);
+    dbm__work_restore(w);
 }
 
 DBM__FN void dbm__works_init(dbm_database *db) {
@@ -12274,6 +12282,10 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
     if (dbm__level_of(w, s->gen) == NULL) return;
+    if (!w->joinable) { /* by hand: the blocks around it are not inside it */
+        dbm__session_close(s);
+        return;
+    }
     /* Blocks of other databases that were opened inside, newest first. */
     while ((open = (dbm__work *)self->open) != NULL && open != w) dbm__level_end(open);
     while (w->top->gen != s->gen) dbm__level_end(w);
@@ -12541,8 +12553,9 @@ static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement
     return DBM_OK;
 }
 
-/* What a session refuses before anything is sent. */
+/* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
 static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
+    if (entry->verb == DBM__VERB_STATE) w->slot.reset_full = true;
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                          "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else");
@@ -12607,7 +12620,7 @@ again:
             return dbm__statement_failed(w, sql, site);
         }
     }
-    if (DBM__UNLIKELY(entry->verb == DBM__VERB_TRANSACTION || w->read_only)) {
+    if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) {
         rc = dbm__refuse(w, entry, site);
         if (rc != DBM_OK) goto failed;
     }
@@ -12626,7 +12639,6 @@ again:
             rc = dbm__rows_hold(w, site);
             if (rc != DBM_OK) goto failed;
         }
-        if (DBM__UNLIKELY(entry->verb == DBM__VERB_STATE)) w->slot.reset_full = true;
     }
     if (!(w->in_transaction && w->points_sent == w->points && (!entry->prepared.writes || w->gate_held || w->db->gate == NULL))
         && !(w->no_transaction && !entry->prepared.writes)) {
@@ -14993,7 +15005,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_POSIX 0
 #endif
-#if defined(PATH_MAX)
+#if defined(PATH_MAX) && PATH_MAX > 4096
 #  define DBM__SQLITE_PATH PATH_MAX
 #else
 #  define DBM__SQLITE_PATH 4096
@@ -15031,6 +15043,7 @@ typedef struct dbm__sqlite_base {
     int64_t busy_us;
     int64_t cache_size;      /* 0: as SQLite has it */
     bool memory, foreign_keys, read_only;
+    bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
 } dbm__sqlite_base;
@@ -15068,8 +15081,7 @@ typedef struct dbm__sqlite {
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 
-/* Rows that HOLD put aside: a list of rows in chunks that grow. A row is its head, then its values, then their texts.
- * */
+/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
 typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
 #define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
@@ -15155,8 +15167,8 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
     static const struct { const char *part, *state; } known[] = {
         { "no such column", "42703" }, { "no such table", "42P01" }, { "syntax error", "42601" },
         { "incomplete input", "42601" }, { "unrecognized token", "42601" }, { "no such function", "42883" },
-        { "already exists", "42P07" },
-        { "no such savepoint", "3B001" }, { "within a transaction", "25001" }, { "no transaction is active", "25P01" }
+        { "already exists", "42P07" }, { "no such savepoint", "3B001" }, { "within a transaction", "25001" },
+        { "no transaction is active", "25P01" }
     };
     size_t i;
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strstr(said, known[i].part) != NULL) return known[i].state;
@@ -15166,7 +15178,7 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     const char *name = strstr(said, "constraint failed: ");
-    char copy[128]; /* the text is SQLite's, and reporting may run before it is used */
+    char copy[128]; /* `said` is SQLite's, and not to be relied on after the first report */
     switch (rc) {
     case SQLITE_CONSTRAINT_UNIQUE: kind = DBM_CONSTRAINT_UNIQUE; break;
     case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: kind = DBM_CONSTRAINT_PRIMARY_KEY; break;
@@ -15204,7 +15216,7 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
         memcpy(dir, base->path, size);
         dir[size] = '\0';
         if (stat(dir, &file) != 0) {
-            return ": its directory does not exist; create it or correct the path (sqlite:///relative, sqlite:////absolute)";
+            return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
         }
         if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
         if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
@@ -15248,6 +15260,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
          rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
         dbm_adapter_broken(q->c);
     }
+    if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting) {
         if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
         if (primary == SQLITE_CANTOPEN) {
@@ -15259,8 +15272,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
                                    "%q is not an SQLite database, or it is encrypted", q->base->path);
         }
         dbm__sqlite_say(q, status, sqlstate, rc,
-                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said,
-                        q->waited_us);
+                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path,
+                        said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
         dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
@@ -15444,13 +15457,15 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 /* ---- transactions ------------------------------------------------------------------------------------------------ */
 
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
+    dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
         return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
                                "SQLite has the isolation levels SERIALIZABLE (its default), "
                                "READ UNCOMMITTED and AUTOCOMMIT");
     }
-    q->read_only = op->read_only;
-    return dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
+    status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
+    q->read_only = op->read_only && status == DBM_OK;
+    return status;
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
@@ -15645,8 +15660,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
-/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until the statement is finished.
- * */
+/* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
                                                      int number) {
     const char *data = v->as.text.data;
@@ -16002,6 +16016,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
         (void)sqlite3_step(s->stmt);
     }
     op->result = NULL;
+    op->row = false;
     dbm__sqlite_drop(s);
     return status;
 }
@@ -16243,8 +16258,8 @@ static bool dbm__sqlite_idle(dbm__sqlite *q) {
  * nor deletes a file, and the locks of the parent belong to the parent.
  *
  * A connection with a transaction can't be closed without rolling back in the parent's files: it stays open for ever,
- * untouched. Then the child must not find its entry in the book: SQLite is told another device number for that file.
- * */
+ * untouched. Then the child must not find its entry in the book: SQLite is told another device number for that
+ * file. */
 #if DBM__SQLITE_POSIX && SIZE_MAX > 0xffffffffu /* elsewhere SQLite may have another struct stat */
 typedef int (*dbm__sqlite_fstat)(int fd, struct stat *out);
 /* Set in children only, before they have threads that use SQLite: there is nowhere else to keep it. */
@@ -16289,8 +16304,9 @@ static bool dbm__sqlite_part(const char *path) {
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
     if (!q->base->memory && !dbm__sqlite_idle(q)) {
-        if (!q->base->parted && !dbm__sqlite_part(q->base->path)) dbm__store(&q->base->left_open, 1);
-        q->base->parted = true;
+        bool parted = q->base->parted || (!q->base->own_vfs && dbm__sqlite_part(q->base->path));
+        if (!parted) dbm__store(&q->base->left_open, 1);
+        q->base->parted = parted;
         return;
     }
     (void)sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -16416,8 +16432,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
-                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name,
-                              hint);
+                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
+                              name, hint);
 }
 
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
@@ -16433,7 +16449,7 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     for (i = 0; i < config->option_count && status == DBM_OK; i++) {
         const char *name = config->options[i].name;
         if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, prefix);
+        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, "the connect_args key");
     }
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
@@ -16482,7 +16498,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
         return dbm__sqlite_refuse(db,
-                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED and AUTOCOMMIT");
+                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
     }
@@ -16491,14 +16507,13 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
 
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
-static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out) {
+static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
     sqlite3_vfs *vfs;
 #if DBM__SQLITE_POSIX && defined(PATH_MAX)
     if (vfs_name == NULL) {
         const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
         size_t size = slash == path ? 1 : slash != NULL ? (size_t)(slash - path) : 0, name_size = strlen(name);
-        char dir[PATH_MAX];
-        if (strlen(path) >= sizeof dir) return false;
+        if (strlen(path) >= PATH_MAX) return false;
         if (realpath(path, out) != NULL) return true;
         memcpy(dir, size != 0 ? path : ".", size != 0 ? size : 1);
         dir[size != 0 ? size : 1] = '\0';
@@ -16516,6 +16531,7 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
         return true;
     }
 #endif
+    (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
     if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
         (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
@@ -16575,12 +16591,12 @@ static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *set
 
 static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     static const char prefix[] = "sqlite:";
-    char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + DBM__SQLITE_PATH), *full;
+    char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + 2 * DBM__SQLITE_PATH), *full;
     dbm_status status;
     if (key == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     memcpy(key, prefix, sizeof prefix);
     full = key + sizeof prefix - 1;
-    if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full)) {
+    if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
         status = dbm__sqlite_refuse(db, "the path %q is too long, or there is no current directory", path);
     } else {
         status = dbm_adapter_gate(db, key);
@@ -16616,6 +16632,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
     settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
                          dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') {
             return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
@@ -16707,14 +16724,14 @@ extern const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION;
 DBM__DEF const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION = 1;
 #endif
 
-/* Types that dbm.h knows by name, whether or not they are compiled in. */
-typedef struct dbm__builtin { const char *type, *schemes, *macro; } dbm__builtin;
+/* Types that dbm.h knows by name, whether or not they are compiled in. Without a package: this version has no adapter for it. */
+typedef struct dbm__builtin { const char *type, *schemes, *macro, *package; } dbm__builtin;
 static const dbm__builtin dbm__builtins[] = {
-    { "sqlite", "sqlite,file", "DBM_WITH_SQLITE" },
-    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL" },
-    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL" },
-    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS" },
-    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB" }
+    { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
+    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", NULL },
+    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", NULL },
+    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", NULL },
+    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
 
@@ -16794,6 +16811,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
         types[n].schemes = dbm__builtins[i].schemes;
         types[n].options = "";
         types[n].macro = dbm__builtins[i].macro;
+        types[n].package = dbm__builtins[i].package;
         n++;
     }
     *out = types;

@@ -42,7 +42,7 @@ typedef struct dbm__known_type {
     const char *schemes;  /* "sqlite,file"; NULL: the type. They are accepted as type names too (mariadb) */
     const char *options;  /* its own keys, "busy_timeout,foreign_keys"; NULL or "" for none */
     const char *macro;    /* "DBM_WITH_POSTGRESQL" when it is not compiled in, else NULL */
-    const char *package;  /* with macro: what to install, "libpq-dev"; may be NULL */
+    const char *package;  /* with macro: what to install, "libpq-dev"; NULL: no macro helps, this version has no such adapter */
 } dbm__known_type;
 
 struct dbm__secrets;

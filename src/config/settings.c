@@ -586,10 +586,15 @@ static void dbm__draft_complete(dbm__draft *d) {
     if (d->type && d->type->macro) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
-        dbm__cfg_bad(d->p, &at,
-                     "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s",
-                     d->type->type, d->type->macro, d->type->package ? " (package " : "",
-                     d->type->package ? d->type->package : "", d->type->package ? ")" : "");
+        if (d->type->package) {
+            dbm__cfg_bad(d->p, &at,
+                         "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
+                         d->type->type, d->type->macro, d->type->package);
+        } else {
+            dbm__cfg_bad(d->p, &at,
+                         "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave "
+                         "this database out", d->type->type);
+        }
     }
     dbm__draft_complete_pool(d);
     if (!d->wrong[DBM__SET_TLS] && !d->wrong[DBM__SET_URL]) dbm__draft_complete_tls(d);

@@ -9,14 +9,14 @@ extern const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION;
 DBM__DEF const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION = 1;
 #endif
 
-/* Types that dbm.h knows by name, whether or not they are compiled in. */
-typedef struct dbm__builtin { const char *type, *schemes, *macro; } dbm__builtin;
+/* Types that dbm.h knows by name, whether or not they are compiled in. Without a package: this version has no adapter for it. */
+typedef struct dbm__builtin { const char *type, *schemes, *macro, *package; } dbm__builtin;
 static const dbm__builtin dbm__builtins[] = {
-    { "sqlite", "sqlite,file", "DBM_WITH_SQLITE" },
-    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL" },
-    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL" },
-    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS" },
-    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB" }
+    { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
+    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", NULL },
+    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", NULL },
+    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", NULL },
+    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
 
@@ -96,6 +96,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
         types[n].schemes = dbm__builtins[i].schemes;
         types[n].options = "";
         types[n].macro = dbm__builtins[i].macro;
+        types[n].package = dbm__builtins[i].package;
         n++;
     }
     *out = types;

@@ -134,8 +134,9 @@ static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement
     return DBM_OK;
 }
 
-/* What a session refuses before anything is sent. */
+/* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
 static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
+    if (entry->verb == DBM__VERB_STATE) w->slot.reset_full = true;
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                          "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else");
@@ -200,7 +201,7 @@ again:
             return dbm__statement_failed(w, sql, site);
         }
     }
-    if (DBM__UNLIKELY(entry->verb == DBM__VERB_TRANSACTION || w->read_only)) {
+    if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) {
         rc = dbm__refuse(w, entry, site);
         if (rc != DBM_OK) goto failed;
     }
@@ -214,12 +215,9 @@ again:
                        entry->prepared.parameters, count);
         goto failed;
     }
-    if (entry->prepared.writes) {
-        if (DBM__UNLIKELY(w->open_rows != 0)) {
-            rc = dbm__rows_hold(w, site);
-            if (rc != DBM_OK) goto failed;
-        }
-        if (DBM__UNLIKELY(entry->verb == DBM__VERB_STATE)) w->slot.reset_full = true;
+    if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
+        rc = dbm__rows_hold(w, site);
+        if (rc != DBM_OK) goto failed;
     }
     if (!(w->in_transaction && w->points_sent == w->points && (!entry->prepared.writes || w->gate_held || w->db->gate == NULL))
         && !(w->no_transaction && !entry->prepared.writes)) {

@@ -69,7 +69,7 @@ static dbm_status server_life(const char *form, way how, int *failed) {
     *failed = 0;
     v->asks_credentials = true;
     v->clock = stage_clock;
-    (void)snprintf(url, sizeof url, "%s://app:pass@h/%d", form, v->index);
+    (void)snprintf(url, sizeof url, "%s://app:s3cr%%65t@h/%d", form, v->index);
 #define TRY(call) do { \
         long before = heap.failed; \
         st = (call); \
@@ -111,7 +111,7 @@ static dbm_status server_life(const char *form, way how, int *failed) {
                 if (dbm_session_begin(db, NULL, &inner) == DBM_OK) (void)dbm_query_one(&inner, &row, "rows 2 x 1");
                 (void)dbm_session_end(&inner);
             }
-            dbm_exec(s, "write %d", round);
+            dbm_exec(s, "write ? again", round);
         }
         CHECK(rc == DBM_OK ? rows == 3 : rc == DBM_E_NOMEM);
         if (rc != DBM_OK) ++*failed;

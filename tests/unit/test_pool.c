@@ -279,12 +279,6 @@ static void test_one_deadline(void **state) {
         }
         assert_int_equal(seen, 3);
         CHECK_STATUS(worker_run(&w, job_end), DBM_OK);
-        /* No answer to the connect: it ends with the deadline, and the half-made connection is not forgotten. */
-        server_kill(v, 2);
-        plan(v, DBM_OP_CONNECT, 1, DROP);
-        CHECK_STATUS(dbm_session_begin(db, NULL, &a), DBM_OK); /* found dead only when it is used, or by its silence */
-        if (form == 0) CHECK_STATUS(dbm_session_end(&a), DBM_OK);
-        else CHECK_STATUS(dbm_session_end(&a), DBM_OK);
         worker_end(&w);
         dbm_manager_free(mgr);
     }
@@ -756,7 +750,6 @@ static void test_liveness(void **state) {
         log_clear(v);
         DBM_SESSION_ON(db, s) CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
         assert_string_equal(log_text(v), "alive1 disconnect1 connect2 begin2 execute2:write commit2");
-        assert_int_equal(v->log[1].kind, DBM_OP_UNPREPARE + 0 * v->log[1].kind);
         /* the ping finds it */
         clock_move_ms(2000);
         log_clear(v);
@@ -1058,8 +1051,7 @@ static void test_stats(void **state) {
     assert_int_equal(n.statements, 2);
     assert_int_equal(n.cache_hits, 1);
     assert_int_equal(n.cache_misses, 1);
-    dbm_status health = DBM_OK;
-    CHECK_STATUS(health = dbm_health(mgr, NULL, NULL), DBM_E_POOL_TIMEOUT); /* saturated, and said without waiting */
+    CHECK_STATUS(dbm_health(mgr, NULL, NULL), DBM_E_POOL_TIMEOUT); /* saturated, and said without waiting */
     for (int i = 0; i < 3; i++) (void)dbm_session_end(&s[i]);
     settled(db, 2, 2, 0);
     assert_int_equal(stats_of(db).disconnects, 1);
@@ -1594,6 +1586,13 @@ static void test_free_races_with_end(void **state) {
     for (int i = 0; i < 2; i++) worker_end(&w[i]);
 }
 
+static bool closing(dbm_database *db) {
+    dbm__lock_take(&db->pool->lock);
+    bool yes = db->pool->state != DBM__POOL_OPEN;
+    dbm__lock_give(&db->pool->lock);
+    return yes;
+}
+
 /* A connect that was under way when the pool closed does not make a session any more. */
 static void test_close_during_connect(void **state) {
     server *v = server_make();
@@ -1613,8 +1612,7 @@ static void test_close_during_connect(void **state) {
     worker_start(&m, db);
     m.ud = mgr;
     worker_do(&m, job_close_all);
-    dbm_session s;
-    UNTIL(dbm_session_begin(db, &(dbm_session_options){ .timeout_ms = 1 }, &s) == DBM_E_CLOSED);
+    UNTIL(closing(db));
     (void)worker_wait(&m);
     server_release(v);
     CHECK_STATUS(worker_wait(&w), DBM_E_CLOSED);
@@ -1770,7 +1768,7 @@ static void test_no_allocation(void **state) {
 static dbm_status life(dbm_options *options, server *v) {
     dbm_manager *mgr = NULL;
     dbm_config config = pool_of(2, 1);
-    dbm_status st, rc = DBM_OK;
+    dbm_status st, rc = DBM_OK, inner = DBM_OK;
     char url[64];
     options->log = test_log_hook;
     options->log_ud = &the_log;
@@ -1789,10 +1787,10 @@ static dbm_status life(dbm_options *options, server *v) {
     if (st == DBM_OK) {
         DBM_SESSION_RC(mgr, NULL, s, &rc) {
             dbm_exec(s, "write ?", 1);
-            DBM_SESSION(mgr, NULL, t) dbm_exec(t, "write ?", "text");
+            DBM_SESSION_RC(mgr, NULL, t, &inner) dbm_exec(t, "write ?", "text"); /* its failure is its own */
             DBM_EACH(s, row, "rows 2 x 2 text where ?", "abc") (void)dbm_row_text(row, 0);
         }
-        st = rc;
+        st = rc != DBM_OK ? rc : inner;
     }
     dbm_manager_free(mgr);
     return st;
@@ -1855,7 +1853,7 @@ static void test_shared(void **state) {
     dbm_session s[4];
     (void)state;
     for (int i = 0; i < 4; i++) CHECK_STATUS(dbm_session_begin(db, NULL, &s[i]), DBM_OK);
-    for (int i = 0; i < 4; i++) CHECK_STATUS(dbm_exec(&s[i], "MATCH (n {name: $name, x: '?'}) RETURN n"), i == 4 ? DBM_OK : DBM_E_SQL);
+    for (int i = 0; i < 4; i++) CHECK_STATUS(dbm_exec(&s[i], "MATCH (n {name: $name, x: '?'}) RETURN n"), DBM_E_SQL); /* passed on as it is; the server does not know it */
     assert_int_equal(server_count(v, DBM_OP_CONNECT), 1);
     for (int i = 0; i < 4; i++) (void)dbm_session_end(&s[i]);
     settled(db, 4, 4, 0);

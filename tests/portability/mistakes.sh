@@ -1,0 +1,151 @@
+#!/bin/sh
+# Mistakes of a new user that the preprocessor, the compiler or the linker answers: each must say what to do, or point at the user's
+# own argument. Those that a message at run time answers are in tests/integration/test_mistakes.c.
+. "$(dirname "$0")/../lib.sh"
+cd "$WORK" || exit 1
+
+# wrong NAME TEXT COMPILER...: the program on stdin is refused, with this text.
+wrong() {
+    wrong_name=$1 wrong_text=$2
+    shift 2
+    cat >one.c
+    check "$wrong_name" refuses "$wrong_text" "$@" -I"$HEADERS" one.c -o one
+}
+compile() { # compile NAME TEXT COMPILER: of the declarations alone; the program on stdin
+    compile_name=$1 compile_text=$2 compile_with=$3
+    cat >one.c
+    check "$compile_name ($compile_with)" refuses "$compile_text" "$compile_with" -std=c11 -I"$HEADERS" -c one.c -o one.o
+}
+implementation='#define DBM_IMPLEMENTATION
+#include "dbm.h"
+int main(void) { return 0; }'
+
+# ---- switches ----
+wrong "DBM_STATIC without the implementation" "define DBM_IMPLEMENTATION in that file too" gcc <<'END'
+#define DBM_STATIC
+#include "dbm.h"
+int main(void) { return 0; }
+END
+wrong "another spelling of a switch" "dbm: the switch for SQLite is DBM_WITH_SQLITE" gcc -DDBM_USE_SQLITE <<END
+$implementation
+END
+wrong "another spelling of the implementation" "dbm: the implementation is asked for by DBM_IMPLEMENTATION" gcc -DDBM_IMPL <<'END'
+#include "dbm.h"
+int main(void) { return 0; }
+END
+for backend in POSTGRESQL POSTGRES PG MYSQL MARIADB REDIS HIREDIS MONGODB MONGO ASYNC; do
+    wrong "a backend of a later version: DBM_WITH_$backend" "dbm.h 0.1.0 " gcc -DDBM_WITH_$backend <<END
+$implementation
+END
+done
+wrong "a system header first, in standard C" "a system header came before dbm.h" gcc -std=c99 <<'END'
+#include <stdio.h>
+#define DBM_IMPLEMENTATION
+#include "dbm.h"
+int main(void) { return 0; }
+END
+check "and the cure that it names" gcc -std=c99 "$(sed -n 's/.*or add \(-D[A-Z_]*=[0-9]*\)".*/\1/p' "$ROOT/src/api/features.h")" -I"$HEADERS" one.c -o one -lpthread
+
+# ---- headers and libraries that are not there ----
+# An include path of its own without the system's: what the compiler says when a driver's header is missing.
+mkdir -p empty
+cat >mask.h <<'END'
+END
+missing() { # missing SWITCH HEADER TEXT
+    printf '%s\n' "$implementation" >one.c
+    if ! gcc -E -D"$1" -I"$HEADERS" one.c 2>/dev/null | grep -q "\"[^\"]*/$2\""; then return 0; fi
+    # A copy of dbm.h that looks for a name that nobody has.
+    sed "s/<$2>/<no_such_$2>/g" "$HEADERS/dbm.h" >dbm.h
+    refuses "$3" gcc -D"$1" -I. one.c -o one
+    missing_status=$?
+    rm -f dbm.h
+    return $missing_status
+}
+check "sqlite3.h is missing" missing DBM_WITH_SQLITE sqlite3.h "install libsqlite3-dev"
+check "ini.h is missing" missing DBM_WITH_INI ini.h "install libinih-dev"
+wrong "-lsqlite3 is missing" "sqlite3_" gcc -DDBM_WITH_SQLITE <<END
+$implementation
+END
+wrong "-linih is missing" "ini_parse" gcc -DDBM_WITH_INI <<'END'
+#define DBM_IMPLEMENTATION
+#include "dbm.h"
+int main(void) { return dbm_load(NULL, "a") == DBM_OK; }
+END
+wrong "nobody defines DBM_IMPLEMENTATION" "dbm_manager_create" gcc <<'END'
+#include "dbm.h"
+int main(void) { dbm_manager *m; return dbm_manager_create(&m, NULL); }
+END
+printf '#define DBM_IMPLEMENTATION\n#include "dbm.h"\n' >two.c
+printf '%s\n' "$implementation" >one.c
+check "two files define DBM_IMPLEMENTATION" refuses dbm__only_one_file_may_define_DBM_IMPLEMENTATION gcc -I"$HEADERS" one.c two.c -o one -lpthread
+
+# ---- arguments ----
+for cc in gcc clang; do
+    # The place is that of the argument itself: line 4, column 38.
+    compile "a struct as a value" "one.c:4:38: error:" $cc <<'END'
+#include "dbm.h"
+typedef struct point { int x, y; } point;
+dbm_status f(dbm_session *s, point p); dbm_status f(dbm_session *s, point p) {
+return dbm_exec(s, "DELETE", 1, 1.0, p, "x"); }
+END
+    compile "and its type is named" "point" $cc <one.c
+    compile "a pointer to a number as a value" "one.c:3:34: error:" $cc <<'END'
+#include "dbm.h"
+dbm_status f(dbm_session *s, int *n); dbm_status f(dbm_session *s, int *n) {
+return dbm_exec(s, "DELETE", 1,  n); }
+END
+    compile "a manager in the place of a session" "one.c:3:17: error:" $cc <<'END'
+#include "dbm.h"
+dbm_status f(dbm_manager *m); dbm_status f(dbm_manager *m) {
+return dbm_exec(m, "DELETE"); }
+END
+    compile "buf in the place of &buf" "dbm_scan_takes_pointers_to_numbers_bool_text_char_N_or_dbm_types" $cc <<'END'
+#include "dbm.h"
+dbm_status f(dbm_row *row); dbm_status f(dbm_row *row) { char buf[20]; return dbm_scan(row, buf); }
+END
+    compile "a pointer to a struct" "dbm_scan_takes_pointers_to_numbers_bool_text_char_N_or_dbm_types" $cc <<'END'
+#include "dbm.h"
+typedef struct point { int x, y; } point;
+dbm_status f(dbm_row *row, point *p); dbm_status f(dbm_row *row, point *p) { return dbm_scan(row, p); }
+END
+    compile "n in the place of &n" "invalid type argument of unary" gcc <<'END'
+#include "dbm.h"
+dbm_status f(dbm_row *row); dbm_status f(dbm_row *row) { int n = 0; return dbm_scan(row, n); }
+END
+    compile "a misspelt field of the configuration" "nmae" $cc <<'END'
+#include "dbm.h"
+dbm_status f(dbm_manager *m); dbm_status f(dbm_manager *m) { return dbm_add_database(m, DBM_CONFIG(.nmae = "x")); }
+END
+    compile "a misspelt option of a session" "timeout" $cc <<'END'
+#include "dbm.h"
+void f(dbm_manager *m); void f(dbm_manager *m) { DBM_SESSION_OPT(m, "x", s, .timeout = 5) dbm_exec(s, "DELETE"); }
+END
+    compile "a misspelt field of a model" "agee" $cc <<'END'
+#include "dbm.h"
+typedef struct user { int id, age; } user;
+DBM_MODEL(user, "users", DBM_KEY(id), DBM_FIELD(agee));
+END
+done
+for cc in g++ clang++; do
+    cat >one.cpp <<'END'
+#include "dbm.h"
+struct point { int x, y; };
+dbm_status f(dbm_session *s, point p);
+dbm_status f(dbm_session *s, point p) { return dbm_exec(s, "DELETE", 1, p); }
+END
+    check "a struct as a value ($cc)" refuses "one.cpp:4" $cc -std=c++11 -I"$HEADERS" -c one.cpp -o one.o
+    cat >one.cpp <<'END'
+#include "dbm.h"
+dbm_status f(dbm_row *row);
+dbm_status f(dbm_row *row) { char buf[20]; return dbm_scan(row, buf); }
+END
+    check "buf in the place of &buf ($cc)" refuses "one.cpp:3" $cc -std=c++11 -I"$HEADERS" -c one.cpp -o one.o
+    check "and why ($cc)" refuses "a buffer is scanned into by its address: &buf" $cc -std=c++11 -I"$HEADERS" -c one.cpp -o one.o
+    cat >one.cpp <<'END'
+#include "dbm.h"
+dbm_status f(dbm_session *s, const int *n);
+dbm_status f(dbm_session *s, const int *n) { return dbm_exec(s, "DELETE", n); }
+END
+    check "a pointer to a number as a value ($cc)" refuses "one.cpp:3" $cc -std=c++11 -I"$HEADERS" -c one.cpp -o one.o
+done
+finish
