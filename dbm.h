@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c65b5cc50c3c8169: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 1e63447061f428ca: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -51,18 +51,20 @@
  *             dbm_init_all(mgr) != DBM_OK)                     // opens and checks one connection of each
  *             return fprintf(stderr, "%s\n", dbm_last_error()->message), dbm_manager_free(mgr), 1;
  *
- *         DBM_SESSION(mgr, "default", s) {                     // checks out, begins; commits at its end, gives back
+ *         // Checks out, begins; commits at its end and gives back. Errors stick: no `if` after each call.
+ *         DBM_SESSION(mgr, "default", s) {
  *             dbm_exec(s, "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT, age INTEGER)");
  *             dbm_exec(s, "INSERT INTO users(name, age) VALUES (?, ?)", "Ada", 36);
  *             DBM_EACH(s, row, "SELECT id, name FROM users WHERE age > ?", 18) {
  *                 int64_t id;
  *                 const char *name;
- *                 dbm_scan(row, &id, &name);                   // by the types of the pointers
+ *                 dbm_scan(row, &id, &name);
  *                 printf("%ld %s\n", (long)id, name);
  *             }
- *         }                                                    // no `if` after each call: errors stick to the session
+ *         }
  *         DBM_FAILED(err) fprintf(stderr, "%s\n", err->message);
- *         dbm_manager_free(mgr);                               // drains, closes all, reports leaks
+ *         // Drains, closes all, reports leaks.
+ *         dbm_manager_free(mgr);
  *         return 0;
  *     }
  *
@@ -239,8 +241,9 @@
  *         .connect = stars_connect, .disconnect = stars_disconnect,
  *         .execute = stars_execute, .fetch = stars_fetch, .column = stars_column,
  *     };
- *     dbm_register(mgr, &stars);    // before dbm_load() or dbm_add_database() names the type
+ *     dbm_register(mgr, &stars);
  *
+ * dbm_register() comes before the dbm_load() or dbm_add_database() that names the type.
  * Each entry beyond the required ones adds a capability; DBM_E_UNSUPPORTED from an entry is emulated or refused with a clear error. execute
  * serves every kind of operation that has no entry of its own. start and step take the place of execute and fetch for drivers that need
  * not block. dbm_adapter_fail() reports in the driver's words. No entry is called under a lock. See >>adapter.
@@ -759,10 +762,12 @@ typedef enum dbm_pre_ping {
     DBM_PRE_PING_OFF          /* epoch and age only */
 } dbm_pre_ping;
 
-/* What is done with a connection's transaction and state when it comes back. */
+/* What is done with a connection's own state when it comes back. Its transaction has ended by then, as the session's rules say, so there is none
+ * to commit or roll back: rollback undoes what dbm.h saw being changed (SET, PRAGMA, temporary tables, dbm_native), commit and none leave
+ * that to the next user, full resets each time. */
 typedef enum dbm_reset {
     DBM__RESET_SIGNED = -1,
-    DBM_RESET_DEFAULT = 0,   /* rollback, and what dbm.h saw being changed is undone */
+    DBM_RESET_DEFAULT = 0,   /* rollback */
     DBM_RESET_COMMIT, DBM_RESET_NONE, DBM_RESET_FULL
 } dbm_reset;
 
@@ -886,7 +891,8 @@ typedef struct dbm_allocator {
 
 struct dbm_adapter; /* see adapter.h */
 
-/* A manager's own options. Zero is the default. Hooks are called without a lock, from any thread that works with the manager. */
+/* A manager's own options. Zero is the default. Hooks are called without a lock, from any
+ * thread that works with the manager; `clock` alone may be called under one, and must only tell the time. */
 typedef struct dbm_options {
     dbm_allocator allocator;     /* (default malloc, or DBM_MALLOC and its fellows) */
     void *memory;                /* a block to live in instead of a heap; stays the caller's, must outlive the manager */
@@ -1684,6 +1690,69 @@ typedef struct dbm_health_info {
     DBM__BOX(a31), DBM__BOX(a32), DBM__BOX(a33)
 #define DBM__BOXED_1(q) q
 #define DBM__BOXED(...) DBM__X(DBM__CAT(DBM__BOXED_, DBM__NARG(__VA_ARGS__))(__VA_ARGS__))
+/* More than 32 values: the error names the limit. */
+#define DBM__TYPED_34(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_34(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_35(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_35(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_36(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_36(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_37(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_37(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_38(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_38(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_39(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_39(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_40(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_40(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_41(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_41(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_42(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_42(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_43(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_43(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_44(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_44(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_45(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_45(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_46(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_46(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_47(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_47(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_48(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_48(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_49(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_49(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_50(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_50(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_51(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_51(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_52(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_52(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_53(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_53(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_54(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_54(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_55(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_55(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_56(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_56(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_57(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_57(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_58(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_58(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_59(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_59(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_60(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_60(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_61(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_61(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_62(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_62(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_63(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_63(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_64(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_64(...) dbm_takes_at_most_32_values
 /* --- end src/api/map.h --- */
 /* --- begin src/api/manager.h --- */
 /* The manager: configuration in, databases by name out, clean shutdown.
@@ -1828,8 +1897,10 @@ DBM_API dbm_status dbm_session_end(dbm_session *s);
 DBM_API dbm_status dbm_commit(dbm_session *s);
 /* Rolls back now, and lifts the sticky failure. Later statements begin a new transaction. Errors as dbm_commit(). */
 DBM_API dbm_status dbm_rollback(dbm_session *s);
-/* Makes the session's running statement, and its later ones, fail with E_CANCELLED; a COMMIT is never interrupted.
- * Threads   any, through a copy of the session's value. A session that has ended is left alone: E_MISUSE, and counted.
+/* Makes the session's running statement, and its later ones, fail with E_CANCELLED; a COMMIT is never interrupted. A block that joined an outer
+ * one is part of its transaction: cancelling either cancels both.
+ * Threads   any, through a copy of the session's value, while the manager lives. A session that has ended is left alone: E_MISUSE, and
+ *           counted.
  * Source    sqlite3_interrupt(), PQcancel(). */
 DBM_API dbm_status dbm_cancel(dbm_session *s);
 /* Lifts a sticky failure whose effects a rolled-back savepoint has undone, or of a session without a transaction.
@@ -1858,7 +1929,8 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  * Each takes a session or a database as first argument; on a database it is a session of one autocommit call, or joins the
  * block of that database which is open on this thread. Values are plain C arguments or dbm_...() values, at most 32; each is evaluated once.
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
- *   dbm_send(s, sql, ...)               the same without waiting for the outcome where the backend can pipeline
+ *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure sticks and
+ *                                       shows at the next call that waits, or at commit. Without a pipeline it runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -2200,7 +2272,8 @@ public:
     for (DBM__OWN(dbm__cursor, dbm__cursor_end, outer, begin); dbm__cursor_once(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__cursor_end, outer)) \
         for (dbm_row *const row = DBM__HELD(outer)->dbm__row; dbm__row_step(row); )
 #define DBM__SAVEPOINT2(p, begin) \
-    for (DBM__OWN(dbm__savepoint, dbm__savepoint_end, p, begin); dbm__savepoint_step(DBM__HELD(p)); )
+    for (DBM__OWN(dbm__savepoint, dbm__savepoint_end, p, begin); DBM__HELD(p)->state == 0; DBM__GIVE_BACK(dbm__savepoint_end, p)) \
+        for (; dbm__savepoint_step(DBM__HELD(p)); )
 
 /* >>blocks
  * DBM_SESSION(mgr, name, s) { ... }: checks a connection out, begins, and at the end of the block commits if all calls succeeded, else
@@ -2360,7 +2433,8 @@ template <class... V> inline dbm_status dbm__query_all_cpp(dbm_session *on, cons
 /* >>adapter
  * How to write one: fill a static dbm_adapter and pass it to dbm_register(). `init` and `close` are required; each further entry
  * adds a capability. An entry answers DBM_E_UNSUPPORTED for what it lacks, and dbm.h emulates it or refuses with a clear
- * error. No entry is ever called under a lock of dbm.h, nor by two threads at once for the same connection (`cancel` excepted;
+ * error. No entry is called under a lock of dbm.h (init alone: under the one of
+ * its own database that makes it happen once), nor by two threads at once for the same connection (`cancel` excepted;
  * with DBM_ADAPTER_SHARED, all may be). */
 #define DBM_ADAPTER_VERSION 1
 
@@ -2453,13 +2527,14 @@ typedef struct dbm_op {
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
-    size_t row_buffer;       /* HOLD: bytes that may be buffered; more is DBM_E_LIMIT */
+    size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
     /* out, and in again for FETCH, HOLD, FINISH */
     void *result;            /* the adapter's handle of the rows; NULL: the statement has none */
     int columns;
     bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
     int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
-    int64_t last_id;         /* the key that the statement generated, 0: none */
+    int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT */
+    bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     /* step */
     int fd;
@@ -2520,6 +2595,21 @@ typedef struct dbm_adapter {
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
 } dbm_adapter;
 
+/* DBM_ADAPTER(.type = "neo4j", .init = neo4j_init, ...): an adapter table with size and version filled in, in C and in C++11, as the
+ * initialiser of a static const dbm_adapter. */
+#if defined(__cplusplus)
+#  define DBM_ADAPTER(...) \
+    []() -> dbm_adapter { \
+        dbm_adapter dbm__o = dbm_adapter(); \
+        dbm__o.size = sizeof(dbm_adapter); \
+        dbm__o.version = DBM_ADAPTER_VERSION; \
+        (void)(DBM__MAP(DBM__ASSIGN, __VA_ARGS__)); \
+        return dbm__o; \
+    }()
+#else
+#  define DBM_ADAPTER(...) { .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, __VA_ARGS__ }
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -2544,7 +2634,7 @@ DBM_API void dbm_adapter_broken(dbm_connection *c);
 /* A key of .options, a connect_args.x key, or a URL parameter, in this order; NULL when it is not set. */
 DBM_API const char *dbm_adapter_option(dbm_database *db, const char *key);
 DBM_API const dbm_url *dbm_adapter_url(dbm_database *db);
-/* The configuration with every default filled in; -1 still means "none". */
+/* The configuration with every default filled in; 0 means "none" or "never" where that makes sense. */
 DBM_API const dbm_config *dbm_adapter_config(dbm_database *db);
 /* User and password for a connect that is about to be made: from the callback, or the URL. */
 DBM_API dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out);
@@ -2654,6 +2744,7 @@ typedef size_t dbm__word;
 #if !DBM__THREADS
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return *p; }
+DBM__INLINE dbm__word dbm__load_ordered(const dbm__word *p) { return *p; }
 DBM__INLINE void dbm__store(dbm__word *p, dbm__word v) { *p = v; }
 DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { *p = v; }
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) { dbm__word old = *p; *p = old + v; return old; }
@@ -2668,6 +2759,7 @@ DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *p = v; }
 #elif defined(__GNUC__) && !defined(DBM_NO_ATOMICS)
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+DBM__INLINE dbm__word dbm__load_ordered(const dbm__word *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); } /* after an add or swap of ours */
 DBM__INLINE void dbm__store(dbm__word *p, dbm__word v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
 DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
@@ -2687,6 +2779,7 @@ typedef long dbm__msvc;
 #  endif
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *(const volatile dbm__word *)p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { dbm__word v = *(const volatile dbm__word *)p; MemoryBarrier(); return v; }
+DBM__INLINE dbm__word dbm__load_ordered(const dbm__word *p) { dbm__word v; MemoryBarrier(); v = *(const volatile dbm__word *)p; MemoryBarrier(); return v; }
 DBM__INLINE void dbm__store(dbm__word *p, dbm__word v) { *(volatile dbm__word *)p = v; }
 DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { MemoryBarrier(); *(volatile dbm__word *)p = v; }
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) {
@@ -2706,6 +2799,7 @@ DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p
 #else
 DBM__FN dbm__word dbm__load(const dbm__word *p);
 DBM__FN dbm__word dbm__load_acquire(const dbm__word *p);
+DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
 DBM__FN void dbm__store(dbm__word *p, dbm__word v);
 DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
@@ -2980,6 +3074,15 @@ DBM__FN dbm__word dbm__load(const dbm__word *p) {
     return v;
 }
 DBM__FN dbm__word dbm__load_acquire(const dbm__word *p) { return dbm__load(p); }
+DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
+    dbm__word old;
+    dbm__atomic_take();
+    old = *p;
+    *p = v;
+    dbm__atomic_give();
+    return old;
+}
+DBM__FN dbm__word dbm__load_ordered(const dbm__word *p) { return dbm__load(p); }
 DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
     dbm__word old;
     dbm__atomic_take();
@@ -7081,8 +7184,8 @@ typedef struct dbm__slot {
     int word, index;
     dbm__word gen;                       /* of the session that has it, raised at each begin and end; read by dbm_cancel */
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
-    uint32_t uses;
-    uint32_t statements;                 /* sent, for dbm_stats */
+    dbm__word uses;
+    dbm__word statements;                /* sent, for dbm_stats */
     dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
@@ -7176,7 +7279,8 @@ typedef struct dbm__shared {
     void *owner;
 } dbm__shared;
 
-DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *options);
+/* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
+DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
 DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
@@ -7248,7 +7352,7 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
     dbm__pool *pool = db->pool;
     dbm__slot *slot;
     if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
-        dbm__store32(&slot->uses, slot->uses + 1u);
+        dbm__store(&slot->uses, slot->uses + 1u);
         dbm__store(&slot->since_ms, 0);
         dbm__store(&slot->site, (dbm__word)site);
         dbm__store(&slot->holder, holder);
@@ -7294,15 +7398,10 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
  * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
 
-DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *options) {
-    dbm_status st;
+DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
-    st = dbm__host_init(&shared->host, options);
-    if (st != DBM_OK) return st;
-    if (!dbm__lock_init(&shared->graph_lock)) {
-        dbm__host_free(&shared->host);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
+    shared->host = *host;
+    if (!dbm__lock_init(&shared->graph_lock)) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     shared->grace_us = options != NULL && options->grace_ms != 0 ? (options->grace_ms < 0 ? 0 : (int64_t)options->grace_ms * 1000) : 5000000;
     dbm__fork_watch();
     shared->fork = dbm__fork_epoch();
@@ -7318,7 +7417,6 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
         dbm__free(&shared->host, gate);
     }
     dbm__lock_free(&shared->graph_lock);
-    dbm__host_free(&shared->host);
 }
 
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
@@ -7612,7 +7710,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
     pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
-        || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
+        || (db->adapter->flags & DBM_ADAPTER_SHARED) != 0 || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
@@ -8003,10 +8101,16 @@ static bool dbm__slot_alive(dbm__slot *slot, int64_t deadline_us) {
     return dbm__op_run(c, &op) == DBM_OK;
 }
 
+/* The last session that outlived its manager frees everything. */
+static void dbm__orphan_returned(dbm_database *db) {
+    dbm__shared *shared = db->shared;
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
+}
+
 /* Takes a slot that was just found dead out of service: its connection closed, its place empty. */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    bool broken = slot->connection.broken;
+    bool broken = slot->connection.broken, orphaned;
     dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
     dbm__lock_take(&pool->lock);
     pool->open--;
@@ -8017,7 +8121,9 @@ DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__pool_set_slow(pool);
     dbm__pool_dispatch(pool, dbm__now(pool->db->host));
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    orphaned = pool->orphaned;
     dbm__lock_give(&pool->lock);
+    if (orphaned) dbm__orphan_returned(pool->db);
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
@@ -8111,6 +8217,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
 #if !DBM__THREADS
             dbm__waiter_unlink(pool, &w);
             dbm__pool_dispatch(pool, now);
+            dbm__lock_give(&pool->lock);
+            if (pool->failures > 0) { /* there is room, but no connection could be made */
+                st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
+                goto done;
+            }
             {
                 char block[400];
                 dbm__text holders = dbm__text_in(block, sizeof block);
@@ -8165,7 +8276,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
     if (in_graph) dbm__graph_leave(db, &blocked);
     in_graph = false;
-    dbm__store32(&w.slot->uses, w.slot->uses + 1u);
+    dbm__store(&w.slot->uses, w.slot->uses + 1u);
     dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
     dbm__store(&w.slot->site, (dbm__word)site);
     dbm__store(&w.slot->holder, holder);
@@ -8182,13 +8293,15 @@ done:
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__pool *pool = slot->pool;
     dbm_status st;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up = false, was_open = slot->connection.open; /* not, when an earlier reconnect failed */
     dbm__pool_suspect(pool);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     dbm__lock_take(&pool->lock);
-    pool->open--;
-    pool->stats.disconnects++;
-    pool->stats.broken++;
+    if (was_open) {
+        pool->open--;
+        pool->stats.disconnects++;
+        pool->stats.broken++;
+    }
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__lock_give(&pool->lock);
     st = dbm__slot_connect(slot, deadline_us);
@@ -8213,12 +8326,6 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 }
 
 /* ---- return ------------------------------------------------------------------------------------------------------------ */
-
-/* The last session that outlived its manager frees everything. */
-static void dbm__orphan_returned(dbm_database *db) {
-    dbm__shared *shared = db->shared;
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
 
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -8257,6 +8364,11 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
         if (broken) pool->stats.broken++;
         dbm__lock_give(&pool->lock);
     }
+    if (due) { /* while the slot is still ours: after its return the pool may be gone */
+        if (!keep) kept = dbm__self()->last;
+        keep = true;
+        dbm__pool_upkeep(pool, false);
+    }
     for (;;) {
         dbm__lock_take(&pool->lock);
         if (close || !slot->connection.open) {
@@ -8278,7 +8390,6 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     orphaned = pool->orphaned;
     dbm__lock_give(&pool->lock);
-    if (due) dbm__pool_upkeep(pool, false);
     if (keep) dbm__self()->last = kept;
     if (orphaned) dbm__orphan_returned(db);
 }
@@ -8306,7 +8417,7 @@ DBM__FN int dbm__pool_out(dbm__pool *pool) {
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
-    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool));
+    dbm__add(&pool->db->shared->orphans, (dbm__word)(dbm__pool_out_locked(pool) + pool->connecting));
     dbm__lock_give(&pool->lock);
 }
 
@@ -8361,8 +8472,8 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     dbm__lock_give(&pool->lock);
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
-        out->checkouts += dbm__load32(&slot->uses);
-        out->statements += dbm__load32(&slot->statements);
+        out->checkouts += dbm__load(&slot->uses);
+        out->statements += dbm__load(&slot->statements);
         out->cache_hits += dbm__load(&slot->connection.cache_hits);
         out->cache_misses += dbm__load(&slot->connection.cache_misses);
         out->cache_evictions += dbm__load(&slot->connection.cache_evictions);
@@ -8410,8 +8521,6 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm_connection *c = &slot->connection;
         bool open = c->open;
-        slot->fork_gen = (uint32_t)dbm__load(&slot->gen) + 255u; /* whatever was out is stale, nested blocks too */
-        dbm__store(&slot->gen, (dbm__word)slot->fork_gen + 1u);
         dbm__store(&slot->holder, 0);
         dbm__store(&slot->site, 0);
         c->open = false;
@@ -9667,7 +9776,6 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
-/* Ends a use. Never changes this thread's last failure. */
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 
@@ -9685,6 +9793,7 @@ DBM__INLINE dbm__entry *dbm__cache_quick(dbm_connection *c, const char *sql) {
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
     return e;
 }
+/* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
@@ -11147,7 +11256,8 @@ DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
 extern "C" {
 #endif
 
-enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL };
+/* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
+enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
 
 typedef struct dbm__level {
     /* At rest all of this block is zero, and the lowest level's is made so again at its end. */
@@ -11172,6 +11282,8 @@ typedef struct dbm__level {
     dbm_error_info error;                /* of sticky, or of outcome */
 } dbm__level;
 
+#define DBM__ARGUMENTS_KEPT ((size_t)16384)
+
 /* The row in hand, and its query. */
 struct dbm_row {
     struct dbm__work *work;
@@ -11187,10 +11299,11 @@ struct dbm_row {
     bool owns_session;                   /* of a call on a database: the session ends with it */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
-    char *arguments;                     /* copied values and their texts */
+    char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
     size_t arguments_size;
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
+    void *kept;                          /* copies made for the row in hand: blobs read as text */
 };
 struct dbm_rows {
     struct dbm_row row;
@@ -11201,8 +11314,9 @@ struct dbm_statement {
     struct dbm_statement *next;
     struct dbm__work *work;
     uint32_t gen;                        /* of the work's lowest level; 0: free */
+    uint32_t ended_in;                   /* the gen that it had */
     dbm__entry *entry;                   /* NULL after a reconnect: found again by text */
-    char *sql;
+    char *sql;                           /* the text, from a reconnect on; before that the entry has it */
     const char *site;
 };
 
@@ -11210,7 +11324,7 @@ typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
     dbm__level *top;
-    uint32_t gen;                        /* of top */
+    uint32_t gen;                        /* of top; read by values that came too late, so by atomics */
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
@@ -11230,14 +11344,20 @@ typedef struct dbm__work {
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
     dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
     dbm_rows *rows;                      /* open ones */
-    dbm_rows *spare_rows;
-    dbm_statement *statements, *spare_statements;
+    /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
+     * end then still stands for nothing. */
+#define DBM__SPARE 4
+    dbm_rows *free_rows;                 /* those that loops have ended, which nobody can use any more: taken first */
+    dbm_rows *spare_rows, *last_spare_rows;
+    dbm_statement *statements, *spare_statements, *last_spare_statement;
+    int spare_rows_count, spare_statements_count;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
+DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
@@ -11267,7 +11387,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     dbm__work *w = (dbm__work *)s->slot;
-    if (DBM__UNLIKELY(w == NULL || s->gen != w->gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
+    if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
     return w;
 }
 
@@ -11277,7 +11397,7 @@ typedef struct dbm__call {
     dbm_session own;                     /* of a call on a database outside of a block */
     bool owns;
 } dbm__call;
-DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site);
+DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
@@ -11289,6 +11409,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
+DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes */
@@ -11317,18 +11438,21 @@ DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
 
+DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points) {
+    if (level->sticky != DBM_OK) return false;
+    level->sticky = e->status;
+    level->error = *e;
+    level->failed_at = points;
+    level->undone = false;
+    return true;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) {
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
     if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
-    if (w->top->sticky == DBM_OK) {
-        w->top->sticky = e->status;
-        w->top->error = *e;
-        w->top->failed_at = w->points;
-        w->top->undone = false;
-        dbm__store(&w->trouble, 1);
-    }
+    if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
 
@@ -11386,7 +11510,7 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) {
     dbm_op op;
     dbm_status st;
-    if (w->no_transaction) return writes ? dbm__work_gate(w, true, site) : DBM_OK;
+    if (w->no_transaction) return writes ? dbm__work_gate(w, w->open_rows == 0 || !w->slot.connection.readers_block, site) : DBM_OK;
     if (!w->in_transaction) {
         bool write = writes || w->write;
         if (write && (st = dbm__work_gate(w, true, site)) != DBM_OK) return st;
@@ -11422,7 +11546,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
 /* From here on a dbm_cancel finds a COMMIT and leaves it alone; one that is in flight has finished. */
 static void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
-    while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
 
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
@@ -11582,7 +11706,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->points = w->points_sent = 0;
     dbm__store(&w->trouble, 0);
     dbm__store(&w->cancelled, 0);
-    w->top = &w->base;
+    if (w->top != &w->base) w->top = &w->base; /* a value that came too late may be looking, under the pool's lock */
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->base.point = w->base.points = w->base.failed_at = 0;
     w->base.sticky = DBM_OK;
@@ -11602,8 +11726,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows->row.ended = true;
         if (rows != &w->one) {
             w->rows = rows->next;
-            rows->next = w->spare_rows;
-            w->spare_rows = rows;
+            dbm__rows_spare(w, rows);
         }
         rows = w->rows;
         if (rows == NULL) break;
@@ -11611,8 +11734,10 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
-    w->serial = w->slot.fork_gen + 1u;
+    w->slot.fork_gen = w->serial; /* all gens so far are the parent's */
+    w->serial++;
     w->gen = w->base.gen = w->serial;
+    dbm__store(&w->slot.gen, w->serial);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->in_transaction = w->wrote = w->gate_held = w->joinable = false;
     w->open_rows = 0;
@@ -11656,6 +11781,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         }
         dbm__rows_free(db, w->rows);
         dbm__rows_free(db, w->spare_rows);
+        dbm__rows_free(db, w->free_rows);
         while (w->spare_statements != NULL) {
             dbm_statement *next = w->spare_statements->next;
             dbm__free(db->host, w->spare_statements);
@@ -11673,15 +11799,21 @@ DBM__FN void dbm__works_free(dbm_database *db) {
 
 /* ---- values that are not good --------------------------------------------------------------------------------------------- */
 
-static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen) {
-    dbm__level *level = w->top;
-    while (level != NULL && level->gen != gen) level = level->outer;
+/* The level that has this gen, or NULL, and whether a block is open inside it. A value that came too late may meet a slot that another
+ * thread has by now. */
+static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
+    dbm__level *level = &w->base;
+    dbm__lock_take(&w->slot.pool->lock);
+    while (level != NULL && dbm__load32(&level->gen) != gen) level = level->inner;
+    *suspended = level != NULL && level != w->top;
+    dbm__lock_give(&w->slot.pool->lock);
     return level;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
     dbm__work *w;
     dbm__level *level;
+    bool suspended;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) { /* it failed to begin, or has ended */
         dbm_status st = (dbm_status)s->gen;
@@ -11696,16 +11828,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
         return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, w->db->name, site,
                          "the session was open when the process forked; it belongs to the parent: begin another one here");
     }
-    level = dbm__level_of(w, s->gen);
-    if (level != NULL && level != w->top) {
+    level = dbm__level_of(w, s->gen, &suspended);
+    if (suspended) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site,
                   "the session of %s is used while the block of %s inside it is open: use that one's session, or end it first",
                   level->site, w->top->site);
-        if (level->sticky == DBM_OK) {
-            level->sticky = DBM_E_MISUSE;
-            level->error = dbm__self()->last;
-            level->failed_at = 0;
-        }
+        dbm__level_stick(level, &dbm__self()->last, 0);
         return DBM_E_MISUSE;
     }
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -11734,7 +11862,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     out->gen = (uint32_t)st;
     out->step = 0;
     if (status != NULL) *status = st;
-    if (kind != DBM__KIND_HAND && kind != DBM__KIND_CALL) {
+    if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self->failed = self->last;
         self->has_failed = true;
     }
@@ -11779,7 +11907,6 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
             return dbm__session_refused(out, status, DBM_E_NOMEM, kind);
         }
         level->outer = w->top;
-        w->top->inner = level;
     }
     if (options != NULL && options->timeout_ms > 0) {
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
@@ -11792,7 +11919,9 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     if (!w->no_transaction) level->point = ++w->points;
     /* The list of levels is walked by dbm_cancel under this lock. */
     dbm__lock_take(&w->slot.pool->lock);
-    level->gen = w->gen = ++w->serial;
+    w->top->inner = level;
+    dbm__store32(&level->gen, ++w->serial);
+    dbm__store32(&w->gen, w->serial);
     w->top = level;
     dbm__lock_give(&w->slot.pool->lock);
     if (level->outer->sticky != DBM_OK) { /* nothing can run in there: it begins failed */
@@ -11819,18 +11948,19 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
         }
         if (options->autocommit) w->autocommit = true;
     }
-    if (kind == DBM__KIND_CALL) w->autocommit = true;
+    if (kind >= DBM__KIND_CALL) w->autocommit = true;
     w->no_transaction = !db->transactions || w->autocommit;
     w->base.deadline_us = deadline;
     if (deadline != INT64_MAX) w->timed = true;
-    if (w->timed || kind == DBM__KIND_CALL) w->lane = false;
+    if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
 }
 
 /* A work that was just taken becomes a session; it is at rest. */
 DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
     uint32_t gen = ++w->serial;
-    w->gen = gen;
-    w->base.gen = gen;
+    if (DBM__UNLIKELY(gen == 0)) gen = w->serial = 1; /* 0 means that there is none */
+    dbm__store32(&w->gen, gen);
+    dbm__store32(&w->base.gen, gen);
     dbm__store(&w->slot.gen, gen);
     w->base.outcome = DBM_ROLLED_BACK;
     w->base.kind = kind;
@@ -11873,11 +12003,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
     }
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
-    st = dbm__pool_take(db, deadline, self != NULL ? dbm__thread_number() : 0, site, &slot);
+    st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
     w = (dbm__work *)(void *)slot;
     dbm__work_begin(w, status, kind, site, out);
-    if (options != NULL || kind == DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
+    if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
     return DBM_OK;
@@ -11976,7 +12106,7 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
 
 /* What a session leaves behind beyond the usual: rows, handles, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
-    while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
     dbm__rows_close_all(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     if (w->joinable) {
@@ -11990,13 +12120,13 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
 /* Gives the connection back. From the swap on no dbm_cancel finds the session. */
 DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
-    w->gen = gen;
+    dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
     if (DBM__LIKELY(self->open == w)) {
         self->open = w->outer_open;
         w->joinable = false;
     }
-    if (DBM__UNLIKELY(dbm__load_acquire(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
@@ -12008,8 +12138,8 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     w->points = level->points;
     dbm__lock_take(&w->slot.pool->lock);
     w->top = level->outer;
-    w->gen = w->top->gen;
-    level->gen = 0;
+    dbm__store32(&w->gen, w->top->gen);
+    dbm__store32(&level->gen, 0);
     dbm__lock_give(&w->slot.pool->lock);
     dbm__store(&w->trouble, w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 ? 1u : 0u);
     return st;
@@ -12028,7 +12158,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     if (DBM__UNLIKELY(!level->ended)) dbm__level_abandon(w, level);
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
-    if (level->kind != DBM__KIND_HAND && level->kind != DBM__KIND_CALL) {
+    if (level->kind == DBM__KIND_BLOCK || level->kind == DBM__KIND_AUTO) {
         self->has_failed = false;
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level);
     }
@@ -12114,7 +12244,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
     level->sticky = DBM_OK;
-    level->ran = level->wrote = level->committed = false;
+    level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
     dbm__store(&w->trouble, dbm__load(&w->cancelled));
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
@@ -12172,17 +12302,17 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
     dbm__add(&w->cancellers, 1);
-    match = (uint32_t)dbm__load_acquire(&w->slot.gen) == s->gen;
+    match = (uint32_t)dbm__load_ordered(&w->slot.gen) == s->gen;
     if (!match) { /* perhaps a block that joined */
         dbm__level *level;
         dbm__lock_take(&w->slot.pool->lock);
-        for (level = w->base.inner; level != NULL && !match; level = level->inner) match = level->gen == s->gen && level->gen != 0;
+        for (level = w->base.inner; level != NULL && !match; level = level->inner) match = dbm__load32(&level->gen) == s->gen;
         dbm__lock_give(&w->slot.pool->lock);
     }
     if (match) {
         dbm__store(&w->cancelled, 1);
         dbm__store_release(&w->trouble, 1);
-        if (dbm__load_acquire(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
@@ -12279,9 +12409,10 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
 DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__work *w, *open;
     dbm__thread *self = dbm__self();
+    bool suspended;
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
-    if (dbm__level_of(w, s->gen) == NULL) return;
+    if (dbm__level_of(w, s->gen, &suspended) == NULL) return;
     if (!w->joinable) { /* by hand: the blocks around it are not inside it */
         dbm__session_close(s);
         return;
@@ -12424,7 +12555,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
 
 /* ---- the target --------------------------------------------------------------------------------------------------------------- */
 
-DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site) {
     dbm__work *w;
     call->owns = false;
     call->work = NULL;
@@ -12434,7 +12565,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
         if (db == NULL) return dbm__fail_null("database");
         w = dbm__open_block(db);
         if (w == NULL) {
-            dbm_status st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &call->own);
+            dbm_status st = dbm__session_open(db, NULL, NULL, kind, site, &call->own);
             if (st != DBM_OK) return st;
             w = (dbm__work *)call->own.slot;
             call->owns = true;
@@ -12544,18 +12675,25 @@ static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, c
 static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement *st, const char *site, dbm__entry **out) {
     dbm_status rc;
     if (st->entry == NULL) { /* the handle keeps one use of its entry */
+        if (st->sql == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         rc = dbm__cache_take(&w->slot.connection, st->sql, false, dbm__work_deadline(w), site, &st->entry);
         if (rc != DBM_OK) return rc;
     }
-    if (st->entry->prepared.single && st->entry->uses > 1) return dbm__cache_take(&w->slot.connection, st->sql, false, dbm__work_deadline(w), site, out);
+    if (st->entry->prepared.single && st->entry->uses > 1) return dbm__cache_take(&w->slot.connection, st->entry->text, false, dbm__work_deadline(w), site, out);
     st->entry->uses++;
     *out = st->entry;
     return DBM_OK;
 }
 
+/* The session changed the connection itself; pool_reset_on_return = commit or none leaves that to the next user. */
+static void dbm__work_changed(dbm__work *w) {
+    dbm_reset reset = w->db->settings->config.pool.reset_on_return;
+    if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true;
+}
+
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
 static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
-    if (entry->verb == DBM__VERB_STATE) w->slot.reset_full = true;
+    if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                          "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else");
@@ -12575,10 +12713,13 @@ static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_statement *st;
-    for (st = w->statements; st != NULL; st = st->next) {
-        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+    for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
+        if (st->entry == NULL) continue;
+        if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
+        dbm__cache_give(&w->slot.connection, st->entry);
         st->entry = NULL;
     }
+    dbm__rows_close_all(w); /* rows that stand at their end have a statement too */
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
@@ -12612,7 +12753,7 @@ again:
             rc = dbm__statement_entry(w, st, site, &entry);
             if (rc != DBM_OK) return dbm__work_fail(w, site);
         }
-        sql = st->sql;
+        sql = st->entry->text;
     } else {
         rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
         if (DBM__UNLIKELY(rc != DBM_OK)) {
@@ -12630,15 +12771,13 @@ again:
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
-        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholders and the call passes %d values",
-                       entry->prepared.parameters, count);
+        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
+                       entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
         goto failed;
     }
-    if (entry->prepared.writes) {
-        if (DBM__UNLIKELY(w->open_rows != 0)) {
-            rc = dbm__rows_hold(w, site);
-            if (rc != DBM_OK) goto failed;
-        }
+    if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
+        rc = dbm__rows_hold(w, site);
+        if (rc != DBM_OK) goto failed;
     }
     if (!(w->in_transaction && w->points_sent == w->points && (!entry->prepared.writes || w->gate_held || w->db->gate == NULL))
         && !(w->no_transaction && !entry->prepared.writes)) {
@@ -12654,7 +12793,7 @@ again:
         op->values = values;
     }
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
-    dbm__store32(&w->slot.statements, w->slot.statements + 1u);
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     op->kind = DBM_OP_EXECUTE;
     op->sql = entry->prepared.sql;
@@ -12664,8 +12803,9 @@ again:
     op->deadline_us = dbm__work_deadline(w);
     op->result = NULL;
     op->row = false;
-    op->affected = -1;
-    op->last_id = 0;
+    op->affected = op->last_id = -1;
+    op->settled = false;
+    op->row_buffer = w->db->settings->config.row_buffer;
     op->columns = 0;
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
         rc = w->db->adapter->execute(c, op);
@@ -12675,10 +12815,10 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (entry->prepared.writes) {
-        w->wrote = w->top->wrote = true;
+        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
         if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != 0) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && op->result == NULL)) dbm__work_gate_leave(w);
+        if (op->last_id >= 0) w->last_id = op->last_id;
+        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
     }
     *out = entry;
     return DBM_OK;
@@ -12751,7 +12891,7 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *
     dbm__call call;
     bool named = false;
     int count = 0;
-    dbm_status st = dbm__call_begin(&call, on, site);
+    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
     if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
@@ -12768,11 +12908,27 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     return st;
 }
 
+/* dbm_send: without a pipeline the statement runs at once, and its failure shows where a pipeline would show it: it sticks, and the next call
+ * that waits, or the commit, answers it. What can be said before anything is sent is said at once. */
+static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
+    dbm__work *w;
+    if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
+    w = dbm__work_of(on);
+    if (w == NULL) return dbm__session_bad(on, site);
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
+}
+
+static dbm_status dbm__sent(dbm_session *on, dbm_status st) {
+    dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
+    return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
+}
+
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, sql, codes, ap);
+    st = dbm__sent_before(on, site);
+    if (st == DBM_OK) st = dbm__sent(on, dbm__exec_list(on, site, sql, codes, ap));
     va_end(ap);
     return st;
 }
@@ -12797,7 +12953,7 @@ DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sq
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
-    dbm_status st = dbm__call_begin(&call, on, site);
+    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, site);
@@ -12805,10 +12961,19 @@ DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sq
 }
 
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__execv(on, site, sql, values, count);
+    dbm_status st = dbm__sent_before(on, site);
+    return st == DBM_OK ? dbm__sent(on, dbm__execv(on, site, sql, values, count)) : st;
 }
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__statement_spare(dbm__work *w, dbm_statement *st) {
+    st->next = NULL;
+    if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
+    else w->spare_statements = st;
+    w->last_spare_statement = st;
+    w->spare_statements_count++;
+}
 
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
     dbm__work *w;
@@ -12825,17 +12990,21 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         return dbm__work_fail(w, site);
     }
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
+        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    }
     if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    st = w->spare_statements;
-    if (st != NULL) w->spare_statements = st->next;
-    else st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
-    if (st != NULL) st->sql = dbm__copy_text(w->db->host, sql, strlen(sql));
-    if (st == NULL || st->sql == NULL) {
+    if (w->spare_statements != NULL && (w->spare_statements_count >= DBM__SPARE || w->spare_statements->ended_in != w->base.gen)) {
+        st = w->spare_statements;
+        w->spare_statements = st->next;
+        if (w->spare_statements == NULL) w->last_spare_statement = NULL;
+        w->spare_statements_count--;
+    } else {
+        st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
+    }
+    if (st == NULL) {
         dbm__cache_give(&w->slot.connection, entry);
-        if (st != NULL) {
-            st->next = w->spare_statements;
-            w->spare_statements = st;
-        }
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         return dbm__work_fail(w, site);
     }
@@ -12854,15 +13023,19 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm_statement **p;
     if (st == NULL || st->gen == 0) return;
     w = st->work;
+    if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
+        dbm__pool_after_fork(w->slot.pool);
+        return;
+    }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
     if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
     dbm__free(w->db->host, st->sql);
     st->sql = NULL;
     st->entry = NULL;
+    st->ended_in = st->gen;
     st->gen = 0;
-    st->next = w->spare_statements;
-    w->spare_statements = st;
+    dbm__statement_spare(w, st);
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -12921,7 +13094,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
         return NULL;
     }
     w->top->ran = w->top->wrote = w->wrote = true;
-    w->slot.reset_full = true;
+    dbm__work_changed(w);
     return op.native;
 }
 
@@ -13002,13 +13175,64 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
 
 /* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
 
+DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
+    if (rows->row.looping) {
+        rows->next = w->free_rows;
+        w->free_rows = rows;
+        return;
+    }
+    rows->next = NULL;
+    if (w->last_spare_rows != NULL) w->last_spare_rows->next = rows;
+    else w->spare_rows = rows;
+    w->last_spare_rows = rows;
+    w->spare_rows_count++;
+}
+
 static dbm_rows *dbm__rows_new(dbm__work *w) {
-    dbm_rows *rows = w->spare_rows;
+    dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
+        w->free_rows = rows->next;
+        return rows;
+    }
+    rows = w->spare_rows;
+    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
         w->spare_rows = rows->next;
+        if (w->spare_rows == NULL) w->last_spare_rows = NULL;
+        w->spare_rows_count--;
         return rows;
     }
     return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
+}
+
+/* Copies of what the adapter gives without a NUL, for the row in hand. */
+typedef struct dbm__kept { struct dbm__kept *next; char data[1]; } dbm__kept;
+
+static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
+    while (row->kept != NULL) {
+        dbm__kept *next = ((dbm__kept *)row->kept)->next;
+        dbm__free(row->work->db->host, row->kept);
+        row->kept = next;
+    }
+}
+
+static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, size_t size) {
+    dbm__kept *copy = size < SIZE_MAX - sizeof *copy ? (dbm__kept *)dbm__alloc(row->work->db->host, sizeof *copy + size) : NULL;
+    if (copy == NULL) {
+        dbm__no_memory(DBM_STAGE_ROW, row->work->db->name, row->site);
+        dbm__work_fail(row->work, row->site);
+        return NULL;
+    }
+    copy->next = (dbm__kept *)row->kept;
+    row->kept = copy;
+    if (size != 0) memcpy(copy->data, data, size);
+    copy->data[size] = 0;
+    return copy->data;
+}
+
+/* Whether the process has forked since: what the row reads from is the parent's. */
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) { return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
+    return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
 
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
@@ -13017,6 +13241,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
     dbm__work *w = row->work;
     row->ended = true;
     row->standing = row->fresh = false;
+    if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->entry == NULL) return;
     if (row->op.result != NULL) {
         const dbm_adapter *a = w->db->adapter;
@@ -13038,11 +13263,15 @@ DBM__FN void dbm__rows_close(dbm_rows *rows) {
     if (!rows->row.open) return;
     dbm__rows_finish(rows);
     rows->row.open = false;
+    if (DBM__UNLIKELY(rows->row.arguments_size > DBM__ARGUMENTS_KEPT)) {
+        dbm__free(w->db->host, rows->row.arguments);
+        rows->row.arguments = NULL;
+        rows->row.arguments_size = 0;
+    }
     if (rows == &w->one) return;
     for (p = &w->rows; *p != NULL && *p != rows; p = &(*p)->next) {}
     if (*p == rows) *p = rows->next;
-    rows->next = w->spare_rows;
-    w->spare_rows = rows;
+    dbm__rows_spare(w, rows);
 }
 
 DBM__FN void dbm__rows_close_all(dbm__work *w) {
@@ -13111,15 +13340,20 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         row->entry = NULL;
         row->op.result = NULL;
         if (!one) {
-            rows->next = w->spare_rows;
-            w->spare_rows = rows;
+            dbm__rows_spare(w, rows);
         }
         return rc;
     }
     row->fresh = row->op.row;
     row->open = true;
-    if (row->op.result != NULL) w->open_rows++;
-    else row->ended = !row->fresh;
+    if (row->op.result != NULL) {
+        w->open_rows++;
+    } else { /* a statement without rows */
+        dbm__cache_give(&w->slot.connection, row->entry);
+        row->entry = NULL;
+        row->fresh = false;
+        row->ended = true;
+    }
     if (!one) {
         rows->next = w->rows;
         w->rows = rows;
@@ -13134,6 +13368,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
     dbm_status st;
+    if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
         row->standing = true;
@@ -13210,7 +13445,7 @@ DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *sit
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
     *rows = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
     {
         DBM__READ_VALUES(call);
@@ -13226,7 +13461,7 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
     *rows = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
@@ -13246,8 +13481,8 @@ DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
-    row->open = row->standing = false;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL)) {
+    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+        row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
         w->db->adapter->execute(&w->slot.connection, &row->op);
         w->open_rows--;
@@ -13256,7 +13491,6 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
         row->entry = NULL;
         return;
     }
-    row->open = true;
     dbm__rows_close(&w->one);
 }
 
@@ -13329,7 +13563,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->one_row = true;
     w->top->ran = true;
     row->ended = false;
-    dbm__store32(&w->slot.statements, w->slot.statements + 1u);
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
     if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
         row->ended = true; /* nothing came before it in this transaction */
         rc = dbm__work_start(w, false, site);
@@ -13341,6 +13575,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
         if (rc != DBM_OK || *out != NULL) return rc;
     }
     row->work = w;
+    row->gen = w->gen;
     row->entry = e;
     row->number = 1;
     row->site = site;
@@ -13359,7 +13594,7 @@ static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **r
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_read(values, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
@@ -13398,7 +13633,7 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
@@ -13416,7 +13651,7 @@ static dbm__cursor dbm__cursor_of(dbm_rows *rows) {
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm__call call;
-    dbm_status st = dbm__call_begin(&call, on, site);
+    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st == DBM_OK) {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
@@ -13535,6 +13770,7 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
     if (rows == NULL) return dbm__fail_null("rows");
+    if (rows->row.open && dbm__row_forked(&rows->row)) return dbm__row_of_parent(&rows->row);
     if (!rows->row.open) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, NULL, "dbm_rows_next: these rows have ended, with dbm_rows_end or with their session");
     if (dbm__load(&rows->row.work->trouble) != 0 && (st = dbm__work_trouble(rows->row.work, rows->row.site)) != DBM_OK) return st;
     st = dbm__rows_advance(rows);
@@ -13544,6 +13780,10 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
 
 DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
+    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
+        dbm__row_of_parent(row);
+        return false;
+    }
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK;
 }
@@ -13554,6 +13794,10 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
     owns = rows->row.owns_session;
+    if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
+        dbm__pool_after_fork(w->slot.pool);
+        return;
+    }
     dbm__rows_close(rows);
     if (owns) {
         dbm_session s;
@@ -13591,6 +13835,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
+    if (strcmp(text, "is NULL") == 0) dbm__put(&t, "; take it into a dbm_optional_..., or ask dbm_row_is_null first");
     if (column >= 0) {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
     } else {
@@ -13603,8 +13848,10 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
     if (!row->open || !row->standing) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
+        if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */
+        return DBM_E_MISUSE;
     }
     if (i < 0 || i >= row->op.columns) {
         return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1);
@@ -13691,7 +13938,11 @@ DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return "";
     if (DBM__LIKELY(v.type == DBM_TYPE_TEXT)) return v.as.text.data;
     if (v.type == DBM_TYPE_NULL) return "";
-    if (v.type == DBM_TYPE_BLOB || v.type == DBM_TYPE_DECIMAL || v.type == DBM_TYPE_UUID || v.type == DBM_TYPE_JSON) return v.as.text.data != NULL ? v.as.text.data : "";
+    if (v.type == DBM_TYPE_BLOB) {
+        const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
+        return copy != NULL ? copy : "";
+    }
+    if (v.type == DBM_TYPE_DECIMAL || v.type == DBM_TYPE_UUID || v.type == DBM_TYPE_JSON) return v.as.text.data != NULL ? v.as.text.data : "";
     block = dbm__row_block(row, i);
     return block != NULL ? dbm__to_text(&v, block, 64, &size) : "";
 }
@@ -13784,7 +14035,14 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
             dbm__target_clear(&targets[i]);
         } else {
             char *block = NULL;
-            if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
+            if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
+                const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
+                v.as.text.data = copy != NULL ? copy : "";
+                if (copy == NULL) {
+                    v.as.text.size = 0;
+                    if (result == DBM_OK) result = DBM_E_NOMEM;
+                }
+            } else if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
                 block = dbm__row_block(row, i);
                 if (block == NULL) {
                     dbm__target_clear(&targets[i]);
@@ -14969,6 +15227,8 @@ extern "C" {
 
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
+/* Tears down what SQLite keeps for the whole process: only when no connection of anybody is left (opts.own_drivers). */
+DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 
 #ifdef __cplusplus
@@ -16008,8 +16268,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     s->seen = op->row;
     s->ended = !op->row;
     s->held = true;
-    if (op->row) status = dbm__sqlite_copy_rest(s, s->stmt, rc, SIZE_MAX);
+    if (op->row) status = dbm__sqlite_copy_rest(s, s->stmt, rc, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX);
     s->row = s->first;
+    op->settled = true;
     if (status == DBM_OK) return DBM_OK;
     if (sqlite3_stmt_busy(s->stmt)) { /* no memory for a row: ending it now would commit, so it is broken off */
         sqlite3_interrupt(s->q->db);
@@ -16057,7 +16318,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     sqlite3_reset(s->stmt);
     dbm__sqlite_leave(q);
     op->affected = DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
-    op->last_id = s->reads_id && op->affected == 0 ? 0 : key;
+    if (s->inserts && !(s->reads_id && op->affected == 0)) op->last_id = key;
     return status;
 }
 
@@ -16081,7 +16342,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_
     s->row = NULL;
     if (s->writes) return dbm__sqlite_write(q, s, op);
     op->affected = -1;
-    op->last_id = 0;
     rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(q, s, op, rc);
     dbm__sqlite_leave(q);
@@ -16663,6 +16923,8 @@ static const dbm_adapter dbm__sqlite_adapter = {
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
 
+DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
+
 #endif /* DBM__SQLITE_MISSING */
 #endif /* DBM_HAS_SQLITE */
 /* --- end src/adapters/sqlite.c --- */
@@ -16697,6 +16959,7 @@ struct dbm_manager {
     pthread_t upkeep;
 #endif
     bool upkeep_running, upkeep_stop;
+    dbm__word upkeep_fork;           /* the fork epoch in which the thread was started: a child has it not */
     dbm__signal upkeep_signal;
 };
 
@@ -16796,10 +17059,15 @@ DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
 
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
-    dbm__known_type *types = (dbm__known_type *)dbm__alloc_zero(&mgr->shared->host, sizeof *types * (size_t)(mgr->adapter_count + DBM__BUILTINS));
+    dbm__known_type *types;
     size_t n = 0;
     int i;
-    if (types == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
+    dbm__lock_take(&mgr->lock);
+    types = (dbm__known_type *)dbm__alloc_zero(&mgr->shared->host, sizeof *types * (size_t)(mgr->adapter_count + DBM__BUILTINS));
+    if (types == NULL) {
+        dbm__lock_give(&mgr->lock);
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
+    }
     for (i = 0; i < mgr->adapter_count; i++, n++) {
         types[n].type = mgr->adapters[i]->type;
         types[n].schemes = mgr->adapters[i]->schemes != NULL ? mgr->adapters[i]->schemes : mgr->adapters[i]->type;
@@ -16814,6 +17082,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
         types[n].package = dbm__builtins[i].package;
         n++;
     }
+    dbm__lock_give(&mgr->lock);
     *out = types;
     *count = n;
     return DBM_OK;
@@ -16916,6 +17185,12 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     return st;
 }
 
+/* Problems are lines; a message does not end in one. */
+static void dbm__trim_newline(char *text) {
+    size_t n = strlen(text);
+    if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
+}
+
 static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
     dbm__known_type *types = NULL;
     dbm__settings_list list;
@@ -16928,6 +17203,7 @@ static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char 
     if (st != DBM_OK) return st;
     dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
     st = dbm__config_load(&mgr->shared->host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
+    dbm__trim_newline(block);
     if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, NULL, NULL, "%s", block);
     if (st == DBM_OK) st = dbm__manager_add(mgr, list.items, list.count);
     dbm__settings_list_free(&mgr->shared->host, &list);
@@ -16960,6 +17236,7 @@ DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config)
     if (st != DBM_OK) return st;
     dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
     st = dbm__config_make(&mgr->shared->host, config, types, type_count, &settings, &problems);
+    dbm__trim_newline(block);
     if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config->name, NULL, "%s", block);
     if (st == DBM_OK) st = dbm__manager_add(mgr, &settings, 1);
     if (settings != NULL) dbm__settings_free(&mgr->shared->host, settings);
@@ -17055,34 +17332,42 @@ static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__free(&shared->host, mgr);
 }
 
-/* The shared struct lives in memory of its own allocator, so that struct is moved to where its memory is. */
+/* The shared struct lives in memory of the host that it holds. */
 static void dbm__shared_drop(dbm__shared *shared) {
-    dbm__shared copy = *shared;
-    dbm__free(&copy.host, shared);
-    dbm__shared_free(&copy);
+    dbm__host host;
+    dbm__shared_free(shared);
+    host = shared->host;
+    dbm__free(&host, shared);
+    dbm__host_free(&host);
 }
 
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
-    dbm__shared made, *shared;
+    dbm__host host;
+    dbm__shared *shared;
     dbm_manager *mgr;
     dbm__names *names;
     dbm_status st;
     size_t i;
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_manager_create: out is NULL");
     *out = NULL;
-    st = dbm__shared_init(&made, options);
+    st = dbm__host_init(&host, options);
     if (st != DBM_OK) return st;
-    shared = (dbm__shared *)dbm__alloc(&made.host, sizeof *shared);
-    mgr = (dbm_manager *)dbm__alloc_zero(&made.host, sizeof *mgr);
-    names = (dbm__names *)dbm__alloc_zero(&made.host, sizeof *names);
-    if (shared == NULL || mgr == NULL || names == NULL || !dbm__lock_init(&mgr->lock) || !dbm__signal_init(&mgr->upkeep_signal)) {
-        dbm__free(&made.host, names);
-        dbm__free(&made.host, mgr);
-        dbm__free(&made.host, shared);
-        dbm__shared_free(&made);
+    shared = (dbm__shared *)dbm__alloc(&host, sizeof *shared);
+    mgr = (dbm_manager *)dbm__alloc_zero(&host, sizeof *mgr);
+    names = (dbm__names *)dbm__alloc_zero(&host, sizeof *names);
+    if (shared == NULL || mgr == NULL || names == NULL || dbm__shared_init(shared, &host, options) != DBM_OK) {
+        dbm__free(&host, names);
+        dbm__free(&host, mgr);
+        dbm__free(&host, shared);
+        dbm__host_free(&host);
         return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     }
-    *shared = made;
+    if (!dbm__lock_init(&mgr->lock) || !dbm__signal_init(&mgr->upkeep_signal)) {
+        dbm__free(&host, names);
+        dbm__free(&host, mgr);
+        dbm__shared_drop(shared);
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
+    }
     mgr->shared = shared;
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
@@ -17264,16 +17549,23 @@ static void *dbm__upkeep_main(void *ud) {
     return NULL;
 }
 
-DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0; }
+DBM__FN void dbm__upkeep_start(dbm_manager *mgr) {
+    mgr->upkeep_fork = dbm__fork_epoch();
+    mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0;
+}
 
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
     if (!mgr->upkeep_running) return;
+    mgr->upkeep_running = false;
+    if (mgr->upkeep_fork != dbm__fork_epoch()) { /* the thread is the parent's, and so is the wait on the signal */
+        (void)dbm__signal_init(&mgr->upkeep_signal);
+        return;
+    }
     dbm__lock_take(&mgr->lock);
     mgr->upkeep_stop = true;
     dbm__signal_all(&mgr->upkeep_signal);
     dbm__lock_give(&mgr->lock);
     pthread_join(mgr->upkeep, NULL);
-    mgr->upkeep_running = false;
 }
 #else
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; }
@@ -17329,6 +17621,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
 static void dbm__shared_free_all(dbm__shared *shared) {
     dbm_manager *mgr = (dbm_manager *)shared->owner;
     const dbm__names *names = dbm__manager_names(mgr);
+    bool own_drivers = mgr->own_drivers;
     int i;
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -17344,6 +17637,11 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
+#if DBM_HAS_SQLITE
+    if (own_drivers) dbm__adapter_sqlite_shutdown();
+#else
+    (void)own_drivers;
+#endif
 }
 
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {

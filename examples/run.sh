@@ -57,23 +57,23 @@ if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1; then
     as_root=
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null 2>&1; then
-            echo "examples/run.sh: run this as root first: apt-get install$missing" >&2
+            echo "examples/run.sh: run this as root first: apt-get install ${missing# }" >&2
             exit 1
         fi
         as_root=sudo
     fi
-    echo "installing:$missing"
+    echo "installing: ${missing# }"
     install_missing() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing </dev/null >"$work/apt.log" 2>&1; }
     install_missing || { $as_root apt-get update </dev/null >"$work/apt.log" 2>&1 && install_missing; } || {
         tail -n 20 "$work/apt.log" >&2
-        echo "examples/run.sh: apt-get could not install$missing" >&2
+        echo "examples/run.sh: apt-get could not install: ${missing# }" >&2
         exit 1
     }
     look
 fi
 if [ -n "$missing" ]; then
     {
-        echo "examples/run.sh: what does not compile and link here, by the name of its Debian package:$missing"
+        echo "examples/run.sh: what does not compile and link here, by the name of its Debian package: ${missing# }"
         echo "install a C and a C++ compiler, SQLite and inih, with their headers:"
         echo "    Debian, Ubuntu   apt-get install gcc g++ libc6-dev libsqlite3-dev libinih-dev"
         echo "    Fedora           dnf install gcc gcc-c++ sqlite-devel inih-devel"

@@ -99,7 +99,6 @@ typedef struct server {
     bool no_prepare, no_savepoints;
     bool write_first;         /* stepped: asks to write before it reads */
     bool timer_first;         /* stepped: waits 1 ms by the timer first */
-    bool set_data_late;       /* stepped: the connection's data is set when the connect is done */
     bool step_poll;           /* stepped: looks again every millisecond, to hear of a cancel */
     bool asks_credentials;
     const char *gate;
@@ -113,15 +112,14 @@ typedef struct link {         /* one connection */
     int number, fd[2];
     bool dead, cancelled;
     int busy;
-    bool in_transaction, step_active, asked, waited;
+    bool in_transaction, step_active, asked;
     int points;
-    long commits_seen;
-    int phase, ended;
+    int phase;
     plan_entry fault;
     int64_t due_us;
 } link_t;
 
-typedef struct answer { int rows, columns, at; bool text; char cell[16][32]; } answer;
+typedef struct server_answer { int rows, columns, at; bool text; char cell[16][32]; } server_answer;
 
 static server servers[8];
 static int servers_made;
@@ -415,7 +413,7 @@ TEST_HELPER dbm_status link_statement(dbm_connection *c, server *v, link_t *l, d
         (void)sscanf(sql, "fail %31s", word);
         return dbm_adapter_fail(c, DBM_OK, word, 7, "the statement failed");
     } else if (starts(sql, "rows ") || starts(sql, "SELECT")) {
-        answer *a = (answer *)calloc(1, sizeof *a);
+        server_answer *a = (server_answer *)calloc(1, sizeof *a);
         CHECK(a != NULL);
         (void)sscanf(sql, "rows %d x %d %31s", &rows, &columns, word);
         CHECK(columns <= 16);
@@ -438,7 +436,7 @@ TEST_HELPER dbm_status link_statement(dbm_connection *c, server *v, link_t *l, d
 
 /* The operation itself. */
 TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *op) {
-    answer *a = (answer *)op->result;
+    server_answer *a = (server_answer *)op->result;
     if (op->kind == DBM_OP_FINISH) {
         CHECK(a != NULL);
         free(a);
@@ -497,7 +495,7 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         return DBM_OK;
     case DBM_OP_HOLD: case DBM_OP_PING: return DBM_OK;
     case DBM_OP_RESET:
-        l->in_transaction = false;
+        if (!(c->db->adapter->flags & DBM_ADAPTER_SHARED)) l->in_transaction = false;
         return DBM_OK;
     case DBM_OP_NATIVE:
         op->native = l;
@@ -570,7 +568,6 @@ TEST_HELPER void on_disconnect(dbm_connection *c, dbm_disconnect how) {
     link_t *l = (link_t *)dbm_adapter_data(c);
     plan_entry f;
     CHECK(l != NULL);
-    l->ended = (int)how;
     if (server_note(v, c->db, ON_DISCONNECT, l->number, (int)how, NULL, 0, &f)) (void)fault_run(c, v, l, &f, INT64_MAX);
     link_enter(c, l);
     if (l->step_active) (void)__atomic_sub_fetch(&v->connecting, 1, __ATOMIC_RELAXED); /* a connect that was given up */
@@ -613,7 +610,7 @@ TEST_HELPER void on_cancel(dbm_connection *c) {
 
 TEST_HELPER dbm_status on_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     server *v = (server *)dbm_adapter_db_data(c->db);
-    answer *a = (answer *)op->result;
+    server_answer *a = (server_answer *)op->result;
     (void)server_note(v, c->db, ON_COLUMN, 0, i, NULL, 0, NULL);
     CHECK(a != NULL && i >= 0 && i < a->columns && a->at >= 1 && a->at <= a->rows);
     if (a->text) {
@@ -654,7 +651,7 @@ TEST_HELPER void on_start(dbm_connection *c, dbm_op *op) {
     l->fault.kind = -1;
     if (!server_note(v, c->db, (int)op->kind, l->number, op->savepoint, op->sql, op->deadline_us, &l->fault)) l->fault.kind = -1;
     l->phase = PHASE_BEGIN;
-    l->asked = l->waited = false;
+    l->asked = false;
     l->due_us = l->fault.kind < 0 || l->fault.action != DELAY ? 0 : server_now(v) + l->fault.delay_us;
     link_leave(c, l);
 }
@@ -861,7 +858,7 @@ TEST_HELPER dbm_status worker_wait(worker *w) {
     (void)clock_gettime(CLOCK_REALTIME, &t);
     t.tv_sec += 20;
     (void)pthread_mutex_lock(&w->lock);
-    while (w->busy) if (pthread_cond_timedwait(&w->changed, &w->lock, &t) != 0) check_failed(__FILE__, __LINE__, "a worker ends its job in 60 s");
+    while (w->busy) if (pthread_cond_timedwait(&w->changed, &w->lock, &t) != 0) check_failed(__FILE__, __LINE__, "a worker ends its job in 20 s");
     (void)pthread_mutex_unlock(&w->lock);
     return w->status;
 }

@@ -11,6 +11,8 @@ extern "C" {
 
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
+/* Tears down what SQLite keeps for the whole process: only when no connection of anybody is left (opts.own_drivers). */
+DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 
 #ifdef __cplusplus

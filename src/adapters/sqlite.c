@@ -1032,8 +1032,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     s->seen = op->row;
     s->ended = !op->row;
     s->held = true;
-    if (op->row) status = dbm__sqlite_copy_rest(s, s->stmt, rc, SIZE_MAX);
+    if (op->row) status = dbm__sqlite_copy_rest(s, s->stmt, rc, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX);
     s->row = s->first;
+    op->settled = true;
     if (status == DBM_OK) return DBM_OK;
     if (sqlite3_stmt_busy(s->stmt)) { /* no memory for a row: ending it now would commit, so it is broken off */
         sqlite3_interrupt(s->q->db);
@@ -1081,7 +1082,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     sqlite3_reset(s->stmt);
     dbm__sqlite_leave(q);
     op->affected = DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
-    op->last_id = s->reads_id && op->affected == 0 ? 0 : key;
+    if (s->inserts && !(s->reads_id && op->affected == 0)) op->last_id = key;
     return status;
 }
 
@@ -1105,7 +1106,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_
     s->row = NULL;
     if (s->writes) return dbm__sqlite_write(q, s, op);
     op->affected = -1;
-    op->last_id = 0;
     rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(q, s, op, rc);
     dbm__sqlite_leave(q);
@@ -1686,6 +1686,8 @@ static const dbm_adapter dbm__sqlite_adapter = {
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
+
+DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 
 #endif /* DBM__SQLITE_MISSING */
 #endif /* DBM_HAS_SQLITE */

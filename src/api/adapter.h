@@ -5,7 +5,8 @@
 /* >>adapter
  * How to write one: fill a static dbm_adapter and pass it to dbm_register(). `init` and `close` are required; each further entry
  * adds a capability. An entry answers DBM_E_UNSUPPORTED for what it lacks, and dbm.h emulates it or refuses with a clear
- * error. No entry is ever called under a lock of dbm.h, nor by two threads at once for the same connection (`cancel` excepted;
+ * error. No entry is called under a lock of dbm.h (init alone: under the one of
+ * its own database that makes it happen once), nor by two threads at once for the same connection (`cancel` excepted;
  * with DBM_ADAPTER_SHARED, all may be). */
 #define DBM_ADAPTER_VERSION 1
 
@@ -98,13 +99,14 @@ typedef struct dbm_op {
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
-    size_t row_buffer;       /* HOLD: bytes that may be buffered; more is DBM_E_LIMIT */
+    size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
     /* out, and in again for FETCH, HOLD, FINISH */
     void *result;            /* the adapter's handle of the rows; NULL: the statement has none */
     int columns;
     bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
     int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
-    int64_t last_id;         /* the key that the statement generated, 0: none */
+    int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT */
+    bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     /* step */
     int fd;
@@ -165,6 +167,21 @@ typedef struct dbm_adapter {
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
 } dbm_adapter;
 
+/* DBM_ADAPTER(.type = "neo4j", .init = neo4j_init, ...): an adapter table with size and version filled in, in C and in C++11, as the
+ * initialiser of a static const dbm_adapter. */
+#if defined(__cplusplus)
+#  define DBM_ADAPTER(...) \
+    []() -> dbm_adapter { \
+        dbm_adapter dbm__o = dbm_adapter(); \
+        dbm__o.size = sizeof(dbm_adapter); \
+        dbm__o.version = DBM_ADAPTER_VERSION; \
+        (void)(DBM__MAP(DBM__ASSIGN, __VA_ARGS__)); \
+        return dbm__o; \
+    }()
+#else
+#  define DBM_ADAPTER(...) { .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, __VA_ARGS__ }
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -189,7 +206,7 @@ DBM_API void dbm_adapter_broken(dbm_connection *c);
 /* A key of .options, a connect_args.x key, or a URL parameter, in this order; NULL when it is not set. */
 DBM_API const char *dbm_adapter_option(dbm_database *db, const char *key);
 DBM_API const dbm_url *dbm_adapter_url(dbm_database *db);
-/* The configuration with every default filled in; -1 still means "none". */
+/* The configuration with every default filled in; 0 means "none" or "never" where that makes sense. */
 DBM_API const dbm_config *dbm_adapter_config(dbm_database *db);
 /* User and password for a connect that is about to be made: from the callback, or the URL. */
 DBM_API dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out);

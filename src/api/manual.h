@@ -51,18 +51,20 @@
  *             dbm_init_all(mgr) != DBM_OK)                     // opens and checks one connection of each
  *             return fprintf(stderr, "%s\n", dbm_last_error()->message), dbm_manager_free(mgr), 1;
  *
- *         DBM_SESSION(mgr, "default", s) {                     // checks out, begins; commits at its end, gives back
+ *         // Checks out, begins; commits at its end and gives back. Errors stick: no `if` after each call.
+ *         DBM_SESSION(mgr, "default", s) {
  *             dbm_exec(s, "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT, age INTEGER)");
  *             dbm_exec(s, "INSERT INTO users(name, age) VALUES (?, ?)", "Ada", 36);
  *             DBM_EACH(s, row, "SELECT id, name FROM users WHERE age > ?", 18) {
  *                 int64_t id;
  *                 const char *name;
- *                 dbm_scan(row, &id, &name);                   // by the types of the pointers
+ *                 dbm_scan(row, &id, &name);
  *                 printf("%ld %s\n", (long)id, name);
  *             }
- *         }                                                    // no `if` after each call: errors stick to the session
+ *         }
  *         DBM_FAILED(err) fprintf(stderr, "%s\n", err->message);
- *         dbm_manager_free(mgr);                               // drains, closes all, reports leaks
+ *         // Drains, closes all, reports leaks.
+ *         dbm_manager_free(mgr);
  *         return 0;
  *     }
  *
@@ -239,8 +241,9 @@
  *         .connect = stars_connect, .disconnect = stars_disconnect,
  *         .execute = stars_execute, .fetch = stars_fetch, .column = stars_column,
  *     };
- *     dbm_register(mgr, &stars);    // before dbm_load() or dbm_add_database() names the type
+ *     dbm_register(mgr, &stars);
  *
+ * dbm_register() comes before the dbm_load() or dbm_add_database() that names the type.
  * Each entry beyond the required ones adds a capability; DBM_E_UNSUPPORTED from an entry is emulated or refused with a clear error. execute
  * serves every kind of operation that has no entry of its own. start and step take the place of execute and fetch for drivers that need
  * not block. dbm_adapter_fail() reports in the driver's words. No entry is called under a lock. See >>adapter.

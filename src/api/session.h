@@ -52,8 +52,10 @@ DBM_API dbm_status dbm_session_end(dbm_session *s);
 DBM_API dbm_status dbm_commit(dbm_session *s);
 /* Rolls back now, and lifts the sticky failure. Later statements begin a new transaction. Errors as dbm_commit(). */
 DBM_API dbm_status dbm_rollback(dbm_session *s);
-/* Makes the session's running statement, and its later ones, fail with E_CANCELLED; a COMMIT is never interrupted.
- * Threads   any, through a copy of the session's value. A session that has ended is left alone: E_MISUSE, and counted.
+/* Makes the session's running statement, and its later ones, fail with E_CANCELLED; a COMMIT is never interrupted. A block that joined an outer
+ * one is part of its transaction: cancelling either cancels both.
+ * Threads   any, through a copy of the session's value, while the manager lives. A session that has ended is left alone: E_MISUSE, and
+ *           counted.
  * Source    sqlite3_interrupt(), PQcancel(). */
 DBM_API dbm_status dbm_cancel(dbm_session *s);
 /* Lifts a sticky failure whose effects a rolled-back savepoint has undone, or of a session without a transaction.
@@ -82,7 +84,8 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  * Each takes a session or a database as first argument; on a database it is a session of one autocommit call, or joins the
  * block of that database which is open on this thread. Values are plain C arguments or dbm_...() values, at most 32; each is evaluated once.
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
- *   dbm_send(s, sql, ...)               the same without waiting for the outcome where the backend can pipeline
+ *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure sticks and
+ *                                       shows at the next call that waits, or at commit. Without a pipeline it runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -424,7 +427,8 @@ public:
     for (DBM__OWN(dbm__cursor, dbm__cursor_end, outer, begin); dbm__cursor_once(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__cursor_end, outer)) \
         for (dbm_row *const row = DBM__HELD(outer)->dbm__row; dbm__row_step(row); )
 #define DBM__SAVEPOINT2(p, begin) \
-    for (DBM__OWN(dbm__savepoint, dbm__savepoint_end, p, begin); dbm__savepoint_step(DBM__HELD(p)); )
+    for (DBM__OWN(dbm__savepoint, dbm__savepoint_end, p, begin); DBM__HELD(p)->state == 0; DBM__GIVE_BACK(dbm__savepoint_end, p)) \
+        for (; dbm__savepoint_step(DBM__HELD(p)); )
 
 /* >>blocks
  * DBM_SESSION(mgr, name, s) { ... }: checks a connection out, begins, and at the end of the block commits if all calls succeeded, else

@@ -143,10 +143,12 @@ typedef enum dbm_pre_ping {
     DBM_PRE_PING_OFF          /* epoch and age only */
 } dbm_pre_ping;
 
-/* What is done with a connection's transaction and state when it comes back. */
+/* What is done with a connection's own state when it comes back. Its transaction has ended by then, as the session's rules say, so there is none
+ * to commit or roll back: rollback undoes what dbm.h saw being changed (SET, PRAGMA, temporary tables, dbm_native), commit and none leave
+ * that to the next user, full resets each time. */
 typedef enum dbm_reset {
     DBM__RESET_SIGNED = -1,
-    DBM_RESET_DEFAULT = 0,   /* rollback, and what dbm.h saw being changed is undone */
+    DBM_RESET_DEFAULT = 0,   /* rollback */
     DBM_RESET_COMMIT, DBM_RESET_NONE, DBM_RESET_FULL
 } dbm_reset;
 
@@ -270,7 +272,8 @@ typedef struct dbm_allocator {
 
 struct dbm_adapter; /* see adapter.h */
 
-/* A manager's own options. Zero is the default. Hooks are called without a lock, from any thread that works with the manager. */
+/* A manager's own options. Zero is the default. Hooks are called without a lock, from any
+ * thread that works with the manager; `clock` alone may be called under one, and must only tell the time. */
 typedef struct dbm_options {
     dbm_allocator allocator;     /* (default malloc, or DBM_MALLOC and its fellows) */
     void *memory;                /* a block to live in instead of a heap; stays the caller's, must outlive the manager */

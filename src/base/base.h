@@ -75,6 +75,7 @@ typedef size_t dbm__word;
 #if !DBM__THREADS
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return *p; }
+DBM__INLINE dbm__word dbm__load_ordered(const dbm__word *p) { return *p; }
 DBM__INLINE void dbm__store(dbm__word *p, dbm__word v) { *p = v; }
 DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { *p = v; }
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) { dbm__word old = *p; *p = old + v; return old; }
@@ -89,6 +90,7 @@ DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *p = v; }
 #elif defined(__GNUC__) && !defined(DBM_NO_ATOMICS)
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+DBM__INLINE dbm__word dbm__load_ordered(const dbm__word *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); } /* after an add or swap of ours */
 DBM__INLINE void dbm__store(dbm__word *p, dbm__word v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
 DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
@@ -108,6 +110,7 @@ typedef long dbm__msvc;
 #  endif
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *(const volatile dbm__word *)p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { dbm__word v = *(const volatile dbm__word *)p; MemoryBarrier(); return v; }
+DBM__INLINE dbm__word dbm__load_ordered(const dbm__word *p) { dbm__word v; MemoryBarrier(); v = *(const volatile dbm__word *)p; MemoryBarrier(); return v; }
 DBM__INLINE void dbm__store(dbm__word *p, dbm__word v) { *(volatile dbm__word *)p = v; }
 DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { MemoryBarrier(); *(volatile dbm__word *)p = v; }
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) {
@@ -127,6 +130,7 @@ DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p
 #else
 DBM__FN dbm__word dbm__load(const dbm__word *p);
 DBM__FN dbm__word dbm__load_acquire(const dbm__word *p);
+DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
 DBM__FN void dbm__store(dbm__word *p, dbm__word v);
 DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);

@@ -19,34 +19,42 @@ static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__free(&shared->host, mgr);
 }
 
-/* The shared struct lives in memory of its own allocator, so that struct is moved to where its memory is. */
+/* The shared struct lives in memory of the host that it holds. */
 static void dbm__shared_drop(dbm__shared *shared) {
-    dbm__shared copy = *shared;
-    dbm__free(&copy.host, shared);
-    dbm__shared_free(&copy);
+    dbm__host host;
+    dbm__shared_free(shared);
+    host = shared->host;
+    dbm__free(&host, shared);
+    dbm__host_free(&host);
 }
 
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
-    dbm__shared made, *shared;
+    dbm__host host;
+    dbm__shared *shared;
     dbm_manager *mgr;
     dbm__names *names;
     dbm_status st;
     size_t i;
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_manager_create: out is NULL");
     *out = NULL;
-    st = dbm__shared_init(&made, options);
+    st = dbm__host_init(&host, options);
     if (st != DBM_OK) return st;
-    shared = (dbm__shared *)dbm__alloc(&made.host, sizeof *shared);
-    mgr = (dbm_manager *)dbm__alloc_zero(&made.host, sizeof *mgr);
-    names = (dbm__names *)dbm__alloc_zero(&made.host, sizeof *names);
-    if (shared == NULL || mgr == NULL || names == NULL || !dbm__lock_init(&mgr->lock) || !dbm__signal_init(&mgr->upkeep_signal)) {
-        dbm__free(&made.host, names);
-        dbm__free(&made.host, mgr);
-        dbm__free(&made.host, shared);
-        dbm__shared_free(&made);
+    shared = (dbm__shared *)dbm__alloc(&host, sizeof *shared);
+    mgr = (dbm_manager *)dbm__alloc_zero(&host, sizeof *mgr);
+    names = (dbm__names *)dbm__alloc_zero(&host, sizeof *names);
+    if (shared == NULL || mgr == NULL || names == NULL || dbm__shared_init(shared, &host, options) != DBM_OK) {
+        dbm__free(&host, names);
+        dbm__free(&host, mgr);
+        dbm__free(&host, shared);
+        dbm__host_free(&host);
         return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     }
-    *shared = made;
+    if (!dbm__lock_init(&mgr->lock) || !dbm__signal_init(&mgr->upkeep_signal)) {
+        dbm__free(&host, names);
+        dbm__free(&host, mgr);
+        dbm__shared_drop(shared);
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
+    }
     mgr->shared = shared;
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
@@ -228,16 +236,23 @@ static void *dbm__upkeep_main(void *ud) {
     return NULL;
 }
 
-DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0; }
+DBM__FN void dbm__upkeep_start(dbm_manager *mgr) {
+    mgr->upkeep_fork = dbm__fork_epoch();
+    mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0;
+}
 
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
     if (!mgr->upkeep_running) return;
+    mgr->upkeep_running = false;
+    if (mgr->upkeep_fork != dbm__fork_epoch()) { /* the thread is the parent's, and so is the wait on the signal */
+        (void)dbm__signal_init(&mgr->upkeep_signal);
+        return;
+    }
     dbm__lock_take(&mgr->lock);
     mgr->upkeep_stop = true;
     dbm__signal_all(&mgr->upkeep_signal);
     dbm__lock_give(&mgr->lock);
     pthread_join(mgr->upkeep, NULL);
-    mgr->upkeep_running = false;
 }
 #else
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; }
@@ -293,6 +308,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
 static void dbm__shared_free_all(dbm__shared *shared) {
     dbm_manager *mgr = (dbm_manager *)shared->owner;
     const dbm__names *names = dbm__manager_names(mgr);
+    bool own_drivers = mgr->own_drivers;
     int i;
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -308,6 +324,11 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
+#if DBM_HAS_SQLITE
+    if (own_drivers) dbm__adapter_sqlite_shutdown();
+#else
+    (void)own_drivers;
+#endif
 }
 
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {

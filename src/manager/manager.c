@@ -81,10 +81,15 @@ DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
 
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
-    dbm__known_type *types = (dbm__known_type *)dbm__alloc_zero(&mgr->shared->host, sizeof *types * (size_t)(mgr->adapter_count + DBM__BUILTINS));
+    dbm__known_type *types;
     size_t n = 0;
     int i;
-    if (types == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
+    dbm__lock_take(&mgr->lock);
+    types = (dbm__known_type *)dbm__alloc_zero(&mgr->shared->host, sizeof *types * (size_t)(mgr->adapter_count + DBM__BUILTINS));
+    if (types == NULL) {
+        dbm__lock_give(&mgr->lock);
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
+    }
     for (i = 0; i < mgr->adapter_count; i++, n++) {
         types[n].type = mgr->adapters[i]->type;
         types[n].schemes = mgr->adapters[i]->schemes != NULL ? mgr->adapters[i]->schemes : mgr->adapters[i]->type;
@@ -99,6 +104,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
         types[n].package = dbm__builtins[i].package;
         n++;
     }
+    dbm__lock_give(&mgr->lock);
     *out = types;
     *count = n;
     return DBM_OK;
@@ -201,6 +207,12 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     return st;
 }
 
+/* Problems are lines; a message does not end in one. */
+static void dbm__trim_newline(char *text) {
+    size_t n = strlen(text);
+    if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
+}
+
 static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
     dbm__known_type *types = NULL;
     dbm__settings_list list;
@@ -213,6 +225,7 @@ static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char 
     if (st != DBM_OK) return st;
     dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
     st = dbm__config_load(&mgr->shared->host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
+    dbm__trim_newline(block);
     if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, NULL, NULL, "%s", block);
     if (st == DBM_OK) st = dbm__manager_add(mgr, list.items, list.count);
     dbm__settings_list_free(&mgr->shared->host, &list);
@@ -245,6 +258,7 @@ DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config)
     if (st != DBM_OK) return st;
     dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
     st = dbm__config_make(&mgr->shared->host, config, types, type_count, &settings, &problems);
+    dbm__trim_newline(block);
     if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config->name, NULL, "%s", block);
     if (st == DBM_OK) st = dbm__manager_add(mgr, &settings, 1);
     if (settings != NULL) dbm__settings_free(&mgr->shared->host, settings);

@@ -31,6 +31,7 @@ struct dbm_manager {
     pthread_t upkeep;
 #endif
     bool upkeep_running, upkeep_stop;
+    dbm__word upkeep_fork;           /* the fork epoch in which the thread was started: a child has it not */
     dbm__signal upkeep_signal;
 };
 

@@ -7,15 +7,10 @@
  * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
 #include "pool.h"
 
-DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *options) {
-    dbm_status st;
+DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
-    st = dbm__host_init(&shared->host, options);
-    if (st != DBM_OK) return st;
-    if (!dbm__lock_init(&shared->graph_lock)) {
-        dbm__host_free(&shared->host);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
+    shared->host = *host;
+    if (!dbm__lock_init(&shared->graph_lock)) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     shared->grace_us = options != NULL && options->grace_ms != 0 ? (options->grace_ms < 0 ? 0 : (int64_t)options->grace_ms * 1000) : 5000000;
     dbm__fork_watch();
     shared->fork = dbm__fork_epoch();
@@ -31,7 +26,6 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
         dbm__free(&shared->host, gate);
     }
     dbm__lock_free(&shared->graph_lock);
-    dbm__host_free(&shared->host);
 }
 
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {

@@ -32,7 +32,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
     pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
-        || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
+        || (db->adapter->flags & DBM_ADAPTER_SHARED) != 0 || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
@@ -423,10 +423,16 @@ static bool dbm__slot_alive(dbm__slot *slot, int64_t deadline_us) {
     return dbm__op_run(c, &op) == DBM_OK;
 }
 
+/* The last session that outlived its manager frees everything. */
+static void dbm__orphan_returned(dbm_database *db) {
+    dbm__shared *shared = db->shared;
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
+}
+
 /* Takes a slot that was just found dead out of service: its connection closed, its place empty. */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    bool broken = slot->connection.broken;
+    bool broken = slot->connection.broken, orphaned;
     dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
     dbm__lock_take(&pool->lock);
     pool->open--;
@@ -437,7 +443,9 @@ DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__pool_set_slow(pool);
     dbm__pool_dispatch(pool, dbm__now(pool->db->host));
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    orphaned = pool->orphaned;
     dbm__lock_give(&pool->lock);
+    if (orphaned) dbm__orphan_returned(pool->db);
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
@@ -531,6 +539,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
 #if !DBM__THREADS
             dbm__waiter_unlink(pool, &w);
             dbm__pool_dispatch(pool, now);
+            dbm__lock_give(&pool->lock);
+            if (pool->failures > 0) { /* there is room, but no connection could be made */
+                st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
+                goto done;
+            }
             {
                 char block[400];
                 dbm__text holders = dbm__text_in(block, sizeof block);
@@ -585,7 +598,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
     if (in_graph) dbm__graph_leave(db, &blocked);
     in_graph = false;
-    dbm__store32(&w.slot->uses, w.slot->uses + 1u);
+    dbm__store(&w.slot->uses, w.slot->uses + 1u);
     dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
     dbm__store(&w.slot->site, (dbm__word)site);
     dbm__store(&w.slot->holder, holder);
@@ -602,13 +615,15 @@ done:
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__pool *pool = slot->pool;
     dbm_status st;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up = false, was_open = slot->connection.open; /* not, when an earlier reconnect failed */
     dbm__pool_suspect(pool);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     dbm__lock_take(&pool->lock);
-    pool->open--;
-    pool->stats.disconnects++;
-    pool->stats.broken++;
+    if (was_open) {
+        pool->open--;
+        pool->stats.disconnects++;
+        pool->stats.broken++;
+    }
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__lock_give(&pool->lock);
     st = dbm__slot_connect(slot, deadline_us);
@@ -633,12 +648,6 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 }
 
 /* ---- return ------------------------------------------------------------------------------------------------------------ */
-
-/* The last session that outlived its manager frees everything. */
-static void dbm__orphan_returned(dbm_database *db) {
-    dbm__shared *shared = db->shared;
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
 
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -677,6 +686,11 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
         if (broken) pool->stats.broken++;
         dbm__lock_give(&pool->lock);
     }
+    if (due) { /* while the slot is still ours: after its return the pool may be gone */
+        if (!keep) kept = dbm__self()->last;
+        keep = true;
+        dbm__pool_upkeep(pool, false);
+    }
     for (;;) {
         dbm__lock_take(&pool->lock);
         if (close || !slot->connection.open) {
@@ -698,7 +712,6 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     orphaned = pool->orphaned;
     dbm__lock_give(&pool->lock);
-    if (due) dbm__pool_upkeep(pool, false);
     if (keep) dbm__self()->last = kept;
     if (orphaned) dbm__orphan_returned(db);
 }
@@ -726,7 +739,7 @@ DBM__FN int dbm__pool_out(dbm__pool *pool) {
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
-    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool));
+    dbm__add(&pool->db->shared->orphans, (dbm__word)(dbm__pool_out_locked(pool) + pool->connecting));
     dbm__lock_give(&pool->lock);
 }
 
@@ -781,8 +794,8 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     dbm__lock_give(&pool->lock);
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
-        out->checkouts += dbm__load32(&slot->uses);
-        out->statements += dbm__load32(&slot->statements);
+        out->checkouts += dbm__load(&slot->uses);
+        out->statements += dbm__load(&slot->statements);
         out->cache_hits += dbm__load(&slot->connection.cache_hits);
         out->cache_misses += dbm__load(&slot->connection.cache_misses);
         out->cache_evictions += dbm__load(&slot->connection.cache_evictions);
@@ -830,8 +843,6 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm_connection *c = &slot->connection;
         bool open = c->open;
-        slot->fork_gen = (uint32_t)dbm__load(&slot->gen) + 255u; /* whatever was out is stale, nested blocks too */
-        dbm__store(&slot->gen, (dbm__word)slot->fork_gen + 1u);
         dbm__store(&slot->holder, 0);
         dbm__store(&slot->site, 0);
         c->open = false;

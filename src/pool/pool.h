@@ -32,8 +32,8 @@ typedef struct dbm__slot {
     int word, index;
     dbm__word gen;                       /* of the session that has it, raised at each begin and end; read by dbm_cancel */
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
-    uint32_t uses;
-    uint32_t statements;                 /* sent, for dbm_stats */
+    dbm__word uses;
+    dbm__word statements;                /* sent, for dbm_stats */
     dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
@@ -127,7 +127,8 @@ typedef struct dbm__shared {
     void *owner;
 } dbm__shared;
 
-DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm_options *options);
+/* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
+DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
 DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
@@ -199,7 +200,7 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
     dbm__pool *pool = db->pool;
     dbm__slot *slot;
     if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
-        dbm__store32(&slot->uses, slot->uses + 1u);
+        dbm__store(&slot->uses, slot->uses + 1u);
         dbm__store(&slot->since_ms, 0);
         dbm__store(&slot->site, (dbm__word)site);
         dbm__store(&slot->holder, holder);

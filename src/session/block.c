@@ -5,15 +5,21 @@
 
 /* ---- values that are not good --------------------------------------------------------------------------------------------- */
 
-static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen) {
-    dbm__level *level = w->top;
-    while (level != NULL && level->gen != gen) level = level->outer;
+/* The level that has this gen, or NULL, and whether a block is open inside it. A value that came too late may meet a slot that another
+ * thread has by now. */
+static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
+    dbm__level *level = &w->base;
+    dbm__lock_take(&w->slot.pool->lock);
+    while (level != NULL && dbm__load32(&level->gen) != gen) level = level->inner;
+    *suspended = level != NULL && level != w->top;
+    dbm__lock_give(&w->slot.pool->lock);
     return level;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
     dbm__work *w;
     dbm__level *level;
+    bool suspended;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) { /* it failed to begin, or has ended */
         dbm_status st = (dbm_status)s->gen;
@@ -28,16 +34,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
         return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, w->db->name, site,
                          "the session was open when the process forked; it belongs to the parent: begin another one here");
     }
-    level = dbm__level_of(w, s->gen);
-    if (level != NULL && level != w->top) {
+    level = dbm__level_of(w, s->gen, &suspended);
+    if (suspended) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site,
                   "the session of %s is used while the block of %s inside it is open: use that one's session, or end it first",
                   level->site, w->top->site);
-        if (level->sticky == DBM_OK) {
-            level->sticky = DBM_E_MISUSE;
-            level->error = dbm__self()->last;
-            level->failed_at = 0;
-        }
+        dbm__level_stick(level, &dbm__self()->last, 0);
         return DBM_E_MISUSE;
     }
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -66,7 +68,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     out->gen = (uint32_t)st;
     out->step = 0;
     if (status != NULL) *status = st;
-    if (kind != DBM__KIND_HAND && kind != DBM__KIND_CALL) {
+    if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self->failed = self->last;
         self->has_failed = true;
     }
@@ -111,7 +113,6 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
             return dbm__session_refused(out, status, DBM_E_NOMEM, kind);
         }
         level->outer = w->top;
-        w->top->inner = level;
     }
     if (options != NULL && options->timeout_ms > 0) {
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
@@ -124,7 +125,9 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     if (!w->no_transaction) level->point = ++w->points;
     /* The list of levels is walked by dbm_cancel under this lock. */
     dbm__lock_take(&w->slot.pool->lock);
-    level->gen = w->gen = ++w->serial;
+    w->top->inner = level;
+    dbm__store32(&level->gen, ++w->serial);
+    dbm__store32(&w->gen, w->serial);
     w->top = level;
     dbm__lock_give(&w->slot.pool->lock);
     if (level->outer->sticky != DBM_OK) { /* nothing can run in there: it begins failed */
@@ -151,18 +154,19 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
         }
         if (options->autocommit) w->autocommit = true;
     }
-    if (kind == DBM__KIND_CALL) w->autocommit = true;
+    if (kind >= DBM__KIND_CALL) w->autocommit = true;
     w->no_transaction = !db->transactions || w->autocommit;
     w->base.deadline_us = deadline;
     if (deadline != INT64_MAX) w->timed = true;
-    if (w->timed || kind == DBM__KIND_CALL) w->lane = false;
+    if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
 }
 
 /* A work that was just taken becomes a session; it is at rest. */
 DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
     uint32_t gen = ++w->serial;
-    w->gen = gen;
-    w->base.gen = gen;
+    if (DBM__UNLIKELY(gen == 0)) gen = w->serial = 1; /* 0 means that there is none */
+    dbm__store32(&w->gen, gen);
+    dbm__store32(&w->base.gen, gen);
     dbm__store(&w->slot.gen, gen);
     w->base.outcome = DBM_ROLLED_BACK;
     w->base.kind = kind;
@@ -205,11 +209,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
     }
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
-    st = dbm__pool_take(db, deadline, self != NULL ? dbm__thread_number() : 0, site, &slot);
+    st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
     w = (dbm__work *)(void *)slot;
     dbm__work_begin(w, status, kind, site, out);
-    if (options != NULL || kind == DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
+    if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
     return DBM_OK;
@@ -308,7 +312,7 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
 
 /* What a session leaves behind beyond the usual: rows, handles, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
-    while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
     dbm__rows_close_all(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     if (w->joinable) {
@@ -322,13 +326,13 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
 /* Gives the connection back. From the swap on no dbm_cancel finds the session. */
 DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
-    w->gen = gen;
+    dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
     if (DBM__LIKELY(self->open == w)) {
         self->open = w->outer_open;
         w->joinable = false;
     }
-    if (DBM__UNLIKELY(dbm__load_acquire(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
@@ -340,8 +344,8 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     w->points = level->points;
     dbm__lock_take(&w->slot.pool->lock);
     w->top = level->outer;
-    w->gen = w->top->gen;
-    level->gen = 0;
+    dbm__store32(&w->gen, w->top->gen);
+    dbm__store32(&level->gen, 0);
     dbm__lock_give(&w->slot.pool->lock);
     dbm__store(&w->trouble, w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 ? 1u : 0u);
     return st;
@@ -360,7 +364,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     if (DBM__UNLIKELY(!level->ended)) dbm__level_abandon(w, level);
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
-    if (level->kind != DBM__KIND_HAND && level->kind != DBM__KIND_CALL) {
+    if (level->kind == DBM__KIND_BLOCK || level->kind == DBM__KIND_AUTO) {
         self->has_failed = false;
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level);
     }
@@ -446,7 +450,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
     level->sticky = DBM_OK;
-    level->ran = level->wrote = level->committed = false;
+    level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
     dbm__store(&w->trouble, dbm__load(&w->cancelled));
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
@@ -504,17 +508,17 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
     dbm__add(&w->cancellers, 1);
-    match = (uint32_t)dbm__load_acquire(&w->slot.gen) == s->gen;
+    match = (uint32_t)dbm__load_ordered(&w->slot.gen) == s->gen;
     if (!match) { /* perhaps a block that joined */
         dbm__level *level;
         dbm__lock_take(&w->slot.pool->lock);
-        for (level = w->base.inner; level != NULL && !match; level = level->inner) match = level->gen == s->gen && level->gen != 0;
+        for (level = w->base.inner; level != NULL && !match; level = level->inner) match = dbm__load32(&level->gen) == s->gen;
         dbm__lock_give(&w->slot.pool->lock);
     }
     if (match) {
         dbm__store(&w->cancelled, 1);
         dbm__store_release(&w->trouble, 1);
-        if (dbm__load_acquire(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
@@ -611,9 +615,10 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
 DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__work *w, *open;
     dbm__thread *self = dbm__self();
+    bool suspended;
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
-    if (dbm__level_of(w, s->gen) == NULL) return;
+    if (dbm__level_of(w, s->gen, &suspended) == NULL) return;
     if (!w->joinable) { /* by hand: the blocks around it are not inside it */
         dbm__session_close(s);
         return;

@@ -5,13 +5,64 @@
 
 /* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
 
+DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
+    if (rows->row.looping) {
+        rows->next = w->free_rows;
+        w->free_rows = rows;
+        return;
+    }
+    rows->next = NULL;
+    if (w->last_spare_rows != NULL) w->last_spare_rows->next = rows;
+    else w->spare_rows = rows;
+    w->last_spare_rows = rows;
+    w->spare_rows_count++;
+}
+
 static dbm_rows *dbm__rows_new(dbm__work *w) {
-    dbm_rows *rows = w->spare_rows;
+    dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
+        w->free_rows = rows->next;
+        return rows;
+    }
+    rows = w->spare_rows;
+    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
         w->spare_rows = rows->next;
+        if (w->spare_rows == NULL) w->last_spare_rows = NULL;
+        w->spare_rows_count--;
         return rows;
     }
     return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
+}
+
+/* Copies of what the adapter gives without a NUL, for the row in hand. */
+typedef struct dbm__kept { struct dbm__kept *next; char data[1]; } dbm__kept;
+
+static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
+    while (row->kept != NULL) {
+        dbm__kept *next = ((dbm__kept *)row->kept)->next;
+        dbm__free(row->work->db->host, row->kept);
+        row->kept = next;
+    }
+}
+
+static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, size_t size) {
+    dbm__kept *copy = size < SIZE_MAX - sizeof *copy ? (dbm__kept *)dbm__alloc(row->work->db->host, sizeof *copy + size) : NULL;
+    if (copy == NULL) {
+        dbm__no_memory(DBM_STAGE_ROW, row->work->db->name, row->site);
+        dbm__work_fail(row->work, row->site);
+        return NULL;
+    }
+    copy->next = (dbm__kept *)row->kept;
+    row->kept = copy;
+    if (size != 0) memcpy(copy->data, data, size);
+    copy->data[size] = 0;
+    return copy->data;
+}
+
+/* Whether the process has forked since: what the row reads from is the parent's. */
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) { return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
+    return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
 
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
@@ -20,6 +71,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
     dbm__work *w = row->work;
     row->ended = true;
     row->standing = row->fresh = false;
+    if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->entry == NULL) return;
     if (row->op.result != NULL) {
         const dbm_adapter *a = w->db->adapter;
@@ -41,11 +93,15 @@ DBM__FN void dbm__rows_close(dbm_rows *rows) {
     if (!rows->row.open) return;
     dbm__rows_finish(rows);
     rows->row.open = false;
+    if (DBM__UNLIKELY(rows->row.arguments_size > DBM__ARGUMENTS_KEPT)) {
+        dbm__free(w->db->host, rows->row.arguments);
+        rows->row.arguments = NULL;
+        rows->row.arguments_size = 0;
+    }
     if (rows == &w->one) return;
     for (p = &w->rows; *p != NULL && *p != rows; p = &(*p)->next) {}
     if (*p == rows) *p = rows->next;
-    rows->next = w->spare_rows;
-    w->spare_rows = rows;
+    dbm__rows_spare(w, rows);
 }
 
 DBM__FN void dbm__rows_close_all(dbm__work *w) {
@@ -114,15 +170,20 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         row->entry = NULL;
         row->op.result = NULL;
         if (!one) {
-            rows->next = w->spare_rows;
-            w->spare_rows = rows;
+            dbm__rows_spare(w, rows);
         }
         return rc;
     }
     row->fresh = row->op.row;
     row->open = true;
-    if (row->op.result != NULL) w->open_rows++;
-    else row->ended = !row->fresh;
+    if (row->op.result != NULL) {
+        w->open_rows++;
+    } else { /* a statement without rows */
+        dbm__cache_give(&w->slot.connection, row->entry);
+        row->entry = NULL;
+        row->fresh = false;
+        row->ended = true;
+    }
     if (!one) {
         rows->next = w->rows;
         w->rows = rows;
@@ -137,6 +198,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
     dbm_status st;
+    if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
         row->standing = true;
@@ -213,7 +275,7 @@ DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *sit
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
     *rows = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
     {
         DBM__READ_VALUES(call);
@@ -229,7 +291,7 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
     *rows = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
@@ -249,8 +311,8 @@ DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
-    row->open = row->standing = false;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL)) {
+    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+        row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
         w->db->adapter->execute(&w->slot.connection, &row->op);
         w->open_rows--;
@@ -259,7 +321,6 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
         row->entry = NULL;
         return;
     }
-    row->open = true;
     dbm__rows_close(&w->one);
 }
 
@@ -332,7 +393,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->one_row = true;
     w->top->ran = true;
     row->ended = false;
-    dbm__store32(&w->slot.statements, w->slot.statements + 1u);
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
     if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
         row->ended = true; /* nothing came before it in this transaction */
         rc = dbm__work_start(w, false, site);
@@ -344,6 +405,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
         if (rc != DBM_OK || *out != NULL) return rc;
     }
     row->work = w;
+    row->gen = w->gen;
     row->entry = e;
     row->number = 1;
     row->site = site;
@@ -362,7 +424,7 @@ static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **r
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_read(values, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
@@ -401,7 +463,7 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
-    st = dbm__call_begin(&call, on, site);
+    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
@@ -419,7 +481,7 @@ static dbm__cursor dbm__cursor_of(dbm_rows *rows) {
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm__call call;
-    dbm_status st = dbm__call_begin(&call, on, site);
+    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st == DBM_OK) {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
@@ -538,6 +600,7 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
     if (rows == NULL) return dbm__fail_null("rows");
+    if (rows->row.open && dbm__row_forked(&rows->row)) return dbm__row_of_parent(&rows->row);
     if (!rows->row.open) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, NULL, "dbm_rows_next: these rows have ended, with dbm_rows_end or with their session");
     if (dbm__load(&rows->row.work->trouble) != 0 && (st = dbm__work_trouble(rows->row.work, rows->row.site)) != DBM_OK) return st;
     st = dbm__rows_advance(rows);
@@ -547,6 +610,10 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
 
 DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
+    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
+        dbm__row_of_parent(row);
+        return false;
+    }
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK;
 }
@@ -557,6 +624,10 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
     owns = rows->row.owns_session;
+    if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
+        dbm__pool_after_fork(w->slot.pool);
+        return;
+    }
     dbm__rows_close(rows);
     if (owns) {
         dbm_session s;
@@ -594,6 +665,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
+    if (strcmp(text, "is NULL") == 0) dbm__put(&t, "; take it into a dbm_optional_..., or ask dbm_row_is_null first");
     if (column >= 0) {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
     } else {
@@ -606,8 +678,10 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
     if (!row->open || !row->standing) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
+        if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */
+        return DBM_E_MISUSE;
     }
     if (i < 0 || i >= row->op.columns) {
         return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1);
@@ -694,7 +768,11 @@ DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return "";
     if (DBM__LIKELY(v.type == DBM_TYPE_TEXT)) return v.as.text.data;
     if (v.type == DBM_TYPE_NULL) return "";
-    if (v.type == DBM_TYPE_BLOB || v.type == DBM_TYPE_DECIMAL || v.type == DBM_TYPE_UUID || v.type == DBM_TYPE_JSON) return v.as.text.data != NULL ? v.as.text.data : "";
+    if (v.type == DBM_TYPE_BLOB) {
+        const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
+        return copy != NULL ? copy : "";
+    }
+    if (v.type == DBM_TYPE_DECIMAL || v.type == DBM_TYPE_UUID || v.type == DBM_TYPE_JSON) return v.as.text.data != NULL ? v.as.text.data : "";
     block = dbm__row_block(row, i);
     return block != NULL ? dbm__to_text(&v, block, 64, &size) : "";
 }
@@ -787,7 +865,14 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
             dbm__target_clear(&targets[i]);
         } else {
             char *block = NULL;
-            if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
+            if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
+                const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
+                v.as.text.data = copy != NULL ? copy : "";
+                if (copy == NULL) {
+                    v.as.text.size = 0;
+                    if (result == DBM_OK) result = DBM_E_NOMEM;
+                }
+            } else if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
                 block = dbm__row_block(row, i);
                 if (block == NULL) {
                     dbm__target_clear(&targets[i]);

@@ -19,7 +19,8 @@
 extern "C" {
 #endif
 
-enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL };
+/* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
+enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
 
 typedef struct dbm__level {
     /* At rest all of this block is zero, and the lowest level's is made so again at its end. */
@@ -44,6 +45,8 @@ typedef struct dbm__level {
     dbm_error_info error;                /* of sticky, or of outcome */
 } dbm__level;
 
+#define DBM__ARGUMENTS_KEPT ((size_t)16384)
+
 /* The row in hand, and its query. */
 struct dbm_row {
     struct dbm__work *work;
@@ -59,10 +62,11 @@ struct dbm_row {
     bool owns_session;                   /* of a call on a database: the session ends with it */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
-    char *arguments;                     /* copied values and their texts */
+    char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
     size_t arguments_size;
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
+    void *kept;                          /* copies made for the row in hand: blobs read as text */
 };
 struct dbm_rows {
     struct dbm_row row;
@@ -73,8 +77,9 @@ struct dbm_statement {
     struct dbm_statement *next;
     struct dbm__work *work;
     uint32_t gen;                        /* of the work's lowest level; 0: free */
+    uint32_t ended_in;                   /* the gen that it had */
     dbm__entry *entry;                   /* NULL after a reconnect: found again by text */
-    char *sql;
+    char *sql;                           /* the text, from a reconnect on; before that the entry has it */
     const char *site;
 };
 
@@ -82,7 +87,7 @@ typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
     dbm__level *top;
-    uint32_t gen;                        /* of top */
+    uint32_t gen;                        /* of top; read by values that came too late, so by atomics */
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
@@ -102,14 +107,20 @@ typedef struct dbm__work {
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
     dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
     dbm_rows *rows;                      /* open ones */
-    dbm_rows *spare_rows;
-    dbm_statement *statements, *spare_statements;
+    /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
+     * end then still stands for nothing. */
+#define DBM__SPARE 4
+    dbm_rows *free_rows;                 /* those that loops have ended, which nobody can use any more: taken first */
+    dbm_rows *spare_rows, *last_spare_rows;
+    dbm_statement *statements, *spare_statements, *last_spare_statement;
+    int spare_rows_count, spare_statements_count;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
+DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
@@ -139,7 +150,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     dbm__work *w = (dbm__work *)s->slot;
-    if (DBM__UNLIKELY(w == NULL || s->gen != w->gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
+    if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
     return w;
 }
 
@@ -149,7 +160,7 @@ typedef struct dbm__call {
     dbm_session own;                     /* of a call on a database outside of a block */
     bool owns;
 } dbm__call;
-DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site);
+DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
@@ -161,6 +172,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
+DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes */

@@ -5,7 +5,7 @@
 
 /* ---- the target --------------------------------------------------------------------------------------------------------------- */
 
-DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site) {
     dbm__work *w;
     call->owns = false;
     call->work = NULL;
@@ -15,7 +15,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
         if (db == NULL) return dbm__fail_null("database");
         w = dbm__open_block(db);
         if (w == NULL) {
-            dbm_status st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &call->own);
+            dbm_status st = dbm__session_open(db, NULL, NULL, kind, site, &call->own);
             if (st != DBM_OK) return st;
             w = (dbm__work *)call->own.slot;
             call->owns = true;
@@ -125,18 +125,25 @@ static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, c
 static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement *st, const char *site, dbm__entry **out) {
     dbm_status rc;
     if (st->entry == NULL) { /* the handle keeps one use of its entry */
+        if (st->sql == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         rc = dbm__cache_take(&w->slot.connection, st->sql, false, dbm__work_deadline(w), site, &st->entry);
         if (rc != DBM_OK) return rc;
     }
-    if (st->entry->prepared.single && st->entry->uses > 1) return dbm__cache_take(&w->slot.connection, st->sql, false, dbm__work_deadline(w), site, out);
+    if (st->entry->prepared.single && st->entry->uses > 1) return dbm__cache_take(&w->slot.connection, st->entry->text, false, dbm__work_deadline(w), site, out);
     st->entry->uses++;
     *out = st->entry;
     return DBM_OK;
 }
 
+/* The session changed the connection itself; pool_reset_on_return = commit or none leaves that to the next user. */
+static void dbm__work_changed(dbm__work *w) {
+    dbm_reset reset = w->db->settings->config.pool.reset_on_return;
+    if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true;
+}
+
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
 static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
-    if (entry->verb == DBM__VERB_STATE) w->slot.reset_full = true;
+    if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                          "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else");
@@ -156,10 +163,13 @@ static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_statement *st;
-    for (st = w->statements; st != NULL; st = st->next) {
-        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+    for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
+        if (st->entry == NULL) continue;
+        if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
+        dbm__cache_give(&w->slot.connection, st->entry);
         st->entry = NULL;
     }
+    dbm__rows_close_all(w); /* rows that stand at their end have a statement too */
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
@@ -193,7 +203,7 @@ again:
             rc = dbm__statement_entry(w, st, site, &entry);
             if (rc != DBM_OK) return dbm__work_fail(w, site);
         }
-        sql = st->sql;
+        sql = st->entry->text;
     } else {
         rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
         if (DBM__UNLIKELY(rc != DBM_OK)) {
@@ -211,8 +221,8 @@ again:
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
-        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholders and the call passes %d values",
-                       entry->prepared.parameters, count);
+        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
+                       entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
         goto failed;
     }
     if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
@@ -233,7 +243,7 @@ again:
         op->values = values;
     }
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
-    dbm__store32(&w->slot.statements, w->slot.statements + 1u);
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     op->kind = DBM_OP_EXECUTE;
     op->sql = entry->prepared.sql;
@@ -243,8 +253,9 @@ again:
     op->deadline_us = dbm__work_deadline(w);
     op->result = NULL;
     op->row = false;
-    op->affected = -1;
-    op->last_id = 0;
+    op->affected = op->last_id = -1;
+    op->settled = false;
+    op->row_buffer = w->db->settings->config.row_buffer;
     op->columns = 0;
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
         rc = w->db->adapter->execute(c, op);
@@ -254,10 +265,10 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (entry->prepared.writes) {
-        w->wrote = w->top->wrote = true;
+        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
         if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != 0) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && op->result == NULL)) dbm__work_gate_leave(w);
+        if (op->last_id >= 0) w->last_id = op->last_id;
+        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
     }
     *out = entry;
     return DBM_OK;
@@ -330,7 +341,7 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *
     dbm__call call;
     bool named = false;
     int count = 0;
-    dbm_status st = dbm__call_begin(&call, on, site);
+    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
     if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
@@ -347,11 +358,27 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     return st;
 }
 
+/* dbm_send: without a pipeline the statement runs at once, and its failure shows where a pipeline would show it: it sticks, and the next call
+ * that waits, or the commit, answers it. What can be said before anything is sent is said at once. */
+static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
+    dbm__work *w;
+    if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
+    w = dbm__work_of(on);
+    if (w == NULL) return dbm__session_bad(on, site);
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
+}
+
+static dbm_status dbm__sent(dbm_session *on, dbm_status st) {
+    dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
+    return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
+}
+
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, sql, codes, ap);
+    st = dbm__sent_before(on, site);
+    if (st == DBM_OK) st = dbm__sent(on, dbm__exec_list(on, site, sql, codes, ap));
     va_end(ap);
     return st;
 }
@@ -376,7 +403,7 @@ DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sq
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
-    dbm_status st = dbm__call_begin(&call, on, site);
+    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, site);
@@ -384,10 +411,19 @@ DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sq
 }
 
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__execv(on, site, sql, values, count);
+    dbm_status st = dbm__sent_before(on, site);
+    return st == DBM_OK ? dbm__sent(on, dbm__execv(on, site, sql, values, count)) : st;
 }
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__statement_spare(dbm__work *w, dbm_statement *st) {
+    st->next = NULL;
+    if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
+    else w->spare_statements = st;
+    w->last_spare_statement = st;
+    w->spare_statements_count++;
+}
 
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
     dbm__work *w;
@@ -404,17 +440,21 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         return dbm__work_fail(w, site);
     }
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
+        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    }
     if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    st = w->spare_statements;
-    if (st != NULL) w->spare_statements = st->next;
-    else st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
-    if (st != NULL) st->sql = dbm__copy_text(w->db->host, sql, strlen(sql));
-    if (st == NULL || st->sql == NULL) {
+    if (w->spare_statements != NULL && (w->spare_statements_count >= DBM__SPARE || w->spare_statements->ended_in != w->base.gen)) {
+        st = w->spare_statements;
+        w->spare_statements = st->next;
+        if (w->spare_statements == NULL) w->last_spare_statement = NULL;
+        w->spare_statements_count--;
+    } else {
+        st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
+    }
+    if (st == NULL) {
         dbm__cache_give(&w->slot.connection, entry);
-        if (st != NULL) {
-            st->next = w->spare_statements;
-            w->spare_statements = st;
-        }
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         return dbm__work_fail(w, site);
     }
@@ -433,15 +473,19 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm_statement **p;
     if (st == NULL || st->gen == 0) return;
     w = st->work;
+    if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
+        dbm__pool_after_fork(w->slot.pool);
+        return;
+    }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
     if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
     dbm__free(w->db->host, st->sql);
     st->sql = NULL;
     st->entry = NULL;
+    st->ended_in = st->gen;
     st->gen = 0;
-    st->next = w->spare_statements;
-    w->spare_statements = st;
+    dbm__statement_spare(w, st);
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -500,7 +544,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
         return NULL;
     }
     w->top->ran = w->top->wrote = w->wrote = true;
-    w->slot.reset_full = true;
+    dbm__work_changed(w);
     return op.native;
 }
 

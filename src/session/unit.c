@@ -5,18 +5,21 @@
 
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
 
+DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points) {
+    if (level->sticky != DBM_OK) return false;
+    level->sticky = e->status;
+    level->error = *e;
+    level->failed_at = points;
+    level->undone = false;
+    return true;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) {
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
     if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
-    if (w->top->sticky == DBM_OK) {
-        w->top->sticky = e->status;
-        w->top->error = *e;
-        w->top->failed_at = w->points;
-        w->top->undone = false;
-        dbm__store(&w->trouble, 1);
-    }
+    if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
 
@@ -74,7 +77,7 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) {
     dbm_op op;
     dbm_status st;
-    if (w->no_transaction) return writes ? dbm__work_gate(w, true, site) : DBM_OK;
+    if (w->no_transaction) return writes ? dbm__work_gate(w, w->open_rows == 0 || !w->slot.connection.readers_block, site) : DBM_OK;
     if (!w->in_transaction) {
         bool write = writes || w->write;
         if (write && (st = dbm__work_gate(w, true, site)) != DBM_OK) return st;
@@ -110,7 +113,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
 /* From here on a dbm_cancel finds a COMMIT and leaves it alone; one that is in flight has finished. */
 static void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
-    while (dbm__load_acquire(&w->cancellers) != 0) dbm__sleep_us(50);
+    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
 
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
@@ -270,7 +273,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->points = w->points_sent = 0;
     dbm__store(&w->trouble, 0);
     dbm__store(&w->cancelled, 0);
-    w->top = &w->base;
+    if (w->top != &w->base) w->top = &w->base; /* a value that came too late may be looking, under the pool's lock */
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->base.point = w->base.points = w->base.failed_at = 0;
     w->base.sticky = DBM_OK;
@@ -290,8 +293,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows->row.ended = true;
         if (rows != &w->one) {
             w->rows = rows->next;
-            rows->next = w->spare_rows;
-            w->spare_rows = rows;
+            dbm__rows_spare(w, rows);
         }
         rows = w->rows;
         if (rows == NULL) break;
@@ -299,8 +301,10 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
-    w->serial = w->slot.fork_gen + 1u;
+    w->slot.fork_gen = w->serial; /* all gens so far are the parent's */
+    w->serial++;
     w->gen = w->base.gen = w->serial;
+    dbm__store(&w->slot.gen, w->serial);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->in_transaction = w->wrote = w->gate_held = w->joinable = false;
     w->open_rows = 0;
@@ -344,6 +348,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         }
         dbm__rows_free(db, w->rows);
         dbm__rows_free(db, w->spare_rows);
+        dbm__rows_free(db, w->free_rows);
         while (w->spare_statements != NULL) {
             dbm_statement *next = w->spare_statements->next;
             dbm__free(db->host, w->spare_statements);

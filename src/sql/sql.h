@@ -46,7 +46,6 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
-/* Ends a use. Never changes this thread's last failure. */
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 
@@ -64,6 +63,7 @@ DBM__INLINE dbm__entry *dbm__cache_quick(dbm_connection *c, const char *sql) {
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
     return e;
 }
+/* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.

@@ -37,9 +37,9 @@ static __attribute__((__noreturn__)) void stage_failed(const stage *x, int line,
     abort();
 }
 
-/* Time passes by being looked at: 5 ms each time. */
+/* Time passes by being looked at: 20 ms each time. */
 static int64_t stage_now = 1000000000;
-TEST_HELPER int64_t stage_clock(void *ud) { (void)ud; return stage_now += 5000; }
+TEST_HELPER int64_t stage_clock(void *ud) { (void)ud; return stage_now += 20000; }
 TEST_HELPER void stage_quiet(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
     (void)ud;
     (void)level;
@@ -249,6 +249,8 @@ static dbm_status play_prepared(stage *x) {
 }
 static dbm_status play_savepoints(stage *x) {
     dbm_status rc, part_of = DBM_OK;
+    long before = x->faults();
+    bool lifted = false;
     DBM_SESSION_RC(x->mgr, NULL, s, &rc) {
         add(s, 6, 0);
         DBM_SAVEPOINT(s) {
@@ -260,14 +262,20 @@ static dbm_status play_savepoints(stage *x) {
             DBM_SAVEPOINT(s) add(s, 6, 1); /* not unique */
         }
         if (part_of == DBM_E_CONSTRAINT) {
-            WANT(x, dbm_last_error()->constraint == DBM_CONSTRAINT_UNIQUE && strcmp(dbm_last_error()->constraint_name, "parts.note") == 0);
-            dbm_clear_error(s);
+            const dbm_error_info *e = dbm_last_error(); /* SQLite forgets the name when it has no memory to write it down */
+            if (e->status == DBM_E_CONSTRAINT) {
+                WANT(x, e->constraint == DBM_CONSTRAINT_UNIQUE);
+                WANT(x, strcmp(e->constraint_name, "parts.note") == 0 || (e->constraint_name[0] == '\0' && x->faults() != before));
+            }
+            lifted = dbm_clear_error(s) == DBM_OK;
         } else {
             WANT(x, dbm_status_of(s) != DBM_OK);
         }
         add(s, 6, 3);
     }
-    return outcome(x, rc);
+    rc = outcome(x, rc);
+    /* Where a savepoint could not be rolled back, what failed in it stays. */
+    return rc == DBM_E_CONSTRAINT && !lifted && x->faults() != before ? DBM_E_NOMEM : rc;
 }
 static dbm_status play_nested(stage *x) {
     dbm_status rc, inner = DBM_OK, deeper = DBM_OK;
@@ -399,19 +407,19 @@ static dbm_status play_calls(stage *x) {
     }
     return rows == 2 ? DBM_OK : dbm_last_error()->status;
 }
-/* Twelve statements through a cache of four. */
+/* Six statements through a cache of four. */
 static dbm_status play_rotation(stage *x) {
     dbm_status rc;
     int64_t sum = 0;
     DBM_SESSION_RC(x->mgr, "memory", s, &rc) {
-        for (int i = 0; i < 24; i++) {
+        for (int i = 0; i < 12; i++) {
             char sql[60];
             dbm_row *row;
-            (void)snprintf(sql, sizeof sql, "SELECT %d + ?", i % 12);
+            (void)snprintf(sql, sizeof sql, "SELECT %d + ?", i % 6);
             if (dbm_query_one(s, &row, sql, 1) == DBM_OK) sum += dbm_row_int(row, 0);
         }
     }
-    if (rc == DBM_OK) WANT(x, sum == 156);
+    if (rc == DBM_OK) WANT(x, sum == 42);
     return outcome(x, rc);
 }
 static dbm_status play_native(stage *x) {
@@ -531,6 +539,7 @@ static void stage_look(stage *x, int scene, dbm_status st) {
     if (x->pause != NULL) x->pause(true);
     if (x->raw == NULL && stat(test_dir_file(&x->dir, "a.db"), &file) == 0 && file.st_size > 0) {
         WANT(x, sqlite3_open(test_dir_file(&x->dir, "a.db"), &x->raw) == SQLITE_OK);
+        WANT(x, sqlite3_exec(x->raw, "PRAGMA synchronous = off", NULL, NULL, NULL) == SQLITE_OK);
     }
     if (x->raw != NULL) {
         if (scenes[scene].unit != 0) {

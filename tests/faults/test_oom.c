@@ -84,7 +84,7 @@ static dbm_status server_life(const char *form, way how, int *failed) {
         stage_now += 1000000; \
     } while (0)
     TRY(dbm_manager_create(&mgr, &options));
-    TRY(dbm_add_database(mgr, DBM_CONFIG(.url = url, .pool.size = 2, .pool.max_overflow = -1, .statement_cache = 2, .init_sql = "set a; set b")));
+    TRY(dbm_add_database(mgr, DBM_CONFIG(.url = url, .pool.size = 2, .pool.max_overflow = -1, .pool.timeout_ms = 200, .statement_cache = 2, .init_sql = "set a; set b")));
     TRY(dbm_init_all(mgr));
     db = dbm_get(mgr, NULL);
     for (int round = 0; round < 4 && db != NULL; round++) {
@@ -117,7 +117,7 @@ static dbm_status server_life(const char *form, way how, int *failed) {
         if (rc != DBM_OK) ++*failed;
         CHECK(rc == DBM_OK || heap.failed > before || how == TO_THE_END);
         if (db->transactions && !v->as_sql) {
-            CHECK(v->commits == commits + (rc == DBM_OK ? 1 : 0) + (v->commits > commits + 1 ? 1 : 0));
+            CHECK(v->commits == commits + (rc == DBM_OK ? 1 : 0));
             commits = v->commits;
         }
         CHECK(v->results == 0);
