@@ -563,6 +563,15 @@ static void stage_look(stage *x, int scene, dbm_status st) {
     if (x->pause != NULL) x->pause(false);
 }
 
+/* No memory, or what follows from it: a second connection is waited for while the first one lives, and then the cause is in the message;
+ * where faults last, databases may not be loaded and tables not be made. */
+static bool stage_may_fail(const stage *x, int scene, dbm_status st) {
+    const dbm_error_info *e = dbm_last_error();
+    if (st == DBM_E_NOMEM) return true;
+    if (scenes[scene].two && st == DBM_E_POOL_TIMEOUT) return strstr(e->message, "out of memory") != NULL;
+    return x->lasting && (st == DBM_E_UNKNOWN_NAME || (st == DBM_E_SQL && strcmp(e->sqlstate, "42P01") == 0));
+}
+
 /* Scenes from..to-1. What fails is no memory, and was told to. */
 static void stage_play_some(stage *x, int from, int to) {
     for (int i = from; i < to; i++) {
@@ -576,9 +585,7 @@ static void stage_play_some(stage *x, int from, int to) {
         if (!x->lasting && x->faults() != before && st == DBM_OK) x->spared++;
         if (st != DBM_OK) {
             x->failed++;
-            /* A second connection is waited for while the first one lives; then the cause is in the message. */
-            if (scenes[i].two && st == DBM_E_POOL_TIMEOUT) WANT(x, strstr(dbm_last_error()->message, "out of memory") != NULL);
-            else WANT(x, st == DBM_E_NOMEM || (x->lasting && st == DBM_E_UNKNOWN_NAME)); /* of databases that were never loaded */
+            WANT(x, stage_may_fail(x, i, st));
             if (!x->lasting) WANT(x, x->faults() > before);
             WANT(x, dbm_last_error()->message[0] != '\0');
         }

@@ -107,6 +107,52 @@ static void a_device(void **state) {
     test_dir_remove(&dir);
 }
 
+/* A block does not wear out: thousands of statements and values of all lengths through a small cache, in little more than is needed. */
+static void long_use(void **state) {
+    enum { SIZE = 24 * KB, ROUNDS = 5000 };
+    dbm_options options;
+    dbm_manager *mgr = NULL;
+    dbm_status rc;
+    uint32_t random = 12345;
+    char value[900], sql[600];
+    long failed = 0;
+    (void)state;
+    memset(&options, 0, sizeof options);
+    memset(value, 'v', sizeof value);
+    options.memory = block_of(SIZE);
+    options.memory_size = SIZE;
+    options.log = stage_quiet;
+    options.no_env = true;
+    assert_int_equal(dbm_manager_create(&mgr, &options), DBM_OK);
+    assert_int_equal(dbm_add_database(mgr, DBM_CONFIG(.url = "sqlite:///:memory:", .statement_cache = 4)), DBM_OK);
+    assert_int_equal(dbm_exec(dbm_get(mgr, NULL), "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)"), DBM_OK);
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t length;
+        int n;
+        random = random * 1664525u + 1013904223u;
+        n = snprintf(sql, sizeof sql, "SELECT id, v FROM t WHERE v >= ? /* %u ", (unsigned)random);
+        length = (size_t)n + (random >> 8) % 400;
+        memset(sql + n, 'c', length - (size_t)n);
+        memcpy(sql + length, " */", 4);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            size_t size = (random >> 16) % sizeof value;
+            dbm_exec(s, "INSERT OR REPLACE INTO t VALUES (?, ?)", round % 16, dbm_textn(value, size));
+            DBM_EACH(s, row, sql, dbm_textn(value, size / 4)) {
+                if (strlen(dbm_row_text(row, 1)) > sizeof value) fail_msg("a text is too long");
+                DBM_SAVEPOINT(s) dbm_exec(s, "UPDATE t SET v = v WHERE id = ?", dbm_row_int(row, 0)); /* puts the rest of the rows aside */
+                if (dbm_row_int(row, 0) % 3 == 0) break;
+            }
+        }
+        if (rc == DBM_OK) continue;
+        assert_int_equal(rc, DBM_E_NOMEM);
+        failed++;
+    }
+    printf("  long use: %d rounds in %d bytes, %ld of them without enough memory\n", (int)ROUNDS, (int)SIZE, failed);
+    assert_int_equal(failed, 0);
+    dbm_manager_free(mgr);
+    margins_are_whole(SIZE);
+}
+
 /* ---- all scenes ---------------------------------------------------------------------------------------------------------------------- */
 
 static long no_faults(void) { return 0; }
@@ -161,6 +207,6 @@ static int drop(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(a_device), cmocka_unit_test(all_scenes) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_device), cmocka_unit_test(long_use), cmocka_unit_test(all_scenes) };
     return cmocka_run_group_tests(tests, make, drop);
 }
