@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1e63447061f428ca: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 621f3cffca57de28: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -3083,14 +3083,6 @@ DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
     return old;
 }
 DBM__FN dbm__word dbm__load_ordered(const dbm__word *p) { return dbm__load(p); }
-DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
-    dbm__word old;
-    dbm__atomic_take();
-    old = *p;
-    *p = v;
-    dbm__atomic_give();
-    return old;
-}
 DBM__FN void dbm__store(dbm__word *p, dbm__word v) { (void)dbm__swap(p, v); }
 DBM__FN void dbm__store_release(dbm__word *p, dbm__word v) { (void)dbm__swap(p, v); }
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v) {
@@ -8417,7 +8409,7 @@ DBM__FN int dbm__pool_out(dbm__pool *pool) {
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
-    dbm__add(&pool->db->shared->orphans, (dbm__word)(dbm__pool_out_locked(pool) + pool->connecting));
+    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
     dbm__lock_give(&pool->lock);
 }
 
@@ -12840,8 +12832,10 @@ failed:
         if (w->no_transaction) dbm__work_gate_leave(w);
         dbm__self()->last = kept;
         if ((rc == DBM_E_LOST || rc == DBM_E_TIMEOUT) && c->broken && writes && w->no_transaction) {
-            dbm__self()->last.status = DBM_E_IN_DOUBT;
-            dbm__self()->last.retryable = false;
+            dbm_error_info *e = &dbm__self()->last;
+            dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", kept.message);
+            e->status = DBM_E_IN_DOUBT;
+            e->retryable = false;
             dbm__add(&w->slot.pool->in_doubt, 1);
         }
         return dbm__statement_failed(w, sql, site);
@@ -13700,8 +13694,8 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
     if (st != DBM_OK) return st;
+    memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    call.owns = false;
     st = dbm__values_read(values, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
@@ -13744,8 +13738,8 @@ DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepar
     st = dbm__statement_ready(prepared, site);
     if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
     if (st != DBM_OK) return st;
+    memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    call.owns = false;
     return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row);
 }
 
@@ -15523,7 +15517,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting) {
         if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
-        if (primary == SQLITE_CANTOPEN) {
+        if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY) { /* of files that it may not make beside this one */
             return dbm__sqlite_say(q, status, "08001", rc,
                                    "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
         }
@@ -15566,8 +15560,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
                         said, q->base->path);
     } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
                primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q (code %d, error %d of the system)", said, q->base->path, rc,
-                        sqlite3_system_errno(q->db));
+        int native = sqlite3_system_errno(q->db);
+        dbm__sqlite_say(q, status, sqlstate, rc, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said,
+                        q->base->path, rc, native);
     } else {
         offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
@@ -16365,6 +16360,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
+    int moved = 0;
+    if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
+        /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
+        dbm_adapter_broken(c);
+        return dbm__sqlite_say(q, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
+                               q->base->path);
+    }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
 

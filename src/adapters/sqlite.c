@@ -287,7 +287,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting) {
         if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
-        if (primary == SQLITE_CANTOPEN) {
+        if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY) { /* of files that it may not make beside this one */
             return dbm__sqlite_say(q, status, "08001", rc,
                                    "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
         }
@@ -330,8 +330,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
                         said, q->base->path);
     } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
                primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: %q (code %d, error %d of the system)", said, q->base->path, rc,
-                        sqlite3_system_errno(q->db));
+        int native = sqlite3_system_errno(q->db);
+        dbm__sqlite_say(q, status, sqlstate, rc, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said,
+                        q->base->path, rc, native);
     } else {
         offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
@@ -1129,6 +1130,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
+    int moved = 0;
+    if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
+        /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
+        dbm_adapter_broken(c);
+        return dbm__sqlite_say(q, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
+                               q->base->path);
+    }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
 

@@ -133,14 +133,6 @@ DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
     return old;
 }
 DBM__FN dbm__word dbm__load_ordered(const dbm__word *p) { return dbm__load(p); }
-DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
-    dbm__word old;
-    dbm__atomic_take();
-    old = *p;
-    *p = v;
-    dbm__atomic_give();
-    return old;
-}
 DBM__FN void dbm__store(dbm__word *p, dbm__word v) { (void)dbm__swap(p, v); }
 DBM__FN void dbm__store_release(dbm__word *p, dbm__word v) { (void)dbm__swap(p, v); }
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v) {

@@ -739,7 +739,7 @@ DBM__FN int dbm__pool_out(dbm__pool *pool) {
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
-    dbm__add(&pool->db->shared->orphans, (dbm__word)(dbm__pool_out_locked(pool) + pool->connecting));
+    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
     dbm__lock_give(&pool->lock);
 }
 

@@ -530,8 +530,8 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
     if (st != DBM_OK) return st;
+    memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    call.owns = false;
     st = dbm__values_read(values, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
@@ -574,8 +574,8 @@ DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepar
     st = dbm__statement_ready(prepared, site);
     if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
     if (st != DBM_OK) return st;
+    memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    call.owns = false;
     return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row);
 }
 

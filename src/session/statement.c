@@ -290,8 +290,10 @@ failed:
         if (w->no_transaction) dbm__work_gate_leave(w);
         dbm__self()->last = kept;
         if ((rc == DBM_E_LOST || rc == DBM_E_TIMEOUT) && c->broken && writes && w->no_transaction) {
-            dbm__self()->last.status = DBM_E_IN_DOUBT;
-            dbm__self()->last.retryable = false;
+            dbm_error_info *e = &dbm__self()->last;
+            dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", kept.message);
+            e->status = DBM_E_IN_DOUBT;
+            e->retryable = false;
             dbm__add(&w->slot.pool->in_doubt, 1);
         }
         return dbm__statement_failed(w, sql, site);

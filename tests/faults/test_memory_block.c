@@ -107,9 +107,9 @@ static void a_device(void **state) {
     test_dir_remove(&dir);
 }
 
-/* A block does not wear out: thousands of statements and values of all lengths through a small cache, in little more than is needed. */
+/* A block does not wear out: thousands of statements and values of all lengths through a small cache, in little more than they need at once. */
 static void long_use(void **state) {
-    enum { SIZE = 24 * KB, ROUNDS = 5000 };
+    enum { SIZE = 32 * KB, ROUNDS = 5000 };
     dbm_options options;
     dbm_manager *mgr = NULL;
     dbm_status rc;
