@@ -139,15 +139,15 @@ TEST_HELPER server *server_make(void) {
     (void)pthread_cond_init(&v->changed, NULL);
     return v;
 }
-TEST_HELPER void server_end_all(void) {
+/* Not 0: something was left open, by a fault or by a test that ended early. */
+TEST_HELPER int server_end_all(void) {
+    int left = 0;
     for (int i = 0; i < servers_made; i++) {
-        CHECK(servers[i].live == 0);
-        CHECK(servers[i].results == 0);
-        CHECK(servers[i].statements == 0);
-        (void)pthread_cond_destroy(&servers[i].changed);
-        (void)pthread_mutex_destroy(&servers[i].lock);
+        left += servers[i].live + servers[i].results + servers[i].statements;
+        if (left != 0) fprintf(stderr, "left open: %d connections, %d results, %d statements\n", servers[i].live, servers[i].results, servers[i].statements);
     }
     servers_made = 0;
+    return left;
 }
 
 TEST_HELPER long server_count(server *v, int kind) { return __atomic_load_n(&v->counts[kind], __ATOMIC_RELAXED); }

@@ -4,8 +4,7 @@
 
 static int tear_down(void **state) {
     (void)state;
-    server_end_all();
-    return 0;
+    return server_end_all();
 }
 
 /* ---- dbm_register -------------------------------------------------------------------------------------------------------------- */
@@ -599,6 +598,12 @@ static void test_secrets(void **state) {
         hidden(dbm_last_error()->message);
         hidden(dbm_last_error()->constraint_name);
         assert_non_null(strstr(dbm_last_error()->message, "user app with ***"));
+        /* at the commit, where nothing is added to the driver's words */
+        dbm_status rc;
+        plan_fail_text(v, DBM_OP_COMMIT, 1, DBM_E_SQL, spoken[i]);
+        DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
+        CHECK_STATUS(rc, DBM_E_SQL);
+        DBM_FAILED(err) hidden(err->message);
         /* a connect that fails: its message, the log, what a waiter hears */
         server_kill(v, 0);
         plan_fail_text(v, DBM_OP_CONNECT, 1, DBM_E_AUTH, spoken[i]);

@@ -9,8 +9,7 @@
 
 static int tear_down(void **state) {
     (void)state;
-    server_end_all();
-    return 0;
+    return server_end_all();
 }
 
 /* A worker's job: enters `gate`, notes what it saw, stays until told, leaves. */

@@ -15,8 +15,7 @@ int main(void) {
 
 static int tear_down(void **state) {
     (void)state;
-    server_end_all();
-    return 0;
+    return server_end_all();
 }
 
 static dbm_config pool_of(int size, int overflow) {

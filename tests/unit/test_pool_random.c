@@ -12,8 +12,7 @@
 
 static int tear_down(void **state) {
     (void)state;
-    server_end_all();
-    return 0;
+    return server_end_all();
 }
 
 typedef struct dice { uint64_t state; } dice;
