@@ -99,7 +99,7 @@ static void world_works(world *w) {
         if (a == DBM_OK && b == DBM_OK && rc == DBM_OK) return;
         pause_ms(20);
     } while (now_ms() < until);
-    MUST(!"works again within 3 s");
+    must_failed(__LINE__, "it works again within 3 s");
 }
 
 /* Runs a scene in a process of its own, for limits and users that can't be taken back. False: it can't be played here. */

@@ -198,10 +198,21 @@ static void pass_hold(void) { /* the rest fits into the chunk that a connection 
         }
     }
 }
+static void pass_failures(void) { /* statements that are known and fail */
+    for (int i = 0; i < STATEMENTS; i++) {
+        char sql[80];
+        (void)snprintf(sql, sizeof sql, "INSERT INTO t(id, size) VALUES (?, %d)", i);
+        DBM_SESSION_ON(db, s) {
+            if (dbm_exec(s, sql, i) != DBM_E_CONSTRAINT) fail_msg("%s: %s", sql, dbm_last_error()->message);
+        }
+        if (!dbm_session_failed(NULL)) fail_msg("a failure was lost");
+    }
+}
 static const struct { const char *name; void (*run)(void); } passes[] = {
     { "64 statements, a session each", pass_rotation }, { "64 statements in one session", pass_one_session }, { "prepared", pass_prepared },
     { "values of all types", pass_values }, { "nested blocks and savepoints", pass_blocks }, { "calls on the database", pass_calls },
-    { "two sessions at once", pass_two }, { "writes inside of a loop", pass_hold }
+    { "two sessions at once", pass_two }, { "writes inside of a loop", pass_hold },
+    { "statements that fail", pass_failures }
 };
 enum { KINDS_OF_PASSES = (int)(sizeof passes / sizeof passes[0]) };
 
@@ -310,6 +321,34 @@ static void large_things_go(void **state) {
     close_it();
 }
 
+/* What fails before it is known leaves nothing behind, however often. */
+static void failures_leave_nothing(void **state) {
+    long live = 0, bytes = 0;
+    (void)state;
+    open_with(8, test_dir_url(&dir, "failures.db"));
+    for (int i = 0; i < 600; i++) {
+        dbm_status rc, st = DBM_OK;
+        char sql[80];
+        (void)snprintf(sql, sizeof sql, "%s %d", i % 3 == 0 ? "SELECT FROM" : i % 3 == 1 ? "SELECT * FROM nowhere WHERE ? =" : "COMMIT; SELECT", i);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            dbm_rows *rows;
+            dbm_statement *prepared;
+            if (i % 4 == 0) st = dbm_exec(s, sql);
+            if (i % 4 == 1) st = dbm_query(s, &rows, sql, i);
+            if (i % 4 == 2) st = dbm_prepare(s, sql, &prepared);
+            if (i % 4 == 3) st = dbm_script(s, sql);
+        }
+        if (st == DBM_OK || rc != st || !dbm_session_failed(NULL)) fail_msg("%s: %s, and the session %s", sql, dbm_status_name(st), dbm_status_name(rc));
+        if (i == 100) {
+            live = test_heap_live(&heap);
+            bytes = heap.live_bytes;
+        }
+    }
+    assert_int_equal(test_heap_live(&heap), live);
+    assert_int_equal(heap.live_bytes, bytes);
+    close_it();
+}
+
 static int make(void **state) {
     (void)state;
     test_dir_make(&dir);
@@ -324,7 +363,8 @@ static int drop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_once_warm), cmocka_unit_test(nothing_behind), cmocka_unit_test(bounded), cmocka_unit_test(large_things_go)
+        cmocka_unit_test(nothing_once_warm), cmocka_unit_test(nothing_behind), cmocka_unit_test(bounded), cmocka_unit_test(large_things_go),
+        cmocka_unit_test(failures_leave_nothing)
     };
     return cmocka_run_group_tests(tests, make, drop);
 }

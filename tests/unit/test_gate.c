@@ -107,7 +107,7 @@ static void test_alone(void **state) {
 static long inside, entered, gave_up;
 static void job_many(worker *w) {
     uint32_t random = (uint32_t)w->number * 7919u + 1u;
-    dbm__word holder = w->number % 2 != 0 ? dbm__thread_number() : 0;
+    dbm__word holder = w->number != 0 ? dbm__thread_number() : 0;
     for (int i = 0; i < 20000 / SLOW; i++) {
         random = random * 1664525u + 1013904223u;
         int64_t deadline = random >> 30 == 0 ? real_us() + (random >> 20 & 511) : INT64_MAX;
@@ -122,10 +122,11 @@ static void job_many(worker *w) {
         CHECK(inside == 0); /* not atomic: the gate is all there is between the threads */
         inside = 1;
         entered++;
-        if (random >> 27 == 3) pause_us(20);
+        if (random >> 24 == 3) pause_us(20);
+        for (volatile int spin = (int)(random >> 10 & 255); spin > 0; spin--) {}
         inside = 0;
         dbm__gate_leave(w->db, w->db->gate);
-        if (random >> 29 == 3) pause_us(1);
+        if (random >> 26 == 3) pause_us(1);
     }
 }
 static void test_many(void **state) {

@@ -1255,15 +1255,15 @@ static void test_no_false_deadlock(void **state) {
 /* Blocks of many threads on a pool of one: each waits for a holder that runs, so nobody may be told of a deadlock. */
 static void job_many_blocks(worker *w) {
     w->status = DBM_OK;
-    for (int i = 0; i < 5000 / SLOW; i++) {
+    for (int i = 0; i < 30000 / SLOW; i++) {
         dbm_status rc;
-        DBM_SESSION_OPT((dbm_manager *)w->ud, NULL, s, .status = &rc) { if (i % 7 == 0) dbm_exec(s, "write"); }
+        DBM_SESSION_OPT((dbm_manager *)w->ud, NULL, s, .status = &rc) for (volatile int spin = i * 7 % 300; spin > 0; spin--) {}
         if (rc != DBM_OK) {
             w->status = rc;
             w->error = *dbm_last_error();
             return;
         }
-        for (volatile int spin = i * 37 % 5000; spin > 0; spin--) {} /* so that one comes just as another one is served */
+        for (volatile int spin = i * 37 % 100; spin > 0; spin--) {} /* so that one comes just as another one is served */
     }
 }
 static void test_no_false_deadlock_stress(void **state) {
