@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 621f3cffca57de28: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 5b89df868c7b7bd0: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -77,6 +77,10 @@
  *
  *     DBM_IMPLEMENTATION   one file         this file holds the code
  *     DBM_WITH_SQLITE      implementation   SQLite: sqlite3.h 3.24 or newer (Debian libsqlite3-dev), -lsqlite3
+ *     DBM_WITH_POSTGRESQL  implementation   PostgreSQL: libpq-fe.h 12 or newer (Debian libpq-dev), -lpq
+ *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
+ *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
+ *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
  *     DBM_NO_THREADS       implementation   no locks, atomics, thread-locals: one thread calls (by itself with tcc and without a system)
@@ -373,6 +377,42 @@
 #else
 #  define DBM_HAS_SQLITE DBM__WITH_ALL
 #endif
+#if defined(DBM_WITH_POSTGRESQL)
+#  if (7 - DBM_WITH_POSTGRESQL - 7)
+#    define DBM_HAS_POSTGRESQL 1
+#  else
+#    define DBM_HAS_POSTGRESQL 0
+#  endif
+#else
+#  define DBM_HAS_POSTGRESQL 0
+#endif
+#if defined(DBM_WITH_MYSQL)
+#  if (7 - DBM_WITH_MYSQL - 7)
+#    define DBM_HAS_MYSQL 1
+#  else
+#    define DBM_HAS_MYSQL 0
+#  endif
+#else
+#  define DBM_HAS_MYSQL 0
+#endif
+#if defined(DBM_WITH_REDIS)
+#  if (7 - DBM_WITH_REDIS - 7)
+#    define DBM_HAS_REDIS 1
+#  else
+#    define DBM_HAS_REDIS 0
+#  endif
+#else
+#  define DBM_HAS_REDIS 0
+#endif
+#if defined(DBM_WITH_MONGODB)
+#  if (7 - DBM_WITH_MONGODB - 7)
+#    define DBM_HAS_MONGODB 1
+#  else
+#    define DBM_HAS_MONGODB 0
+#  endif
+#else
+#  define DBM_HAS_MONGODB 0
+#endif
 #if defined(DBM_WITH_INI)
 #  if (7 - DBM_WITH_INI - 7)
 #    define DBM_HAS_INI 1
@@ -385,16 +425,16 @@
 
 /* Backends that this version of dbm.h does not contain yet. Asking for one is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if defined(DBM_WITH_POSTGRESQL) && (7 - DBM_WITH_POSTGRESQL - 7)
+#  if DBM_HAS_POSTGRESQL
 #    error "dbm: DBM_WITH_POSTGRESQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_MYSQL) && (7 - DBM_WITH_MYSQL - 7)
+#  if DBM_HAS_MYSQL
 #    error "dbm: DBM_WITH_MYSQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_REDIS) && (7 - DBM_WITH_REDIS - 7)
+#  if DBM_HAS_REDIS
 #    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_MONGODB) && (7 - DBM_WITH_MONGODB - 7)
+#  if DBM_HAS_MONGODB
 #    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
@@ -542,6 +582,7 @@
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
 #  define dbm_adapter_alloc DBM__PREFIXED(dbm_adapter_alloc)
 #  define dbm_adapter_broken DBM__PREFIXED(dbm_adapter_broken)
+#  define dbm_adapter_clear_text DBM__PREFIXED(dbm_adapter_clear_text)
 #  define dbm_adapter_clock DBM__PREFIXED(dbm_adapter_clock)
 #  define dbm_adapter_config DBM__PREFIXED(dbm_adapter_config)
 #  define dbm_adapter_credentials DBM__PREFIXED(dbm_adapter_credentials)
@@ -561,6 +602,7 @@
 #  define dbm_adapter_set_data DBM__PREFIXED(dbm_adapter_set_data)
 #  define dbm_adapter_set_db_data DBM__PREFIXED(dbm_adapter_set_db_data)
 #  define dbm_adapter_single DBM__PREFIXED(dbm_adapter_single)
+#  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
@@ -857,7 +899,8 @@ typedef struct dbm_session_options {
     X(ADAPTER_FAILED, 14, "an adapter could not be initialised") \
     X(CLOSE_FAILED,   15, "a database could not be closed in time") \
     X(NOTICE,         16, "a message of the server") \
-    X(CONFIG_ERROR,   17, "a configuration error")
+    X(CONFIG_ERROR,   17, "a configuration error") \
+    X(CLEAR_TEXT,     18, "a password crosses the network unencrypted")
 typedef enum dbm_event_id {
     DBM__EVENT_SIGNED = -1, DBM__EVENT_NONE = 0,
 #define DBM__X(name, number, text) DBM_EVENT_##name = number,
@@ -2487,7 +2530,9 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE         /* out: the driver's own handle */
+    DBM_OP_NATIVE,        /* out: the driver's own handle */
+    DBM_OP_COMMAND        /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
+                           * EXECUTE gives them */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -2522,7 +2567,7 @@ typedef struct dbm_op {
     int value_count;
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
-    bool read_only, write;
+    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
@@ -2534,6 +2579,7 @@ typedef struct dbm_op {
     bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
     int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT */
+    bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     /* step */
@@ -2580,7 +2626,10 @@ typedef struct dbm_adapter {
     dbm_status (*alive)(dbm_connection *c);               /* without a round trip: DBM_OK, or DBM_E_LOST */
     dbm_status (*ping)(dbm_connection *c, dbm_op *op);    /* with one */
     dbm_status (*reset)(dbm_connection *c, dbm_op *op);
-    void (*cancel)(dbm_connection *c);                    /* any thread, while an operation runs: make it end soon */
+    /* Any thread, while an operation runs: make it end soon, with DBM_E_CANCELLED where the server obeys. Must return within half a second
+     * though the server be silent, and must not reach what the connection does next. Called at a deadline too: dbm.h then waits for one second more
+     * for the operation to end, and keeps the connection when it does. */
+    void (*cancel)(dbm_connection *c);
     /* Which of our statuses a native error is, and whether it is worth a retry; may be left out. */
     dbm_status (*classify)(dbm_connection *c, const char *sqlstate, int native, bool *retryable);
     /* Operations, blocking form: execute serves every kind that has no entry of its own. */
@@ -2656,6 +2705,10 @@ DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
 DBM_API void dbm_adapter_free(dbm_database *db, void *block);
 /* Monotonic microseconds by the manager's clock. */
 DBM_API int64_t dbm_adapter_clock(dbm_database *db);
+/* The TLS mode in force for a connect: as configured; else DBM_TLS_OFF where `local` (loopback, or a local socket) and DBM_TLS_PREFER elsewhere. */
+DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
+/* A password crosses to another host in clear: says so once per database, as a warning. */
+DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 
@@ -3971,7 +4024,7 @@ extern "C" {
 #endif
 
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
- * (INT64_MAX: without limit; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
+ * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
  *           DBM_E_TIMEOUT; DBM_E_LOST: fd is none, or is broken with nothing to read or write; DBM_E_UNSUPPORTED: this system
  *           cannot wait for sockets. The thread's last failure is left to the caller, who knows the database. */
@@ -4028,7 +4081,7 @@ static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
 static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
     const int64_t hour_us = INT64_C(3600000000);
     int64_t now, left_us;
-    if (until_us == INT64_MAX && !host->clock) return -1;
+    if (until_us == INT64_MAX && !host->clock) return 1000;
     now = dbm__now(host);
     if (now >= until_us) return 0;
     if (host->clock) return 1; /* a clock of the program's may jump: look at it every millisecond */
@@ -4054,7 +4107,7 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
         if (n == -2) return DBM_E_UNSUPPORTED;
         if (n < 0 && !again) return DBM_E_LOST;
-        if (ms == 0 && n == 0) return DBM_E_TIMEOUT;
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
     }
 }
 #else
@@ -6774,6 +6827,7 @@ struct dbm_database {
     dbm__settings *settings;
     struct dbm__shared *shared;      /* what the databases of a manager share; pool/ */
     void *data;                      /* the adapter's */
+    dbm__word clear_text;            /* the warning about a password in clear has been given */
     /* Called on a connection that has just been made, before it serves: makes its statement cache, runs init_sql. session/ */
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
@@ -6797,6 +6851,7 @@ struct dbm_connection {
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
     bool connecting;                 /* failures are of stage CONNECT */
+    dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
@@ -6946,6 +7001,18 @@ DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { 
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
 
+DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
+    dbm_tls tls = db->settings->config.tls;
+    if (tls != DBM_TLS_DEFAULT) return tls;
+    return local ? DBM_TLS_OFF : DBM_TLS_PREFER;
+}
+
+DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
+    if (dbm__swap(&c->db->clear_text, 1) != 0) return;
+    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
+               "the password of database %q crosses the network in clear: set tls = require or better, or tls = off if that is meant", c->db->name);
+}
+
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
@@ -7003,7 +7070,7 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return DBM_STAGE_COMMIT;
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
-    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -7021,43 +7088,100 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     return status;
 }
 
-/* start, then step until DONE; what it waits for is waited for here. */
+/* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
+static bool dbm__cancellable(dbm_op_kind kind) {
+    switch (kind) {
+    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+        return true;
+    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
+    case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    }
+    return false;
+}
+
+/* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
+static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status st, const char *why) {
+    const dbm_adapter *a = c->db->adapter;
+    c->broken = true;
+    op->status = st;
+    if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
+        a->disconnect(c, DBM_DISCONNECT_BROKEN);
+        c->data = NULL;
+    }
+    dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s", why);
+    dbm__self()->last.retryable = st == DBM_E_LOST;
+    c->reported = true;
+    return st;
+}
+
+/* The server ended the statement because it was told to, at the deadline; the connection is as good as before. */
+static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "the deadline passed, and the statement was cancelled%s%s", c->reported ? ": " : "", c->reported ? text : "");
+    if (!c->reported) dbm__fail(DBM_E_TIMEOUT, dbm__stage_of(op->kind), c->db->name, NULL, "the deadline passed, and the statement was cancelled");
+    e->status = op->status = DBM_E_TIMEOUT;
+    e->retryable = false;
+    c->reported = true;
+    return DBM_E_TIMEOUT;
+}
+
+/* start, then step until DONE; what it waits for is waited for here. At the deadline a statement is cancelled, and has a second more to end, as
+ * it has after a dbm_cancel that the server does not answer; a silence longer than socket_timeout ends the connection. */
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
+    dbm__host *host = c->db->host;
+    const bool cancellable = a->cancel != NULL && dbm__cancellable(op->kind);
+    int64_t silence_us = (int64_t)c->db->settings->config.socket_timeout_ms * 1000, limit = op->deadline_us, quiet = INT64_MAX;
+    enum { DBM__RUNNING, DBM__STOPPED, DBM__LATE } phase = DBM__RUNNING; /* stopped by dbm_cancel, or at the deadline */
     dbm_step want;
     op->fd = -1;
     op->wake_us = INT64_MAX;
     op->status = DBM_OK;
     a->start(c, op);
-    while ((want = a->step(c, op)) != DBM_STEP_DONE) {
-        int64_t until = op->wake_us < op->deadline_us ? op->wake_us : op->deadline_us;
+    want = a->step(c, op);
+    while (want != DBM_STEP_DONE) {
+        int64_t until = op->wake_us < limit ? op->wake_us : limit, now;
         dbm_status st;
+        if (DBM__UNLIKELY(phase == DBM__RUNNING && cancellable && dbm__load(&c->cancelled) != 0)) {
+            phase = DBM__STOPPED; /* once more from here: dbm_cancel may have come before there was anything to cancel */
+            a->cancel(c);
+            limit = dbm__now(host) + 1000000;
+            continue;
+        }
+        if (silence_us > 0 && quiet == INT64_MAX) quiet = dbm__now(host) + silence_us;
+        if (quiet < until) until = quiet;
+        if (cancellable && until != INT64_MAX && until > (now = dbm__now(host) + 1000000)) until = now; /* dbm_cancel is heard within a second */
         if (want == DBM_STEP_TIMER || op->fd < 0) {
-            dbm__sleep_until(c->db->host, until);
+            dbm__sleep_until(host, until);
             st = DBM_E_TIMEOUT;
         } else {
-            st = dbm__net_wait(c->db->host, op->fd, (int)want & 3, until);
+            st = dbm__net_wait(host, op->fd, (int)want & 3, until);
         }
-        op->wake_us = INT64_MAX;
-        if (st == DBM_E_TIMEOUT && (op->deadline_us == INT64_MAX || dbm__now(c->db->host) < op->deadline_us)) st = DBM_OK; /* its time has come: step again */
-        if (st != DBM_OK) {
-            /* No answer in time: what is in flight can't be told from the next answer, so the connection is given up. */
-            if (a->cancel != NULL && st == DBM_E_TIMEOUT) a->cancel(c);
-            c->broken = true;
-            op->status = st;
-            if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
-                a->disconnect(c, DBM_DISCONNECT_BROKEN);
-                c->data = NULL;
+        if (st == DBM_E_TIMEOUT) {
+            now = dbm__now(host);
+            if (now >= limit) {
+                if (phase != DBM__RUNNING || !cancellable) {
+                    return dbm__steps_give_up(c, op, phase == DBM__STOPPED ? DBM_E_CANCELLED : st,
+                                              phase == DBM__STOPPED ? "the session was cancelled, and the server did not answer; the connection is closed"
+                                                                    : "no answer before the deadline; the connection is closed");
+                }
+                phase = DBM__LATE;
+                limit = now + 1000000;
+                a->cancel(c);
+                continue;
             }
-            dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s",
-                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed"
-                      : st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
-            dbm__self()->last.retryable = st == DBM_E_LOST;
-            c->reported = true;
-            break;
+            if (now >= quiet) return dbm__steps_give_up(c, op, st, "the server was silent for longer than socket_timeout; the connection is closed");
+            if (now < op->wake_us) continue; /* nothing has come yet */
         }
+        if (st != DBM_OK && st != DBM_E_TIMEOUT) {
+            return dbm__steps_give_up(c, op, st, st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        }
+        op->wake_us = quiet = INT64_MAX;
+        want = a->step(c, op);
     }
-    return op->status;
+    return DBM__UNLIKELY(phase == DBM__LATE) && op->status == DBM_E_CANCELLED ? dbm__steps_timed_out(c, op) : op->status;
 }
 
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
@@ -7110,7 +7234,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PING:
         return c->db->adapter->alive != NULL ? c->db->adapter->alive(c) : DBM_OK;
     case DBM_OP_FETCH: return DBM_DONE;
-    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
     case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
@@ -7126,7 +7250,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
-            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle" };
+            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
@@ -11395,12 +11519,18 @@ DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const ch
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
+/* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
+ * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
+DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
+DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL: no memory */
+DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
+DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
@@ -11549,9 +11679,11 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
         dbm_op op;
         if (quiet) kept = dbm__self()->last;
         if (!w->slot.connection.broken) {
+            if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0)) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
             st = dbm__op_run(&w->slot.connection, &op);
             if (st != DBM_OK) w->slot.connection.broken = true; /* an open transaction never goes to the next user */
+            dbm__store(&w->committing, 0);
         }
         w->in_transaction = false;
         w->points_sent = 0;
@@ -11698,6 +11830,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->points = w->points_sent = 0;
     dbm__store(&w->trouble, 0);
     dbm__store(&w->cancelled, 0);
+    dbm__store(&w->slot.connection.cancelled, 0);
     if (w->top != &w->base) w->top = &w->base; /* a value that came too late may be looking, under the pool's lock */
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->base.point = w->base.points = w->base.failed_at = 0;
@@ -12303,6 +12436,7 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     }
     if (match) {
         dbm__store(&w->cancelled, 1);
+        dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
     }
@@ -12718,6 +12852,32 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
 }
 
+/* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
+static DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    if (!w->no_transaction || !w->slot.connection.broken || (rc != DBM_E_LOST && rc != DBM_E_TIMEOUT && rc != DBM_E_CANCELLED)) return;
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", text);
+    e->status = DBM_E_IN_DOUBT;
+    e->retryable = false;
+    dbm__add(&w->slot.pool->in_doubt, 1);
+}
+
+/* The backend ended the transaction by itself, with the statement that just ran. */
+static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
+    bool wrote = w->wrote;
+    if (!w->in_transaction) return DBM_OK;
+    if (wrote) {
+        return dbm__fail(DBM_E_IMPLICIT_COMMIT, DBM_STAGE_STATEMENT, w->db->name, site,
+                         "the statement committed the transaction by itself, with what this session had written before: run such statements (CREATE, ALTER, "
+                         "DROP, TRUNCATE, LOCK) in a session of their own, or call dbm_commit(s) first");
+    }
+    w->in_transaction = false;
+    w->points_sent = 0;
+    return DBM_OK;
+}
+
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -12796,7 +12956,7 @@ again:
     op->result = NULL;
     op->row = false;
     op->affected = op->last_id = -1;
-    op->settled = false;
+    op->settled = op->ended = false;
     op->row_buffer = w->db->settings->config.row_buffer;
     op->columns = 0;
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
@@ -12806,6 +12966,7 @@ again:
         rc = dbm__op_run(c, op);
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
+    if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
         if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
         if (op->affected >= 0) w->affected = op->affected;
@@ -12831,13 +12992,7 @@ failed:
         dbm__cache_give(c, entry);
         if (w->no_transaction) dbm__work_gate_leave(w);
         dbm__self()->last = kept;
-        if ((rc == DBM_E_LOST || rc == DBM_E_TIMEOUT) && c->broken && writes && w->no_transaction) {
-            dbm_error_info *e = &dbm__self()->last;
-            dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", kept.message);
-            e->status = DBM_E_IN_DOUBT;
-            e->retryable = false;
-            dbm__add(&w->slot.pool->in_doubt, 1);
-        }
+        if (writes) dbm__work_doubt(w, rc);
         return dbm__statement_failed(w, sql, site);
     }
 replace:
@@ -12876,6 +13031,85 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+/* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
+
+/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
+static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
+    dbm_connection *c = &w->slot.connection;
+    bool was_clean = !w->in_transaction, replaced = false;
+    dbm_status rc;
+    op->result = NULL;
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
+        return dbm__work_fail(w, site);
+    }
+    if (writes && w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the command writes");
+        return dbm__work_fail(w, site);
+    }
+    for (;;) {
+        rc = w->open_rows != 0 ? dbm__rows_hold(w, site) : DBM_OK;
+        if (rc == DBM_OK && !(w->in_transaction && w->points_sent == w->points) && !(w->no_transaction && !writes)) rc = dbm__work_start(w, writes, site);
+        if (rc == DBM_OK) {
+            dbm__store(&w->slot.statements, w->slot.statements + 1u);
+            w->top->ran = true;
+            dbm__op_init(op, DBM_OP_COMMAND, dbm__work_deadline(w));
+            op->values = values;
+            op->value_count = count;
+            op->write = writes;
+            op->row_buffer = w->db->settings->config.row_buffer;
+            rc = dbm__op_run(c, op);
+            if (rc == DBM_DONE) rc = DBM_OK;
+            if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+        }
+        if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
+        replaced = true;
+        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+    }
+    if (rc != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        if (op->result != NULL) {
+            op->kind = DBM_OP_FINISH;
+            dbm__op_run(c, op);
+            op->result = NULL;
+        }
+        dbm__self()->last = kept;
+        if (writes) dbm__work_doubt(w, rc);
+        return dbm__work_fail(w, site);
+    }
+    if (writes) {
+        w->wrote = w->top->wrote = true;
+        if (op->affected >= 0) w->affected = op->affected;
+        if (op->last_id >= 0) w->last_id = op->last_id;
+    }
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
+    dbm__call call;
+    dbm_rows *rows;
+    dbm_status st;
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    rows = dbm__rows_new(call.work);
+    if (rows == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
+        return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    }
+    dbm__rows_reset(call.work, rows, site);
+    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    if (st != DBM_OK) {
+        dbm__rows_spare(call.work, rows);
+        return dbm__call_end(&call, st);
+    }
+    dbm__rows_opened(call.work, rows);
+    rows->row.owns_session = call.owns;
+    *out = rows;
+    return DBM_OK;
 }
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
@@ -13182,7 +13416,7 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     w->spare_rows_count++;
 }
 
-static dbm_rows *dbm__rows_new(dbm__work *w) {
+DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
@@ -13229,6 +13463,27 @@ static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
 
+DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
+    dbm_row *row = &rows->row;
+    row->work = w;
+    row->entry = NULL;
+    row->number = 0;
+    row->gen = w->gen;
+    row->site = site;
+    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
+}
+
+/* A command has answered: its rows, if any, stand before the first one. */
+DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    row->fresh = row->op.row && row->op.result != NULL;
+    row->ended = row->op.result == NULL;
+    row->open = true;
+    if (row->op.result != NULL) w->open_rows++;
+    rows->next = w->rows;
+    w->rows = rows;
+}
+
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
 static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -13236,7 +13491,6 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->ended = true;
     row->standing = row->fresh = false;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
-    if (row->entry == NULL) return;
     if (row->op.result != NULL) {
         const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
@@ -13245,6 +13499,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         row->op.result = NULL;
         w->open_rows--;
     }
+    if (row->entry == NULL) return; /* a command's */
     if (DBM__LIKELY(row->entry->cached && row->entry->uses > 1)) row->entry->uses--;
     else dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
@@ -13279,7 +13534,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) 
         dbm_row *row = &rows->row;
         dbm_status st;
         if (row->op.result == NULL || row->held || row->ended) continue;
-        if (row->entry->random) { /* the rest is taken from a second run, which would give other rows */
+        if (row->entry != NULL && row->entry->random) { /* the rest is taken from a second run, which would give other rows */
             return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                              "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
                              "all first", row->site);
@@ -13383,7 +13638,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         return DBM_OK;
     }
     if (st == DBM_DONE) {
-        if (row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
+        if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
         dbm__rows_finish(rows);
         return DBM_DONE;
     }
@@ -15221,8 +15476,23 @@ extern "C" {
 
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
-/* Tears down what SQLite keeps for the whole process: only when no connection of anybody is left (opts.own_drivers). */
+/* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
+ * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
+#endif
+#if DBM_HAS_POSTGRESQL
+DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
+#endif
+#if DBM_HAS_MYSQL
+DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
+DBM__FN void dbm__adapter_mysql_shutdown(void);
+#endif
+#if DBM_HAS_REDIS
+DBM__FN const dbm_adapter *dbm__adapter_redis(void);
+#endif
+#if DBM_HAS_MONGODB
+DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
+DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 
 #ifdef __cplusplus
@@ -16397,7 +16667,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -17003,6 +17273,10 @@ enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
 DBM__DEF bool dbm_compiled_with(const char *what) {
     if (what == NULL) return false;
     if (dbm__same_word(what, "sqlite")) return DBM_HAS_SQLITE != 0;
+    if (dbm__same_word(what, "postgresql")) return DBM_HAS_POSTGRESQL != 0;
+    if (dbm__same_word(what, "mysql")) return DBM_HAS_MYSQL != 0;
+    if (dbm__same_word(what, "redis")) return DBM_HAS_REDIS != 0;
+    if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
     return false;
@@ -17343,6 +17617,41 @@ static void dbm__shared_drop(dbm__shared *shared) {
     dbm__host_free(&host);
 }
 
+/* What is compiled in goes through the public call, as everything else does. */
+static dbm_status dbm__register_builtins(dbm_manager *mgr) {
+    dbm_status st = DBM_OK;
+    (void)mgr;
+#if DBM_HAS_SQLITE
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_sqlite());
+#endif
+#if DBM_HAS_POSTGRESQL
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_postgresql());
+#endif
+#if DBM_HAS_MYSQL
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_mysql());
+#endif
+#if DBM_HAS_REDIS
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_redis());
+#endif
+#if DBM_HAS_MONGODB
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_mongodb());
+#endif
+    return st;
+}
+
+/* opts.own_drivers: what drivers keep for the whole process goes with the manager. */
+static void dbm__shutdown_drivers(void) {
+#if DBM_HAS_SQLITE
+    dbm__adapter_sqlite_shutdown();
+#endif
+#if DBM_HAS_MYSQL
+    dbm__adapter_mysql_shutdown();
+#endif
+#if DBM_HAS_MONGODB
+    dbm__adapter_mongodb_shutdown();
+#endif
+}
+
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
     dbm__host host;
     dbm__shared *shared;
@@ -17374,9 +17683,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
     dbm__store_release(&mgr->names, (dbm__word)names);
-#if DBM_HAS_SQLITE
-    st = dbm_register(mgr, dbm__adapter_sqlite());
-#endif
+    st = dbm__register_builtins(mgr);
     for (i = 0; st == DBM_OK && options != NULL && i < options->adapter_count; i++) st = dbm_register(mgr, options->adapters[i]);
     if (st != DBM_OK) {
         dbm__manager_drop(mgr);
@@ -17639,11 +17946,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
-#if DBM_HAS_SQLITE
-    if (own_drivers) dbm__adapter_sqlite_shutdown();
-#else
-    (void)own_drivers;
-#endif
+    if (own_drivers) dbm__shutdown_drivers();
 }
 
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {

@@ -26,6 +26,7 @@ struct dbm_database {
     dbm__settings *settings;
     struct dbm__shared *shared;      /* what the databases of a manager share; pool/ */
     void *data;                      /* the adapter's */
+    dbm__word clear_text;            /* the warning about a password in clear has been given */
     /* Called on a connection that has just been made, before it serves: makes its statement cache, runs init_sql. session/ */
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
@@ -49,6 +50,7 @@ struct dbm_connection {
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
     bool connecting;                 /* failures are of stage CONNECT */
+    dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };

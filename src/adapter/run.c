@@ -19,7 +19,7 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return DBM_STAGE_COMMIT;
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
-    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -37,43 +37,100 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     return status;
 }
 
-/* start, then step until DONE; what it waits for is waited for here. */
+/* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
+static bool dbm__cancellable(dbm_op_kind kind) {
+    switch (kind) {
+    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+        return true;
+    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
+    case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    }
+    return false;
+}
+
+/* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
+static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status st, const char *why) {
+    const dbm_adapter *a = c->db->adapter;
+    c->broken = true;
+    op->status = st;
+    if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
+        a->disconnect(c, DBM_DISCONNECT_BROKEN);
+        c->data = NULL;
+    }
+    dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s", why);
+    dbm__self()->last.retryable = st == DBM_E_LOST;
+    c->reported = true;
+    return st;
+}
+
+/* The server ended the statement because it was told to, at the deadline; the connection is as good as before. */
+static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "the deadline passed, and the statement was cancelled%s%s", c->reported ? ": " : "", c->reported ? text : "");
+    if (!c->reported) dbm__fail(DBM_E_TIMEOUT, dbm__stage_of(op->kind), c->db->name, NULL, "the deadline passed, and the statement was cancelled");
+    e->status = op->status = DBM_E_TIMEOUT;
+    e->retryable = false;
+    c->reported = true;
+    return DBM_E_TIMEOUT;
+}
+
+/* start, then step until DONE; what it waits for is waited for here. At the deadline a statement is cancelled, and has a second more to end, as
+ * it has after a dbm_cancel that the server does not answer; a silence longer than socket_timeout ends the connection. */
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
+    dbm__host *host = c->db->host;
+    const bool cancellable = a->cancel != NULL && dbm__cancellable(op->kind);
+    int64_t silence_us = (int64_t)c->db->settings->config.socket_timeout_ms * 1000, limit = op->deadline_us, quiet = INT64_MAX;
+    enum { DBM__RUNNING, DBM__STOPPED, DBM__LATE } phase = DBM__RUNNING; /* stopped by dbm_cancel, or at the deadline */
     dbm_step want;
     op->fd = -1;
     op->wake_us = INT64_MAX;
     op->status = DBM_OK;
     a->start(c, op);
-    while ((want = a->step(c, op)) != DBM_STEP_DONE) {
-        int64_t until = op->wake_us < op->deadline_us ? op->wake_us : op->deadline_us;
+    want = a->step(c, op);
+    while (want != DBM_STEP_DONE) {
+        int64_t until = op->wake_us < limit ? op->wake_us : limit, now;
         dbm_status st;
+        if (DBM__UNLIKELY(phase == DBM__RUNNING && cancellable && dbm__load(&c->cancelled) != 0)) {
+            phase = DBM__STOPPED; /* once more from here: dbm_cancel may have come before there was anything to cancel */
+            a->cancel(c);
+            limit = dbm__now(host) + 1000000;
+            continue;
+        }
+        if (silence_us > 0 && quiet == INT64_MAX) quiet = dbm__now(host) + silence_us;
+        if (quiet < until) until = quiet;
+        if (cancellable && until != INT64_MAX && until > (now = dbm__now(host) + 1000000)) until = now; /* dbm_cancel is heard within a second */
         if (want == DBM_STEP_TIMER || op->fd < 0) {
-            dbm__sleep_until(c->db->host, until);
+            dbm__sleep_until(host, until);
             st = DBM_E_TIMEOUT;
         } else {
-            st = dbm__net_wait(c->db->host, op->fd, (int)want & 3, until);
+            st = dbm__net_wait(host, op->fd, (int)want & 3, until);
         }
-        op->wake_us = INT64_MAX;
-        if (st == DBM_E_TIMEOUT && (op->deadline_us == INT64_MAX || dbm__now(c->db->host) < op->deadline_us)) st = DBM_OK; /* its time has come: step again */
-        if (st != DBM_OK) {
-            /* No answer in time: what is in flight can't be told from the next answer, so the connection is given up. */
-            if (a->cancel != NULL && st == DBM_E_TIMEOUT) a->cancel(c);
-            c->broken = true;
-            op->status = st;
-            if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
-                a->disconnect(c, DBM_DISCONNECT_BROKEN);
-                c->data = NULL;
+        if (st == DBM_E_TIMEOUT) {
+            now = dbm__now(host);
+            if (now >= limit) {
+                if (phase != DBM__RUNNING || !cancellable) {
+                    return dbm__steps_give_up(c, op, phase == DBM__STOPPED ? DBM_E_CANCELLED : st,
+                                              phase == DBM__STOPPED ? "the session was cancelled, and the server did not answer; the connection is closed"
+                                                                    : "no answer before the deadline; the connection is closed");
+                }
+                phase = DBM__LATE;
+                limit = now + 1000000;
+                a->cancel(c);
+                continue;
             }
-            dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s",
-                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed"
-                      : st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
-            dbm__self()->last.retryable = st == DBM_E_LOST;
-            c->reported = true;
-            break;
+            if (now >= quiet) return dbm__steps_give_up(c, op, st, "the server was silent for longer than socket_timeout; the connection is closed");
+            if (now < op->wake_us) continue; /* nothing has come yet */
         }
+        if (st != DBM_OK && st != DBM_E_TIMEOUT) {
+            return dbm__steps_give_up(c, op, st, st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        }
+        op->wake_us = quiet = INT64_MAX;
+        want = a->step(c, op);
     }
-    return op->status;
+    return DBM__UNLIKELY(phase == DBM__LATE) && op->status == DBM_E_CANCELLED ? dbm__steps_timed_out(c, op) : op->status;
 }
 
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
@@ -126,7 +183,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PING:
         return c->db->adapter->alive != NULL ? c->db->adapter->alive(c) : DBM_OK;
     case DBM_OP_FETCH: return DBM_DONE;
-    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
     case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
@@ -142,7 +199,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
-            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle" };
+            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;

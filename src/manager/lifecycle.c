@@ -28,6 +28,41 @@ static void dbm__shared_drop(dbm__shared *shared) {
     dbm__host_free(&host);
 }
 
+/* What is compiled in goes through the public call, as everything else does. */
+static dbm_status dbm__register_builtins(dbm_manager *mgr) {
+    dbm_status st = DBM_OK;
+    (void)mgr;
+#if DBM_HAS_SQLITE
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_sqlite());
+#endif
+#if DBM_HAS_POSTGRESQL
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_postgresql());
+#endif
+#if DBM_HAS_MYSQL
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_mysql());
+#endif
+#if DBM_HAS_REDIS
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_redis());
+#endif
+#if DBM_HAS_MONGODB
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_mongodb());
+#endif
+    return st;
+}
+
+/* opts.own_drivers: what drivers keep for the whole process goes with the manager. */
+static void dbm__shutdown_drivers(void) {
+#if DBM_HAS_SQLITE
+    dbm__adapter_sqlite_shutdown();
+#endif
+#if DBM_HAS_MYSQL
+    dbm__adapter_mysql_shutdown();
+#endif
+#if DBM_HAS_MONGODB
+    dbm__adapter_mongodb_shutdown();
+#endif
+}
+
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
     dbm__host host;
     dbm__shared *shared;
@@ -59,9 +94,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
     dbm__store_release(&mgr->names, (dbm__word)names);
-#if DBM_HAS_SQLITE
-    st = dbm_register(mgr, dbm__adapter_sqlite());
-#endif
+    st = dbm__register_builtins(mgr);
     for (i = 0; st == DBM_OK && options != NULL && i < options->adapter_count; i++) st = dbm_register(mgr, options->adapters[i]);
     if (st != DBM_OK) {
         dbm__manager_drop(mgr);
@@ -324,11 +357,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
-#if DBM_HAS_SQLITE
-    if (own_drivers) dbm__adapter_sqlite_shutdown();
-#else
-    (void)own_drivers;
-#endif
+    if (own_drivers) dbm__shutdown_drivers();
 }
 
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {

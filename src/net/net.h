@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
- * (INT64_MAX: without limit; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
+ * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
  *           DBM_E_TIMEOUT; DBM_E_LOST: fd is none, or is broken with nothing to read or write; DBM_E_UNSUPPORTED: this system
  *           cannot wait for sockets. The thread's last failure is left to the caller, who knows the database. */

@@ -40,7 +40,7 @@ static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
 static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
     const int64_t hour_us = INT64_C(3600000000);
     int64_t now, left_us;
-    if (until_us == INT64_MAX && !host->clock) return -1;
+    if (until_us == INT64_MAX && !host->clock) return 1000;
     now = dbm__now(host);
     if (now >= until_us) return 0;
     if (host->clock) return 1; /* a clock of the program's may jump: look at it every millisecond */
@@ -66,7 +66,7 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
         if (n == -2) return DBM_E_UNSUPPORTED;
         if (n < 0 && !again) return DBM_E_LOST;
-        if (ms == 0 && n == 0) return DBM_E_TIMEOUT;
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
     }
 }
 #else

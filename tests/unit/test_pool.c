@@ -701,6 +701,7 @@ static void test_silence(void **state) {
             { DBM_OP_EXECUTE, "write", true, DBM_E_IN_DOUBT }, { DBM_OP_EXECUTE, "rows 1 x 1", true, DBM_E_TIMEOUT }, { DBM_OP_PREPARE, "write new", false, DBM_E_TIMEOUT }
         };
         worker w;
+        v->deaf = true;
         worker_start(&w, db);
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             CHECK_STATUS(worker_run(&w, job_once), DBM_OK); /* connected */
