@@ -1,7 +1,7 @@
 #!/bin/sh
 # All servers of the tests side by side: `sh tests/servers/all.sh install`, `start DIR`, `stop DIR`. DIR/env holds the variables that
-# tests read (`. DIR/env`). stop ends every server below DIR, also those that tests started in folders of their own there, and removes
-# what they wrote; DIR itself goes when nothing else is in it.
+# tests read (`. DIR/env`). stop ends every server below DIR, also those that tests started in folders of their own there (own-*), and
+# removes what they wrote; DIR itself goes when nothing else is in it.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -18,15 +18,19 @@ start() { sh "$HERE/$1.sh" start "$DIR" || : >"$DIR/$1.failed"; }
 
 stop_all() {
     for pid in "$DIR"/*/pid "$DIR"/*/*/pid; do
-        [ -f "$pid" ] || continue
         home=${pid%/*}
+        [ -f "$pid" ] && [ -f "$HERE/${home##*/}.sh" ] || continue
         sh "$HERE/${home##*/}.sh" remove "${home%/*}" &
     done
     wait
-    for name in $NAMES; do
-        for own in "$DIR" "$DIR"/*; do
+    # Then those that don't run.
+    for own in "$DIR" "$DIR"/own-*; do
+        for name in $NAMES; do
             if [ -d "$own/$name" ]; then sh "$HERE/$name.sh" remove "$own"; fi
         done
+    done
+    for own in "$DIR"/own-*; do
+        if [ -d "$own" ]; then rm -rf "$own"; fi
     done
 }
 

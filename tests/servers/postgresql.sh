@@ -32,9 +32,10 @@ prepare() {
     echo "create database $DB_NAME" | (as_account "$BIN/postgres" --single -F -D "$HOME_DIR/data" postgres)
 }
 
+# Fast, but what was committed outlives kill -9: it's the disk alone that isn't waited for.
 launch() {
     serve "$BIN/postgres" -D "$HOME_DIR/data" -p "$PORT" -c listen_addresses=127.0.0.1 -c "unix_socket_directories=$HOME_DIR/s" \
-        -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=200 \
+        -c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=200 \
         -c max_prepared_transactions=10 -c max_wal_size=256MB -c ssl=on -c "ssl_ca_file=$TLS/ca.pem" -c "ssl_cert_file=$TLS/cert.pem" \
         -c "ssl_key_file=$TLS/key.pem" -c logging_collector=off -c log_timezone=UTC -c timezone=UTC $SETTINGS
 }
