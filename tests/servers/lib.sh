@@ -6,6 +6,7 @@
 #   launch                   calls `serve COMMAND...`, with $PORT and $PORT_TLS
 #   answers                  is true when the server has answered a real query
 #   provision                what is left to do after the first answer
+#   forget                   what is left to remove outside $HOME_DIR when the data goes
 #   variables                says `variable NAME VALUE` for each that tests may read
 #
 # Under DIR a server owns the folder DIR/NAME (here $HOME_DIR) and the file DIR/NAME.env, nothing else.
@@ -154,14 +155,12 @@ certificates() {
 options() { return 1; }
 prepare() { :; }
 provision() { :; }
+forget() { :; }
 
 failed_start() {
     echo "$NAME.sh: $*; the end of its log:" >&2
     tail -n 30 "$LOG" >&2
-    if [ -f "$HOME_DIR/pid" ]; then
-        STOP_SIGNAL=KILL
-        stop_server
-    fi
+    stop_server
     exit 1
 }
 
@@ -186,12 +185,16 @@ attempt() {
             failed_start "it ended at its start"
         fi
         [ "$(now)" -lt "$deadline" ] || failed_start "no answer within $START_SECONDS s"
+        [ -z "$interrupted" ] || failed_start "interrupted"
         nap
     done
     alive || failed_start "it ended at its start"
 }
 
 start_server() {
+    # A signal must not part this script from a server that it has just begun.
+    interrupted=
+    trap 'interrupted=1' HUP INT TERM
     if alive; then fatal "already runs in $DIR (pid $PID)"; fi
     mkdir -p "$HOME_DIR" || exit 1
     chmod 711 "$HOME_DIR"
@@ -216,6 +219,7 @@ start_server() {
         if [ -n "${DBM_TEST_CA:-}" ]; then variable CA "$DBM_TEST_CA"; fi
         variables
     } >"$DIR/$NAME.env.new" && mv "$DIR/$NAME.env.new" "$DIR/$NAME.env"
+    [ -z "$interrupted" ] || failed_start "interrupted"
 }
 
 usage() {
@@ -262,6 +266,7 @@ main() {
         stop) stop_server ;;
         remove)
             stop_server
+            forget
             rm -rf "$HOME_DIR" "$DIR/$NAME.env" "$LOG"
             ;;
         create | drop | sql)

@@ -90,7 +90,7 @@ launch() {
     if [ -n "$AUTH" ] && [ ! -f "$HOME_DIR/users" ]; then
         run '' ''
         until python "$READY" >/dev/null 2>&1; do
-            alive && [ "$(now)" -lt "$deadline" ] || return 0
+            alive && [ "$(now)" -lt "$deadline" ] && [ -z "$interrupted" ] || return 0
             nap
         done
         python "client.admin.command('createUser', '$DB_USER', pwd=os.environ['DBM_PASSWORD'], roles=['root'])" || return 0

@@ -43,6 +43,15 @@ launch() {
 # After kill -9 the server's children hold its memory until they notice.
 transient() { grep -q 'shared memory block\|lock file "postmaster.pid" already exists' "$LOG"; }
 
+# After kill -9 its piece of System V memory stays: key and number are on the seventh line.
+forget() {
+    [ -f "$HOME_DIR/data/postmaster.pid" ] || return 0
+    sed -n 7p "$HOME_DIR/data/postmaster.pid" | {
+        read -r key id || exit 0
+        if ipcs -m | grep -q "^$(printf '0x%08x' "$key") *$id "; then ipcrm -m "$id"; fi
+    }
+}
+
 query() { # DATABASE: statements from the standard input
     PGPASSWORD=$DB_PASSWORD PGCONNECT_TIMEOUT=5 psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$PORT" -U "$DB_USER" -d "$1"
 }
