@@ -359,7 +359,7 @@ tests_of() {
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_pool* | test_session* | test_manager* | test_*threads*) ;; *) continue ;; esac
+            case $base in test_no_threads*) continue ;; test_pool* | test_session* | test_manager* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
