@@ -51,12 +51,12 @@ case ${1:-} in
         { start postgresql && start pgbouncer; } &
         for name in mariadb redis memcached mongodb; do start "$name" & done
         wait
-        for name in $NAMES; do
-            if [ -f "$DIR/$name.failed" ]; then
-                stop_all
-                echo "all.sh: $name did not start" >&2
-                exit 1
-            fi
+        for failed in "$DIR"/*.failed; do
+            [ -f "$failed" ] || continue
+            failed=${failed##*/}
+            echo "all.sh: ${failed%.failed} did not start" >&2
+            stop_all
+            exit 1
         done
         {
             echo "export DBM_TEST_SERVERS='$DIR'"
