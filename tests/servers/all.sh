@@ -14,7 +14,11 @@ usage() {
     exit 2
 }
 
-start() { sh "$HERE/$1.sh" start "$DIR" || : >"$DIR/$1.failed"; }
+# In a shell of its own, which a signal for the whole group does not end before the script has ended its server.
+start() {
+    trap : HUP INT TERM
+    sh "$HERE/$1.sh" start "$DIR" || : >"$DIR/$1.failed"
+}
 
 stop_all() {
     for pid in "$DIR"/*/pid "$DIR"/*/*/pid; do

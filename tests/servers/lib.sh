@@ -272,7 +272,12 @@ main() {
         remove)
             stop_server
             forget
-            rm -rf "$HOME_DIR" "$DIR/$NAME.env" "$LOG"
+            # What was interrupted while it made the data may write for a moment yet.
+            rounds=0
+            until rm -rf "$HOME_DIR" "$DIR/$NAME.env" "$LOG" 2>/dev/null || [ "$rounds" -ge 100 ]; do
+                rounds=$((rounds + 1))
+                nap
+            done
             ;;
         create | drop | sql)
             [ -f "$DIR/$NAME.env" ] || fatal "does not run in $DIR"
