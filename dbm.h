@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 621f3cffca57de28: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 0fd6cbdd6c9cdf61: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2446,7 +2446,9 @@ enum {
     DBM_ADAPTER_TRANSACTIONS = 2, /* BEGIN, COMMIT, ROLLBACK: as operations, or as SQL when those are unsupported */
     DBM_ADAPTER_SAVEPOINTS   = 4, /* the same for savepoints */
     DBM_ADAPTER_SOCKET       = 8, /* connections are sockets that can die unseen: peeked and pinged when idle */
-    DBM_ADAPTER_NO_RECYCLE   = 16 /* pool_recycle does not apply (SQLite) */
+    DBM_ADAPTER_NO_RECYCLE   = 16, /* pool_recycle does not apply (SQLite) */
+    DBM_ADAPTER_ONE_RESULT   = 32 /* a connection reads one result at a time: open ones are held (HOLD) before anything else is sent, not only
+                                   * before a statement that writes */
 };
 
 /* Which placeholders the backend's own statements have; dbm.h accepts `?` (and `:name` with dbm_named) everywhere. */
@@ -2482,7 +2484,7 @@ typedef enum dbm_op_kind {
     DBM_OP_UNPREPARE,     /* free prepared->data */
     DBM_OP_EXECUTE,       /* run sql (or prepared) with values */
     DBM_OP_FETCH,         /* the next row of result; DBM_DONE after the last */
-    DBM_OP_HOLD,          /* another statement is about to write: make the rest of result independent of it */
+    DBM_OP_HOLD,          /* another statement is about to write (DBM_ADAPTER_ONE_RESULT: to be sent): make the rest of result independent of it */
     DBM_OP_FINISH,        /* drop result, read to its end or not */
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
@@ -6766,7 +6768,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints;   /* the adapter's flags */
+    bool transactions, savepoints, one_result; /* the adapter's flags */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
     dbm_isolation isolation;
@@ -11404,7 +11406,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
-DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes */
+DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
@@ -11605,6 +11607,7 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     if (w->points_sent >= point && w->in_transaction) {
         dbm_op op;
+        if (w->open_rows != 0 && w->db->one_result && (st = dbm__rows_hold(w, NULL)) != DBM_OK) return st;
         dbm__op_init(&op, DBM_OP_RELEASE, dbm__work_deadline(w));
         op.savepoint = point;
         st = dbm__op_run(&w->slot.connection, &op);
@@ -11692,7 +11695,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->lane = !w->timed && !w->echo && !w->db->one_result && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -12736,6 +12739,10 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the statement was sent");
         return dbm__work_fail(w, site);
     }
+    if (DBM__UNLIKELY(w->open_rows != 0) && w->db->one_result) { /* preparing may already talk to the server */
+        rc = dbm__rows_hold(w, site);
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql != NULL ? sql : st->entry != NULL ? st->entry->text : st->sql, site);
+    }
 again:
     if (st != NULL) {
         if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
@@ -12983,6 +12990,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
+    if (w->open_rows != 0 && w->db->one_result && (rc = dbm__rows_hold(w, site)) != DBM_OK) return dbm__statement_failed(w, sql, site);
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
@@ -13273,32 +13281,36 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
 
+static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
+    dbm_status st;
+    if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
+    if (row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
+                         "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
+                         "all first", row->site);
+    }
+    row->op.kind = DBM_OP_HOLD;
+    row->op.row_buffer = w->db->settings->config.row_buffer;
+    row->op.deadline_us = dbm__work_deadline(w);
+    st = dbm__op_run(&w->slot.connection, &row->op);
+    if (st != DBM_OK) {
+        dbm_error_info *e = &dbm__self()->last;
+        char text[600];
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement %s (at %s): %s",
+                    row->site, w->db->one_result ? "runs" : "writes", site != NULL ? site : "a savepoint", text);
+        return st;
+    }
+    row->held = true;
+    return DBM_OK;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
-    for (rows = w->rows; rows != NULL; rows = rows->next) {
-        dbm_row *row = &rows->row;
-        dbm_status st;
-        if (row->op.result == NULL || row->held || row->ended) continue;
-        if (row->entry->random) { /* the rest is taken from a second run, which would give other rows */
-            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
-                             "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
-                             "all first", row->site);
-        }
-        row->op.kind = DBM_OP_HOLD;
-        row->op.row_buffer = w->db->settings->config.row_buffer;
-        row->op.deadline_us = dbm__work_deadline(w);
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        if (st != DBM_OK) {
-            dbm_error_info *e = &dbm__self()->last;
-            char text[600];
-            dbm__copy_cut(text, sizeof text, e->message);
-            dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement writes (at %s): %s",
-                        row->site, site != NULL ? site : "a savepoint", text);
-            return st;
-        }
-        row->held = true;
-    }
-    return DBM_OK;
+    dbm_status st = DBM_OK;
+    if (w->db->one_result && w->one.row.open) st = dbm__row_hold(w, &w->one.row, site);
+    for (rows = w->rows; rows != NULL && st == DBM_OK; rows = rows->next) st = dbm__row_hold(w, &rows->row, site);
+    return st;
 }
 
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
@@ -17174,6 +17186,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->autocommit = db->isolation == DBM_AUTOCOMMIT;
         db->transactions = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS) != 0;
         db->savepoints = (db->adapter->flags & DBM_ADAPTER_SAVEPOINTS) != 0;
+        db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
     }

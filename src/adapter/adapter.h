@@ -18,7 +18,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints;   /* the adapter's flags */
+    bool transactions, savepoints, one_result; /* the adapter's flags */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
     dbm_isolation isolation;
