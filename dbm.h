@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0fd6cbdd6c9cdf61: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 53bd5bb9a7e449fa: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -77,6 +77,10 @@
  *
  *     DBM_IMPLEMENTATION   one file         this file holds the code
  *     DBM_WITH_SQLITE      implementation   SQLite: sqlite3.h 3.24 or newer (Debian libsqlite3-dev), -lsqlite3
+ *     DBM_WITH_POSTGRESQL  implementation   PostgreSQL: libpq-fe.h 12 or newer (Debian libpq-dev), -lpq
+ *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
+ *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
+ *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
  *     DBM_NO_THREADS       implementation   no locks, atomics, thread-locals: one thread calls (by itself with tcc and without a system)
@@ -373,6 +377,42 @@
 #else
 #  define DBM_HAS_SQLITE DBM__WITH_ALL
 #endif
+#if defined(DBM_WITH_POSTGRESQL)
+#  if (7 - DBM_WITH_POSTGRESQL - 7)
+#    define DBM_HAS_POSTGRESQL 1
+#  else
+#    define DBM_HAS_POSTGRESQL 0
+#  endif
+#else
+#  define DBM_HAS_POSTGRESQL 0
+#endif
+#if defined(DBM_WITH_MYSQL)
+#  if (7 - DBM_WITH_MYSQL - 7)
+#    define DBM_HAS_MYSQL 1
+#  else
+#    define DBM_HAS_MYSQL 0
+#  endif
+#else
+#  define DBM_HAS_MYSQL 0
+#endif
+#if defined(DBM_WITH_REDIS)
+#  if (7 - DBM_WITH_REDIS - 7)
+#    define DBM_HAS_REDIS 1
+#  else
+#    define DBM_HAS_REDIS 0
+#  endif
+#else
+#  define DBM_HAS_REDIS 0
+#endif
+#if defined(DBM_WITH_MONGODB)
+#  if (7 - DBM_WITH_MONGODB - 7)
+#    define DBM_HAS_MONGODB 1
+#  else
+#    define DBM_HAS_MONGODB 0
+#  endif
+#else
+#  define DBM_HAS_MONGODB 0
+#endif
 #if defined(DBM_WITH_INI)
 #  if (7 - DBM_WITH_INI - 7)
 #    define DBM_HAS_INI 1
@@ -385,16 +425,16 @@
 
 /* Backends that this version of dbm.h does not contain yet. Asking for one is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if defined(DBM_WITH_POSTGRESQL) && (7 - DBM_WITH_POSTGRESQL - 7)
+#  if DBM_HAS_POSTGRESQL
 #    error "dbm: DBM_WITH_POSTGRESQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_MYSQL) && (7 - DBM_WITH_MYSQL - 7)
+#  if DBM_HAS_MYSQL
 #    error "dbm: DBM_WITH_MYSQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_REDIS) && (7 - DBM_WITH_REDIS - 7)
+#  if DBM_HAS_REDIS
 #    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_MONGODB) && (7 - DBM_WITH_MONGODB - 7)
+#  if DBM_HAS_MONGODB
 #    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
@@ -542,6 +582,7 @@
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
 #  define dbm_adapter_alloc DBM__PREFIXED(dbm_adapter_alloc)
 #  define dbm_adapter_broken DBM__PREFIXED(dbm_adapter_broken)
+#  define dbm_adapter_clear_text DBM__PREFIXED(dbm_adapter_clear_text)
 #  define dbm_adapter_clock DBM__PREFIXED(dbm_adapter_clock)
 #  define dbm_adapter_config DBM__PREFIXED(dbm_adapter_config)
 #  define dbm_adapter_credentials DBM__PREFIXED(dbm_adapter_credentials)
@@ -561,6 +602,7 @@
 #  define dbm_adapter_set_data DBM__PREFIXED(dbm_adapter_set_data)
 #  define dbm_adapter_set_db_data DBM__PREFIXED(dbm_adapter_set_db_data)
 #  define dbm_adapter_single DBM__PREFIXED(dbm_adapter_single)
+#  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
@@ -857,7 +899,8 @@ typedef struct dbm_session_options {
     X(ADAPTER_FAILED, 14, "an adapter could not be initialised") \
     X(CLOSE_FAILED,   15, "a database could not be closed in time") \
     X(NOTICE,         16, "a message of the server") \
-    X(CONFIG_ERROR,   17, "a configuration error")
+    X(CONFIG_ERROR,   17, "a configuration error") \
+    X(CLEAR_TEXT,     18, "a password crosses the network unencrypted")
 typedef enum dbm_event_id {
     DBM__EVENT_SIGNED = -1, DBM__EVENT_NONE = 0,
 #define DBM__X(name, number, text) DBM_EVENT_##name = number,
@@ -2489,7 +2532,9 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE         /* out: the driver's own handle */
+    DBM_OP_NATIVE,        /* out: the driver's own handle */
+    DBM_OP_COMMAND        /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
+                           * EXECUTE gives them */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -2524,7 +2569,7 @@ typedef struct dbm_op {
     int value_count;
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
-    bool read_only, write;
+    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
@@ -2536,6 +2581,7 @@ typedef struct dbm_op {
     bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
     int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT */
+    bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     /* step */
@@ -2582,7 +2628,10 @@ typedef struct dbm_adapter {
     dbm_status (*alive)(dbm_connection *c);               /* without a round trip: DBM_OK, or DBM_E_LOST */
     dbm_status (*ping)(dbm_connection *c, dbm_op *op);    /* with one */
     dbm_status (*reset)(dbm_connection *c, dbm_op *op);
-    void (*cancel)(dbm_connection *c);                    /* any thread, while an operation runs: make it end soon */
+    /* Any thread, while an operation runs: make it end soon, with DBM_E_CANCELLED where the server obeys. Must return within half a second
+     * though the server be silent, and must not reach what the connection does next. Called at a deadline too: dbm.h then waits for one second more
+     * for the operation to end, and keeps the connection when it does. */
+    void (*cancel)(dbm_connection *c);
     /* Which of our statuses a native error is, and whether it is worth a retry; may be left out. */
     dbm_status (*classify)(dbm_connection *c, const char *sqlstate, int native, bool *retryable);
     /* Operations, blocking form: execute serves every kind that has no entry of its own. */
@@ -2658,6 +2707,10 @@ DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
 DBM_API void dbm_adapter_free(dbm_database *db, void *block);
 /* Monotonic microseconds by the manager's clock. */
 DBM_API int64_t dbm_adapter_clock(dbm_database *db);
+/* The TLS mode in force for a connect: as configured; else DBM_TLS_OFF where `local` (loopback, or a local socket) and DBM_TLS_PREFER elsewhere. */
+DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
+/* A password crosses to another host in clear: says so once per database, as a warning. */
+DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 
@@ -3973,11 +4026,17 @@ extern "C" {
 #endif
 
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
- * (INT64_MAX: without limit; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
+ * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
  *           DBM_E_TIMEOUT; DBM_E_LOST: fd is none, or is broken with nothing to read or write; DBM_E_UNSUPPORTED: this system
  *           cannot wait for sockets. The thread's last failure is left to the caller, who knows the database. */
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us);
+
+/* The same for up to DBM__NET_MANY sockets at once: comes back when one is ready, or at the time. `heard` of each says what dbm__net_wait() would
+ * have; one with a negative fd is only waited with. */
+#define DBM__NET_MANY 64
+typedef struct dbm__net_item { int fd, want; dbm_status heard; } dbm__net_item;
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us);
 
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
@@ -4000,12 +4059,12 @@ DBM__FN dbm_status dbm__net_peek(int fd);
 typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
 typedef UINT_PTR dbm__poll_number;
 enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
+static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
-    return call ? call(p, 1, ms) : -2;
+    return call ? call(p, (ULONG)count, ms) : -2;
 }
 #elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__POLL 1
@@ -4016,8 +4075,8 @@ static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
 typedef struct pollfd dbm__poll_fd;
 typedef int dbm__poll_number;
 enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
-    int n = poll(p, 1, ms);
+static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+    int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
@@ -4030,7 +4089,7 @@ static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
 static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
     const int64_t hour_us = INT64_C(3600000000);
     int64_t now, left_us;
-    if (until_us == INT64_MAX && !host->clock) return -1;
+    if (until_us == INT64_MAX && !host->clock) return 1000;
     now = dbm__now(host);
     if (now >= until_us) return 0;
     if (host->clock) return 1; /* a clock of the program's may jump: look at it every millisecond */
@@ -4052,14 +4111,51 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
         if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
         ms = dbm__poll_ms(host, until_us);
-        n = dbm__poll(&p, ms, &again);
+        n = dbm__poll(&p, 1, ms, &again);
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
         if (n == -2) return DBM_E_UNSUPPORTED;
         if (n < 0 && !again) return DBM_E_LOST;
-        if (ms == 0 && n == 0) return DBM_E_TIMEOUT;
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
+    }
+}
+
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
+    dbm__poll_fd p[DBM__NET_MANY];
+    int which[DBM__NET_MANY], i, n, polled = 0;
+    bool again;
+    for (i = 0; i < count; i++) {
+        items[i].heard = DBM_E_TIMEOUT;
+        if (items[i].fd < 0 || !(items[i].want & DBM_STEP_BOTH)) continue;
+        memset(&p[polled], 0, sizeof p[polled]);
+        p[polled].fd = (dbm__poll_number)items[i].fd;
+        if (items[i].want & DBM_STEP_READ) p[polled].events = (short)(p[polled].events | DBM__POLL_IN);
+        if (items[i].want & DBM_STEP_WRITE) p[polled].events = (short)(p[polled].events | DBM__POLL_OUT);
+        which[polled++] = i;
+    }
+    if (polled == 0) {
+        dbm__sleep_until(host, until_us);
+        return;
+    }
+    for (;;) {
+        int ms = dbm__poll_ms(host, until_us);
+        n = dbm__poll(p, polled, ms, &again);
+        if (n > 0 || (n < 0 && !again)) break;
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return;
+    }
+    for (i = 0; i < polled; i++) {
+        if (n == -2) items[which[i]].heard = DBM_E_UNSUPPORTED;
+        else if (n < 0) items[which[i]].heard = DBM_E_LOST;
+        else if (p[i].revents != 0) items[which[i]].heard = p[i].revents & p[i].events ? DBM_OK : DBM_E_LOST;
     }
 }
 #else
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
+    int i;
+    for (i = 0; i < count; i++) items[i].heard = items[i].fd >= 0 && (items[i].want & DBM_STEP_BOTH) ? DBM_E_UNSUPPORTED : DBM_E_TIMEOUT;
+    for (i = 0; i < count; i++) if (items[i].heard == DBM_E_UNSUPPORTED) return;
+    dbm__sleep_until(host, until_us);
+}
+
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     if (fd >= 0 && (want & DBM_STEP_BOTH)) return DBM_E_UNSUPPORTED;
     dbm__sleep_until(host, until_us);
@@ -4085,7 +4181,7 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
     memset(&p, 0, sizeof p);
     p.fd = (dbm__poll_number)fd;
     p.events = (short)DBM__POLL_IN;
-    n = dbm__poll(&p, 0, &again);
+    n = dbm__poll(&p, 1, 0, &again);
     return n == -2 ? DBM_E_UNSUPPORTED : n == 0 ? DBM_OK : DBM_E_LOST;
 }
 #else
@@ -6776,6 +6872,7 @@ struct dbm_database {
     dbm__settings *settings;
     struct dbm__shared *shared;      /* what the databases of a manager share; pool/ */
     void *data;                      /* the adapter's */
+    dbm__word clear_text;            /* the warning about a password in clear has been given */
     /* Called on a connection that has just been made, before it serves: makes its statement cache, runs init_sql. session/ */
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
@@ -6799,6 +6896,7 @@ struct dbm_connection {
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
     bool connecting;                 /* failures are of stage CONNECT */
+    dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
@@ -6808,6 +6906,21 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
  * this thread's last error, with database and stage. */
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
+/* The same for start/step adapters in pieces, for who waits for several at once: start; then, until `want` is DBM_STEP_DONE, wait for op->fd
+ * and `want` until dbm__running_until() at the latest (INT64_MAX: look in after a second) and tell dbm__running_heard() what came: DBM_OK, DBM_E_TIMEOUT or
+ * what dbm__net_wait() said; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
+typedef struct dbm__running {
+    dbm_connection *c;
+    dbm_op *op;
+    dbm_step want;
+    int phase;
+    bool cancellable;
+    int64_t limit_us, quiet_us;
+} dbm__running;
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
+DBM__FN int64_t dbm__running_until(dbm__running *r);
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -6948,6 +7061,18 @@ DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { 
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
 
+DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
+    dbm_tls tls = db->settings->config.tls;
+    if (tls != DBM_TLS_DEFAULT) return tls;
+    return local ? DBM_TLS_OFF : DBM_TLS_PREFER;
+}
+
+DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
+    if (dbm__swap(&c->db->clear_text, 1) != 0) return;
+    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
+               "the password of database %q crosses the network in clear: set tls = require or better, or tls = off if that is meant", c->db->name);
+}
+
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
@@ -7005,7 +7130,7 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return DBM_STAGE_COMMIT;
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
-    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -7023,41 +7148,127 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     return status;
 }
 
-/* start, then step until DONE; what it waits for is waited for here. */
-static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
+/* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
+static bool dbm__cancellable(dbm_op_kind kind) {
+    switch (kind) {
+    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+        return true;
+    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
+    case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    }
+    return false;
+}
+
+/* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
+static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status st, const char *why) {
     const dbm_adapter *a = c->db->adapter;
-    dbm_step want;
+    c->broken = true;
+    op->status = st;
+    if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
+        a->disconnect(c, DBM_DISCONNECT_BROKEN);
+        c->data = NULL;
+    }
+    dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s", why);
+    dbm__self()->last.retryable = st == DBM_E_LOST;
+    c->reported = true;
+    return st;
+}
+
+/* The server ended the statement because it was told to, at the deadline; the connection is as good as before. */
+static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "the deadline passed, and the statement was cancelled%s%s", c->reported ? ": " : "", c->reported ? text : "");
+    if (!c->reported) dbm__fail(DBM_E_TIMEOUT, dbm__stage_of(op->kind), c->db->name, NULL, "the deadline passed, and the statement was cancelled");
+    e->status = op->status = DBM_E_TIMEOUT;
+    e->retryable = false;
+    c->reported = true;
+    return DBM_E_TIMEOUT;
+}
+
+/* ---- the step loop ---------------------------------------------------------------------------------------------------
+ *
+ *     RUNNING --dbm_cancel--> STOPPED --a second--> given up
+ *        +------deadline----> LATE ----a second--> given up        (COMMIT, CONNECT and their like: given up at once)
+ *
+ * Whoever drives it waits for what `want` says, and tells what came of that; the synchronous side below waits for one, dbm_init_all for
+ * many. */
+enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
+
+static void dbm__running_stop(dbm__running *r, int phase) {
+    r->phase = phase;
+    r->limit_us = dbm__now(r->c->db->host) + 1000000;
+    r->c->db->adapter->cancel(r->c);
+}
+
+static void dbm__running_step(dbm__running *r) {
+    r->op->wake_us = r->quiet_us = INT64_MAX;
+    r->want = r->c->db->adapter->step(r->c, r->op);
+    if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
+}
+
+static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+    dbm__steps_give_up(r->c, r->op, st, why);
+    r->want = DBM_STEP_DONE;
+}
+
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+    r->c = c;
+    r->op = op;
+    r->phase = DBM__RUNNING;
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->limit_us = op->deadline_us;
     op->fd = -1;
-    op->wake_us = INT64_MAX;
     op->status = DBM_OK;
-    a->start(c, op);
-    while ((want = a->step(c, op)) != DBM_STEP_DONE) {
-        int64_t until = op->wake_us < op->deadline_us ? op->wake_us : op->deadline_us;
-        dbm_status st;
-        if (want == DBM_STEP_TIMER || op->fd < 0) {
-            dbm__sleep_until(c->db->host, until);
-            st = DBM_E_TIMEOUT;
-        } else {
-            st = dbm__net_wait(c->db->host, op->fd, (int)want & 3, until);
+    c->db->adapter->start(c, op);
+    dbm__running_step(r);
+}
+
+DBM__FN int64_t dbm__running_until(dbm__running *r) {
+    dbm__host *host = r->c->db->host;
+    int silence_ms = r->c->db->settings->config.socket_timeout_ms;
+    int64_t until, soon;
+    /* Once more from here: dbm_cancel may have come before there was anything to cancel. */
+    if (DBM__UNLIKELY(r->phase == DBM__RUNNING && r->cancellable && dbm__load(&r->c->cancelled) != 0)) dbm__running_stop(r, DBM__STOPPED);
+    until = r->op->wake_us < r->limit_us ? r->op->wake_us : r->limit_us;
+    if (silence_ms > 0 && r->quiet_us == INT64_MAX) r->quiet_us = dbm__now(host) + (int64_t)silence_ms * 1000;
+    if (r->quiet_us < until) until = r->quiet_us;
+    if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
+    return until;
+}
+
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
+    if (heard == DBM_E_TIMEOUT) {
+        int64_t now = dbm__now(r->c->db->host);
+        if (now >= r->limit_us) {
+            if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
+            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
+            else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
+            return;
         }
-        op->wake_us = INT64_MAX;
-        if (st == DBM_E_TIMEOUT && (op->deadline_us == INT64_MAX || dbm__now(c->db->host) < op->deadline_us)) st = DBM_OK; /* its time has come: step again */
-        if (st != DBM_OK) {
-            /* No answer in time: what is in flight can't be told from the next answer, so the connection is given up. */
-            if (a->cancel != NULL && st == DBM_E_TIMEOUT) a->cancel(c);
-            c->broken = true;
-            op->status = st;
-            if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
-                a->disconnect(c, DBM_DISCONNECT_BROKEN);
-                c->data = NULL;
-            }
-            dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s",
-                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed"
-                      : st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
-            dbm__self()->last.retryable = st == DBM_E_LOST;
-            c->reported = true;
-            break;
+        if (now >= r->quiet_us) {
+            dbm__running_give_up(r, DBM_E_TIMEOUT, "the server was silent for longer than socket_timeout; the connection is closed");
+            return;
         }
+        if (now < r->op->wake_us) return; /* nothing has come yet */
+    } else if (heard != DBM_OK) {
+        dbm__running_give_up(r, heard, heard == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        return;
+    }
+    dbm__running_step(r);
+}
+
+static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
+    dbm__host *host = c->db->host;
+    dbm__running r;
+    dbm__running_start(&r, c, op);
+    while (r.want != DBM_STEP_DONE) {
+        int64_t until = dbm__running_until(&r);
+        dbm_status heard = DBM_E_TIMEOUT;
+        if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
+        else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
+        dbm__running_heard(&r, heard);
     }
     return op->status;
 }
@@ -7112,23 +7323,25 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PING:
         return c->db->adapter->alive != NULL ? c->db->adapter->alive(c) : DBM_OK;
     case DBM_OP_FETCH: return DBM_DONE;
-    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
     case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
 
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
-    dbm_status st;
     c->reported = false;
-    st = dbm__op_call(c, op);
+    return dbm__op_end(c, op, dbm__op_call(c, op));
+}
+
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
     if (st == DBM_OK || st == DBM_DONE) return st;
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
-            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle" };
+            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
@@ -7302,6 +7515,20 @@ DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadlin
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+/* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
+ * the connection is idle, or the failure (this thread's last) counts like any other. */
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
+/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
+ * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
+typedef struct dbm__opening {
+    dbm__slot *slot;
+    int64_t began_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__opening;
+DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
+DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7808,33 +8035,14 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
 }
 
-/* One physical connect, with what a new connection needs. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
+static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
     const dbm_config *config = &db->settings->config;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)config->connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
-    }
+    dbm_connection *c = &slot->connection;
     if (st == DBM_OK) {
         c->open = true;
-        if (physical != c) {
-            c->data = physical->data;
-            c->broken = false;
-        }
         c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
         c->connecting = false;
@@ -7864,6 +8072,101 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
     slot->reset_full = false;
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
     return DBM_OK;
+}
+
+/* One physical connect. No lock is held; the slot is ours. */
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
+    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
+    bool connect = true;
+    dbm_status st = DBM_OK;
+    dbm_op op;
+    if (limit > deadline_us) limit = deadline_us;
+    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
+    if (st == DBM_OK && connect) {
+        dbm__op_init(&op, DBM_OP_CONNECT, limit);
+        physical->broken = false;
+        physical->connecting = true;
+        st = dbm__op_run(physical, &op);
+        physical->connecting = false;
+        dbm__credentials_drop(physical);
+        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
+    }
+    if (st == DBM_OK && physical != c) {
+        c->data = physical->data;
+        c->broken = false;
+    }
+    return dbm__slot_connected(slot, st, began, limit);
+}
+
+/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
+
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
+    dbm__slot *slot = NULL;
+    int64_t now = dbm__now(pool->db->host);
+    int w, idle = 0;
+    dbm__lock_take(&pool->lock);
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
+        while (v != 0) { v &= v - 1u; idle++; }
+    }
+    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
+        slot = dbm__pool_pick_empty(pool);
+    }
+    if (slot != NULL) pool->connecting++;
+    dbm__lock_give(&pool->lock);
+    return slot;
+}
+
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    bool went_down = false, came_up = false, closing = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        closing = pool->state != DBM__POOL_OPEN;
+        if (!closing) dbm__pool_set_idle(slot);
+    } else {
+        dbm__slot_to_empty(slot);
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__lock_give(&pool->lock);
+    if (closing) dbm__slot_retire(slot);
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
+    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
+}
+
+DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
+    dbm_database *db = pool->db;
+    dbm_connection *c;
+    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
+    o->slot = dbm__pool_open_begin(pool, 1);
+    if (o->slot == NULL) return false;
+    c = &o->slot->connection;
+    o->began_us = dbm__now(db->host);
+    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
+    c->broken = c->reported = false;
+    c->connecting = true;
+    dbm__running_start(&o->running, c, &o->op);
+    return true;
+}
+
+DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
+    dbm_connection *c = &o->slot->connection;
+    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
+    c->connecting = false;
+    dbm__credentials_drop(c);
+    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
+    dbm__pool_open_end(o->slot, st);
+    return st;
 }
 
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
@@ -8622,41 +8925,9 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     }
     if (!all) return;
     /* min_idle: opened one after the other, from here. */
-    for (;;) {
-        dbm_status st;
-        bool went_down = false, came_up = false, closing = false;
-        int w, idle = 0;
-        dbm__lock_take(&pool->lock);
-        for (w = 0; w < pool->words; w++) {
-            dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-            while (v != 0) { v &= v - 1u; idle++; }
-        }
-        slot = NULL;
-        if (pool->state == DBM__POOL_OPEN && idle < config->pool.min_idle && pool->open + pool->connecting < pool->size
-            && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-            slot = dbm__pool_pick_empty(pool);
-        }
-        if (slot != NULL) pool->connecting++;
-        dbm__lock_give(&pool->lock);
-        if (slot == NULL) return;
-        st = dbm__slot_connect(slot, INT64_MAX);
-        dbm__lock_take(&pool->lock);
-        pool->connecting--;
-        if (st == DBM_OK) {
-            came_up = dbm__pool_connected(pool);
-            closing = pool->state != DBM__POOL_OPEN;
-            if (!closing) dbm__pool_set_idle(slot);
-        } else {
-            dbm__slot_to_empty(slot);
-            dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-            dbm__pool_set_slow(pool);
-        }
-        dbm__pool_dispatch(pool, dbm__now(db->host));
-        if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-        dbm__lock_give(&pool->lock);
-        if (closing) dbm__slot_retire(slot);
-        if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-        if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
+    while ((slot = dbm__pool_open_begin(pool, config->pool.min_idle)) != NULL) {
+        dbm_status st = dbm__slot_connect(slot, INT64_MAX);
+        dbm__pool_open_end(slot, st);
         if (st != DBM_OK) return;
     }
 }
@@ -11397,12 +11668,18 @@ DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const ch
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
+/* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
+ * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
+DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
+DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL: no memory */
+DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
+DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
@@ -11551,9 +11828,11 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
         dbm_op op;
         if (quiet) kept = dbm__self()->last;
         if (!w->slot.connection.broken) {
+            if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0)) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
             st = dbm__op_run(&w->slot.connection, &op);
             if (st != DBM_OK) w->slot.connection.broken = true; /* an open transaction never goes to the next user */
+            dbm__store(&w->committing, 0);
         }
         w->in_transaction = false;
         w->points_sent = 0;
@@ -11701,6 +11980,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->points = w->points_sent = 0;
     dbm__store(&w->trouble, 0);
     dbm__store(&w->cancelled, 0);
+    dbm__store(&w->slot.connection.cancelled, 0);
     if (w->top != &w->base) w->top = &w->base; /* a value that came too late may be looking, under the pool's lock */
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->base.point = w->base.points = w->base.failed_at = 0;
@@ -12306,6 +12586,7 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     }
     if (match) {
         dbm__store(&w->cancelled, 1);
+        dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
     }
@@ -12721,6 +13002,32 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
 }
 
+/* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
+static DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    if (!w->no_transaction || !w->slot.connection.broken || (rc != DBM_E_LOST && rc != DBM_E_TIMEOUT && rc != DBM_E_CANCELLED)) return;
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", text);
+    e->status = DBM_E_IN_DOUBT;
+    e->retryable = false;
+    dbm__add(&w->slot.pool->in_doubt, 1);
+}
+
+/* The backend ended the transaction by itself, with the statement that just ran. */
+static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
+    bool wrote = w->wrote;
+    if (!w->in_transaction) return DBM_OK;
+    if (wrote) {
+        return dbm__fail(DBM_E_IMPLICIT_COMMIT, DBM_STAGE_STATEMENT, w->db->name, site,
+                         "the statement committed the transaction by itself, with what this session had written before: run such statements (CREATE, ALTER, "
+                         "DROP, TRUNCATE, LOCK) in a session of their own, or call dbm_commit(s) first");
+    }
+    w->in_transaction = false;
+    w->points_sent = 0;
+    return DBM_OK;
+}
+
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -12803,7 +13110,7 @@ again:
     op->result = NULL;
     op->row = false;
     op->affected = op->last_id = -1;
-    op->settled = false;
+    op->settled = op->ended = false;
     op->row_buffer = w->db->settings->config.row_buffer;
     op->columns = 0;
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
@@ -12813,6 +13120,7 @@ again:
         rc = dbm__op_run(c, op);
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
+    if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
         if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
         if (op->affected >= 0) w->affected = op->affected;
@@ -12838,13 +13146,7 @@ failed:
         dbm__cache_give(c, entry);
         if (w->no_transaction) dbm__work_gate_leave(w);
         dbm__self()->last = kept;
-        if ((rc == DBM_E_LOST || rc == DBM_E_TIMEOUT) && c->broken && writes && w->no_transaction) {
-            dbm_error_info *e = &dbm__self()->last;
-            dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", kept.message);
-            e->status = DBM_E_IN_DOUBT;
-            e->retryable = false;
-            dbm__add(&w->slot.pool->in_doubt, 1);
-        }
+        if (writes) dbm__work_doubt(w, rc);
         return dbm__statement_failed(w, sql, site);
     }
 replace:
@@ -12883,6 +13185,85 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+/* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
+
+/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
+static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
+    dbm_connection *c = &w->slot.connection;
+    bool was_clean = !w->in_transaction, replaced = false;
+    dbm_status rc;
+    op->result = NULL;
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
+        return dbm__work_fail(w, site);
+    }
+    if (writes && w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the command writes");
+        return dbm__work_fail(w, site);
+    }
+    for (;;) {
+        rc = w->open_rows != 0 ? dbm__rows_hold(w, site) : DBM_OK;
+        if (rc == DBM_OK && !(w->in_transaction && w->points_sent == w->points) && !(w->no_transaction && !writes)) rc = dbm__work_start(w, writes, site);
+        if (rc == DBM_OK) {
+            dbm__store(&w->slot.statements, w->slot.statements + 1u);
+            w->top->ran = true;
+            dbm__op_init(op, DBM_OP_COMMAND, dbm__work_deadline(w));
+            op->values = values;
+            op->value_count = count;
+            op->write = writes;
+            op->row_buffer = w->db->settings->config.row_buffer;
+            rc = dbm__op_run(c, op);
+            if (rc == DBM_DONE) rc = DBM_OK;
+            if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+        }
+        if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
+        replaced = true;
+        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+    }
+    if (rc != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        if (op->result != NULL) {
+            op->kind = DBM_OP_FINISH;
+            dbm__op_run(c, op);
+            op->result = NULL;
+        }
+        dbm__self()->last = kept;
+        if (writes) dbm__work_doubt(w, rc);
+        return dbm__work_fail(w, site);
+    }
+    if (writes) {
+        w->wrote = w->top->wrote = true;
+        if (op->affected >= 0) w->affected = op->affected;
+        if (op->last_id >= 0) w->last_id = op->last_id;
+    }
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
+    dbm__call call;
+    dbm_rows *rows;
+    dbm_status st;
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    rows = dbm__rows_new(call.work);
+    if (rows == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
+        return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    }
+    dbm__rows_reset(call.work, rows, site);
+    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    if (st != DBM_OK) {
+        dbm__rows_spare(call.work, rows);
+        return dbm__call_end(&call, st);
+    }
+    dbm__rows_opened(call.work, rows);
+    rows->row.owns_session = call.owns;
+    *out = rows;
+    return DBM_OK;
 }
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
@@ -13190,7 +13571,7 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     w->spare_rows_count++;
 }
 
-static dbm_rows *dbm__rows_new(dbm__work *w) {
+DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
@@ -13237,6 +13618,27 @@ static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
 
+DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
+    dbm_row *row = &rows->row;
+    row->work = w;
+    row->entry = NULL;
+    row->number = 0;
+    row->gen = w->gen;
+    row->site = site;
+    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
+}
+
+/* A command has answered: its rows, if any, stand before the first one. */
+DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    row->fresh = row->op.row && row->op.result != NULL;
+    row->ended = row->op.result == NULL;
+    row->open = true;
+    if (row->op.result != NULL) w->open_rows++;
+    rows->next = w->rows;
+    w->rows = rows;
+}
+
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
 static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -13244,7 +13646,6 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->ended = true;
     row->standing = row->fresh = false;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
-    if (row->entry == NULL) return;
     if (row->op.result != NULL) {
         const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
@@ -13253,6 +13654,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         row->op.result = NULL;
         w->open_rows--;
     }
+    if (row->entry == NULL) return; /* a command's */
     if (DBM__LIKELY(row->entry->cached && row->entry->uses > 1)) row->entry->uses--;
     else dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
@@ -13284,7 +13686,7 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
 static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     dbm_status st;
     if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
-    if (row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
+    if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                          "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
                          "all first", row->site);
@@ -13395,7 +13797,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         return DBM_OK;
     }
     if (st == DBM_DONE) {
-        if (row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
+        if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
         dbm__rows_finish(rows);
         return DBM_DONE;
     }
@@ -15233,8 +15635,23 @@ extern "C" {
 
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
-/* Tears down what SQLite keeps for the whole process: only when no connection of anybody is left (opts.own_drivers). */
+/* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
+ * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
+#endif
+#if DBM_HAS_POSTGRESQL
+DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
+#endif
+#if DBM_HAS_MYSQL
+DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
+DBM__FN void dbm__adapter_mysql_shutdown(void);
+#endif
+#if DBM_HAS_REDIS
+DBM__FN const dbm_adapter *dbm__adapter_redis(void);
+#endif
+#if DBM_HAS_MONGODB
+DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
+DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 
 #ifdef __cplusplus
@@ -16409,7 +16826,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -17015,6 +17432,10 @@ enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
 DBM__DEF bool dbm_compiled_with(const char *what) {
     if (what == NULL) return false;
     if (dbm__same_word(what, "sqlite")) return DBM_HAS_SQLITE != 0;
+    if (dbm__same_word(what, "postgresql")) return DBM_HAS_POSTGRESQL != 0;
+    if (dbm__same_word(what, "mysql")) return DBM_HAS_MYSQL != 0;
+    if (dbm__same_word(what, "redis")) return DBM_HAS_REDIS != 0;
+    if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
     return false;
@@ -17356,6 +17777,41 @@ static void dbm__shared_drop(dbm__shared *shared) {
     dbm__host_free(&host);
 }
 
+/* What is compiled in goes through the public call, as everything else does. */
+static dbm_status dbm__register_builtins(dbm_manager *mgr) {
+    dbm_status st = DBM_OK;
+    (void)mgr;
+#if DBM_HAS_SQLITE
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_sqlite());
+#endif
+#if DBM_HAS_POSTGRESQL
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_postgresql());
+#endif
+#if DBM_HAS_MYSQL
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_mysql());
+#endif
+#if DBM_HAS_REDIS
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_redis());
+#endif
+#if DBM_HAS_MONGODB
+    if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_mongodb());
+#endif
+    return st;
+}
+
+/* opts.own_drivers: what drivers keep for the whole process goes with the manager. */
+static void dbm__shutdown_drivers(void) {
+#if DBM_HAS_SQLITE
+    dbm__adapter_sqlite_shutdown();
+#endif
+#if DBM_HAS_MYSQL
+    dbm__adapter_mysql_shutdown();
+#endif
+#if DBM_HAS_MONGODB
+    dbm__adapter_mongodb_shutdown();
+#endif
+}
+
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
     dbm__host host;
     dbm__shared *shared;
@@ -17387,9 +17843,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
     dbm__store_release(&mgr->names, (dbm__word)names);
-#if DBM_HAS_SQLITE
-    st = dbm_register(mgr, dbm__adapter_sqlite());
-#endif
+    st = dbm__register_builtins(mgr);
     for (i = 0; st == DBM_OK && options != NULL && i < options->adapter_count; i++) st = dbm_register(mgr, options->adapters[i]);
     if (st != DBM_OK) {
         dbm__manager_drop(mgr);
@@ -17448,28 +17902,81 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     return DBM_OK;
 }
 
+/* The first failure of several stays. */
+static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
+    if (st == DBM_OK || *result != DBM_OK) return;
+    *result = st;
+    *first = dbm__self()->last;
+}
+
+/* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
+static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    dbm__net_item items[DBM__NET_MANY];
+    int of[DBM__NET_MANY], i, left = count;
+    while (left > 0) {
+        int64_t until = INT64_MAX;
+        int waiting = 0;
+        for (i = 0; i < count; i++) {
+            dbm__opening *o = &openings[i];
+            int64_t own;
+            if (o->slot == NULL) continue;
+            if (o->running.want == DBM_STEP_DONE) {
+                dbm__first_failure(result, first, dbm__opening_end(o));
+                o->slot = NULL;
+                left--;
+                continue;
+            }
+            own = dbm__running_until(&o->running);
+            if (own < until) until = own;
+            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
+            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
+            of[waiting++] = i;
+        }
+        if (waiting == 0) continue;
+        dbm__net_wait_many(host, items, waiting, until);
+        for (i = 0; i < waiting; i++) dbm__running_heard(&openings[of[i]].running, items[i].heard);
+    }
+}
+
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
+    dbm__host *host;
+    dbm__opening *openings;
+    bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
-    int i;
+    int i, opening = 0, room;
     if (mgr == NULL) return dbm__fail_null("manager");
     names = dbm__manager_names(mgr);
+    host = &mgr->shared->host;
+    room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
+    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
+    tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         st = dbm__database_ready(db);
-        if (st == DBM_OK) {
-            dbm_stats_info s;
-            dbm__pool_stats(db->pool, &s);
-            if (s.open == 0) st = dbm__database_check(db, "dbm_init_all");
-        } else {
+        if (st != DBM_OK) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-        }
-        if (st != DBM_OK && result == DBM_OK) {
-            result = st;
-            first = dbm__self()->last;
+            dbm__first_failure(&result, &first, st);
+            tried[i] = true;
+        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+            tried[i] = true;
+            if (++opening == room) {
+                dbm__open_side_by_side(openings, opening, host, &result, &first);
+                opening = 0;
+            }
         }
     }
+    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        dbm_stats_info s;
+        if (tried[i]) continue;
+        dbm__pool_stats(db->pool, &s);
+        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all"));
+    }
+    dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
 
@@ -17652,11 +18159,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
-#if DBM_HAS_SQLITE
-    if (own_drivers) dbm__adapter_sqlite_shutdown();
-#else
-    (void)own_drivers;
-#endif
+    if (own_drivers) dbm__shutdown_drivers();
 }
 
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {

@@ -12,8 +12,8 @@
  *                                                                  n = 0 is every call until plan_clear()
  *     server_end_all();                                             nothing is left open
  *
- * Statements: `rows 3 x 2` (integers 100 * row + column), `rows 3 x 2 text`, `write`, `fail 23505`, `set x`, and the words of
- * transactions. Every entry checks that no lock of dbm.h is held, that no two threads are in one connection, and that
+ * Statements: `rows 3 x 2` (integers 100 * row + column), `rows 3 x 2 text`, `write`, `fail 23505`, `set x`, `ddl` (commits by itself), and the
+ * words of transactions; as a COMMAND too. Every entry checks that no lock of dbm.h is held, that no two threads are in one connection, and that
  * transactions begin and end in order. A check that fails ends the program at once: other threads can't return to cmocka.
  *
  * And what such tests need: a clock that stands until it is moved, workers (threads that run what they are given, one thing at a
@@ -56,7 +56,7 @@ TEST_HELPER void clock_move_us(int64_t us) { (void)__atomic_add_fetch(&virtual_n
 TEST_HELPER void clock_move_ms(int64_t ms) { clock_move_us(ms * 1000); }
 
 /* ---- the server ----------------------------------------------------------------------------------------------------------- */
-enum { ON_ALIVE = DBM_OP_NATIVE + 1, ON_DISCONNECT, ON_CANCEL, ON_INIT, ON_CLOSE, ON_START, ON_STEP, ON_COLUMN, KINDS };
+enum { ON_ALIVE = DBM_OP_COMMAND + 1, ON_DISCONNECT, ON_CANCEL, ON_INIT, ON_CLOSE, ON_START, ON_STEP, ON_COLUMN, KINDS };
 typedef enum plan_action { FAIL, DELAY, DROP, LOSE, BLOCK, REFUSE } plan_action;
 /* FAIL: with status and SQLSTATE. DELAY: first wait. DROP: no answer, ever. LOSE: the connection dies. BLOCK: inside of the entry, until
  * server_release(); then it fails when a status was given. REFUSE: E_UNSUPPORTED without a word. */
@@ -101,6 +101,7 @@ typedef struct server {
     bool write_first;         /* stepped: asks to write before it reads */
     bool timer_first;         /* stepped: waits 1 ms by the timer first */
     bool step_poll;           /* stepped: looks again every millisecond, to hear of a cancel */
+    bool deaf;                /* a cancel is not heard */
     bool asks_credentials;
     const char *gate;
     char user[64], password[64];
@@ -113,7 +114,7 @@ typedef struct link {         /* one connection */
     int number, fd[2];
     bool dead, cancelled;
     int busy;
-    bool in_transaction, step_active, asked;
+    bool in_transaction, step_active, asked, ended;
     int points;
     int phase;
     plan_entry fault;
@@ -207,7 +208,7 @@ TEST_HELPER int log_count(server *v, int kind, int connection) {
 /* The log as text: "connect1 execute1:write commit1"; valid until the next call. */
 TEST_HELPER const char *log_text(server *v) {
     static const char *const names[KINDS] = { "connect", "begin", "commit", "rollback", "savepoint", "release", "rollback_to", "prepare", "unprepare",
-        "execute", "fetch", "hold", "finish", "script", "ping", "reset", "native", "alive", "disconnect", "cancel", "init", "close", "start", "step", "column" };
+        "execute", "fetch", "hold", "finish", "script", "ping", "reset", "native", "command", "alive", "disconnect", "cancel", "init", "close", "start", "step", "column" };
     static char text[8192];
     size_t n = 0;
     text[0] = 0;
@@ -379,10 +380,10 @@ TEST_HELPER void statement_kind(const char *sql, dbm_prepared *p) {
 }
 
 TEST_HELPER dbm_status link_statement(dbm_connection *c, server *v, link_t *l, dbm_op *op) {
-    const char *sql = op->sql;
+    const char *sql = op->kind == DBM_OP_COMMAND ? op->values[0].as.text.data : op->sql;
     char word[32] = "";
     int rows = 1, columns = 1, n = 0;
-    CHECK(sql != NULL && op->prepared != NULL && strlen(sql) == op->sql_size);
+    CHECK(sql != NULL && (op->kind == DBM_OP_COMMAND || (op->prepared != NULL && strlen(sql) == op->sql_size)));
     (void)pthread_mutex_lock(&v->lock);
     v->value_count = op->value_count;
     v->first_value[0] = 0;
@@ -410,6 +411,11 @@ TEST_HELPER dbm_status link_statement(dbm_connection *c, server *v, link_t *l, d
     } else if (sscanf(sql, "ROLLBACK TO SAVEPOINT dbm_%d", &n) == 1) {
         CHECK(l->in_transaction && l->points >= n);
         l->points = n;
+    } else if (starts(sql, "ddl")) {
+        op->ended = l->in_transaction; /* the server commits by itself, and says so */
+        l->in_transaction = false;
+        l->ended = true;
+        op->affected = 0;
     } else if (starts(sql, "fail ")) {
         (void)sscanf(sql, "fail %31s", word);
         return dbm_adapter_fail(c, DBM_OK, word, 7, "the statement failed");
@@ -467,8 +473,8 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         return DBM_OK;
     case DBM_OP_ROLLBACK:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
-        CHECK(l->in_transaction);
-        l->in_transaction = false;
+        CHECK(l->in_transaction || l->ended);
+        l->in_transaction = l->ended = false;
         (void)__atomic_add_fetch(&v->rollbacks, 1, __ATOMIC_RELAXED);
         return DBM_OK;
     case DBM_OP_SAVEPOINT:
@@ -488,7 +494,7 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         (void)__atomic_add_fetch(&v->statements, 1, __ATOMIC_RELAXED);
         statement_kind(op->sql, op->prepared);
         return DBM_OK;
-    case DBM_OP_EXECUTE: return link_statement(c, v, l, op);
+    case DBM_OP_EXECUTE: case DBM_OP_COMMAND: return link_statement(c, v, l, op);
     case DBM_OP_FETCH:
         CHECK(a != NULL);
         if (a->at >= a->rows) return DBM_DONE;
@@ -606,7 +612,8 @@ TEST_HELPER void on_cancel(dbm_connection *c) {
     server *v = (server *)dbm_adapter_db_data(c->db);
     link_t *l = (link_t *)dbm_adapter_data(c);
     (void)server_note(v, c->db, ON_CANCEL, l != NULL ? l->number : 0, 0, NULL, 0, NULL);
-    if (l != NULL) __atomic_store_n(&l->cancelled, true, __ATOMIC_RELAXED);
+    if (l == NULL || v->deaf || __atomic_exchange_n(&l->cancelled, true, __ATOMIC_RELAXED)) return;
+    if (l->fd[1] >= 0) (void)!send(l->fd[1], "c", 1, MSG_NOSIGNAL); /* the server's answer */
 }
 
 TEST_HELPER dbm_status on_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
@@ -712,6 +719,9 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         l->asked = true;
     }
     n = read(l->fd[0], &byte, 1);
+    if (n == 1 && __atomic_exchange_n(&l->cancelled, false, __ATOMIC_RELAXED)) {
+        return step_done(c, l, op, dbm_adapter_fail(c, DBM_E_CANCELLED, "57014", 0, "cancelled"));
+    }
     if (n == 1) {
         st = op->kind == DBM_OP_CONNECT ? link_welcome(c, v) : link_do(c, v, l, op);
         return step_done(c, l, op, st);

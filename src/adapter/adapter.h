@@ -26,6 +26,7 @@ struct dbm_database {
     dbm__settings *settings;
     struct dbm__shared *shared;      /* what the databases of a manager share; pool/ */
     void *data;                      /* the adapter's */
+    dbm__word clear_text;            /* the warning about a password in clear has been given */
     /* Called on a connection that has just been made, before it serves: makes its statement cache, runs init_sql. session/ */
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
@@ -49,6 +50,7 @@ struct dbm_connection {
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
     bool connecting;                 /* failures are of stage CONNECT */
+    dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
@@ -58,6 +60,21 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
  * this thread's last error, with database and stage. */
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
+/* The same for start/step adapters in pieces, for who waits for several at once: start; then, until `want` is DBM_STEP_DONE, wait for op->fd
+ * and `want` until dbm__running_until() at the latest (INT64_MAX: look in after a second) and tell dbm__running_heard() what came: DBM_OK, DBM_E_TIMEOUT or
+ * what dbm__net_wait() said; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
+typedef struct dbm__running {
+    dbm_connection *c;
+    dbm_op *op;
+    dbm_step want;
+    int phase;
+    bool cancellable;
+    int64_t limit_us, quiet_us;
+} dbm__running;
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
+DBM__FN int64_t dbm__running_until(dbm__running *r);
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */

@@ -19,7 +19,7 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return DBM_STAGE_COMMIT;
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
-    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -37,41 +37,127 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     return status;
 }
 
-/* start, then step until DONE; what it waits for is waited for here. */
-static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
+/* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
+static bool dbm__cancellable(dbm_op_kind kind) {
+    switch (kind) {
+    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+        return true;
+    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
+    case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
+    }
+    return false;
+}
+
+/* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
+static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status st, const char *why) {
     const dbm_adapter *a = c->db->adapter;
-    dbm_step want;
+    c->broken = true;
+    op->status = st;
+    if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
+        a->disconnect(c, DBM_DISCONNECT_BROKEN);
+        c->data = NULL;
+    }
+    dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s", why);
+    dbm__self()->last.retryable = st == DBM_E_LOST;
+    c->reported = true;
+    return st;
+}
+
+/* The server ended the statement because it was told to, at the deadline; the connection is as good as before. */
+static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "the deadline passed, and the statement was cancelled%s%s", c->reported ? ": " : "", c->reported ? text : "");
+    if (!c->reported) dbm__fail(DBM_E_TIMEOUT, dbm__stage_of(op->kind), c->db->name, NULL, "the deadline passed, and the statement was cancelled");
+    e->status = op->status = DBM_E_TIMEOUT;
+    e->retryable = false;
+    c->reported = true;
+    return DBM_E_TIMEOUT;
+}
+
+/* ---- the step loop ---------------------------------------------------------------------------------------------------
+ *
+ *     RUNNING --dbm_cancel--> STOPPED --a second--> given up
+ *        +------deadline----> LATE ----a second--> given up        (COMMIT, CONNECT and their like: given up at once)
+ *
+ * Whoever drives it waits for what `want` says, and tells what came of that; the synchronous side below waits for one, dbm_init_all for
+ * many. */
+enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
+
+static void dbm__running_stop(dbm__running *r, int phase) {
+    r->phase = phase;
+    r->limit_us = dbm__now(r->c->db->host) + 1000000;
+    r->c->db->adapter->cancel(r->c);
+}
+
+static void dbm__running_step(dbm__running *r) {
+    r->op->wake_us = r->quiet_us = INT64_MAX;
+    r->want = r->c->db->adapter->step(r->c, r->op);
+    if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
+}
+
+static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+    dbm__steps_give_up(r->c, r->op, st, why);
+    r->want = DBM_STEP_DONE;
+}
+
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+    r->c = c;
+    r->op = op;
+    r->phase = DBM__RUNNING;
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->limit_us = op->deadline_us;
     op->fd = -1;
-    op->wake_us = INT64_MAX;
     op->status = DBM_OK;
-    a->start(c, op);
-    while ((want = a->step(c, op)) != DBM_STEP_DONE) {
-        int64_t until = op->wake_us < op->deadline_us ? op->wake_us : op->deadline_us;
-        dbm_status st;
-        if (want == DBM_STEP_TIMER || op->fd < 0) {
-            dbm__sleep_until(c->db->host, until);
-            st = DBM_E_TIMEOUT;
-        } else {
-            st = dbm__net_wait(c->db->host, op->fd, (int)want & 3, until);
+    c->db->adapter->start(c, op);
+    dbm__running_step(r);
+}
+
+DBM__FN int64_t dbm__running_until(dbm__running *r) {
+    dbm__host *host = r->c->db->host;
+    int silence_ms = r->c->db->settings->config.socket_timeout_ms;
+    int64_t until, soon;
+    /* Once more from here: dbm_cancel may have come before there was anything to cancel. */
+    if (DBM__UNLIKELY(r->phase == DBM__RUNNING && r->cancellable && dbm__load(&r->c->cancelled) != 0)) dbm__running_stop(r, DBM__STOPPED);
+    until = r->op->wake_us < r->limit_us ? r->op->wake_us : r->limit_us;
+    if (silence_ms > 0 && r->quiet_us == INT64_MAX) r->quiet_us = dbm__now(host) + (int64_t)silence_ms * 1000;
+    if (r->quiet_us < until) until = r->quiet_us;
+    if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
+    return until;
+}
+
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
+    if (heard == DBM_E_TIMEOUT) {
+        int64_t now = dbm__now(r->c->db->host);
+        if (now >= r->limit_us) {
+            if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
+            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
+            else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
+            return;
         }
-        op->wake_us = INT64_MAX;
-        if (st == DBM_E_TIMEOUT && (op->deadline_us == INT64_MAX || dbm__now(c->db->host) < op->deadline_us)) st = DBM_OK; /* its time has come: step again */
-        if (st != DBM_OK) {
-            /* No answer in time: what is in flight can't be told from the next answer, so the connection is given up. */
-            if (a->cancel != NULL && st == DBM_E_TIMEOUT) a->cancel(c);
-            c->broken = true;
-            op->status = st;
-            if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
-                a->disconnect(c, DBM_DISCONNECT_BROKEN);
-                c->data = NULL;
-            }
-            dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s",
-                      st == DBM_E_TIMEOUT ? "no answer before the deadline; the connection is closed"
-                      : st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
-            dbm__self()->last.retryable = st == DBM_E_LOST;
-            c->reported = true;
-            break;
+        if (now >= r->quiet_us) {
+            dbm__running_give_up(r, DBM_E_TIMEOUT, "the server was silent for longer than socket_timeout; the connection is closed");
+            return;
         }
+        if (now < r->op->wake_us) return; /* nothing has come yet */
+    } else if (heard != DBM_OK) {
+        dbm__running_give_up(r, heard, heard == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        return;
+    }
+    dbm__running_step(r);
+}
+
+static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
+    dbm__host *host = c->db->host;
+    dbm__running r;
+    dbm__running_start(&r, c, op);
+    while (r.want != DBM_STEP_DONE) {
+        int64_t until = dbm__running_until(&r);
+        dbm_status heard = DBM_E_TIMEOUT;
+        if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
+        else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
+        dbm__running_heard(&r, heard);
     }
     return op->status;
 }
@@ -126,23 +212,25 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PING:
         return c->db->adapter->alive != NULL ? c->db->adapter->alive(c) : DBM_OK;
     case DBM_OP_FETCH: return DBM_DONE;
-    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
     case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
 
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
-    dbm_status st;
     c->reported = false;
-    st = dbm__op_call(c, op);
+    return dbm__op_end(c, op, dbm__op_call(c, op));
+}
+
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
     if (st == DBM_OK || st == DBM_DONE) return st;
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
-            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle" };
+            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;

@@ -125,6 +125,18 @@ DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { 
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
 
+DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
+    dbm_tls tls = db->settings->config.tls;
+    if (tls != DBM_TLS_DEFAULT) return tls;
+    return local ? DBM_TLS_OFF : DBM_TLS_PREFER;
+}
+
+DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
+    if (dbm__swap(&c->db->clear_text, 1) != 0) return;
+    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
+               "the password of database %q crosses the network in clear: set tls = require or better, or tls = off if that is meant", c->db->name);
+}
+
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {

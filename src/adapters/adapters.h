@@ -11,8 +11,23 @@ extern "C" {
 
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
-/* Tears down what SQLite keeps for the whole process: only when no connection of anybody is left (opts.own_drivers). */
+/* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
+ * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
+#endif
+#if DBM_HAS_POSTGRESQL
+DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
+#endif
+#if DBM_HAS_MYSQL
+DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
+DBM__FN void dbm__adapter_mysql_shutdown(void);
+#endif
+#if DBM_HAS_REDIS
+DBM__FN const dbm_adapter *dbm__adapter_redis(void);
+#endif
+#if DBM_HAS_MONGODB
+DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
+DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 
 #ifdef __cplusplus

@@ -61,7 +61,9 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE         /* out: the driver's own handle */
+    DBM_OP_NATIVE,        /* out: the driver's own handle */
+    DBM_OP_COMMAND        /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
+                           * EXECUTE gives them */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -96,7 +98,7 @@ typedef struct dbm_op {
     int value_count;
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
-    bool read_only, write;
+    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
@@ -108,6 +110,7 @@ typedef struct dbm_op {
     bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
     int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT */
+    bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     /* step */
@@ -154,7 +157,10 @@ typedef struct dbm_adapter {
     dbm_status (*alive)(dbm_connection *c);               /* without a round trip: DBM_OK, or DBM_E_LOST */
     dbm_status (*ping)(dbm_connection *c, dbm_op *op);    /* with one */
     dbm_status (*reset)(dbm_connection *c, dbm_op *op);
-    void (*cancel)(dbm_connection *c);                    /* any thread, while an operation runs: make it end soon */
+    /* Any thread, while an operation runs: make it end soon, with DBM_E_CANCELLED where the server obeys. Must return within half a second
+     * though the server be silent, and must not reach what the connection does next. Called at a deadline too: dbm.h then waits for one second more
+     * for the operation to end, and keeps the connection when it does. */
+    void (*cancel)(dbm_connection *c);
     /* Which of our statuses a native error is, and whether it is worth a retry; may be left out. */
     dbm_status (*classify)(dbm_connection *c, const char *sqlstate, int native, bool *retryable);
     /* Operations, blocking form: execute serves every kind that has no entry of its own. */
@@ -230,6 +236,10 @@ DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
 DBM_API void dbm_adapter_free(dbm_database *db, void *block);
 /* Monotonic microseconds by the manager's clock. */
 DBM_API int64_t dbm_adapter_clock(dbm_database *db);
+/* The TLS mode in force for a connect: as configured; else DBM_TLS_OFF where `local` (loopback, or a local socket) and DBM_TLS_PREFER elsewhere. */
+DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
+/* A password crosses to another host in clear: says so once per database, as a warning. */
+DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 

@@ -77,6 +77,10 @@
  *
  *     DBM_IMPLEMENTATION   one file         this file holds the code
  *     DBM_WITH_SQLITE      implementation   SQLite: sqlite3.h 3.24 or newer (Debian libsqlite3-dev), -lsqlite3
+ *     DBM_WITH_POSTGRESQL  implementation   PostgreSQL: libpq-fe.h 12 or newer (Debian libpq-dev), -lpq
+ *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
+ *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
+ *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
  *     DBM_NO_THREADS       implementation   no locks, atomics, thread-locals: one thread calls (by itself with tcc and without a system)

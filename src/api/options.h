@@ -79,6 +79,42 @@
 #else
 #  define DBM_HAS_SQLITE DBM__WITH_ALL
 #endif
+#if defined(DBM_WITH_POSTGRESQL)
+#  if (7 - DBM_WITH_POSTGRESQL - 7)
+#    define DBM_HAS_POSTGRESQL 1
+#  else
+#    define DBM_HAS_POSTGRESQL 0
+#  endif
+#else
+#  define DBM_HAS_POSTGRESQL 0
+#endif
+#if defined(DBM_WITH_MYSQL)
+#  if (7 - DBM_WITH_MYSQL - 7)
+#    define DBM_HAS_MYSQL 1
+#  else
+#    define DBM_HAS_MYSQL 0
+#  endif
+#else
+#  define DBM_HAS_MYSQL 0
+#endif
+#if defined(DBM_WITH_REDIS)
+#  if (7 - DBM_WITH_REDIS - 7)
+#    define DBM_HAS_REDIS 1
+#  else
+#    define DBM_HAS_REDIS 0
+#  endif
+#else
+#  define DBM_HAS_REDIS 0
+#endif
+#if defined(DBM_WITH_MONGODB)
+#  if (7 - DBM_WITH_MONGODB - 7)
+#    define DBM_HAS_MONGODB 1
+#  else
+#    define DBM_HAS_MONGODB 0
+#  endif
+#else
+#  define DBM_HAS_MONGODB 0
+#endif
 #if defined(DBM_WITH_INI)
 #  if (7 - DBM_WITH_INI - 7)
 #    define DBM_HAS_INI 1
@@ -91,16 +127,16 @@
 
 /* Backends that this version of dbm.h does not contain yet. Asking for one is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if defined(DBM_WITH_POSTGRESQL) && (7 - DBM_WITH_POSTGRESQL - 7)
+#  if DBM_HAS_POSTGRESQL
 #    error "dbm: DBM_WITH_POSTGRESQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_MYSQL) && (7 - DBM_WITH_MYSQL - 7)
+#  if DBM_HAS_MYSQL
 #    error "dbm: DBM_WITH_MYSQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_REDIS) && (7 - DBM_WITH_REDIS - 7)
+#  if DBM_HAS_REDIS
 #    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if defined(DBM_WITH_MONGODB) && (7 - DBM_WITH_MONGODB - 7)
+#  if DBM_HAS_MONGODB
 #    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)

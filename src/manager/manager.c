@@ -23,6 +23,10 @@ enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
 DBM__DEF bool dbm_compiled_with(const char *what) {
     if (what == NULL) return false;
     if (dbm__same_word(what, "sqlite")) return DBM_HAS_SQLITE != 0;
+    if (dbm__same_word(what, "postgresql")) return DBM_HAS_POSTGRESQL != 0;
+    if (dbm__same_word(what, "mysql")) return DBM_HAS_MYSQL != 0;
+    if (dbm__same_word(what, "redis")) return DBM_HAS_REDIS != 0;
+    if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
     return false;

@@ -517,6 +517,7 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     }
     if (match) {
         dbm__store(&w->cancelled, 1);
+        dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
     }

@@ -18,7 +18,7 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     w->spare_rows_count++;
 }
 
-static dbm_rows *dbm__rows_new(dbm__work *w) {
+DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
@@ -65,6 +65,27 @@ static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
 
+DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
+    dbm_row *row = &rows->row;
+    row->work = w;
+    row->entry = NULL;
+    row->number = 0;
+    row->gen = w->gen;
+    row->site = site;
+    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
+}
+
+/* A command has answered: its rows, if any, stand before the first one. */
+DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    row->fresh = row->op.row && row->op.result != NULL;
+    row->ended = row->op.result == NULL;
+    row->open = true;
+    if (row->op.result != NULL) w->open_rows++;
+    rows->next = w->rows;
+    w->rows = rows;
+}
+
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
 static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -72,7 +93,6 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->ended = true;
     row->standing = row->fresh = false;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
-    if (row->entry == NULL) return;
     if (row->op.result != NULL) {
         const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
@@ -81,6 +101,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         row->op.result = NULL;
         w->open_rows--;
     }
+    if (row->entry == NULL) return; /* a command's */
     if (DBM__LIKELY(row->entry->cached && row->entry->uses > 1)) row->entry->uses--;
     else dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
@@ -112,7 +133,7 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
 static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     dbm_status st;
     if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
-    if (row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
+    if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                          "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
                          "all first", row->site);
@@ -223,7 +244,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         return DBM_OK;
     }
     if (st == DBM_DONE) {
-        if (row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
+        if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
         dbm__rows_finish(rows);
         return DBM_DONE;
     }

@@ -166,12 +166,18 @@ DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const ch
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
+/* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
+ * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
+DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
+DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL: no memory */
+DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
+DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);

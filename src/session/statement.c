@@ -176,6 +176,32 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
 }
 
+/* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
+static DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    if (!w->no_transaction || !w->slot.connection.broken || (rc != DBM_E_LOST && rc != DBM_E_TIMEOUT && rc != DBM_E_CANCELLED)) return;
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", text);
+    e->status = DBM_E_IN_DOUBT;
+    e->retryable = false;
+    dbm__add(&w->slot.pool->in_doubt, 1);
+}
+
+/* The backend ended the transaction by itself, with the statement that just ran. */
+static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
+    bool wrote = w->wrote;
+    if (!w->in_transaction) return DBM_OK;
+    if (wrote) {
+        return dbm__fail(DBM_E_IMPLICIT_COMMIT, DBM_STAGE_STATEMENT, w->db->name, site,
+                         "the statement committed the transaction by itself, with what this session had written before: run such statements (CREATE, ALTER, "
+                         "DROP, TRUNCATE, LOCK) in a session of their own, or call dbm_commit(s) first");
+    }
+    w->in_transaction = false;
+    w->points_sent = 0;
+    return DBM_OK;
+}
+
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -258,7 +284,7 @@ again:
     op->result = NULL;
     op->row = false;
     op->affected = op->last_id = -1;
-    op->settled = false;
+    op->settled = op->ended = false;
     op->row_buffer = w->db->settings->config.row_buffer;
     op->columns = 0;
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
@@ -268,6 +294,7 @@ again:
         rc = dbm__op_run(c, op);
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
+    if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
         if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
         if (op->affected >= 0) w->affected = op->affected;
@@ -293,13 +320,7 @@ failed:
         dbm__cache_give(c, entry);
         if (w->no_transaction) dbm__work_gate_leave(w);
         dbm__self()->last = kept;
-        if ((rc == DBM_E_LOST || rc == DBM_E_TIMEOUT) && c->broken && writes && w->no_transaction) {
-            dbm_error_info *e = &dbm__self()->last;
-            dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", kept.message);
-            e->status = DBM_E_IN_DOUBT;
-            e->retryable = false;
-            dbm__add(&w->slot.pool->in_doubt, 1);
-        }
+        if (writes) dbm__work_doubt(w, rc);
         return dbm__statement_failed(w, sql, site);
     }
 replace:
@@ -338,6 +359,85 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+/* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
+
+/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
+static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
+    dbm_connection *c = &w->slot.connection;
+    bool was_clean = !w->in_transaction, replaced = false;
+    dbm_status rc;
+    op->result = NULL;
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
+        return dbm__work_fail(w, site);
+    }
+    if (writes && w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the command writes");
+        return dbm__work_fail(w, site);
+    }
+    for (;;) {
+        rc = w->open_rows != 0 ? dbm__rows_hold(w, site) : DBM_OK;
+        if (rc == DBM_OK && !(w->in_transaction && w->points_sent == w->points) && !(w->no_transaction && !writes)) rc = dbm__work_start(w, writes, site);
+        if (rc == DBM_OK) {
+            dbm__store(&w->slot.statements, w->slot.statements + 1u);
+            w->top->ran = true;
+            dbm__op_init(op, DBM_OP_COMMAND, dbm__work_deadline(w));
+            op->values = values;
+            op->value_count = count;
+            op->write = writes;
+            op->row_buffer = w->db->settings->config.row_buffer;
+            rc = dbm__op_run(c, op);
+            if (rc == DBM_DONE) rc = DBM_OK;
+            if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+        }
+        if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
+        replaced = true;
+        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+    }
+    if (rc != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        if (op->result != NULL) {
+            op->kind = DBM_OP_FINISH;
+            dbm__op_run(c, op);
+            op->result = NULL;
+        }
+        dbm__self()->last = kept;
+        if (writes) dbm__work_doubt(w, rc);
+        return dbm__work_fail(w, site);
+    }
+    if (writes) {
+        w->wrote = w->top->wrote = true;
+        if (op->affected >= 0) w->affected = op->affected;
+        if (op->last_id >= 0) w->last_id = op->last_id;
+    }
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
+    dbm__call call;
+    dbm_rows *rows;
+    dbm_status st;
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    rows = dbm__rows_new(call.work);
+    if (rows == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
+        return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    }
+    dbm__rows_reset(call.work, rows, site);
+    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    if (st != DBM_OK) {
+        dbm__rows_spare(call.work, rows);
+        return dbm__call_end(&call, st);
+    }
+    dbm__rows_opened(call.work, rows);
+    rows->row.owns_session = call.owns;
+    *out = rows;
+    return DBM_OK;
 }
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */

@@ -124,9 +124,11 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
         dbm_op op;
         if (quiet) kept = dbm__self()->last;
         if (!w->slot.connection.broken) {
+            if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0)) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
             st = dbm__op_run(&w->slot.connection, &op);
             if (st != DBM_OK) w->slot.connection.broken = true; /* an open transaction never goes to the next user */
+            dbm__store(&w->committing, 0);
         }
         w->in_transaction = false;
         w->points_sent = 0;
@@ -274,6 +276,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->points = w->points_sent = 0;
     dbm__store(&w->trouble, 0);
     dbm__store(&w->cancelled, 0);
+    dbm__store(&w->slot.connection.cancelled, 0);
     if (w->top != &w->base) w->top = &w->base; /* a value that came too late may be looking, under the pool's lock */
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->base.point = w->base.points = w->base.failed_at = 0;

@@ -380,7 +380,8 @@ static void test_step_wakes(void **state) {
     assert_int_equal(stepped_at[1] - stepped_at[0], 5000);
 }
 
-/* The deadline ends a wait for a socket, a timer that is set beyond it, and one that is always set in the past. */
+/* The deadline ends a wait for a socket, a timer that is set beyond it, and one that is always set in the past: it is cancelled then, and a second
+ * later, when nothing came of that, the connection is given up. */
 static dbm_step step_far_timer(dbm_connection *c, dbm_op *op) { (void)c; op->wake_us = INT64_MAX; return DBM_STEP_TIMER; }
 static dbm_step step_past(dbm_connection *c, dbm_op *op) {
     (void)c;
@@ -401,6 +402,11 @@ static void test_step_deadline(void **state) {
         pause_us(2500);
         assert_true(worker_busy(&p.w));
         clock_move_us(1000);
+        UNTIL(__atomic_load_n(&probes_cancelled, __ATOMIC_RELAXED) == 1);
+        clock_move_ms(990);
+        pause_us(2500);
+        assert_true(worker_busy(&p.w));
+        clock_move_ms(20);
         CHECK_STATUS(probe_end(&p, 0), DBM_E_IN_DOUBT); /* a write in autocommit whose answer never came */
         assert_int_equal(probe_ended, DBM_DISCONNECT_BROKEN);
         assert_int_equal(probes_cancelled, 1);
@@ -774,11 +780,186 @@ static void test_options(void **state) {
     dbm_manager_free(mgr);
 }
 
+static void settled(dbm_database *db, int open, int idle, int out) {
+    dbm_stats_info s = stats_of(db);
+    assert_int_equal(s.open, open);
+    assert_int_equal(s.idle, idle);
+    assert_int_equal(s.out, out);
+}
+
+/* ---- cancel and silence ----------------------------------------------------------------------------------------------------------- */
+
+static dbm_config one_connection(void) {
+    dbm_config config;
+    memset(&config, 0, sizeof config);
+    config.pool.size = 1;
+    config.pool.max_overflow = -1;
+    return config;
+}
+
+/* At the deadline the server is told to stop; when it obeys, the connection stays, and the status is the deadline's. */
+static void test_deadline_obeyed(void **state) {
+    (void)state;
+    server *v = server_make();
+    dbm_config config = one_connection();
+    dbm_manager *mgr = server_manager_virtual();
+    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    worker w;
+    worker_start(&w, db);
+    w.options.timeout_ms = 100;
+    CHECK_STATUS(worker_run(&w, job_begin), DBM_OK);
+    plan(v, DBM_OP_EXECUTE, 1, DROP);
+    w.sql = "write";
+    worker_do(&w, job_exec);
+    CHECK_STATUS(worker_wait_moving(&w, 2), DBM_E_TIMEOUT);
+    assert_non_null(strstr(w.error.message, "the deadline passed, and the statement was cancelled"));
+    assert_string_equal(w.error.sqlstate, "57014");
+    assert_int_equal(server_count(v, ON_CANCEL), 1);
+    CHECK_STATUS(worker_run(&w, job_end), DBM_E_TIMEOUT);
+    settled(db, 1, 1, 0);
+    worker_end(&w);
+    dbm_manager_free(mgr);
+}
+
+/* A dbm_cancel that the server does not hear ends the session all the same, within a second or two. */
+static void test_cancel_unheard(void **state) {
+    (void)state;
+    server *v = server_make();
+    dbm_config config = one_connection();
+    dbm_manager *mgr = server_manager(NULL);
+    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    worker w;
+    v->deaf = true;
+    worker_start(&w, db);
+    CHECK_STATUS(worker_run(&w, job_begin), DBM_OK);
+    dbm_session copy = w.s;
+    plan(v, DBM_OP_EXECUTE, 1, DROP);
+    w.sql = "write";
+    worker_do(&w, job_exec);
+    UNTIL(server_count(v, DBM_OP_EXECUTE) == 1);
+    int64_t began = real_us();
+    CHECK_STATUS(dbm_cancel(&copy), DBM_OK);
+    CHECK_STATUS(worker_wait(&w), DBM_E_CANCELLED);
+    assert_true(real_us() - began < 4000000);
+    assert_non_null(strstr(w.error.message, "the server did not answer"));
+    CHECK_STATUS(worker_run(&w, job_end), DBM_E_CANCELLED);
+    settled(db, 0, 0, 0);
+    worker_end(&w);
+    dbm_manager_free(mgr);
+}
+
+static void test_socket_timeout(void **state) {
+    (void)state;
+    server *v = server_make();
+    dbm_config config = one_connection();
+    dbm_manager *mgr;
+    dbm_database *db;
+    worker w;
+    config.socket_timeout_ms = 500;
+    mgr = server_manager_virtual();
+    db = server_add(mgr, v, "stepped", &config);
+    worker_start(&w, db);
+    CHECK_STATUS(worker_run(&w, job_begin), DBM_OK);
+    plan(v, DBM_OP_EXECUTE, 1, DROP);
+    w.sql = "write";
+    worker_do(&w, job_exec);
+    CHECK_STATUS(worker_wait_moving(&w, 2), DBM_E_TIMEOUT);
+    assert_non_null(strstr(w.error.message, "socket_timeout"));
+    assert_int_equal(server_count(v, ON_CANCEL), 0);
+    CHECK_STATUS(worker_run(&w, job_end), DBM_E_TIMEOUT);
+    settled(db, 0, 0, 0);
+    worker_end(&w);
+    dbm_manager_free(mgr);
+}
+
+/* ---- transactions that end by themselves -------------------------------------------------------------------------------------------- */
+
+static void test_implicit_commit(void **state) {
+    (void)state;
+    const char *forms[] = { "scripted", "stepped" };
+    for (int form = 0; form < 2; form++) {
+        server *v = server_make();
+        dbm_manager *mgr = server_manager(NULL);
+        dbm_database *db = server_add(mgr, v, forms[form], NULL);
+        dbm_status rc;
+        DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) { /* nothing had been written: no harm is done */
+            CHECK_STATUS(dbm_exec(s, "ddl"), DBM_OK);
+            CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
+        }
+        CHECK_STATUS(rc, DBM_OK);
+        assert_int_equal(v->commits, 1);
+        DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) {
+            CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
+            CHECK_STATUS(dbm_exec(s, "ddl"), DBM_E_IMPLICIT_COMMIT);
+            CHECK_STATUS(dbm_exec(s, "write"), DBM_E_IMPLICIT_COMMIT);
+        }
+        CHECK_STATUS(rc, DBM_E_IMPLICIT_COMMIT);
+        assert_int_equal(v->rollbacks, 1);
+        settled(db, 1, 1, 0);
+        dbm_manager_free(mgr);
+    }
+}
+
+/* ---- commands of the backend's own --------------------------------------------------------------------------------------------------- */
+
+static dbm_status command(dbm_session *on, const char *text, bool writes, dbm_rows **rows) {
+    dbm_value v = dbm_text(text);
+    v.as.text.size = strlen(text);
+    return dbm__command(on, "here.c:1", &v, 1, writes, rows);
+}
+
+static void test_commands(void **state) {
+    (void)state;
+    const char *forms[] = { "scripted", "stepped", "sharing" };
+    for (int form = 0; form < 3; form++) {
+        server *v = server_make();
+        dbm_manager *mgr = server_manager(NULL);
+        dbm_database *db = server_add(mgr, v, forms[form], NULL);
+        dbm_session on_db = dbm__database_target(db);
+        dbm_status rc;
+        dbm_rows *rows;
+        dbm_row *row;
+        int n = 0;
+        DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) {
+            CHECK_STATUS(command(s, "rows 3 x 2", false, &rows), DBM_OK);
+            while (dbm_rows_next(rows, &row) == DBM_OK) n += (int)dbm_row_int(row, 1);
+            dbm_rows_end(rows);
+            CHECK_STATUS(command(s, "write", true, &rows), DBM_OK);
+            CHECK_STATUS(dbm_rows_next(rows, &row), DBM_DONE);
+            dbm_rows_end(rows);
+            assert_int_equal(dbm_affected(s), 1);
+        }
+        CHECK_STATUS(rc, DBM_OK);
+        assert_int_equal(n, 1 + 101 + 201);
+        assert_int_equal(v->commits, form == 2 ? 0 : 1);
+        DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) {
+            CHECK_STATUS(command(s, "fail 23505", true, &rows), DBM_E_CONSTRAINT);
+            assert_null(rows);
+            CHECK_STATUS(command(s, "write", true, &rows), DBM_E_CONSTRAINT); /* it sticks */
+        }
+        CHECK_STATUS(rc, DBM_E_CONSTRAINT);
+        CHECK_STATUS(command(&on_db, "rows 2 x 1", false, &rows), DBM_OK); /* on a database the rows hold the connection */
+        assert_int_equal(stats_of(db).out, 1);
+        dbm_rows_end(rows);
+        settled(db, 1, 1, 0);
+        if (form != 2) { /* a reading one on a dead connection is sent again on another, a writing one is in doubt */
+            plan(v, DBM_OP_COMMAND, 1, LOSE);
+            CHECK_STATUS(command(&on_db, "rows 2 x 1", false, &rows), DBM_OK);
+            dbm_rows_end(rows);
+            plan(v, DBM_OP_COMMAND, 1, LOSE);
+            CHECK_STATUS(command(&on_db, "write", true, &rows), DBM_E_IN_DOUBT);
+        }
+        DBM_SESSION_OPT(mgr, NULL, s, .read_only = true) CHECK_STATUS(command(s, "write", true, &rows), DBM_E_READ_ONLY);
+        dbm_manager_free(mgr);
+    }
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = {
         T(test_register), T(test_words_of_transactions), T(test_bare), T(test_unsupported_is_named), T(test_native_placeholders), T(test_step_reads),
         T(test_step_writes), T(test_step_both), T(test_step_timer), T(test_step_wakes), T(test_step_deadline), T(test_step_peer_dies), T(test_step_bad_fd),
+        T(test_deadline_obeyed), T(test_cancel_unheard), T(test_socket_timeout), T(test_implicit_commit), T(test_commands),
         T(test_step_flow), T(test_sqlstates), T(test_classify), T(test_mute), T(test_secrets), T(test_credentials), T(test_credentials_of_url),
         T(test_credentials_are_not_kept), T(test_options)
     };
