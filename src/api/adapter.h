@@ -87,6 +87,9 @@ typedef enum dbm_step {
     DBM_STEP_TIMER = 4     /* until op->wake_us only */
 } dbm_step;
 
+/* op->last_id after an INSERT whose key the backend does not tell by itself, but would by RETURNING. */
+#define DBM_LAST_ID_UNKNOWN INT64_MIN
+
 /* One operation. Fields that do not belong to the kind are zero. Times are those of dbm_adapter_clock(). */
 typedef struct dbm_op {
     dbm_op_kind kind;
@@ -109,7 +112,7 @@ typedef struct dbm_op {
     int columns;
     bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
     int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
-    int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT */
+    int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT; DBM_LAST_ID_UNKNOWN */
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;

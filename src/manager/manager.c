@@ -13,7 +13,7 @@ DBM__DEF const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION = 1;
 typedef struct dbm__builtin { const char *type, *schemes, *macro, *package; } dbm__builtin;
 static const dbm__builtin dbm__builtins[] = {
     { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
-    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", NULL },
+    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
     { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", NULL },
     { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", NULL },
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }

@@ -492,6 +492,12 @@ DBM__DEF int64_t dbm_affected(dbm_session *s) {
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
+                  "dbm_last_id: %s tells a generated key only when the statement asks for it: INSERT ... RETURNING id", w->db->adapter->type);
+        dbm__work_fail(w, w->top->site);
+        return 0;
+    }
     return w->last_id;
 }
 

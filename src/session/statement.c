@@ -298,7 +298,7 @@ again:
     if (entry->prepared.writes) {
         if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
         if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id >= 0) w->last_id = op->last_id;
+        if (op->last_id != -1) w->last_id = op->last_id;
         if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
     }
     *out = entry;
