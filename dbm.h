@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9dab8fc137381ea1: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 0c53bb8d4c21c759: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -423,14 +423,8 @@
 #  define DBM_HAS_INI DBM__WITH_ALL
 #endif
 
-/* Backends that this version of dbm.h does not contain yet. Asking for one is an error, never a silent no. */
+/* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if DBM_HAS_POSTGRESQL
-#    error "dbm: DBM_WITH_POSTGRESQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
-#  if DBM_HAS_MYSQL
-#    error "dbm: DBM_WITH_MYSQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
 #  if DBM_HAS_REDIS
 #    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
@@ -2558,6 +2552,9 @@ typedef enum dbm_step {
     DBM_STEP_TIMER = 4     /* until op->wake_us only */
 } dbm_step;
 
+/* op->last_id after an INSERT whose key the backend does not tell by itself, but would by RETURNING. */
+#define DBM_LAST_ID_UNKNOWN INT64_MIN
+
 /* One operation. Fields that do not belong to the kind are zero. Times are those of dbm_adapter_clock(). */
 typedef struct dbm_op {
     dbm_op_kind kind;
@@ -2580,7 +2577,7 @@ typedef struct dbm_op {
     int columns;
     bool row;                /* EXECUTE stands on the first row already, so that no FETCH is needed for it */
     int64_t affected;        /* rows matched or changed by a statement that writes, else -1 */
-    int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT */
+    int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT; DBM_LAST_ID_UNKNOWN */
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
@@ -12561,6 +12558,12 @@ DBM__DEF int64_t dbm_affected(dbm_session *s) {
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
+                  "dbm_last_id: %s tells a generated key only when the statement asks for it: INSERT ... RETURNING id", w->db->adapter->type);
+        dbm__work_fail(w, w->top->site);
+        return 0;
+    }
     return w->last_id;
 }
 
@@ -13124,7 +13127,7 @@ again:
     if (entry->prepared.writes) {
         if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
         if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id >= 0) w->last_id = op->last_id;
+        if (op->last_id != -1) w->last_id = op->last_id;
         if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
     }
     *out = entry;
@@ -17381,6 +17384,5202 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #endif /* DBM__SQLITE_MISSING */
 #endif /* DBM_HAS_SQLITE */
 /* --- end src/adapters/sqlite.c --- */
+/* --- begin src/adapters/postgresql.c --- */
+/* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
+ * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
+ * Must not know: pools, sessions, other adapters. */
+#if DBM_HAS_POSTGRESQL
+#if defined(__has_include)
+#  if !__has_include(<libpq-fe.h>)
+#    if __has_include(<postgresql/libpq-fe.h>)
+#      define DBM__PG_BELOW 1
+#    else
+#      define DBM__PG_MISSING 1
+#    endif
+#  endif
+#endif
+#if defined(DBM__PG_MISSING)
+#  error "dbm: DBM_WITH_POSTGRESQL needs libpq-fe.h: install libpq-dev (Debian), libpq-dev (Alpine), libpq (macOS), or put libpq-fe.h on the include path"
+#else
+#if defined(DBM__PG_BELOW)
+#  include <postgresql/libpq-fe.h>
+#else
+#  include <libpq-fe.h>
+#endif
+#if defined(LIBPQ_HAS_PIPELINING)
+#  define DBM__PG_PIPELINE 1
+#else
+#  define DBM__PG_PIPELINE 0
+#endif
+#if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__PG_POSIX 1
+#  include <errno.h>
+#  include <fcntl.h>
+#  include <stdio.h>
+#  include <stdlib.h>
+#  include <sys/socket.h>
+#  include <sys/un.h>
+#  include <unistd.h>
+#else
+#  define DBM__PG_POSIX 0
+#endif
+/* How a cancel is sent: by libpq 17's own non-blocking calls; by our own sixteen bytes, for which the key is learned from a trace of the
+ * connect; or by PQcancel, which waits as long as the server does. */
+#if defined(LIBPQ_HAS_ASYNC_CANCEL)
+#  define DBM__PG_CANCEL_ASYNC 1
+#  define DBM__PG_CANCEL_KEY 0
+#elif DBM__PG_POSIX && defined(LIBPQ_HAS_TRACE_FLAGS) && (!defined(__GLIBC__) || defined(__USE_XOPEN2K8) || defined(__cplusplus))
+#  define DBM__PG_CANCEL_ASYNC 0
+#  define DBM__PG_CANCEL_KEY 1
+#else
+#  define DBM__PG_CANCEL_ASYNC 0
+#  define DBM__PG_CANCEL_KEY 0
+#endif
+#define DBM__PG_CANCEL_US 500000 /* that a cancel may take */
+
+/* One operation is a list of commands that are sent together and answered one after the other:
+ *
+ *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
+ *     sent:  [BEGIN] [SAVEPOINT] [CLOSE] [DEALLOCATE] [PREPARE] RUN SYNC      answered from the head on
+ *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer
+ *
+ * With libpq 12 and 13, which have no pipeline, the same list is sent one command at a time, and after a failure what is left of it up to
+ * SYNC is skipped, as the server skips it in a pipeline.
+ *
+ * Rows come in one of two ways. In a transaction a query that has not proved small is DECLAREd as a cursor and FETCHed in batches, so nothing is
+ * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. */
+
+/* ---- what it keeps ----------------------------------------------------------------------------------------------- */
+
+enum { /* commands */
+    DBM__PG_BEGIN = 1,   /* number: isolation, and 8 for READ ONLY */
+    DBM__PG_SAVEPOINT, DBM__PG_RELEASE, DBM__PG_ROLLBACK_TO,   /* number: the savepoint's */
+    DBM__PG_CLOSE,       /* number: the cursor's */
+    DBM__PG_DEALLOCATE,  /* number: the statement's */
+    DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
+    DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
+    DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_SYNC
+};
+enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
+enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
+enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
+enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
+
+typedef struct dbm__pg_item {
+    unsigned char kind;
+    bool silent;             /* nobody waits for its answer */
+    uint32_t number;
+    int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
+} dbm__pg_item;
+
+typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
+
+/* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
+typedef struct dbm__pg_base {
+    const char **keys, **values; /* NULL-terminated; user, password, host and port are put in at [0] to [3] */
+    int count;
+    const char *hosts, *ports; /* lists of the same length; NULL: none, libpq's own default */
+    int host_count;
+    bool dsn;                /* [4] is a connection string of libpq's */
+    bool cached;             /* statements are kept: statement_cache is not 0 */
+    bool own_zone;           /* the program chose its TimeZone in `options` */
+    bool remote;             /* some host is neither this machine nor a socket file */
+} dbm__pg_base;
+
+/* A row that was put aside: its cells, then their bytes. */
+typedef struct dbm__pg_cell { const char *data; int size; } dbm__pg_cell; /* size -1: NULL */
+typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; } dbm__pg_held;
+
+/* What a column was turned into, where libpq's own bytes are not what is handed out. */
+typedef struct dbm__pg_text {
+    uint32_t serial;         /* of the row that it is of */
+    void *owned;             /* by libpq: a decoded bytea */
+    const char *data;
+    size_t size;
+    char block[40];
+} dbm__pg_text;
+
+/* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
+typedef struct dbm__pg_statement {
+    struct dbm__pg *q;
+    uint32_t id;             /* of its name on the server */
+    uint32_t age;            /* of the connection when it was prepared there */
+    bool kept;               /* is on the server */
+    bool seen;               /* ran before */
+    bool binary;             /* all columns of the one on the server can be read in binary */
+    bool inserts, selects, bad_copy;
+    unsigned char small_runs; /* in a row, whose rows were few */
+    int row_size;            /* of the largest row so far, about */
+    /* of the result in progress */
+    PGresult *res;           /* its columns, and the row or rows in hand */
+    int row, rows;
+    bool live, ended, binary_rows, next_binary, lost;
+    uint32_t cursor;         /* open on the server; 0: none */
+    int depth;
+    int fetch;               /* rows of the last FETCH */
+    int64_t total;
+    uint32_t serial;         /* of the row in hand */
+    dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
+    size_t held_size;
+    dbm__pg_text *texts;
+    int texts_count;
+    struct dbm__pg_statement *next_cursor;
+} dbm__pg_statement;
+
+/* Of a connection. */
+typedef struct dbm__pg {
+    PGconn *conn;
+    dbm_connection *c;
+    dbm_database *owner;
+    dbm__pg_base *base;
+    dbm_op *op;              /* in progress */
+    dbm__pg_statement *main; /* whose rows or run it is about */
+    dbm__pg_list sent, wait, closes, drops;
+    int emitted;             /* of `sent` */
+    int state;
+    int tx;                  /* DBM__PG_TX_... */
+    bool failed_tx;          /* the server accepts nothing but its end */
+    bool local;              /* the operation was over when it began */
+    bool fresh;              /* nothing can have arrived since libpq was last asked */
+    bool armed;              /* the command at the head comes by single rows */
+    bool skipping;           /* without a pipeline: after a failure, up to SYNC */
+    bool setup;              /* session settings are still to be sent */
+    bool set_style, set_interval, set_zone, set_limit; /* which ones */
+    bool poisoned;           /* what nobody waited for has failed */
+    bool retried;
+    bool was_open;           /* the transaction, when the operation began */
+    bool full;               /* row_buffer is */
+    bool no_memory;
+    bool cursor_run, named_run;
+    bool cancel_sent;        /* of our own, to stop rows that nobody wants */
+    int mode;                /* of rows: DBM__PG_TAKE ... */
+    int depth;               /* savepoints, as asked for */
+    int wait_used;           /* of `wait`: sent with the command in progress */
+    int64_t dropped;
+    int64_t affected;
+    PGresult *error;         /* the first failure of this operation */
+    dbm_status outcome;
+    dbm__pg_statement *cursors;
+    uint32_t names, cursor_names, age, salt;
+    dbm__word cancelled;     /* since the operation began */
+    char *block;             /* texts of parameters, or of a statement that is put together */
+    size_t block_size;
+    char *declare;           /* behind them */
+    int prefix;              /* bytes of it before the program's statement */
+    const char **params;
+    int *lengths, *formats;
+    int params_capacity;
+    bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
+    int host;                /* of a connect: the first of the list that is still tried */
+    int64_t host_until_us;   /* when the next one gets its turn */
+    /* for cancel, which any thread may call; unchanged once connected */
+    int pid, key;
+    bool has_key;
+#if DBM__PG_POSIX
+    struct sockaddr_storage peer;
+    socklen_t peer_size;
+#endif
+#if DBM__PG_CANCEL_KEY
+    FILE *trace;
+    char *trace_text;
+    size_t trace_size;
+#endif
+} dbm__pg;
+
+#define DBM__PG_BLOCK_KEPT ((size_t)65536)
+#define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
+#define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
+#define DBM__PG_BATCH_BYTES 262144
+#define DBM__PG_SMALL_RUNS 2
+
+/* The server's types that have one of ours; others are texts. */
+enum {
+    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
+    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
+    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
+    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
+};
+
+/* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
+static bool dbm__pg_in_binary(Oid type) {
+    switch ((int)type) {
+    case DBM__PG_BOOL: case DBM__PG_BYTEA: case DBM__PG_CHAR: case DBM__PG_NAME: case DBM__PG_INT8: case DBM__PG_INT2: case DBM__PG_INT4:
+    case DBM__PG_TEXT: case DBM__PG_OID: case DBM__PG_JSON: case DBM__PG_FLOAT4: case DBM__PG_FLOAT8: case DBM__PG_UNKNOWN:
+    case DBM__PG_BPCHAR: case DBM__PG_VARCHAR: case DBM__PG_DATE: case DBM__PG_TIMESTAMP: case DBM__PG_TIMESTAMPTZ: case DBM__PG_UUID:
+    case DBM__PG_JSONB:
+        return true;
+    default: return false;
+    }
+}
+
+static bool dbm__pg_all_binary(const PGresult *res) {
+    int i, n = PQnfields(res);
+    for (i = 0; i < n; i++) if (!dbm__pg_in_binary(PQftype(res, i))) return false;
+    return true;
+}
+
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
+
+/* libpq's own words, in one line. */
+static void dbm__pg_words(dbm__text *t, const char *said) {
+    size_t i, n = said != NULL ? strlen(said) : 0;
+    while (n > 0 && (said[n - 1] == '\n' || said[n - 1] == ' ')) n--;
+    for (i = 0; i < n; i++) {
+        if (said[i] == '\n' || said[i] == '\t') {
+            dbm__put(t, " ");
+            while (i + 1 < n && (said[i + 1] == '\n' || said[i + 1] == '\t' || said[i + 1] == ' ')) i++;
+        } else {
+            dbm__put_n(t, said + i, 1);
+        }
+    }
+}
+
+static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
+    char block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
+}
+
+static dbm_status dbm__pg_lost(dbm__pg *q) {
+    char block[700];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    if (q->poisoned) {
+        dbm__put(&t, "the connection could not be reset after its last use");
+    } else {
+        dbm__put(&t, "the connection was lost");
+        if (q->error != NULL && PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY) != NULL) {
+            dbm__put(&t, ": ");
+            dbm__pg_words(&t, PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY));
+        } else if (PQerrorMessage(q->conn)[0] != '\0') {
+            dbm__put(&t, ": ");
+            dbm__pg_words(&t, PQerrorMessage(q->conn));
+        }
+    }
+    dbm__text_end(&t);
+    dbm_adapter_fail(q->c, DBM_E_LOST, q->error != NULL ? PQresultErrorField(q->error, PG_DIAG_SQLSTATE) : NULL, 0, block);
+    dbm_adapter_broken(q->c);
+    return DBM_E_LOST;
+}
+
+static const char *dbm__pg_state_of(const PGresult *error) {
+    const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
+    return state != NULL ? state : "";
+}
+
+/* What the server said about the operation. */
+static dbm_status dbm__pg_refused(dbm__pg *q) {
+    const PGresult *e = q->error;
+    const char *state = dbm__pg_state_of(e), *primary = PQresultErrorField(e, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(e, PG_DIAG_MESSAGE_DETAIL), *hint = PQresultErrorField(e, PG_DIAG_MESSAGE_HINT);
+    const char *position = PQresultErrorField(e, PG_DIAG_STATEMENT_POSITION), *name;
+    char block[1000], column[160];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    dbm_status status = DBM_OK;
+    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
+    if (primary != NULL) dbm__pg_words(&t, primary);
+    else dbm__pg_words(&t, PQresultErrorMessage(e));
+    if (detail != NULL) {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, detail);
+    }
+    if (hint != NULL) {
+        dbm__put(&t, " (");
+        dbm__pg_words(&t, hint);
+        dbm__put(&t, ")");
+    }
+    if (position != NULL) {
+        int64_t at = 0;
+        for (; *position >= '0' && *position <= '9' && at < INT_MAX; position++) at = at * 10 + (*position - '0');
+        if (q->cursor_run) at -= q->prefix;
+        if (at > 0) dbm__putf(&t, " at character %l", at);
+    }
+    if (strcmp(state, "25001") == 0) dbm__put(&t, "; give the session .autocommit = 1");
+    if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) dbm__put(&t, "; behind a pooler of transactions, such as PgBouncer, set statement_cache = 0");
+    dbm__text_end(&t);
+    if (strcmp(state, "57014") == 0) { /* nobody here asked for it: the server's own time limit did */
+        status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
+    }
+    status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (status == DBM_E_CONSTRAINT) {
+        name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
+        if (strcmp(state, "23502") == 0) {
+            const char *table = PQresultErrorField(e, PG_DIAG_TABLE_NAME), *field = PQresultErrorField(e, PG_DIAG_COLUMN_NAME);
+            dbm__format(column, sizeof column, "%s%s%s", table != NULL ? table : "", table != NULL && field != NULL ? "." : "", field != NULL ? field : "");
+            name = column;
+        }
+        dbm_adapter_fail_constraint(q->c, strcmp(state, "23505") == 0 ? DBM_CONSTRAINT_UNIQUE : strcmp(state, "23502") == 0 ? DBM_CONSTRAINT_NOT_NULL
+                                    : strcmp(state, "23503") == 0 ? DBM_CONSTRAINT_FOREIGN_KEY : strcmp(state, "23514") == 0 ? DBM_CONSTRAINT_CHECK
+                                    : strcmp(state, "23P01") == 0 ? DBM_CONSTRAINT_EXCLUSION : DBM_CONSTRAINT_OTHER, name);
+    }
+    return status;
+}
+
+static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
+
+/* ---- lists and blocks -------------------------------------------------------------------------------------------- */
+
+static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint32_t number) {
+    dbm__pg_item *item;
+    if (list->count == list->capacity) {
+        int capacity = list->capacity != 0 ? 2 * list->capacity : 16;
+        item = (dbm__pg_item *)dbm_adapter_resize(q->owner, list->at, (size_t)capacity * sizeof *item);
+        if (item == NULL) {
+            q->no_memory = true;
+            return NULL;
+        }
+        list->at = item;
+        list->capacity = capacity;
+    }
+    item = &list->at[list->count++];
+    item->kind = (unsigned char)kind;
+    item->silent = false;
+    item->number = number;
+    item->depth = 0;
+    return item;
+}
+
+static bool dbm__pg_room(dbm__pg *q, size_t size) {
+    char *block;
+    if (size <= q->block_size) return true;
+    if (size < SIZE_MAX / 2) size += size / 2;
+    if (size < 256) size = 256;
+    block = (char *)dbm_adapter_resize(q->owner, q->block, size);
+    if (block == NULL) {
+        q->no_memory = true;
+        return false;
+    }
+    q->block = block;
+    q->block_size = size;
+    return true;
+}
+
+/* Large texts are not kept for the next statement. */
+static void dbm__pg_room_end(dbm__pg *q) {
+    if (DBM__LIKELY(q->block_size <= DBM__PG_BLOCK_KEPT)) return;
+    dbm_adapter_free(q->owner, q->block);
+    q->block = NULL;
+    q->block_size = 0;
+}
+
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
+
+/* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
+static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
+    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+    int64_t of_era = z - era * 146097, y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
+    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
+    *month = (int)(m < 10 ? m + 3 : m - 9);
+    *year = y + era * 400 + (*month <= 2);
+}
+
+static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
+    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
+    char digits[24];
+    int n = 0;
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0 || n < width);
+    while (n > 0) dbm__put_n(t, &digits[--n], 1);
+}
+
+static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
+    int64_t year;
+    int month, day;
+    dbm__pg_days(days, &year, &month, &day);
+    *before = year <= 0;
+    dbm__pg_put_digits(t, *before ? 1 - year : year, 4);
+    dbm__put(t, "-");
+    dbm__pg_put_digits(t, month, 2);
+    dbm__put(t, "-");
+    dbm__pg_put_digits(t, day, 2);
+}
+
+static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+    int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
+    bool before;
+    if (rest < 0) {
+        rest += INT64_C(86400000000);
+        days--;
+    }
+    dbm__pg_put_date(t, days, &before);
+    dbm__put(t, " ");
+    dbm__pg_put_digits(t, rest / INT64_C(3600000000), 2);
+    dbm__put(t, ":");
+    dbm__pg_put_digits(t, rest / 60000000 % 60, 2);
+    dbm__put(t, ":");
+    dbm__pg_put_digits(t, rest / 1000000 % 60, 2);
+    dbm__put(t, ".");
+    dbm__pg_put_digits(t, rest % 1000000, 6);
+    dbm__put(t, "+00");
+    if (before) dbm__put(t, " BC");
+}
+
+/* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
+ * and 0, which every type that takes a truth value reads, integers among them. */
+static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
+    size_t need = op->sql_size + 64;
+    char *at;
+    int i;
+    if (op->value_count > q->params_capacity) {
+        int capacity = op->value_count + 16;
+        size_t each = sizeof q->params[0] + sizeof q->lengths[0] + sizeof q->formats[0];
+        char *all = (char *)dbm_adapter_resize(q->owner, (void *)q->params, (size_t)capacity * each);
+        if (all == NULL) return dbm__pg_no_memory(q);
+        q->params = (const char **)(void *)all;
+        q->lengths = (int *)(void *)(all + (size_t)capacity * sizeof q->params[0]);
+        q->formats = q->lengths + capacity;
+        q->params_capacity = capacity;
+    }
+    for (i = 0; i < op->value_count; i++) {
+        const dbm_value *v = &op->values[i];
+        size_t size = 40;
+        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
+            if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+            size = v->type == DBM_TYPE_BLOB ? 0 : v->as.text.size + 1;
+        }
+        need += size;
+    }
+    if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
+    at = q->block;
+    for (i = 0; i < op->value_count; i++) {
+        const dbm_value *v = &op->values[i];
+        dbm__text t;
+        q->params[i] = at;
+        q->lengths[i] = 0;
+        q->formats[i] = 0;
+        switch (v->type) {
+        case DBM_TYPE_NULL: q->params[i] = NULL; break;
+        case DBM_TYPE_INT:
+            t = dbm__text_in(at, 40);
+            dbm__put_int(&t, v->as.integer);
+            at += t.size + 1;
+            break;
+        case DBM_TYPE_UINT:
+            t = dbm__text_in(at, 40);
+            dbm__putf(&t, "%u", v->as.uinteger);
+            at += t.size + 1;
+            break;
+        case DBM_TYPE_DOUBLE:
+            dbm__double_write(v->as.real, at);
+            at += 40;
+            break;
+        case DBM_TYPE_BOOL: q->params[i] = v->as.integer != 0 ? "1" : "0"; break;
+        case DBM_TYPE_TIMESTAMP:
+            t = dbm__text_in(at, 40);
+            dbm__pg_put_timestamp(&t, v->as.integer);
+            at += t.size + 1;
+            break;
+        case DBM_TYPE_BLOB:
+            q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
+            q->lengths[i] = (int)v->as.text.size;
+            q->formats[i] = 1;
+            break;
+        case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+            if (v->as.text.size != 0) {
+                if (memchr(v->as.text.data, 0, v->as.text.size) != NULL) {
+                    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
+                }
+                memcpy(at, v->as.text.data, v->as.text.size);
+            }
+            at[v->as.text.size] = '\0';
+            at += v->as.text.size + 1;
+            break;
+        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
+            return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
+        }
+    }
+    q->declare = at;
+    return DBM_OK;
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+static void dbm__pg_name(const dbm__pg *q, const dbm__pg_statement *s, char *block, size_t capacity) {
+    /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+    dbm__format(block, capacity, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+}
+
+static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
+
+/* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
+static void dbm__pg_look_at_settings(dbm__pg *q) {
+    const char *style = PQparameterStatus(q->conn, "DateStyle"), *interval = PQparameterStatus(q->conn, "IntervalStyle");
+    const char *zone = PQparameterStatus(q->conn, "TimeZone");
+    q->set_style = style != NULL && strncmp(style, "ISO", 3) != 0;
+    q->set_interval = interval != NULL && strcmp(interval, "postgres") != 0;
+    q->set_zone = !q->base->own_zone && zone != NULL && strcmp(zone, "UTC") != 0 && strcmp(zone, "Etc/UTC") != 0;
+    /* Behind ours, so that it is the client that ends a statement while it lives. Not behind a pooler, where it would be another client's. */
+    q->set_limit = dbm_adapter_config(q->owner)->statement_timeout_ms > 0 && q->base->cached;
+    q->setup = q->set_style || q->set_interval || q->set_zone || q->set_limit;
+}
+
+static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
+    int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
+    dbm__put(t, "SELECT 1");
+    if (q->set_style) dbm__put(t, ", set_config('DateStyle', 'ISO', false)");
+    if (q->set_interval) dbm__put(t, ", set_config('IntervalStyle', 'postgres', false)");
+    if (q->set_zone) dbm__put(t, ", set_config('TimeZone', 'UTC', false)");
+    if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms);
+}
+
+static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
+    if (!dbm__pg_room(q, length + 1)) return false;
+    memcpy(q->block, sql + number, length);
+    q->block[length] = '\0';
+    return dbm__pg_text_command(q, q->block);
+}
+
+static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
+    static const char *const levels[] = { "", " ISOLATION LEVEL READ UNCOMMITTED", " ISOLATION LEVEL READ COMMITTED", " ISOLATION LEVEL REPEATABLE READ",
+        " ISOLATION LEVEL SERIALIZABLE" };
+    char block[400];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    dbm__pg_statement *s = q->main;
+    const dbm_op *op = q->op;
+    switch (item->kind) {
+    case DBM__PG_BEGIN:
+        dbm__put(&t, "BEGIN");
+        dbm__put(&t, levels[(item->number & 7u) <= 4u ? item->number & 7u : 0]);
+        if (item->number & 8u) dbm__put(&t, " READ ONLY");
+        break;
+    case DBM__PG_SAVEPOINT: dbm__putf(&t, "SAVEPOINT dbm_%u", (uint64_t)item->number); break;
+    case DBM__PG_RELEASE: dbm__putf(&t, "RELEASE SAVEPOINT dbm_%u", (uint64_t)item->number); break;
+    case DBM__PG_ROLLBACK_TO: dbm__putf(&t, "ROLLBACK TO SAVEPOINT dbm_%u", (uint64_t)item->number); break;
+    case DBM__PG_CLOSE: dbm__putf(&t, "CLOSE dbm_c%u", (uint64_t)item->number); break;
+    case DBM__PG_DEALLOCATE: dbm__putf(&t, "DEALLOCATE dbm_%u_%u", (uint64_t)q->salt, (uint64_t)item->number); break;
+    case DBM__PG_COMMIT: dbm__put(&t, "COMMIT"); break;
+    case DBM__PG_ROLLBACK: dbm__put(&t, "ROLLBACK"); break;
+    case DBM__PG_PING: dbm__put(&t, "SELECT 1"); break;
+    case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
+    case DBM__PG_SET: dbm__pg_settings(q, &t); break;
+    case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
+    case DBM__PG_PREPARE:
+        dbm__pg_name(q, s, block, sizeof block);
+        return PQsendPrepare(q->conn, block, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN:
+        if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
+        dbm__pg_name(q, s, block, sizeof block);
+        return PQsendQueryPrepared(q->conn, block, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+    case DBM__PG_DECLARE:
+        t = dbm__text_in(q->declare, op->sql_size + 64);
+        dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
+        q->prefix = (int)t.size;
+        dbm__put_n(&t, op->sql, op->sql_size);
+        return PQsendQueryParams(q->conn, q->declare, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
+    case DBM__PG_FETCH:
+        dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
+        return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
+#if DBM__PG_PIPELINE
+    case DBM__PG_SYNC: return PQpipelineSync(q->conn) == 1;
+#endif
+    default: return true;
+    }
+    return dbm__pg_text_command(q, block);
+}
+
+/* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
+static bool dbm__pg_send(dbm__pg *q) {
+    while (q->emitted < q->sent.count) {
+#if !DBM__PG_PIPELINE
+        if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
+            q->emitted++;
+            continue;
+        }
+        if (q->emitted > q->sent.head) break;
+        if (q->skipping) break;
+#endif
+        if (!dbm__pg_emit(q, &q->sent.at[q->emitted])) return false;
+        q->emitted++;
+    }
+    return true;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static void dbm__pg_texts_drop(dbm__pg_statement *s) {
+    int i;
+    for (i = 0; i < s->texts_count; i++) {
+        if (s->texts[i].owned != NULL) PQfreemem(s->texts[i].owned);
+        s->texts[i].owned = NULL;
+    }
+}
+
+/* Another row is in hand. */
+static void dbm__pg_row_moves(dbm__pg_statement *s) {
+    s->serial++;
+    if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+    if (DBM__UNLIKELY(s->now != NULL)) {
+        dbm_adapter_free(s->q->owner, s->now);
+        s->now = NULL;
+    }
+}
+
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
+    int i, columns = PQnfields(res);
+    size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
+    dbm__pg_held *held;
+    char *at;
+    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    if (s->held_size + size > q->op->row_buffer) {
+        q->full = true;
+        return false;
+    }
+    held = (dbm__pg_held *)dbm_adapter_alloc(q->owner, size);
+    if (held == NULL) {
+        q->no_memory = true;
+        return false;
+    }
+    held->next = NULL;
+    at = (char *)(held->cells + (columns > 1 ? columns : 1));
+    for (i = 0; i < columns; i++) {
+        int bytes = PQgetlength(res, row, i);
+        held->cells[i].data = at;
+        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
+        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        at[bytes] = '\0';
+        at += bytes + 1;
+    }
+    if (s->last_held != NULL) s->last_held->next = held;
+    else s->held = held;
+    s->last_held = held;
+    s->held_size += size;
+    return true;
+}
+
+static int64_t dbm__pg_count(PGresult *res) {
+    const char *text = PQcmdTuples(res);
+    int64_t n = 0;
+    if (text[0] == '\0') return -1;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
+    return n;
+}
+
+/* Statements of the server's that are gone. */
+static void dbm__pg_forget(dbm__pg *q) {
+    q->age++;
+    q->drops.count = q->drops.head = 0;
+}
+
+static void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
+    if (s->res != NULL) PQclear(s->res);
+    s->res = res;
+}
+
+/* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
+static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
+    dbm__pg_statement *s = q->main;
+    int n = PQntuples(res);
+    if (status == PGRES_SINGLE_TUPLE) {
+        s->total++;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->res == NULL)) {
+            if (q->mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
+            dbm__pg_res(s, res);
+            s->row = 0;
+            s->rows = 1;
+            s->binary_rows = PQbinaryTuples(res) != 0;
+            return q->mode == DBM__PG_TAKE;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+            PQclear(res);
+            return true;
+        }
+        q->dropped++;
+        PQclear(res);
+        return false;
+    }
+    /* The end of rows that came singly, or all of them at once. */
+    if (s->res == NULL || n > 0) {
+        s->total += n;
+        dbm__pg_row_moves(s);
+        dbm__pg_res(s, res);
+        s->row = 0;
+        s->rows = n;
+        s->binary_rows = PQbinaryTuples(res) != 0;
+    } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
+        dbm__pg_row_moves(s);
+        s->row = 0;
+        s->rows = 0;
+        PQclear(res);
+        return false;
+    } else {
+        q->affected = dbm__pg_count(res);
+        PQclear(res);
+        return false;
+    }
+    q->affected = dbm__pg_count(s->res);
+    return false;
+}
+
+/* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
+static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
+    if (item->silent) {
+        if (item->kind == DBM__PG_DISCARD || item->kind == DBM__PG_SET || item->kind == DBM__PG_INIT) q->poisoned = true;
+        PQclear(res);
+        return;
+    }
+    if (q->error == NULL) q->error = res;
+    else PQclear(res);
+}
+
+/* Takes one result of the command at the head. True: a row to be handed out is there. */
+static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
+    ExecStatusType status = PQresultStatus(res);
+    switch ((int)status) {
+    case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
+        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
+        break;
+    case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
+        if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+        if (item->kind == DBM__PG_PREPARE) {
+            q->main->kept = true;
+            q->main->age = q->age;
+        }
+        if (item->kind == DBM__PG_RUN) {
+            const char *tag = PQcmdStatus(res);
+            q->affected = dbm__pg_count(res);
+            if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) dbm__pg_forget(q);
+        }
+        if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
+        break;
+    case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        q->outcome = DBM_E_UNSUPPORTED;
+        dbm_adapter_broken(q->c);
+        break;
+    case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
+#if !DBM__PG_PIPELINE
+        q->skipping = true;
+#endif
+        dbm__pg_failed_item(q, item, res);
+        return false;
+#if DBM__PG_PIPELINE
+    case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
+        if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        break;
+#endif
+    default: break;
+    }
+    PQclear(res);
+    return false;
+}
+
+static void dbm__pg_sync_done(dbm__pg *q) {
+    q->skipping = false;
+    if (q->sent.head != q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0;
+    switch (PQtransactionStatus(q->conn)) {
+    case PQTRANS_IDLE:
+        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+        q->failed_tx = false;
+        break;
+    case PQTRANS_INTRANS: q->failed_tx = false; break;
+    case PQTRANS_INERROR: q->failed_tx = true; break;
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
+    }
+}
+
+/* Reads answers, in the order of the list, as far as they have come. */
+static int dbm__pg_answers(dbm__pg *q) {
+    while (q->sent.head < q->sent.count) {
+        dbm__pg_item *item = &q->sent.at[q->sent.head];
+        PGresult *res;
+#if !DBM__PG_PIPELINE
+        if (item->kind == DBM__PG_SYNC || q->skipping) {
+            bool sync = item->kind == DBM__PG_SYNC;
+            if (!sync && item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+            q->sent.head++;
+            if (q->emitted < q->sent.head) q->emitted = q->sent.head;
+            q->armed = false;
+            if (sync) dbm__pg_sync_done(q);
+            continue;
+        }
+        if (q->emitted == q->sent.head) {
+            if (!dbm__pg_send(q)) return DBM__PG_DEAD;
+            if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
+        }
+#endif
+        if (item->kind == DBM__PG_RUN && !q->armed) {
+            q->armed = true;
+            (void)PQsetSingleRowMode(q->conn);
+        }
+        if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
+        res = PQgetResult(q->conn);
+        if (res == NULL) {
+            if (PQstatus(q->conn) == CONNECTION_BAD) return DBM__PG_DEAD;
+#if DBM__PG_PIPELINE
+            if (item->kind == DBM__PG_SYNC) return DBM__PG_DEAD; /* libpq and we are out of step */
+#endif
+            q->sent.head++;
+            q->armed = false;
+            continue;
+        }
+#if DBM__PG_PIPELINE
+        if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
+            PQclear(res);
+            q->sent.head++;
+            dbm__pg_sync_done(q);
+            continue;
+        }
+#endif
+        if (dbm__pg_answer(q, item, res)) return DBM__PG_ROW;
+        if (PQstatus(q->conn) == CONNECTION_BAD) return DBM__PG_DEAD;
+    }
+    q->sent.head = q->sent.count = q->emitted = 0;
+    return DBM__PG_ALL;
+}
+
+/* ---- putting an operation together -------------------------------------------------------------------------------- */
+
+static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    q->local = true;
+}
+
+/* Commands that had to wait, in front of one that is sent now. */
+static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
+    int i;
+    for (i = 0; i < q->wait.count; i++) {
+        const dbm__pg_item *item = &q->wait.at[i];
+        dbm__pg_item *sent = dbm__pg_add(q, &q->sent, item->kind, item->number);
+        if (sent != NULL) sent->silent = silent;
+        if (item->kind == DBM__PG_ROLLBACK_TO) {
+            sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
+            if (sent != NULL) sent->silent = silent;
+        }
+    }
+    q->wait_used = q->wait.count;
+}
+
+static void dbm__pg_push_drops(dbm__pg *q) {
+    int i;
+    for (i = 0; i < q->drops.count; i++) dbm__pg_add(q, &q->sent, DBM__PG_DEALLOCATE, q->drops.at[i].number);
+    q->drops.count = 0;
+}
+
+/* What goes before the main command of an operation. Cursors are closed and statements dropped only where that can't spoil a transaction. */
+static void dbm__pg_push_before(dbm__pg *q) {
+    bool open = q->tx == DBM__PG_TX_OPEN;
+    int i;
+    if (DBM__UNLIKELY(!open && q->setup)) {
+        q->setup = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_SET, 0);
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    }
+    if (DBM__UNLIKELY(!open && q->drops.count != 0)) { /* apart, since not every statement may share a transaction */
+        dbm__pg_push_drops(q);
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    }
+    if (q->wait.count != 0) dbm__pg_push_waiting(q, false);
+    if (DBM__UNLIKELY(q->closes.count != 0)) {
+        for (i = 0; i < q->closes.count; i++) dbm__pg_add(q, &q->sent, DBM__PG_CLOSE, q->closes.at[i].number);
+        q->closes.count = 0;
+    }
+    if (DBM__UNLIKELY(open && q->drops.count >= 8 && !q->failed_tx)) dbm__pg_push_drops(q);
+}
+
+/* All of the list is on its way, as far as the socket takes it. */
+static void dbm__pg_go(dbm__pg *q) {
+    dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    q->fresh = true;
+    if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    if (DBM__UNLIKELY(!dbm__pg_send(q))) {
+        if (q->no_memory) {
+            dbm_adapter_broken(q->c);
+            dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        } else {
+            dbm__pg_end_local(q, dbm__pg_lost(q));
+        }
+    }
+}
+
+static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_statement **at = &q->cursors;
+    while (*at != NULL && *at != s) at = &(*at)->next_cursor;
+    if (*at == s) *at = s->next_cursor;
+}
+
+/* Its server side is gone with its transaction, or its savepoint. */
+static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
+    dbm__pg_statement **at = &q->cursors, *s;
+    int i, left = 0;
+    while ((s = *at) != NULL) {
+        if (s->depth < depth) {
+            at = &s->next_cursor;
+            continue;
+        }
+        *at = s->next_cursor;
+        s->cursor = 0;
+        s->lost = true;
+    }
+    for (i = 0; i < q->closes.count; i++) if (q->closes.at[i].depth < depth) q->closes.at[left++] = q->closes.at[i];
+    q->closes.count = left;
+}
+
+static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_item *item;
+    if (s->cursor == 0) return;
+    item = dbm__pg_add(q, &q->closes, DBM__PG_CLOSE, s->cursor);
+    if (item != NULL) item->depth = s->depth;
+    q->no_memory = false; /* then it ends with the transaction */
+    s->cursor = 0;
+    dbm__pg_cursor_unlink(q, s);
+}
+
+static void dbm__pg_transaction_over(dbm__pg *q) {
+    q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = false;
+    q->depth = 0;
+    q->wait.count = q->wait_used = 0;
+    dbm__pg_cursors_lost(q, INT_MIN);
+}
+
+/* Nothing of a result is left. */
+static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
+        if (s->small_runs < 255) s->small_runs++;
+    } else {
+        s->small_runs = 0;
+    }
+    dbm__pg_close_cursor(q, s);
+    dbm__pg_row_moves(s);
+    while (s->held != NULL) {
+        dbm__pg_held *next = s->held->next;
+        dbm_adapter_free(q->owner, s->held);
+        s->held = next;
+    }
+    s->last_held = NULL;
+    s->held_size = 0;
+    dbm__pg_res(s, NULL);
+    if (s->texts != NULL) {
+        dbm_adapter_free(q->owner, s->texts);
+        s->texts = NULL;
+        s->texts_count = 0;
+    }
+    s->live = false;
+}
+
+static void dbm__pg_result_begin(dbm__pg_statement *s) {
+    s->row = s->rows = 0;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->total = 0;
+}
+
+/* ---- the operations ----------------------------------------------------------------------------------------------- */
+
+static void dbm__pg_push_run(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    dbm_op *op = q->op;
+    dbm__pg_push_before(q);
+    if (s->kept && s->age != q->age) s->kept = false;
+    q->cursor_run = s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+    q->named_run = false;
+    if (q->cursor_run) {
+        int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
+        s->fetch = n < 1 ? 1 : n > DBM__PG_FIRST_ROWS ? DBM__PG_FIRST_ROWS : n;
+        s->cursor = ++q->cursor_names;
+        s->depth = q->depth;
+        dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
+        dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
+    } else {
+        q->named_run = q->base->cached && s->seen;
+        if (q->named_run && !s->kept) {
+            s->id = ++q->names;
+            s->binary = false;
+            dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+        }
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+    }
+    dbm__pg_go(q);
+}
+
+static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
+    dbm_status status;
+    if (s == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    if (DBM__UNLIKELY(s->bad_copy)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
+                                         "on the handle of dbm_native(s, \"postgresql\")"));
+        return;
+    }
+    status = dbm__pg_encode(q, op);
+    if (status != DBM_OK) {
+        dbm__pg_end_local(q, status);
+        return;
+    }
+    q->main = s;
+    dbm__pg_result_begin(s);
+    q->retried = false;
+    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+    dbm__pg_push_run(q);
+}
+
+static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    int n;
+    if (s->now == NULL && s->row + 1 < s->rows) {
+        s->row++;
+        s->serial++;
+        if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        dbm__pg_end_local(q, DBM_OK);
+        return;
+    }
+    if (s->held != NULL) {
+        dbm__pg_held *now = s->held;
+        dbm__pg_row_moves(s);
+        s->held = now->next;
+        if (s->held == NULL) s->last_held = NULL;
+        s->now = now;
+        dbm__pg_end_local(q, DBM_OK);
+        return;
+    }
+    q->main = s;
+    if (s->live) {
+        q->mode = DBM__PG_TAKE;
+        return;
+    }
+    if (s->lost) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
+        return;
+    }
+    if (s->cursor == 0) {
+        dbm__pg_end_local(q, DBM_DONE);
+        return;
+    }
+    n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
+    s->fetch = n < 1 ? 1 : n > DBM__PG_MOST_ROWS ? DBM__PG_MOST_ROWS : n;
+    q->cursor_run = true;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
+    dbm__pg_go(q);
+}
+
+static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
+    bool quick = false;
+    dbm__pg_item *item;
+    if (q->tx != DBM__PG_TX_OPEN) { /* it was never sent */
+        dbm__pg_transaction_over(q);
+        dbm__pg_end_local(q, DBM_OK);
+        return;
+    }
+    q->closes.count = 0;
+#if DBM__PG_PIPELINE
+    quick = op->kind == DBM_OP_COMMIT && op->no_wait;
+#endif
+    if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
+    else dbm__pg_push_waiting(q, quick);
+    item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
+    if (item != NULL) item->silent = quick;
+    dbm__pg_go(q);
+    if (!quick || q->local) return;
+    dbm__pg_transaction_over(q);
+    if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
+}
+
+/* RESET is sent and not waited for: locks, listeners and temporary tables must not wait for the next user. */
+static void dbm__pg_start_reset(dbm__pg *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    int i, first = q->sent.count;
+    if (q->tx == DBM__PG_TX_OPEN) {
+        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    }
+    dbm__pg_transaction_over(q);
+    dbm__pg_forget(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_DISCARD, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    if (q->set_style || q->set_interval || q->set_zone || q->set_limit) {
+        dbm__pg_add(q, &q->sent, DBM__PG_SET, 0);
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    }
+    q->setup = false;
+    if (sql != NULL) {
+        size_t at = 0, size = strlen(sql), next = 0;
+        for (; at < size; at += next) {
+            if (dbm__sql_statement_end(sql + at, size - at, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next) == 0) continue;
+            dbm__pg_add(q, &q->sent, DBM__PG_INIT, (uint32_t)at);
+            dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+        }
+    }
+    q->sent.count--; /* the last SYNC is added as ever */
+    for (i = first; i < q->sent.count; i++) q->sent.at[i].silent = DBM__PG_PIPELINE != 0;
+    dbm__pg_go(q);
+    if (q->local || !DBM__PG_PIPELINE) return;
+    if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
+}
+
+/* Where libpq is not in the state that our flow needs: after dbm_native, or before a script. */
+static bool dbm__pg_return_from_native(dbm__pg *q) {
+    PGresult *res;
+    if (q->state != DBM__PG_NATIVE_USE) return true;
+    while ((res = PQgetResult(q->conn)) != NULL) { /* of commands that the program has not read to the end; blocks as long as they run */
+        ExecStatusType status = PQresultStatus(res);
+        PQclear(res);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
+    }
+    (void)PQsetnonblocking(q->conn, 1);
+#if DBM__PG_PIPELINE
+    if (PQpipelineStatus(q->conn) == PQ_PIPELINE_OFF && PQenterPipelineMode(q->conn) != 1) return false;
+#endif
+    q->state = DBM__PG_READY;
+    switch (PQtransactionStatus(q->conn)) {
+    case PQTRANS_IDLE:
+        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+        break;
+    case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
+    case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return false;
+    }
+    dbm__pg_forget(q); /* the program may have deallocated them */
+    return true;
+}
+
+/* `word` in capitals. */
+static bool dbm__pg_is_word(const char *at, const char *word) {
+    for (; *word != '\0'; at++, word++) {
+        char c = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
+        if (c != *word) return false;
+    }
+    return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$');
+}
+
+/* The first word of a statement, behind blanks, comments and parentheses. */
+static const char *dbm__pg_first_word(const char *sql) {
+    for (;;) {
+        if (*sql == ' ' || *sql == '\t' || *sql == '\n' || *sql == '\r' || *sql == '\f' || *sql == '(') {
+            sql++;
+        } else if (sql[0] == '-' && sql[1] == '-') {
+            while (*sql != '\0' && *sql != '\n') sql++;
+        } else if (sql[0] == '/' && sql[1] == '*') {
+            int deep = 1;
+            sql += 2;
+            while (*sql != '\0' && deep > 0) {
+                if (sql[0] == '/' && sql[1] == '*') { deep++; sql += 2; }
+                else if (sql[0] == '*' && sql[1] == '/') { deep--; sql += 2; }
+                else sql++;
+            }
+        } else {
+            return sql;
+        }
+    }
+}
+
+static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    const char *word = dbm__pg_first_word(op->sql);
+    if (s == NULL) return dbm__pg_no_memory(q);
+    memset(s, 0, sizeof *s);
+    s->q = q;
+    s->inserts = dbm__pg_is_word(word, "INSERT");
+    s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
+    if (dbm__pg_is_word(word, "COPY")) {
+        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
+    }
+    op->prepared->data = s;
+    op->prepared->single = true;
+    return DBM_OK;
+}
+
+static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    op->prepared->data = NULL;
+    if (s == NULL) return;
+    if (s->kept && s->age == q->age) {
+        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
+        q->no_memory = false; /* then it stays there until the connection ends */
+    }
+    dbm__pg_result_end(q, s);
+    if (q->main == s) q->main = NULL;
+    dbm_adapter_free(q->owner, s);
+}
+
+static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
+    if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
+        q->no_memory = false;
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    dbm__pg_end_local(q, DBM_OK);
+}
+
+static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
+
+static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm_isolation level;
+    if (op->kind == DBM_OP_CONNECT) {
+        dbm_status status = dbm__pg_connect_start(c, op);
+        op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
+        op->status = status;
+        return;
+    }
+    q->op = op;
+    q->outcome = DBM_OK;
+    q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->was_open = q->tx == DBM__PG_TX_OPEN;
+    q->affected = -1;
+    q->wait_used = 0;
+    if (q->error != NULL) {
+        PQclear(q->error);
+        q->error = NULL;
+    }
+    q->fresh = true;
+    dbm__store(&q->cancelled, 0);
+    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE
+        && !dbm__pg_return_from_native(q)) {
+        dbm__pg_end_local(q, dbm__pg_lost(q));
+        return;
+    }
+    if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
+        (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
+        return;
+    }
+    switch (op->kind) {
+    case DBM_OP_BEGIN:
+        level = op->isolation;
+        q->tx = DBM__PG_TX_QUEUED;
+        q->depth = 0;
+        dbm__pg_wait_add(q, DBM__PG_BEGIN, (level > DBM_ISOLATION_DEFAULT && level <= DBM_SERIALIZABLE ? (int)level : 0) | (op->read_only ? 8 : 0));
+        break;
+    case DBM_OP_SAVEPOINT:
+        q->depth = op->savepoint;
+        dbm__pg_wait_add(q, DBM__PG_SAVEPOINT, op->savepoint);
+        break;
+    case DBM_OP_RELEASE: {
+        dbm__pg_statement *s;
+        q->depth = op->savepoint - 1;
+        for (s = q->cursors; s != NULL; s = s->next_cursor) if (s->depth > q->depth) s->depth = q->depth;
+        dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint);
+        break;
+    }
+    case DBM_OP_ROLLBACK_TO:
+        q->depth = op->savepoint - 1;
+        dbm__pg_cursors_lost(q, op->savepoint);
+        dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint);
+        break;
+    case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: dbm__pg_start_commit(q, op); break;
+    case DBM_OP_PREPARE: dbm__pg_end_local(q, dbm__pg_prepare(q, op)); break;
+    case DBM_OP_UNPREPARE:
+        dbm__pg_unprepare(q, op);
+        dbm__pg_end_local(q, DBM_OK);
+        break;
+    case DBM_OP_EXECUTE: dbm__pg_start_execute(q, op); break;
+    case DBM_OP_FETCH: dbm__pg_start_fetch(q, op); break;
+    case DBM_OP_HOLD: case DBM_OP_FINISH: {
+        dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+        q->main = s;
+        q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
+        q->dropped = 0;
+        if (s->live) break;
+        if (op->kind == DBM_OP_FINISH) dbm__pg_result_end(q, s);
+        dbm__pg_end_local(q, DBM_OK);
+        break;
+    }
+    case DBM_OP_PING:
+        q->main = NULL;
+        dbm__pg_add(q, &q->sent, DBM__PG_PING, 0);
+        dbm__pg_go(q);
+        break;
+    case DBM_OP_RESET: dbm__pg_start_reset(q); break;
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE:
+        q->main = NULL;
+        if (q->state == DBM__PG_NATIVE_USE) {
+            op->native = q->conn;
+            dbm__pg_end_local(q, DBM_OK);
+            break;
+        }
+        dbm__pg_push_before(q);
+        if (q->sent.count != 0) dbm__pg_go(q);
+        break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    }
+}
+
+/* ---- how operations end ------------------------------------------------------------------------------------------- */
+
+static void dbm__pg_cancel(dbm_connection *c);
+
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_stale(const dbm__pg *q) {
+    const char *state, *where;
+    if (!q->named_run || q->error == NULL) return false;
+    state = dbm__pg_state_of(q->error);
+    if (strcmp(state, "26000") == 0) return true;
+    where = PQresultErrorField(q->error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0;
+}
+
+/* False: the operation goes on. */
+static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
+    dbm__pg_statement *s = q->main;
+    bool stale = dbm__pg_stale(q);
+    if (s->cursor != 0) s->cursor = 0;
+    if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
+        if (s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0) {
+            dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
+            q->no_memory = false;
+        }
+        s->kept = false;
+        if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
+            q->retried = true;
+            PQclear(q->error);
+            q->error = NULL;
+            if (began && q->tx == DBM__PG_TX_OPEN) {
+                dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
+                dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+                q->tx = DBM__PG_TX_QUEUED;
+            }
+            dbm__pg_result_begin(s);
+            dbm__pg_res(s, NULL);
+            if (dbm__pg_encode(q, q->op) != DBM_OK) {
+                q->outcome = DBM_E_NOMEM;
+                return true;
+            }
+            dbm__pg_push_run(q);
+            return q->local;
+        }
+    }
+    q->outcome = dbm__pg_refused(q);
+    if (stale) dbm_adapter_fail_retryable(q->c);
+    return true;
+}
+
+static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
+
+static void dbm__pg_row_width(dbm__pg_statement *s) {
+    int i, row, columns = PQnfields(s->res);
+    for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
+        int size = 32;
+        for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
+        if (size > s->row_size) s->row_size = size;
+    }
+}
+
+/* A FETCH was answered: what follows it. */
+static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_row_width(s);
+    if (s->rows < s->fetch) {
+        s->ended = true;
+        dbm__pg_close_cursor(q, s);
+    }
+    /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
+    s->next_binary = dbm__pg_all_binary(s->res);
+}
+
+static bool dbm__pg_execute_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *s = q->main;
+    int i;
+    bool began = false;
+    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
+    if (how == DBM__PG_ALL && q->error != NULL) {
+        bool over = dbm__pg_execute_failed(q, began);
+        if (!over) return false;
+    }
+    /* What waited has been done; or not, but then the transaction is lost with it. */
+    if (q->wait_used != 0) {
+        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+        q->wait.count -= q->wait_used;
+        q->wait_used = 0;
+    }
+    dbm__pg_room_end(q);
+    op->affected = q->affected;
+    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
+        q->mode = DBM__PG_DROP;
+        return false;
+    }
+    if (q->full && q->outcome == DBM_OK) {
+        q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
+    }
+    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome != DBM_OK) {
+        s->ended = true;
+        dbm__pg_result_end(q, s);
+        s->small_runs = 0;
+        return true;
+    }
+    op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
+    s->seen = true;
+    s->live = how == DBM__PG_ROW;
+    if (s->res == NULL) { /* it has no rows */
+        if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        return true;
+    }
+    op->result = s;
+    op->columns = PQnfields(s->res);
+    op->row = s->rows > 0;
+    if (q->cursor_run) {
+        s->next_cursor = q->cursors;
+        q->cursors = s;
+        dbm__pg_batch_done(q, s);
+        op->affected = -1;
+    } else {
+        if (!s->live) s->ended = true;
+        if (q->named_run && s->kept) s->binary = dbm__pg_all_binary(s->res);
+        if (!op->prepared->writes) op->affected = -1;
+        op->settled = op->prepared->writes && !s->live;
+    }
+    if (s->inserts) op->last_id = dbm__pg_key(q, s);
+    return true;
+}
+
+static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *s = q->main;
+    if (how == DBM__PG_ROW) return true;
+    if (q->error != NULL) {
+        q->outcome = dbm__pg_refused(q);
+        s->live = false;
+        s->ended = true;
+        if (s->cursor != 0) {
+            s->cursor = 0;
+            dbm__pg_cursor_unlink(q, s);
+        }
+        s->rows = 0;
+        return true;
+    }
+    if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
+    if (s->live) {
+        s->live = false;
+        s->ended = true;
+        s->rows = s->row = 0;
+        if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
+        q->outcome = DBM_DONE;
+        return true;
+    }
+    dbm__pg_batch_done(q, s);
+    q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
+    return true;
+}
+
+static bool dbm__pg_commit_end(dbm__pg *q) {
+    dbm_op *op = q->op;
+    if (q->error != NULL) {
+        if (op->kind == DBM_OP_ROLLBACK && !q->retried && strcmp(dbm__pg_state_of(q->error), "57014") == 0) { /* a cancel that came late */
+            q->retried = true;
+            PQclear(q->error);
+            q->error = NULL;
+            dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
+            dbm__pg_go(q);
+            return q->local;
+        }
+        q->outcome = dbm__pg_refused(q);
+        if (op->kind == DBM_OP_COMMIT) q->wait.count = q->wait_used = 0;
+        return true;
+    }
+    if (q->outcome == DBM_E_ROLLED_BACK) {
+        dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept");
+    }
+    dbm__pg_transaction_over(q);
+    return true;
+}
+
+/* Several statements by the simple protocol, which the pipeline does not speak: it is left for as long as that takes. */
+static bool dbm__pg_script_end(dbm__pg *q) {
+    dbm_op *op = q->op;
+    PGresult *res;
+    if (q->error != NULL) {
+        q->outcome = dbm__pg_refused(q);
+        goto back;
+    }
+    if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
+    if (q->state == DBM__PG_READY) {
+#if DBM__PG_PIPELINE
+        if (PQexitPipelineMode(q->conn) != 1) {
+            q->outcome = dbm__pg_lost(q);
+            return true;
+        }
+#endif
+        q->state = DBM__PG_NATIVE_USE;
+        if (op->kind == DBM_OP_NATIVE) {
+            (void)PQsetnonblocking(q->conn, 0);
+            op->native = q->conn;
+            return true;
+        }
+        if (PQsendQuery(q->conn, op->sql) != 1) {
+            q->outcome = dbm__pg_lost(q);
+            return true;
+        }
+        q->fresh = true;
+        return false;
+    }
+    while (!PQisBusy(q->conn)) {
+        res = PQgetResult(q->conn);
+        if (res == NULL) {
+            if (PQstatus(q->conn) == CONNECTION_BAD) q->outcome = dbm__pg_lost(q);
+            else if (q->error != NULL) q->outcome = dbm__pg_refused(q);
+            goto back;
+        }
+        switch ((int)PQresultStatus(res)) {
+        case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE:
+            if (q->error == NULL) {
+                q->error = res;
+                continue;
+            }
+            break;
+        case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+            PQclear(res);
+            dbm_adapter_broken(q->c);
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            return true;
+        default: break;
+        }
+        PQclear(res);
+    }
+    return false;
+back:
+    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    return true;
+}
+
+/* The answers were read as far as `how` says. False: there is more to be waited for. */
+static bool dbm__pg_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    switch (op->kind) {
+    case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
+    case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
+    case DBM_OP_HOLD:
+        if (how == DBM__PG_ROW) {
+            q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_say(q, DBM_E_LIMIT, NULL, "they are more than row_buffer (%z bytes)", op->row_buffer);
+            return true;
+        }
+        q->main->live = false;
+        q->main->ended = true;
+        if (q->error != NULL) q->outcome = dbm__pg_refused(q);
+        return true;
+    case DBM_OP_FINISH:
+        q->main->live = false;
+        q->main->total += q->dropped;
+        if (q->error != NULL && PQstatus(q->conn) == CONNECTION_BAD) dbm_adapter_broken(q->c);
+        dbm__pg_result_end(q, q->main);
+        return true;
+    case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: return dbm__pg_script_end(q);
+    case DBM_OP_PING: case DBM_OP_RESET:
+        if (q->error != NULL) q->outcome = dbm__pg_refused(q);
+        return true;
+    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
+    case DBM_OP_UNPREPARE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    }
+    return true;
+}
+
+static dbm_step dbm__pg_done(dbm__pg *q) {
+    dbm_op *op = q->op;
+    op->status = q->outcome;
+    q->op = NULL;
+    return DBM_STEP_DONE;
+}
+
+static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
+
+static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    int how, unsent;
+    if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
+    if (q->local) return dbm__pg_done(q);
+    if (!q->fresh && PQconsumeInput(q->conn) != 1) {
+        how = dbm__pg_answers(q); /* what had come before it died */
+        if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
+    } else {
+        how = dbm__pg_answers(q);
+    }
+    q->fresh = false;
+    for (;;) {
+        if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
+            q->outcome = dbm__pg_lost(q);
+            if (q->main != NULL && (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_EXECUTE)) {
+                q->main->cursor = 0;
+                dbm__pg_result_end(q, q->main);
+            }
+            return dbm__pg_done(q);
+        }
+        if (how != DBM__PG_WAITS) {
+            if (dbm__pg_end(q, how) || q->local) return dbm__pg_done(q);
+            if (q->state == DBM__PG_NATIVE_USE) break; /* a script runs */
+            how = dbm__pg_answers(q);
+            if (how != DBM__PG_WAITS) continue;
+        }
+        break;
+    }
+    if (op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000 && !q->cancel_sent) {
+        q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
+        dbm__pg_cancel(c);
+    }
+    unsent = PQflush(q->conn);
+    if (unsent < 0) {
+        q->outcome = dbm__pg_lost(q);
+        return dbm__pg_done(q);
+    }
+    if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
+    op->fd = PQsocket(q->conn);
+    if (PQsslInUse(q->conn)) op->wake_us = dbm_adapter_clock(q->owner) + 20000; /* a part of a record may lie in libpq, unseen by poll */
+    return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+}
+
+/* ---- columns ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
+
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n);
+}
+
+/* Digits, exactly `count` of them, or as many as there are when it is 0. */
+static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
+    int n = 0;
+    *out = 0;
+    for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
+    return n > 0 && (count == 0 || n == count);
+}
+
+#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
+#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+
+/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
+static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
+    int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
+    if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
+        || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
+        || !dbm__pg_read_digits(&at, 2, &second)) {
+        return false;
+    }
+    if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
+    if (*at == '+' || *at == '-') {
+        bool west = *at++ == '-';
+        int64_t part = 0;
+        if (!dbm__pg_read_digits(&at, 2, &part)) return false;
+        offset = part * 3600;
+        if (*at == ':') {
+            at++;
+            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
+            offset += part * 60;
+        }
+        if (*at == ':') {
+            at++;
+            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
+            offset += part;
+        }
+        if (west) offset = -offset;
+    }
+    if (strcmp(at, " BC") == 0) {
+        year = 1 - year;
+        at += 3;
+    }
+    if (*at != '\0' || year > DBM__PG_LAST_YEAR) return false;
+    days = dbm__pg_days_of(year, (int)month, (int)day);
+    *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
+    return true;
+}
+
+static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
+    dbm__pg_text *t;
+    if (s->texts == NULL) {
+        int n = PQnfields(s->res);
+        s->texts = (dbm__pg_text *)dbm_adapter_alloc(q->owner, (size_t)n * sizeof *s->texts);
+        if (s->texts == NULL) return NULL;
+        memset(s->texts, 0, (size_t)n * sizeof *s->texts);
+        s->texts_count = n;
+        if (s->serial == 0) s->serial = 1; /* 0 is of no row */
+    }
+    t = &s->texts[i];
+    *made = t->serial == s->serial;
+    t->serial = s->serial;
+    return t;
+}
+
+static void dbm__pg_uuid(const char *data, char *out) {
+    static const char digits[] = "0123456789abcdef";
+    int i;
+    for (i = 0; i < 16; i++) {
+        unsigned char c = (unsigned char)data[i];
+        if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
+        *out++ = digits[c >> 4];
+        *out++ = digits[c & 15];
+    }
+    *out = '\0';
+}
+
+static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, dbm_value *out) {
+    bool made;
+    dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
+    if (text == NULL) return dbm__pg_no_memory(q);
+    if (!made) {
+        text->data = text->block;
+        if (type == DBM__PG_UUID) {
+            dbm__pg_uuid(data, text->block);
+            text->size = 36;
+        } else if (type == DBM__PG_DATE) {
+            dbm__text t = dbm__text_in(text->block, sizeof text->block);
+            int32_t days = (int32_t)dbm__pg_get32(data);
+            bool before = false;
+            if (days == INT32_MAX) dbm__put(&t, "infinity");
+            else if (days == INT32_MIN) dbm__put(&t, "-infinity");
+            else dbm__pg_put_date(&t, (int64_t)days + 10957, &before);
+            if (before) dbm__put(&t, " BC");
+            text->size = t.size;
+        } else {
+            unsigned char *bytes = PQunescapeBytea((const unsigned char *)data, &text->size);
+            text->owned = bytes;
+            text->data = (const char *)bytes;
+            if (bytes == NULL) {
+                text->serial = 0;
+                return dbm__pg_no_memory(q);
+            }
+        }
+    }
+    out->type = type == DBM__PG_UUID ? DBM_TYPE_UUID : type == DBM__PG_BYTEA ? DBM_TYPE_BLOB : DBM_TYPE_TEXT;
+    out->as.text.data = text->data;
+    out->as.text.size = text->size;
+    return DBM_OK;
+}
+
+static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_t size) {
+    out->type = type;
+    out->as.text.data = data;
+    out->as.text.size = size;
+}
+
+static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
+    return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR);
+}
+
+static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    dbm__pg *q = s->q;
+    const char *data;
+    size_t size;
+    Oid type = PQftype(s->res, i);
+    (void)c;
+    out->name = NULL;
+    out->type = DBM_TYPE_NULL;
+    out->as.integer = 0;
+    if (DBM__UNLIKELY(s->now != NULL)) {
+        if (s->now->cells[i].size < 0) return DBM_OK;
+        data = s->now->cells[i].data;
+        size = (size_t)s->now->cells[i].size;
+    } else {
+        if (PQgetisnull(s->res, s->row, i)) return DBM_OK;
+        data = PQgetvalue(s->res, s->row, i);
+        size = (size_t)PQgetlength(s->res, s->row, i);
+    }
+    switch ((int)type) {
+    case DBM__PG_INT4:
+        out->type = DBM_TYPE_INT;
+        out->as.integer = s->binary_rows ? (int64_t)(int32_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
+        return DBM_OK;
+    case DBM__PG_INT8:
+        out->type = DBM_TYPE_INT;
+        out->as.integer = s->binary_rows ? dbm__pg_get64(data) : dbm__pg_read_int(data);
+        return DBM_OK;
+    case DBM__PG_INT2:
+        out->type = DBM_TYPE_INT;
+        out->as.integer = s->binary_rows ? (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]) : dbm__pg_read_int(data);
+        return DBM_OK;
+    case DBM__PG_OID:
+        out->type = DBM_TYPE_INT;
+        out->as.integer = s->binary_rows ? (int64_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
+        return DBM_OK;
+    case DBM__PG_BOOL:
+        out->type = DBM_TYPE_BOOL;
+        out->as.integer = s->binary_rows ? data[0] != 0 : data[0] == 't';
+        return DBM_OK;
+    case DBM__PG_FLOAT8: case DBM__PG_FLOAT4:
+        out->type = DBM_TYPE_DOUBLE;
+        if (s->binary_rows && type == DBM__PG_FLOAT8) {
+            int64_t bits = dbm__pg_get64(data);
+            memcpy(&out->as.real, &bits, sizeof out->as.real);
+        } else if (s->binary_rows) {
+            uint32_t bits = dbm__pg_get32(data);
+            float single;
+            memcpy(&single, &bits, sizeof single);
+            out->as.real = (double)single;
+        } else {
+            const char *word = data[0] == 'N' ? "nan" : data[0] == 'I' ? "inf" : data[0] == '-' && data[1] == 'I' ? "-inf" : data;
+            if (!dbm__double_read(word, word == data ? size : strlen(word), &out->as.real)) dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
+            else if (type == DBM__PG_FLOAT4) out->as.real = (double)(float)out->as.real;
+        }
+        return DBM_OK;
+    case DBM__PG_TIMESTAMP: case DBM__PG_TIMESTAMPTZ: /* infinity is no time: it is a text */
+        if (s->binary_rows) {
+            int64_t us = dbm__pg_get64(data);
+            if (us == INT64_MAX) dbm__pg_plain(out, DBM_TYPE_TEXT, "infinity", 8);
+            else if (us == INT64_MIN) dbm__pg_plain(out, DBM_TYPE_TEXT, "-infinity", 9);
+            else if (us >= dbm__pg_days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
+            else {
+                out->type = DBM_TYPE_TIMESTAMP;
+                out->as.integer = us + DBM__PG_EPOCH;
+            }
+            return DBM_OK;
+        }
+        if (dbm__pg_read_timestamp(data, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
+        else if (data[0] == 'i' || data[0] == '-') dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
+        else if (size > 6 && data[6] == '-') return dbm__pg_too_late(q, i);
+        else dbm__pg_plain(out, DBM_TYPE_TEXT, data, size); /* the program has set another DateStyle */
+        return DBM_OK;
+    case DBM__PG_BYTEA:
+        if (!s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        dbm__pg_plain(out, DBM_TYPE_BLOB, data, size);
+        return DBM_OK;
+    case DBM__PG_UUID:
+        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        dbm__pg_plain(out, DBM_TYPE_UUID, data, size);
+        return DBM_OK;
+    case DBM__PG_DATE:
+        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        break;
+    case DBM__PG_NUMERIC: dbm__pg_plain(out, DBM_TYPE_DECIMAL, data, size); return DBM_OK;
+    case DBM__PG_JSON: dbm__pg_plain(out, DBM_TYPE_JSON, data, size); return DBM_OK;
+    case DBM__PG_JSONB:
+        if (s->binary_rows && size > 0) { /* a version comes first */
+            data++;
+            size--;
+        }
+        dbm__pg_plain(out, DBM_TYPE_JSON, data, size);
+        return DBM_OK;
+    default: break;
+    }
+    dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
+    return DBM_OK;
+}
+
+static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
+    (void)c;
+    return PQfname(((dbm__pg_statement *)op->result)->res, i);
+}
+
+/* The first column of RETURNING, when it is a number. */
+static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
+    dbm_op look;
+    dbm_value v;
+    if (s->rows == 0) return 0;
+    memset(&look, 0, sizeof look);
+    look.result = s;
+    if (PQnfields(s->res) == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
+    return v.as.integer;
+}
+
+/* ---- connections ---------------------------------------------------------------------------------------------------- */
+
+static void dbm__pg_notice(void *ud, const PGresult *res) {
+    dbm__pg *q = (dbm__pg *)ud;
+    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY), *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+    char block[900];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    if (severity != NULL) dbm__putf(&t, "%s: ", severity);
+    dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(res));
+    if (detail != NULL) {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, detail);
+    }
+    dbm__text_end(&t);
+    dbm_adapter_notice(q->c, block);
+}
+
+#if DBM__PG_CANCEL_KEY
+/* libpq 14 to 16 tell the process and not the key that a cancel needs; but its trace shows both. The trace is read once and wiped. */
+static void dbm__pg_trace_begin(dbm__pg *q) {
+    q->trace = open_memstream(&q->trace_text, &q->trace_size);
+    if (q->trace == NULL) return;
+    PQtrace(q->conn, q->trace);
+    PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS);
+}
+
+static int dbm__pg_trace_number(const char **at) {
+    uint32_t n = 0;
+    bool minus = false;
+    while (**at == ' ' || **at == '\t') (*at)++;
+    if (**at == '-') {
+        minus = true;
+        (*at)++;
+    }
+    for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
+    return (int)(minus ? 0 - n : n);
+}
+
+static void dbm__pg_trace_end(dbm__pg *q, bool read) {
+    if (q->trace == NULL) return;
+    if (q->conn != NULL) PQuntrace(q->conn);
+    (void)fclose(q->trace);
+    q->trace = NULL;
+    if (q->trace_text == NULL) return;
+    if (read) {
+        const char *at = strstr(q->trace_text, "BackendKeyData");
+        if (at != NULL) {
+            at += strlen("BackendKeyData");
+            q->pid = dbm__pg_trace_number(&at);
+            q->key = dbm__pg_trace_number(&at);
+            q->has_key = q->pid == PQbackendPID(q->conn);
+        }
+    }
+    dbm__wipe(q->trace_text, q->trace_size);
+    free(q->trace_text);
+    q->trace_text = NULL;
+}
+#else
+static void dbm__pg_trace_begin(dbm__pg *q) { (void)q; }
+static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
+#endif
+
+static void dbm__pg_free(dbm__pg *q) {
+    dbm_database *db = q->owner;
+    dbm__pg_trace_end(q, false);
+    if (q->error != NULL) PQclear(q->error);
+    if (q->conn != NULL) PQfinish(q->conn);
+    dbm_adapter_free(db, q->sent.at);
+    dbm_adapter_free(db, q->wait.at);
+    dbm_adapter_free(db, q->closes.at);
+    dbm_adapter_free(db, q->drops.at);
+    dbm_adapter_free(db, q->block);
+    dbm_adapter_free(db, (void *)q->params);
+    dbm_adapter_free(db, q);
+}
+
+/* The `n`-th of a list with commas. */
+static const char *dbm__pg_nth(const char *list, int n) {
+    for (; n > 0 && list != NULL; n--) {
+        list = strchr(list, ',');
+        if (list != NULL) list++;
+    }
+    return list;
+}
+
+/* Begins a connect, with the hosts from q->host on. Where there are several, each has its share of the time: libpq itself would wait for the
+ * first one as long as the system does. */
+static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
+    const dbm__pg_base *base = q->base;
+    dbm_credentials who;
+    const char **values;
+    dbm_status status = dbm_adapter_credentials(q->c, &who);
+    int64_t now;
+    int left = base->host_count - q->host;
+    if (status != DBM_OK) return status;
+    values = (const char **)dbm_adapter_alloc(q->owner, ((size_t)base->count + 1) * sizeof *values);
+    if (values == NULL) return dbm__pg_no_memory(q);
+    memcpy((void *)values, (const void *)base->values, ((size_t)base->count + 1) * sizeof *values);
+    values[0] = who.user;
+    values[1] = who.password;
+    values[2] = dbm__pg_nth(base->hosts, q->host);
+    values[3] = dbm__pg_nth(base->ports, q->host);
+    if (q->conn != NULL) PQfinish(q->conn);
+    q->conn = PQconnectStartParams(base->keys, values, base->dsn);
+    dbm_adapter_free(q->owner, (void *)values);
+    if (q->conn == NULL) return dbm__pg_no_memory(q);
+    q->state = DBM__PG_CONNECTING;
+    q->ssl_phase = false;
+    (void)PQsetErrorVerbosity(q->conn, PQERRORS_VERBOSE); /* so that SQLSTATE is in the text, which is all that a failed connect gives */
+    (void)PQsetNoticeReceiver(q->conn, dbm__pg_notice, q);
+    dbm__pg_trace_begin(q);
+    q->host_until_us = INT64_MAX;
+    if (left > 1 && op->deadline_us != INT64_MAX) {
+        now = dbm_adapter_clock(q->owner);
+        q->host_until_us = op->deadline_us > now ? now + (op->deadline_us - now) / left : now;
+    }
+    return DBM_OK;
+}
+
+static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
+
+/* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
+static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
+    char said[1400], block[900], sqlstate[6] = "";
+    dbm__text t = dbm__text_in(block, sizeof block);
+    dbm_status status;
+    const char *line, *message = PQerrorMessage(q->conn);
+    bool first = true;
+    dbm__copy_cut(said, sizeof said, message);
+    for (line = said; *line != '\0';) {
+        const char *end = strchr(line, '\n'), *p, *state = NULL;
+        size_t size = end != NULL ? (size_t)(end - line) : strlen(line);
+        bool place = false; /* LOCATION: function, file.c:123 */
+        for (p = line; p + 2 < line + size; p++) if (p[0] == '.' && p[1] == 'c' && p[2] == ':') place = true;
+        for (p = line; p + 10 < line + size && state == NULL; p++) {
+            int i = 0;
+            if (p[0] != ':' || p[1] != ' ' || p[2] != ' ' || p[8] != ':' || p[9] != ' ') continue;
+            while (i < 5 && ((p[3 + i] >= '0' && p[3 + i] <= '9') || (p[3 + i] >= 'A' && p[3 + i] <= 'Z'))) i++;
+            if (i == 5) state = p;
+        }
+        if (!place && size > 0) {
+            if (!first) dbm__put(&t, "; ");
+            first = false;
+            if (state != NULL) {
+                memcpy(sqlstate, state + 3, 5);
+                sqlstate[5] = '\0';
+                dbm__put_n(&t, line, (size_t)(state - line) + 2);
+                dbm__put_n(&t, state + 10, size - (size_t)(state - line) - 10);
+            } else {
+                dbm__put_n(&t, line, size);
+            }
+        }
+        line += size;
+        while (*line == '\n') line++;
+    }
+    if (first) dbm__put(&t, "the connection failed");
+    dbm__text_end(&t);
+    if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
+    else if (strcmp(sqlstate, "3D000") == 0) status = DBM_E_UNKNOWN_NAME;
+    else if (sqlstate[0] == '\0' && (q->ssl_phase || dbm__pg_has(said, "SSL error")) &&
+             (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
+        status = DBM_E_TLS;
+    } else {
+        status = DBM_E_CONNECT;
+    }
+    status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
+    if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
+    return status;
+}
+
+static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
+    dbm_database *db = dbm_adapter_database(c);
+    dbm__pg *q = (dbm__pg *)dbm_adapter_alloc(db, sizeof *q);
+    dbm_status status;
+    if (q == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
+    memset(q, 0, sizeof *q);
+    q->c = c;
+    q->owner = db;
+    q->base = (dbm__pg_base *)dbm_adapter_db_data(db);
+    status = dbm__pg_connect_begin(q, op);
+    if (status == DBM_OK && PQstatus(q->conn) == CONNECTION_BAD) status = dbm__pg_connect_failed(q);
+    if (status != DBM_OK) {
+        dbm__pg_free(q);
+        return status;
+    }
+    dbm_adapter_set_data(c, q);
+    op->fd = PQsocket(q->conn);
+    return DBM_OK;
+}
+
+static bool dbm__pg_connected(dbm__pg *q) {
+    (void)PQsetErrorVerbosity(q->conn, PQERRORS_DEFAULT);
+    dbm__pg_trace_end(q, true);
+    if (PQsetnonblocking(q->conn, 1) != 0) return false;
+#if DBM__PG_PIPELINE
+    if (PQenterPipelineMode(q->conn) != 1) return false;
+#endif
+#if DBM__PG_POSIX
+    q->peer_size = (socklen_t)sizeof q->peer;
+    if (getpeername(PQsocket(q->conn), (struct sockaddr *)(void *)&q->peer, &q->peer_size) != 0) q->has_key = false;
+    if (PQhost(q->conn) != NULL && PQhost(q->conn)[0] == '/') { /* the name that the server gave it may be one of its own directory's */
+        struct sockaddr_un *file = (struct sockaddr_un *)(void *)&q->peer;
+        memset(file, 0, sizeof *file);
+        file->sun_family = AF_UNIX;
+        dbm__format(file->sun_path, sizeof file->sun_path, "%s/.s.PGSQL.%s", PQhost(q->conn), PQport(q->conn));
+        q->peer_size = (socklen_t)sizeof *file;
+    }
+#endif
+    q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
+    q->state = DBM__PG_READY;
+    dbm__pg_look_at_settings(q);
+    return true;
+}
+
+static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
+    op->status = status;
+    if (status != DBM_OK) {
+        dbm_adapter_set_data(q->c, NULL);
+        dbm__pg_free(q);
+    }
+    return DBM_STEP_DONE;
+}
+
+static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    bool tls = PQstatus(q->conn) == CONNECTION_SSL_STARTUP;
+    PostgresPollingStatusType next;
+    if (q->host_until_us != INT64_MAX && dbm_adapter_clock(q->owner) >= q->host_until_us) { /* silent for too long: the one after it */
+        const char *host = PQhost(q->conn), *port = PQport(q->conn);
+        int i = q->host;
+        for (; i < q->base->host_count - 1; i++) {
+            const char *h = dbm__pg_nth(q->base->hosts, i), *p = dbm__pg_nth(q->base->ports, i);
+            if (host != NULL && port != NULL && dbm__same_word_n(h, strcspn(h, ","), host) && (*p == ',' || *p == '\0' || dbm__same_word_n(p, strcspn(p, ","), port))) break;
+        }
+        q->host_until_us = INT64_MAX;
+        if (i < q->base->host_count - 1) {
+            dbm_status status;
+            q->host = i + 1;
+            dbm__pg_trace_end(q, false);
+            status = dbm__pg_connect_begin(q, op);
+            if (status == DBM_OK && PQstatus(q->conn) == CONNECTION_BAD) status = dbm__pg_connect_failed(q);
+            if (status != DBM_OK) return dbm__pg_connect_over(q, op, status);
+            tls = false;
+        }
+    }
+    next = PQconnectPoll(q->conn);
+    q->ssl_phase = tls;
+    switch (next) {
+    case PGRES_POLLING_OK:
+        return dbm__pg_connect_over(q, op, dbm__pg_connected(q) ? DBM_OK : dbm__pg_no_memory(q));
+    case PGRES_POLLING_FAILED: return dbm__pg_connect_over(q, op, dbm__pg_connect_failed(q));
+    case PGRES_POLLING_READING: case PGRES_POLLING_WRITING: case PGRES_POLLING_ACTIVE: break;
+    }
+    op->fd = PQsocket(q->conn);
+    op->wake_us = q->host_until_us;
+    return next == PGRES_POLLING_WRITING ? DBM_STEP_WRITE : DBM_STEP_READ;
+}
+
+static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    if (q == NULL) return;
+    dbm_adapter_set_data(c, NULL);
+#if DBM__PG_POSIX
+    if (how != DBM_DISCONNECT_POLITE && q->conn != NULL && PQsocket(q->conn) >= 0) {
+        /* What libpq says as it closes goes to a socket that leads nowhere: no byte on the parent's connection, nor on one out of step. */
+        int nowhere = socket(AF_UNIX, SOCK_STREAM, 0);
+        if (nowhere < 0 || dup2(nowhere, PQsocket(q->conn)) < 0) {
+            if (how == DBM_DISCONNECT_FORKED) q->conn = NULL; /* rather lose its memory than the parent's connection */
+        }
+        if (nowhere >= 0) (void)close(nowhere);
+    }
+#else
+    if (how == DBM_DISCONNECT_FORKED) q->conn = NULL;
+#endif
+    dbm__pg_free(q);
+}
+
+/* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
+static dbm_status dbm__pg_alive(dbm_connection *c) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    int round;
+    if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
+    if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
+    for (round = 0; round < 8; round++) {
+        dbm_status status = dbm__net_peek(PQsocket(q->conn));
+        if (status != DBM_E_LOST) return DBM_OK;
+        q->error = NULL;
+        if (PQconsumeInput(q->conn) != 1) return DBM_E_LOST;
+        (void)PQisBusy(q->conn); /* notices and parameters are taken from it */
+        if (q->sent.head < q->sent.count && dbm__pg_answers(q) == DBM__PG_DEAD) return DBM_E_LOST;
+        if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
+    }
+    return DBM_E_LOST;
+}
+
+/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
+
+#if DBM__PG_CANCEL_KEY
+/* A CancelRequest on a connection of its own, without waiting for a server that is silent: the end of that connection says that the request
+ * has been done, so that it can't meet a later statement. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
+static void dbm__pg_cancel_by_key(dbm__pg *q) {
+    int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
+    uint32_t words[4];
+    unsigned char packet[16];
+    int fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0), flags, i;
+    ssize_t n;
+    char byte;
+    if (fd < 0) return;
+    words[0] = 16;
+    words[1] = 1234u << 16 | 5678u;
+    words[2] = (uint32_t)q->pid;
+    words[3] = (uint32_t)q->key;
+    for (i = 0; i < 16; i++) packet[i] = (unsigned char)(words[i / 4] >> (24 - 8 * (i % 4)));
+    flags = fcntl(fd, F_GETFL, 0);
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+#if defined(SO_NOSIGPIPE)
+    i = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &i, (socklen_t)sizeof i);
+#endif
+#if !defined(MSG_NOSIGNAL)
+#  define DBM__PG_NO_SIGNAL 0
+#else
+#  define DBM__PG_NO_SIGNAL MSG_NOSIGNAL
+#endif
+    if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) {
+        int rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
+        while (rc != 0 && errno == EAGAIN && dbm_adapter_clock(q->owner) < until) { /* a socket file's queue is full */
+            dbm__sleep_us(2000);
+            rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
+        }
+        if ((rc == 0 || errno == EINPROGRESS) && dbm__net_wait(q->owner->host, fd, DBM_STEP_WRITE, until) == DBM_OK &&
+            send(fd, packet, sizeof packet, DBM__PG_NO_SIGNAL) == (ssize_t)sizeof packet) {
+            do n = dbm__net_wait(q->owner->host, fd, DBM_STEP_READ, until) == DBM_OK ? recv(fd, &byte, 1, 0) : 0;
+            while (n > 0);
+        }
+    }
+    (void)close(fd);
+}
+#endif
+
+static void dbm__pg_cancel(dbm_connection *c) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    if (q == NULL || q->state == DBM__PG_CONNECTING) return;
+    dbm__store(&q->cancelled, 1);
+#if DBM__PG_CANCEL_ASYNC
+    {
+        PGcancelConn *request = PQcancelCreate(q->conn);
+        int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
+        PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+        if (request != NULL && PQcancelStart(request) == 1) {
+            while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+                int want = next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
+                if (dbm__net_wait(q->owner->host, PQcancelSocket(request), want, until) != DBM_OK) break;
+                next = PQcancelPoll(request);
+            }
+        }
+        PQcancelFinish(request);
+    }
+#else
+#  if DBM__PG_CANCEL_KEY
+    if (q->has_key) {
+        dbm__pg_cancel_by_key(q);
+        return;
+    }
+#  endif
+    {
+        PGcancel *request = PQgetCancel(q->conn);
+        char said[256];
+        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
+        PQfreeCancel(request);
+    }
+#endif
+}
+
+/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__pg_refuse(dbm_database *db, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
+}
+
+static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
+    const char *names[96], *near_one;
+    char hint[80] = "";
+    size_t n = 0;
+    for (; known->keyword != NULL; known++) {
+        if (strcmp(known->keyword, key) == 0) return DBM_OK;
+        if (n < sizeof names / sizeof names[0]) names[n++] = known->keyword;
+    }
+    near_one = dbm__nearest(key, names, n);
+    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
+    return dbm__pg_refuse(db, "%s %q is none that libpq knows%s", where, key, hint);
+}
+
+static bool dbm__pg_local(const char *host, size_t size) {
+    return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
+           (size >= 4 && memcmp(host, "127.", 4) == 0);
+}
+
+static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+
+/* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
+static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
+    int count = 1;
+    char *first = hosts;
+    bool bracket = false, port = false;
+    for (;; list++) {
+        if (*list == ',' || *list == '\0') {
+            if (!dbm__pg_local(first, (size_t)(hosts - first))) *remote = true;
+            *hosts++ = *ports++ = *list;
+            first = hosts;
+            port = false;
+            if (*list == '\0') return count;
+            count++;
+        } else if (*list == '[' || *list == ']') {
+            bracket = *list == '[';
+        } else if (*list == ':' && !bracket) {
+            port = true;
+        } else if (*list == '%' && dbm__pg_hex(list[1]) >= 0 && dbm__pg_hex(list[2]) >= 0) {
+            *hosts++ = (char)(dbm__pg_hex(list[1]) * 16 + dbm__pg_hex(list[2]));
+            list += 2;
+        } else if (port) {
+            *ports++ = *list;
+        } else {
+            *hosts++ = *list;
+        }
+    }
+}
+
+static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
+    if (value == NULL) return;
+    base->keys[base->count] = key;
+    base->values[base->count++] = value;
+}
+
+/* A number in the block behind `*at`. */
+static const char *dbm__pg_number(char **at, int n) {
+    dbm__text t = dbm__text_in(*at, 16);
+    dbm__putf(&t, "%d", n);
+    *at += 16;
+    return t.data;
+}
+
+static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
+    static const char prefix[] = "connect_args.";
+    static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *zone = NULL;
+    PQconninfoOption *known = PQconninfoParse("", NULL);
+    dbm_status status = DBM_OK;
+    size_t i;
+    dbm_tls tls = config->tls;
+    if (known == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    base->keys[0] = "user";
+    base->keys[1] = "password";
+    base->keys[2] = "host";
+    base->keys[3] = "port";
+    base->count = 4;
+    base->dsn = url->scheme[0] == '\0' && url->path[0] != '\0';
+    if (base->dsn || url->path[0] != '\0') dbm__pg_set(base, "dbname", url->path);
+    if (url->hosts[0] != '\0') {
+        size_t size = strlen(url->hosts) + 1;
+        base->hosts = at;
+        base->ports = at + size;
+        base->host_count = dbm__pg_split_hosts(url->hosts, at, at + size, &base->remote);
+        at += 2 * size;
+    }
+    dbm__pg_set(base, "fallback_application_name", "dbm.h");
+    dbm__pg_set(base, "gssencmode", "disable"); /* else libpq asks a ticket cache before each connect */
+    if (config->tcp_keepalive_ms > 0) {
+        dbm__pg_set(base, "keepalives_idle", dbm__pg_number(&at, (config->tcp_keepalive_ms + 999) / 1000));
+    } else {
+        dbm__pg_set(base, "keepalives", "0");
+    }
+    if (config->tcp_user_timeout_ms > 0) dbm__pg_set(base, "tcp_user_timeout", dbm__pg_number(&at, config->tcp_user_timeout_ms));
+    if (tls == DBM_TLS_DEFAULT && base->host_count > 0) tls = base->remote ? DBM_TLS_PREFER : DBM_TLS_OFF;
+    if (tls > DBM_TLS_DEFAULT && tls <= DBM_TLS_VERIFY_FULL) dbm__pg_set(base, "sslmode", modes[tls]);
+    dbm__pg_set(base, "sslrootcert", config->tls_ca);
+    dbm__pg_set(base, "sslcert", config->tls_cert);
+    dbm__pg_set(base, "sslkey", config->tls_key);
+    if (config->tls_ca == NULL && tls == DBM_TLS_VERIFY_FULL && PQlibVersion() >= 160000) dbm__pg_set(base, "sslrootcert", "system");
+    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
+        const dbm_option *p = &url->parameters[i];
+        status = dbm__pg_check_key(db, known, p->name, "the URL's parameter");
+        if (strcmp(p->name, "sslmode") == 0 && tls != DBM_TLS_DEFAULT && config->tls != DBM_TLS_DEFAULT) continue;
+        dbm__pg_set(base, p->name, p->value);
+        if (strcmp(p->name, "options") == 0) zone = p->value;
+    }
+    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
+        const char *name = config->options[i].name;
+        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
+        name += sizeof prefix - 1;
+        status = dbm__pg_check_key(db, known, name, "the connect_args key");
+        dbm__pg_set(base, name, config->options[i].value);
+        if (strcmp(name, "options") == 0) zone = config->options[i].value;
+    }
+    dbm__pg_set(base, "client_encoding", "UTF8");
+    for (; zone != NULL && *zone != '\0' && !base->own_zone; zone++) base->own_zone = dbm__same_word_n(zone, strlen(zone) < 8 ? strlen(zone) : 8, "timezone");
+    base->keys[base->count] = base->values[base->count] = NULL;
+    PQconninfoFree(known);
+    return status;
+}
+
+static dbm_status dbm__pg_init(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    size_t pairs = 24 + url->parameter_count + config->option_count;
+    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
+    dbm__pg_base *base;
+    dbm_status status;
+    if (!PQisthreadsafe()) return dbm__pg_refuse(db, "libpq was built without thread safety");
+    base = (dbm__pg_base *)dbm_adapter_alloc(db, size);
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memset(base, 0, size);
+    base->keys = (const char **)(void *)(base + 1);
+    base->values = base->keys + pairs;
+    base->cached = config->statement_cache > 0;
+    status = dbm__pg_fill(db, base, (char *)(void *)(base->values + pairs));
+    if (status != DBM_OK) {
+        dbm_adapter_free(db, base);
+        return status;
+    }
+    dbm_adapter_set_db_data(db, base);
+    return DBM_OK;
+}
+
+static void dbm__pg_close(dbm_database *db) {
+    void *base = dbm_adapter_db_data(db);
+    dbm_adapter_set_db_data(db, NULL);
+    if (base != NULL) dbm_adapter_free(db, base);
+}
+
+static const dbm_adapter dbm__postgresql_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "postgresql", "postgresql,postgres", NULL,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
+    dbm__pg_init, dbm__pg_close,
+    NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
+    NULL,
+    NULL, NULL, dbm__pg_column, dbm__pg_column_name,
+    dbm__pg_start, dbm__pg_step
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
+
+#endif /* DBM__PG_MISSING */
+#endif /* DBM_HAS_POSTGRESQL */
+/* --- end src/adapters/postgresql.c --- */
+/* --- begin src/adapters/mysql.c --- */
+/* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0 or newer.
+ * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
+ * Must not know: pools, sessions, other adapters. */
+#if DBM_HAS_MYSQL
+#if defined(__has_include)
+#  if __has_include(<mysql.h>)
+#    define DBM__MYSQL_HEADER <mysql.h>
+#  elif __has_include(<mariadb/mysql.h>)
+#    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#  elif __has_include(<mysql/mysql.h>)
+#    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#  endif
+#else
+#  define DBM__MYSQL_HEADER <mysql.h>
+#endif
+#if !defined(DBM__MYSQL_HEADER)
+#  error "dbm: DBM_WITH_MYSQL needs mysql.h: install libmariadb-dev or default-libmysqlclient-dev (Debian), mariadb-connector-c-dev (Alpine), mariadb-connector-c or mysql-client (macOS), or put its directory on the include path (mariadb_config --cflags, mysql_config --cflags)"
+#else
+#include DBM__MYSQL_HEADER
+
+/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
+ * statements, so that its calls block and the limits are those of its options. The flows below are the same. */
+#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
+#  define DBM__MYSQL_MARIADB 1
+#  if defined(__has_include)
+#    if __has_include(<errmsg.h>)
+#      include <errmsg.h>
+#    endif
+#  endif
+typedef my_bool dbm__mysql_bool;
+#else
+#  define DBM__MYSQL_MARIADB 0
+#  if MYSQL_VERSION_ID < 80000
+#    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
+#  endif
+typedef bool dbm__mysql_bool;
+#endif
+#if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__MYSQL_POSIX 1
+#  include <errno.h>
+#  include <signal.h>
+#  include <sys/types.h>
+#  include <sys/socket.h>
+#  include <netinet/in.h>
+#  include <netinet/tcp.h>
+#  include <unistd.h>
+#else
+#  define DBM__MYSQL_POSIX 0
+#endif
+
+/* Numbers of errors that are looked at here; the libraries' headers do not all name them. */
+enum {
+    DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
+    DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
+    DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
+    DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
+};
+enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
+#define DBM__MYSQL_OPTIONS "sql_mode,unix_socket"
+#define DBM__MYSQL_KILL_US 450000         /* a cancel takes no longer */
+#define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
+#define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
+#define DBM__MYSQL_LEAVE_ROWS 20000       /* without a transaction: rows that are read past before the server is told to stop */
+
+/* ---- what it keeps ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct dbm__mysql_host { char *name; unsigned port; } dbm__mysql_host; /* name: NULL for the local socket */
+
+/* Of a database, from init to close. The texts lie behind it in the same block, or belong to the configuration. */
+typedef struct dbm__mysql_base {
+    dbm__mysql_host *hosts;
+    int host_count;
+    const char *schema, *socket, *sql_mode; /* sql_mode NULL: the server's */
+    dbm_tls tls;
+    bool autocommit;                        /* a connection begins with it on */
+} dbm__mysql_base;
+
+/* How a column is read. */
+enum {
+    DBM__MYSQL_INT, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_DOUBLE, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
+    DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
+};
+typedef struct dbm__mysql_column {
+    int type;                /* as the server said it, to see whether it says so again */
+    unsigned flags, charset, decimals;
+    unsigned long length;
+    int how;                 /* DBM__MYSQL_INT ... */
+} dbm__mysql_column;
+
+/* Where the library puts a value of the row in hand. */
+typedef struct dbm__mysql_cell {
+    union { int64_t integer; uint64_t uinteger; double real; float single; MYSQL_TIME time; char written[40]; } as;
+    char written[40];        /* a date or a time as text */
+    char *text;
+    unsigned long capacity, size;
+    dbm__mysql_bool null, cut;
+} dbm__mysql_cell;
+
+/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
+typedef struct dbm__mysql_chunk { struct dbm__mysql_chunk *next; size_t size, used; } dbm__mysql_chunk;
+#define DBM__MYSQL_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
+#define DBM__MYSQL_CHUNK ((size_t)8192) /* the first one */
+
+/* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
+typedef struct dbm__mysql_statement {
+    struct dbm__mysql_statement *next;  /* in the list of those to be closed */
+    MYSQL_STMT *stmt;        /* NULL: it goes as text each time */
+    MYSQL_RES *text_rows;    /* of a text: all of its rows */
+    MYSQL_ROW text_row;
+    unsigned long *text_sizes;
+    unsigned generation;     /* of the connection, when it was prepared */
+    int parameters;
+    bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
+    MYSQL_BIND *values;      /* parameters */
+    MYSQL_TIME *times;       /* of the values that are timestamps */
+    /* Of the result. */
+    int columns;
+    dbm__mysql_column *plan;
+    MYSQL_BIND *binds;
+    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
+    int side;                /* the set that the library fills */
+    int hand;                /* the set of the row in hand */
+    bool rebind;             /* where values go has changed */
+    bool open;               /* rows may still come from the server */
+    bool ended;
+    bool held;               /* the rest of the rows is in `first` */
+    bool spoiled;            /* they did not all fit */
+    int64_t seen;
+    dbm__mysql_row *row;     /* the row in hand, when it is one of those put aside */
+    dbm__mysql_row *first, **last;
+    dbm__mysql_chunk *chunks;
+    size_t kept;             /* bytes in chunks */
+} dbm__mysql_statement;
+
+/* Whether an operation runs that may be cancelled. A cancel turns ACTIVE into KILLING and back when the server has answered it; until then the
+ * operation does not end, so that none is left over for the next one. */
+enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
+
+/* The calls of the library that talk to the server. */
+enum {
+    DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
+    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL
+};
+
+/* A failure that is kept while something else is asked of the server. */
+typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
+
+/* Of a connection. */
+typedef struct dbm__mysql {
+    MYSQL *my;
+    dbm_connection *c;
+    dbm_database *owner;
+    dbm__mysql_base *base;
+    dbm__word state;         /* DBM__MYSQL_IDLE ... */
+    unsigned long id;        /* the server's, for KILL QUERY */
+    int host;                /* which of the list */
+    char *user, *password;   /* of this connect: a cancel needs them from any thread */
+    bool mariadb;            /* the server is */
+    bool tls;
+    bool broken;             /* no byte is sent any more */
+    bool connecting, connected;
+    /* The call in progress. */
+    int call, wait;          /* wait: what the library waits for; 0: nothing */
+    int phase, sub, pre;     /* where the flows stand */
+    int rc;
+    dbm__mysql_bool flag;
+    MYSQL *made;
+    const char *sql;
+    size_t sql_size;
+    MYSQL_STMT *stmt;
+    MYSQL_RES *rows;
+    int64_t limit_us;        /* of the attempt to connect */
+    int64_t leave_at;        /* the row at which a result that is left is stopped */
+    /* The transaction. */
+    bool unit;               /* between BEGIN and COMMIT or ROLLBACK */
+    bool autocommit;         /* as the server has it */
+    bool open;               /* the last reply said: in a transaction */
+    bool failed;             /* an error, or something of the user's own: what the server holds is not known */
+    bool wrote;              /* in this unit */
+    bool undone;             /* the server has rolled back all of it */
+    bool was_open;
+    bool again;              /* this statement was prepared anew already */
+    bool killed;             /* the rest of a result was stopped on purpose */
+    bool refused;            /* the flow has reported its failure; status has it */
+    dbm_status status;
+    dbm_isolation isolation; /* of the server's session */
+    uint64_t packet;         /* max_allowed_packet; 0: not asked yet */
+    unsigned generation;     /* one more with each reset */
+    dbm__mysql_statement *active; /* the one whose rows are on their way */
+    dbm__mysql_statement *closing;
+    dbm__mysql_chunk *spare;
+    dbm__mysql_error error;
+    char text[640];          /* statements of our own */
+} dbm__mysql;
+
+/* ---- failures ----------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+    char block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    q->refused = true;
+    q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
+    return q->status;
+}
+
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
+    q->refused = true;
+    q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
+    return q->status;
+}
+
+/* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
+static dbm_status dbm__mysql_status(int native, bool *retryable) {
+    *retryable = false;
+    switch (native) {
+    case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
+        return DBM_E_AUTH;
+    case 1040: case 1129: case 1203: case 1226:
+        *retryable = true;
+        return DBM_E_CONNECT;
+    case DBM__MYSQL_UNKNOWN_DATABASE: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
+        return DBM_E_CONNECT;
+    case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
+    case DBM__MYSQL_LOST: case 2055: case 4031:
+        *retryable = true;
+        return DBM_E_LOST;
+    case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
+    case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
+    case DBM__MYSQL_DEADLOCK: case 1614: case 1637:
+        *retryable = true;
+        return DBM_E_DEADLOCK;
+    case 1020: /* the record has changed since it was read (snapshot isolation) */
+        *retryable = true;
+        return DBM_E_SERIALIZATION;
+    case DBM__MYSQL_LOCK_TIMEOUT: case 3572: /* NOWAIT */
+        *retryable = true;
+        return DBM_E_TIMEOUT;
+    case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
+    case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
+    case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
+    case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
+    case 1762: case 1859: case 3819: case 4025:
+        return DBM_E_CONSTRAINT;
+    case 1264: case 1365: case 1416: case 1690: case 1406: return DBM_E_RANGE;
+    case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG: case 1162: case 1301: case 1390: case 1461: case 1021: case 1114: return DBM_E_LIMIT;
+    default: return DBM_OK;
+    }
+}
+
+static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
+    (void)c;
+    (void)sqlstate;
+    return dbm__mysql_status(native, retryable);
+}
+
+/* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
+static void dbm__mysql_part(const char *text, const char *before, char end, char *block, size_t capacity) {
+    const char *at = NULL, *p = text, *stop;
+    size_t size;
+    block[0] = '\0';
+    while ((p = strstr(p, before)) != NULL) at = p++;
+    if (at == NULL) return;
+    at += strlen(before);
+    stop = strrchr(at, end);
+    if (end != '\'' || stop == NULL) stop = strchr(at, end);
+    size = stop != NULL ? (size_t)(stop - at) : strlen(at);
+    if (size >= capacity) size = capacity - 1;
+    memcpy(block, at, size);
+    block[size] = '\0';
+}
+
+static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
+    dbm_constraint kind = DBM_CONSTRAINT_OTHER;
+    char name[128];
+    size_t size;
+    name[0] = '\0';
+    switch (native) {
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
+        kind = DBM_CONSTRAINT_UNIQUE;
+        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
+        size = strlen(name);
+        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
+        break;
+    case 1048:
+        kind = DBM_CONSTRAINT_NOT_NULL;
+        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
+        break;
+    case 1364:
+        kind = DBM_CONSTRAINT_NOT_NULL;
+        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
+        {
+            char *quote = strchr(name, '\''); /* of "doesn't" */
+            if (quote != NULL) *quote = '\0';
+        }
+        break;
+    case 1216: case 1217: case 1451: case 1452:
+        kind = DBM_CONSTRAINT_FOREIGN_KEY;
+        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
+        break;
+    case 3819:
+        kind = DBM_CONSTRAINT_CHECK;
+        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
+        break;
+    case 4025:
+        kind = DBM_CONSTRAINT_CHECK;
+        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
+        break;
+    default: break;
+    }
+    dbm_adapter_fail_constraint(q->c, kind, name);
+}
+
+/* The failure of the last call, kept: a statement's, or else the connection's. */
+static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
+    dbm__mysql_error *e = &q->error;
+    bool of_stmt = stmt != NULL && mysql_stmt_errno(stmt) != 0;
+    e->native = (int)(of_stmt ? mysql_stmt_errno(stmt) : mysql_errno(q->my));
+    dbm__copy_cut(e->sqlstate, sizeof e->sqlstate, of_stmt ? mysql_stmt_sqlstate(stmt) : mysql_sqlstate(q->my));
+    dbm__copy_cut(e->text, sizeof e->text, of_stmt ? mysql_stmt_error(stmt) : mysql_error(q->my));
+    if (e->native == 0) {
+        e->native = DBM__MYSQL_LOST;
+        dbm__copy_cut(e->sqlstate, sizeof e->sqlstate, "HY000");
+        dbm__copy_cut(e->text, sizeof e->text, "the client library failed without saying why");
+    }
+    q->failed = true;
+}
+
+/* Reports the failure that was kept. */
+static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
+    const dbm__mysql_error *e = &q->error;
+    bool retryable = false;
+    dbm_status status = dbm__mysql_status(e->native, &retryable);
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
+    if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && status == DBM_E_CONNECT) status = DBM_E_LOST;
+    if (status == DBM_E_LOST) q->broken = true;
+    if (q->connecting && status == DBM_E_LOST) {
+        status = DBM_E_CONNECT;
+        retryable = true;
+    }
+    if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
+    switch (e->native) {
+    case DBM__MYSQL_UNKNOWN_DATABASE:
+        state = "3D000"; /* as everywhere else; the server says 42000 */
+        break;
+    case DBM__MYSQL_LOCK_TIMEOUT:
+        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
+                       "lock_wait_timeout", e->text);
+        dbm_adapter_fail_retryable(q->c);
+        return status;
+    case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
+        q->broken = true;
+        dbm_adapter_broken(q->c);
+        return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
+    case DBM__MYSQL_INTERRUPTED:
+        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
+    case 1969: case 3024:
+        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case 1290: case 1792: case 1836:
+        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+    case 1064:
+        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
+            const char *at = strstr(e->text, "near '");
+            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
+        }
+        break;
+    default: break;
+    }
+    dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+    if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
+    if (retryable) dbm_adapter_fail_retryable(q->c);
+    return q->status;
+}
+
+/* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
+
+/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
+ * is taken away. */
+#if DBM__MYSQL_POSIX && DBM__THREADS
+typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
+static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
+    sigset_t pipe_only, pending;
+    quiet->on = on;
+    if (!on) return;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    quiet->pending = sigismember(&pending, SIGPIPE) == 1;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &quiet->before);
+}
+static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) {
+    sigset_t pipe_only, pending;
+    int saved = errno, got;
+    if (!quiet->on) return;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    if (!quiet->pending && sigismember(&pending, SIGPIPE) == 1) {
+        sigemptyset(&pipe_only);
+        sigaddset(&pipe_only, SIGPIPE);
+        sigwait(&pipe_only, &got);
+    }
+    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+    errno = saved;
+}
+#else
+typedef struct dbm__mysql_quiet { char none; } dbm__mysql_quiet;
+static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (void)on; }
+static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
+#endif
+
+#define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
+
+/* Begins a call; what it then waits for, or 0 when it is through. */
+static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+#if DBM__MYSQL_MARIADB
+    switch (call) {
+    case DBM__MYSQL_CONNECT:
+        return mysql_real_connect_start(&q->made, q->my, host->name, q->user, q->password, base->schema, host->port,
+                                        host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS);
+    case DBM__MYSQL_QUERY: return mysql_real_query_start(&q->rc, q->my, q->sql, (unsigned long)q->sql_size);
+    case DBM__MYSQL_STORE: return mysql_store_result_start(&q->rows, q->my);
+    case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
+    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
+    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
+    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
+    case DBM__MYSQL_STMT_CLOSE:
+        if (q->stmt->mysql != NULL) return mysql_stmt_close_start(&q->flag, q->stmt);
+        q->flag = mysql_stmt_close(q->stmt); /* forgotten by the server already */
+        return 0;
+    case DBM__MYSQL_PING: return mysql_ping_start(&q->rc, q->my);
+    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_start(&q->rc, q->my);
+    default: return 0;
+    }
+#else
+    switch (call) {
+    case DBM__MYSQL_CONNECT:
+        q->made = mysql_real_connect(q->my, host->name, q->user, q->password, base->schema, host->port, host->name == NULL ? base->socket : NULL,
+                                     DBM__MYSQL_FLAGS);
+        break;
+    case DBM__MYSQL_QUERY: q->rc = mysql_real_query(q->my, q->sql, (unsigned long)q->sql_size); break;
+    case DBM__MYSQL_STORE: q->rows = mysql_store_result(q->my); break;
+    case DBM__MYSQL_NEXT: q->rc = mysql_next_result(q->my); break;
+    case DBM__MYSQL_PREPARE: q->rc = mysql_stmt_prepare(q->stmt, q->sql, (unsigned long)q->sql_size); break;
+    case DBM__MYSQL_EXECUTE: q->rc = mysql_stmt_execute(q->stmt); break;
+    case DBM__MYSQL_FETCH: q->rc = mysql_stmt_fetch(q->stmt); break;
+    case DBM__MYSQL_FLUSH: q->flag = mysql_stmt_free_result(q->stmt); break;
+    case DBM__MYSQL_STMT_NEXT: q->rc = mysql_stmt_next_result(q->stmt); break;
+    case DBM__MYSQL_STMT_CLOSE: q->flag = mysql_stmt_close(q->stmt); break;
+    case DBM__MYSQL_PING: q->rc = mysql_ping(q->my); break;
+    case DBM__MYSQL_RESET_ALL: q->rc = mysql_reset_connection(q->my); break;
+    default: break;
+    }
+    return 0;
+#endif
+}
+
+#if DBM__MYSQL_MARIADB
+/* Goes on with the call that waited. */
+static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
+    switch (q->call) {
+    case DBM__MYSQL_CONNECT: return mysql_real_connect_cont(&q->made, q->my, ready);
+    case DBM__MYSQL_QUERY: return mysql_real_query_cont(&q->rc, q->my, ready);
+    case DBM__MYSQL_STORE: return mysql_store_result_cont(&q->rows, q->my, ready);
+    case DBM__MYSQL_NEXT: return mysql_next_result_cont(&q->rc, q->my, ready);
+    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_cont(&q->flag, q->stmt, ready);
+    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_STMT_CLOSE: return mysql_stmt_close_cont(&q->flag, q->stmt, ready);
+    case DBM__MYSQL_PING: return mysql_ping_cont(&q->rc, q->my, ready);
+    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_cont(&q->rc, q->my, ready);
+    default: return 0;
+    }
+}
+#else
+static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; return 0; }
+#  define MYSQL_WAIT_READ 1
+#  define MYSQL_WAIT_WRITE 2
+#  define MYSQL_WAIT_EXCEPT 4
+#  define MYSQL_WAIT_TIMEOUT 8
+#endif
+
+static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    dbm__mysql_quiet quiet;
+    int wait;
+    dbm__mysql_hush(&quiet, q->tls);
+    if (ready == 0) {
+        q->call = call;
+        wait = dbm__mysql_begin_call(q, call);
+    } else {
+        wait = dbm__mysql_go_on(q, ready);
+    }
+    dbm__mysql_unhush(&quiet);
+    return wait;
+}
+
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+
+static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
+    q->sql = sql;
+    q->sql_size = strlen(sql);
+    return DBM__MYSQL_QUERY;
+}
+
+/* What the last complete reply said about the transaction. */
+static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
+
+/* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
+ * they left off. */
+#define DBM__MYSQL_AWAIT(place, number, call) \
+    do { \
+        (place) = (number); \
+        return (call); \
+        case (number):; \
+    } while (0)
+/* The same for a flow within a flow: its calls, until it is through. */
+#define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
+    do { \
+        for (;;) { \
+            int dbm__more; /* without a value: C++ does not jump past one */ \
+            dbm__more = (flow); \
+            if (dbm__more == DBM__MYSQL_DONE) break; \
+            (place) = (number); \
+            return dbm__more; \
+        case (number):; \
+        } \
+    } while (0)
+
+/* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
+
+static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
+    while (s->chunks != NULL) {
+        dbm__mysql_chunk *next = s->chunks->next;
+        if (s->chunks->size == DBM__MYSQL_CHUNK && q->spare == NULL) q->spare = s->chunks;
+        else dbm_adapter_free(q->owner, s->chunks);
+        s->chunks = next;
+    }
+    s->first = s->row = NULL;
+    s->last = &s->first;
+    s->kept = 0;
+}
+
+static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
+    const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
+    dbm__mysql_chunk *chunk = s->chunks;
+    void *at;
+    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
+    size = DBM__MYSQL_ALIGNED(size);
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t want = s->kept < DBM__MYSQL_CHUNK ? DBM__MYSQL_CHUNK : s->kept > 1048576 ? 1048576 : s->kept;
+        if (s->kept > limit || limit - s->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
+        if (want < head + size) want = head + size;
+        if (want > limit - s->kept) want = limit - s->kept;
+        chunk = want == DBM__MYSQL_CHUNK ? q->spare : NULL;
+        if (chunk != NULL) q->spare = NULL;
+        else chunk = (dbm__mysql_chunk *)dbm_adapter_alloc(q->owner, want);
+        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
+        chunk->next = s->chunks;
+        chunk->size = want;
+        chunk->used = head;
+        s->chunks = chunk;
+        s->kept += want;
+    }
+    at = (char *)chunk + chunk->used;
+    chunk->used += size;
+    return at;
+}
+
+/* ---- columns ------------------------------------------------------------------------------------------------------------------- */
+
+static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
+
+static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
+#if DBM__MYSQL_MARIADB && defined(MARIADB_FIELD_ATTR_LAST)
+    MARIADB_CONST_STRING attr;
+    attr.str = NULL;
+    attr.length = 0;
+    if (mariadb_field_attr(&attr, field, format ? MARIADB_FIELD_ATTR_FORMAT_NAME : MARIADB_FIELD_ATTR_DATA_TYPE_NAME) != 0 || attr.str == NULL) return false;
+    return attr.length == strlen(name) && memcmp(attr.str, name, attr.length) == 0;
+#else
+    (void)field;
+    (void)format;
+    (void)name;
+    return false;
+#endif
+}
+
+static int dbm__mysql_how(const MYSQL_FIELD *field) {
+    switch ((int)field->type) {
+    case MYSQL_TYPE_TINY:
+        if (field->length == 1 && !(field->flags & UNSIGNED_FLAG)) return DBM__MYSQL_TINY;
+        return field->flags & UNSIGNED_FLAG ? DBM__MYSQL_UINT : DBM__MYSQL_INT;
+    case MYSQL_TYPE_SHORT: case MYSQL_TYPE_LONG: case MYSQL_TYPE_INT24: case MYSQL_TYPE_LONGLONG: case MYSQL_TYPE_YEAR:
+        return field->flags & UNSIGNED_FLAG ? DBM__MYSQL_UINT : DBM__MYSQL_INT;
+    case MYSQL_TYPE_DOUBLE: return DBM__MYSQL_DOUBLE;
+    case MYSQL_TYPE_FLOAT: return DBM__MYSQL_FLOAT;
+    case MYSQL_TYPE_BIT: return DBM__MYSQL_BIT;
+    case MYSQL_TYPE_DECIMAL: case MYSQL_TYPE_NEWDECIMAL: return DBM__MYSQL_DECIMAL_TEXT;
+    case MYSQL_TYPE_TIMESTAMP: case MYSQL_TYPE_DATETIME: return DBM__MYSQL_DATETIME;
+    case MYSQL_TYPE_DATE: case MYSQL_TYPE_NEWDATE: return DBM__MYSQL_DATE;
+    case MYSQL_TYPE_TIME: return DBM__MYSQL_TIME_OF_DAY;
+    case 245 /* MYSQL_TYPE_JSON */: return DBM__MYSQL_JSON_TEXT;
+    case MYSQL_TYPE_GEOMETRY: return DBM__MYSQL_BLOB;
+    default: break;
+    }
+    if (dbm__mysql_named(field, false, "uuid")) return DBM__MYSQL_UUID_TEXT;
+    if (field->charsetnr == DBM__MYSQL_BINARY) return DBM__MYSQL_BLOB;
+    return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
+}
+
+static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cell *cell, MYSQL_BIND *bind) {
+    memset(bind, 0, sizeof *bind);
+    bind->buffer = &cell->as;
+    bind->length = &cell->size;
+    bind->is_null = &cell->null;
+    bind->error = &cell->cut;
+    switch (column->how) {
+    case DBM__MYSQL_UINT:
+        bind->is_unsigned = 1;
+        bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        break;
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: bind->buffer_type = MYSQL_TYPE_LONGLONG; break;
+    case DBM__MYSQL_DOUBLE: bind->buffer_type = MYSQL_TYPE_DOUBLE; break;
+    case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
+    case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
+    case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
+    case DBM__MYSQL_TIME_OF_DAY: bind->buffer_type = MYSQL_TYPE_TIME; break;
+    case DBM__MYSQL_BIT:
+        bind->buffer_type = MYSQL_TYPE_BLOB;
+        bind->buffer = cell->written;
+        bind->buffer_length = sizeof cell->written;
+        break;
+    case DBM__MYSQL_BLOB:
+        bind->buffer_type = MYSQL_TYPE_BLOB;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+        break;
+    default:
+        bind->buffer_type = MYSQL_TYPE_STRING;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+        break;
+    }
+}
+
+static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
+
+static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
+    return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
+           column->length == field->length && column->decimals == field->decimals;
+}
+
+static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
+    int i;
+    if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
+    dbm_adapter_free(q->owner, s->cells);
+    dbm_adapter_free(q->owner, s->binds);
+    dbm_adapter_free(q->owner, s->plan);
+    s->cells = NULL;
+    s->binds = NULL;
+    s->plan = NULL;
+    s->columns = 0;
+}
+
+/* Room for the texts of one set of cells. */
+static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
+    dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
+    int i;
+    for (i = 0; i < s->columns; i++) {
+        unsigned long want;
+        if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
+        want = s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
+        if (want < 16) want = 16;
+        cells[i].text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (cells[i].text == NULL) return false;
+        cells[i].capacity = want;
+        s->rebind = true;
+    }
+    return true;
+}
+
+/* After EXECUTE: how its columns are read. As a rule nothing has changed since the last time. False: reported. */
+static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
+    int count = (int)mysql_stmt_field_count(s->stmt), i;
+    const MYSQL_FIELD *fields = s->stmt->fields;
+    size_t n = (size_t)count;
+    bool same = count == s->columns && s->plan != NULL;
+    for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
+    if (!same) {
+        dbm__mysql_plan_free(q, s);
+        s->plan = (dbm__mysql_column *)dbm_adapter_alloc(q->owner, n * sizeof *s->plan);
+        s->binds = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, n * sizeof *s->binds);
+        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, 2 * n * sizeof *s->cells);
+        if (s->cells != NULL) memset(s->cells, 0, 2 * n * sizeof *s->cells);
+        if (s->plan == NULL || s->binds == NULL || s->cells == NULL) {
+            s->columns = 0;
+            dbm_adapter_free(q->owner, s->plan);
+            dbm_adapter_free(q->owner, s->binds);
+            dbm_adapter_free(q->owner, s->cells);
+            s->plan = NULL;
+            s->binds = NULL;
+            s->cells = NULL;
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        s->columns = count;
+        for (i = 0; i < count; i++) {
+            dbm__mysql_column *column = &s->plan[i];
+            column->type = (int)fields[i].type;
+            column->flags = fields[i].flags;
+            column->charset = fields[i].charsetnr;
+            column->length = fields[i].length;
+            column->decimals = fields[i].decimals;
+            column->how = dbm__mysql_how(&fields[i]);
+        }
+        s->side = 0;
+        s->rebind = true;
+    }
+    s->hand = s->side;
+    if (dbm__mysql_texts(q, s, s->side)) return true;
+    dbm__mysql_no_memory(q);
+    return false;
+}
+
+static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
+    dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
+    int i;
+    if (!s->rebind) return true;
+    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&s->plan[i], &cells[i], &s->binds[i]);
+    if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_report(q);
+        return false;
+    }
+    s->rebind = false;
+    return true;
+}
+
+/* A row has come whose texts did not all fit: more room, and those columns once more. */
+static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s) {
+    dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
+    int i;
+    for (i = 0; i < s->columns; i++) {
+        dbm__mysql_cell *cell = &cells[i];
+        MYSQL_BIND bind;
+        unsigned long size = cell->size, want;
+        char *text;
+        if (!dbm__mysql_has_text(&s->plan[i]) || cell->null || size < cell->capacity) continue;
+        want = size < 65536 ? size + size / 2 + 16 : size + 4096;
+        text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (text == NULL) {
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        dbm_adapter_free(q->owner, cell->text);
+        cell->text = text;
+        cell->capacity = want;
+        s->rebind = true;
+        dbm__mysql_bind_cell(&s->plan[i], cell, &bind);
+        if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
+            dbm__mysql_note_error(q, s->stmt);
+            dbm__mysql_report(q);
+            return false;
+        }
+        cell->size = size;
+    }
+    return dbm__mysql_bind_result(q, s);
+}
+
+/* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
+    int i;
+    for (i = digits - 1; i >= 0; i--) {
+        (*at)[i] = (char)('0' + v % 10);
+        v /= 10;
+    }
+    *at += digits;
+}
+
+static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
+    static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
+    if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
+    if (decimals == 0) return;
+    *(*at)++ = '.';
+    dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
+}
+
+/* "2024-02-29" */
+static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
+    dbm__mysql_digits(at, t->year, 4);
+    *(*at)++ = '-';
+    dbm__mysql_digits(at, t->month, 2);
+    *(*at)++ = '-';
+    dbm__mysql_digits(at, t->day, 2);
+}
+
+/* "12:34:56.789", "-838:59:59" */
+static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
+    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
+    if (interval && t->neg) *(*at)++ = '-';
+    dbm__mysql_digits(at, hours, hours > 99 ? 3 : 2);
+    *(*at)++ = ':';
+    dbm__mysql_digits(at, t->minute, 2);
+    *(*at)++ = ':';
+    dbm__mysql_digits(at, t->second, 2);
+    dbm__mysql_write_fraction(at, t->second_part, decimals);
+}
+
+/* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
+static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
+    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
+    int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
+    out->type = type;
+    out->as.text.data = data;
+    out->as.text.size = size;
+}
+
+static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
+    const MYSQL_TIME *t = &cell->as.time;
+    char *at = cell->written;
+    if (column->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
+        out->type = DBM_TYPE_TIMESTAMP;
+        out->as.integer = (((dbm__mysql_days((int64_t)t->year, t->month, t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
+                           (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
+        return;
+    }
+    /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
+    if (column->how != DBM__MYSQL_TIME_OF_DAY) dbm__mysql_write_date(&at, t);
+    if (column->how == DBM__MYSQL_DATETIME) *at++ = ' ';
+    if (column->how != DBM__MYSQL_DATE) dbm__mysql_write_time(&at, t, column->how == DBM__MYSQL_TIME_OF_DAY, column->decimals);
+    *at = '\0';
+    dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
+}
+
+static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
+    uint64_t v = 0;
+    size_t i;
+    for (i = 0; i < size && i < 8; i++) v = v << 8 | (unsigned char)bytes[i];
+    out->type = DBM_TYPE_UINT;
+    out->as.uinteger = v;
+}
+
+static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
+    out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
+    out->as.integer = v;
+}
+
+static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
+    if (v > (uint64_t)INT64_MAX) {
+        out->type = DBM_TYPE_UINT;
+        out->as.uinteger = v;
+    } else {
+        out->type = DBM_TYPE_INT;
+        out->as.integer = (int64_t)v;
+    }
+}
+
+static dbm_type dbm__mysql_text_type(int how) {
+    switch (how) {
+    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
+    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
+    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
+    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
+    default: return DBM_TYPE_TEXT;
+    }
+}
+
+/* Of a row that came in the binary form. */
+static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
+    const dbm__mysql_column *column = &s->plan[i];
+    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+    out->name = NULL;
+    if (cell->null) {
+        out->type = DBM_TYPE_NULL;
+        out->as.integer = 0;
+        return;
+    }
+    switch (column->how) {
+    case DBM__MYSQL_INT:
+        out->type = DBM_TYPE_INT;
+        out->as.integer = cell->as.integer;
+        return;
+    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->as.uinteger, out); return;
+    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->as.integer, out); return;
+    case DBM__MYSQL_DOUBLE:
+        out->type = DBM_TYPE_DOUBLE;
+        out->as.real = cell->as.real;
+        return;
+    case DBM__MYSQL_FLOAT:
+        out->type = DBM_TYPE_DOUBLE;
+        out->as.real = (double)cell->as.single;
+        return;
+    case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
+    case DBM__MYSQL_DATETIME: case DBM__MYSQL_DATE: case DBM__MYSQL_TIME_OF_DAY: dbm__mysql_time_value(column, cell, out); return;
+    default:
+        cell->text[cell->size] = '\0';
+        dbm__mysql_text_value(out, dbm__mysql_text_type(column->how), cell->text, cell->size);
+        return;
+    }
+}
+
+/* Of a row that came as text. */
+static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
+    const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
+    const char *text = s->text_row[i];
+    size_t size = (size_t)s->text_sizes[i];
+    int how = dbm__mysql_how(field);
+    int64_t number;
+    out->name = NULL;
+    if (text == NULL) {
+        out->type = DBM_TYPE_NULL;
+        out->as.integer = 0;
+        return;
+    }
+    switch (how) {
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
+        if (!dbm__parse_int(text, INT64_MIN, INT64_MAX, &number)) break;
+        if (how == DBM__MYSQL_TINY) {
+            dbm__mysql_tiny(number, out);
+        } else {
+            out->type = DBM_TYPE_INT;
+            out->as.integer = number;
+        }
+        return;
+    case DBM__MYSQL_UINT: {
+        uint64_t v = 0;
+        const char *p;
+        for (p = text; *p >= '0' && *p <= '9'; p++) v = v * 10 + (uint64_t)(*p - '0');
+        dbm__mysql_uint(v, out);
+        return;
+    }
+    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT: {
+        double v = 0;
+        if (!dbm__double_read(text, size, &v)) break;
+        out->type = DBM_TYPE_DOUBLE;
+        out->as.real = v;
+        return;
+    }
+    case DBM__MYSQL_BIT: dbm__mysql_bits(text, size, out); return;
+    case DBM__MYSQL_DATETIME:
+        if (strncmp(text, "0000", 4) == 0 || !dbm__timestamp_read(text, size, &number)) break;
+        out->type = DBM_TYPE_TIMESTAMP;
+        out->as.integer = number;
+        return;
+    default: break;
+    }
+    dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
+}
+
+static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    (void)c;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
+    else dbm__mysql_value(s, s->hand, i, out);
+    return DBM_OK;
+}
+
+static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    const char *name = NULL;
+    (void)c;
+    if (s == NULL || (unsigned)i >= (unsigned)op->columns) return "";
+    if (s->text_rows != NULL) name = mysql_fetch_fields(s->text_rows)[i].name;
+    else if (s->stmt != NULL && s->stmt->fields != NULL) name = s->stmt->fields[i].name;
+    return name != NULL ? name : "";
+}
+
+/* Copies the row that the library has just given behind those put aside before. */
+static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
+    dbm_status status = DBM_OK;
+    size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_row));
+    dbm__mysql_row *row = (dbm__mysql_row *)dbm__mysql_room(q, s, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
+    dbm_value *cells;
+    int i;
+    if (row == NULL) return status;
+    row->next = NULL;
+    cells = (dbm_value *)(void *)((char *)row + head);
+    for (i = 0; i < s->columns; i++) {
+        char *text;
+        dbm__mysql_value(s, s->side, i, &cells[i]);
+        if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
+        text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
+        if (text == NULL) return status;
+        memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
+        text[cells[i].as.text.size] = '\0';
+        cells[i].as.text.data = text;
+    }
+    *s->last = row;
+    s->last = &row->next;
+    return DBM_OK;
+}
+
+/* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mysql_kill(dbm__mysql *q);
+
+/* The result that is on its way has ended, well or not. */
+static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->open = false;
+    if (q->active == s) q->active = NULL;
+}
+
+/* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
+ * q->rc is not 0. */
+static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
+    switch (q->sub) {
+    case 0:
+        q->rc = 0;
+        while (mysql_more_results(q->my)) {
+            q->stmt = stmt;
+            DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_STMT_NEXT);
+            if (q->rc > 0) {
+                dbm__mysql_note_error(q, stmt);
+                break;
+            }
+            if (q->rc < 0) break;
+            if (mysql_stmt_field_count(stmt) != 0) {
+                q->stmt = stmt;
+                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_FLUSH);
+            }
+        }
+        if (q->rc < 0) q->rc = 0;
+        if (q->rc == 0) dbm__mysql_note_status(q);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Reads past the rest of a result, in constant memory. Without a transaction the server is told to stop when much is left. */
+static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
+    switch (q->pre) {
+    case 0:
+        if (!s->open) break;
+        if (!q->unit && q->autocommit && s->reads) {
+            q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+            do {
+                s->seen++;
+                q->stmt = s->stmt;
+                DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
+            } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
+            if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
+                if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
+                dbm__mysql_result_over(q, s);
+                break;
+            }
+            dbm__mysql_kill(q);
+            q->killed = true;
+        }
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_FLUSH);
+        dbm__mysql_result_over(q, s);
+        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_rest(q, s->stmt));
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    s->ended = true;
+    return DBM__MYSQL_DONE;
+}
+
+/* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
+static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
+    dbm_status status;
+    switch (q->pre) {
+    case 0:
+        if (!s->open || s->held) break;
+        s->side = 1 - s->side;
+        s->rebind = true;
+        s->held = true;
+        dbm__mysql_drop(q, s);
+        if (!dbm__mysql_texts(q, s, s->side)) {
+            dbm__mysql_no_memory(q);
+            goto spoil;
+        }
+        if (!dbm__mysql_bind_result(q, s)) goto spoil;
+        for (;;) {
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
+            if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
+            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
+            status = dbm__mysql_keep_row(q, s, limit);
+            if (status == DBM_OK) continue;
+            if (status == DBM_E_NOMEM) {
+                dbm__mysql_no_memory(q);
+            } else {
+                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+                               "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
+                               "other statement after the loop", limit, s->seen);
+            }
+            goto spoil;
+        }
+        if (q->rc == 1) {
+            dbm__mysql_note_error(q, s->stmt);
+            dbm__mysql_report(q);
+            dbm__mysql_result_over(q, s);
+            goto spoil;
+        }
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
+        dbm__mysql_result_over(q, s);
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            goto spoil;
+        }
+        break;
+    spoil:
+        s->spoiled = true;
+        dbm__mysql_drop(q, s);
+        if (s->open) {
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_FLUSH);
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 4, dbm__mysql_rest(q, s->stmt));
+            dbm__mysql_result_over(q, s);
+        }
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
+static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
+    dbm__mysql_drop(q, s);
+    dbm__mysql_plan_free(q, s);
+    if (s->text_rows != NULL) mysql_free_result(s->text_rows);
+    dbm_adapter_free(q->owner, s->values);
+    dbm_adapter_free(q->owner, s);
+}
+
+/* Before a statement is sent: no result is on its way any more, and statements that were given up are closed. After a failure q->refused is set. */
+static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
+    dbm__mysql_statement *s;
+    if (q->active != NULL) {
+        int call = dbm__mysql_hold(q, q->active, limit);
+        if (call != DBM__MYSQL_DONE) return call;
+        if (q->refused) return DBM__MYSQL_DONE;
+    }
+    s = q->closing;
+    if (s != NULL) {
+        q->closing = s->next;
+        q->stmt = s->stmt;
+        s->stmt = NULL;
+        dbm__mysql_statement_free(q, s);
+        if (q->stmt != NULL) return DBM__MYSQL_STMT_CLOSE;
+        return dbm__mysql_clear(q, limit);
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
+
+static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
+
+/* The first word of a statement, past blanks, comments and brackets. */
+static const char *dbm__mysql_first_word(const char *p, const char *end) {
+    while (p < end) {
+        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || *p == '(' || *p == ';') {
+            p++;
+        } else if (*p == '#' || (end - p >= 2 && p[0] == '-' && p[1] == '-')) {
+            while (p < end && *p != '\n') p++;
+        } else if (end - p >= 3 && p[0] == '/' && p[1] == '*' && p[2] != '!' && p[2] != 'M') {
+            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
+            p = end - p >= 2 ? p + 2 : end;
+        } else {
+            break;
+        }
+    }
+    return p;
+}
+
+static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
+    for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
+    return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
+}
+
+/* Makes what we keep of a statement. NULL: no memory, reported. */
+static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
+    const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    if (s == NULL) {
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    memset(s, 0, sizeof *s);
+    s->last = &s->first;
+    s->inserts = dbm__mysql_word_is(word, end, "insert") || dbm__mysql_word_is(word, end, "replace");
+    s->changes = s->inserts || dbm__mysql_word_is(word, end, "update") || dbm__mysql_word_is(word, end, "delete") || dbm__mysql_word_is(word, end, "load");
+    s->calls = dbm__mysql_word_is(word, end, "call");
+    s->reads = dbm__mysql_word_is(word, end, "select") || dbm__mysql_word_is(word, end, "with") || dbm__mysql_word_is(word, end, "table") ||
+               dbm__mysql_word_is(word, end, "values");
+    return s;
+}
+
+/* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
+static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared *p) {
+    return p->parameters == 0 && !p->returns_rows && !s->changes && !s->calls;
+}
+
+/* Prepares s->stmt for p. A failure is reported; s->stmt is NULL when it must go as text. */
+static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    int found;
+    bool failed;
+    switch (q->sub) {
+    case 0:
+        s->generation = q->generation;
+        s->stmt = mysql_stmt_init(q->my);
+        if (s->stmt == NULL) {
+            dbm__mysql_no_memory(q);
+            break;
+        }
+        q->stmt = s->stmt;
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_PREPARE);
+        if (q->rc != 0) {
+            failed = q->failed;
+            dbm__mysql_note_error(q, s->stmt);
+            q->failed = failed; /* the server lets go of all that it took for a PREPARE */
+            if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
+                q->stmt = s->stmt;
+                s->stmt = NULL;
+                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STMT_CLOSE);
+                break;
+            }
+            dbm__mysql_report(q);
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            if (q->broken) {
+                mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
+                break;
+            }
+            DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STMT_CLOSE);
+            break;
+        }
+        found = (int)mysql_stmt_param_count(s->stmt);
+        s->parameters = found;
+        if (found != p->parameters) {
+            dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+                           "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
+            break;
+        }
+        if (found != 0 && s->values == NULL) {
+            size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
+            s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
+            if (s->values == NULL) {
+                dbm__mysql_no_memory(q);
+                break;
+            }
+            s->times = (MYSQL_TIME *)(void *)(s->values + found);
+        }
+        p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
+    dbm_prepared *p = op->prepared;
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
+    switch (q->phase) {
+    case 0:
+        op->state = NULL;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+        if (q->refused) break;
+        s = dbm__mysql_statement_new(q, p);
+        if (s == NULL) break;
+        op->state = s;
+        if (!dbm__mysql_as_text(s, p)) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_prepare(q, s, p));
+        }
+        op->state = NULL;
+        if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
+            if (s->stmt != NULL) {
+                s->next = q->closing;
+                q->closing = s;
+            } else {
+                dbm__mysql_statement_free(q, s);
+            }
+            break;
+        }
+        p->data = s;
+        p->single = true;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (s == NULL) break;
+        op->prepared->data = NULL;
+        if (q->active != NULL || q->broken || s->generation != q->generation) {
+            s->next = q->closing;
+            q->closing = s;
+            break;
+        }
+        q->stmt = s->stmt;
+        s->stmt = NULL;
+        dbm__mysql_statement_free(q, s);
+        if (q->stmt != NULL) DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_STMT_CLOSE);
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- execute ------------------------------------------------------------------------------------------------------------------- */
+
+static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
+    char text[32];
+    int part[6], i, at = 0;
+    int64_t of_second = us % 1000000;
+    static const unsigned char digits[] = { 4, 2, 2, 2, 2, 2 };
+    if (of_second < 0) of_second += 1000000;
+    dbm__timestamp_write(us, text);
+    if (text[0] == '+' || text[0] == '-') {
+        dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
+        return false;
+    }
+    for (i = 0; i < 6; i++) {
+        int j, v = 0;
+        for (j = 0; j < digits[i]; j++) v = v * 10 + (text[at++] - '0');
+        part[i] = v;
+        at++;
+    }
+    memset(t, 0, sizeof *t);
+    t->year = (unsigned)part[0];
+    t->month = (unsigned)part[1];
+    t->day = (unsigned)part[2];
+    t->hour = (unsigned)part[3];
+    t->minute = (unsigned)part[4];
+    t->second = (unsigned)part[5];
+    t->second_part = (unsigned long)of_second;
+    t->time_type = MYSQL_TIMESTAMP_DATETIME;
+    return true;
+}
+
+/* Binds the values; their sizes are added up. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+    int i;
+    *total = op->sql_size;
+    for (i = 0; i < op->value_count; i++) {
+        const dbm_value *v = &op->values[i];
+        MYSQL_BIND *b = &s->values[i];
+        memset(b, 0, sizeof *b);
+        switch (v->type) {
+        case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; break;
+        case DBM_TYPE_BOOL: case DBM_TYPE_INT:
+            b->buffer_type = MYSQL_TYPE_LONGLONG;
+            b->buffer = (void *)(uintptr_t)&v->as.integer;
+            break;
+        case DBM_TYPE_UINT:
+            b->buffer_type = MYSQL_TYPE_LONGLONG;
+            b->is_unsigned = 1;
+            b->buffer = (void *)(uintptr_t)&v->as.uinteger;
+            break;
+        case DBM_TYPE_DOUBLE:
+            if (!(v->as.real - v->as.real == 0)) { /* NaN and the infinities */
+                dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant",
+                               i + 1);
+                return false;
+            }
+            b->buffer_type = MYSQL_TYPE_DOUBLE;
+            b->buffer = (void *)(uintptr_t)&v->as.real;
+            break;
+        case DBM_TYPE_TIMESTAMP:
+            if (!dbm__mysql_bind_time(q, v->as.integer, &s->times[i], i + 1)) return false;
+            b->buffer_type = MYSQL_TYPE_DATETIME;
+            b->buffer = &s->times[i];
+            break;
+        case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
+            b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
+            b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+            b->buffer_length = (unsigned long)v->as.text.size;
+            *total += v->as.text.size;
+            break;
+        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
+            dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", i + 1);
+            return false;
+        }
+    }
+    if (op->value_count != 0 && mysql_stmt_bind_param(s->stmt, s->values) != 0) {
+        bool failed = q->failed;
+        dbm__mysql_note_error(q, s->stmt);
+        q->failed = failed;
+        dbm__mysql_report(q);
+        return false;
+    }
+    return true;
+}
+
+/* The limit of a packet, asked of the server when something large is to be sent for the first time. */
+static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    switch (q->sub) {
+    case 0:
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
+        q->rows = NULL;
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STORE);
+        if (q->rows != NULL) {
+            MYSQL_ROW row = mysql_fetch_row(q->rows);
+            int64_t v = 0;
+            if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
+            mysql_free_result(q->rows);
+        }
+        if (q->packet == 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+        }
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
+ * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
+static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
+    bool retryable;
+    switch (q->sub) {
+    case 0:
+        if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
+            dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+            DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "DO 0"));
+            if (q->rc == 0) {
+                dbm__mysql_note_status(q);
+                if (!q->open && q->wrote) {
+                    q->failed = true;
+                    dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                                   "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
+                    q->wrote = false;
+                    break;
+                }
+            }
+        }
+        dbm__mysql_report(q);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* A statement has been done: its numbers, and what became of the transaction. */
+static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
+    bool was_open = q->was_open;
+    dbm__mysql_note_status(q);
+    if (op->prepared->writes) {
+        if (op->affected != 0) q->wrote = true;
+        if (q->unit && was_open && !q->open && !s->reads && !s->changes) op->ended = true;
+    }
+    if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
+}
+
+static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64_t affected, uint64_t id) {
+    if (!op->prepared->writes) return;
+    op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
+}
+
+/* As text, for what can't be prepared or is not worth it. */
+static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
+    switch (q->pre) {
+    case 0:
+        q->sql = op->prepared->sql;
+        q->sql_size = op->prepared->sql_size;
+        q->was_open = q->open;
+        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_QUERY);
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STORE);
+            if (q->rows == NULL) {
+                q->rc = 1;
+                dbm__mysql_note_error(q, NULL);
+                break;
+            }
+            s->text_rows = q->rows;
+            op->result = s;
+            op->columns = (int)mysql_num_fields(s->text_rows);
+            op->settled = true;
+            s->text_row = mysql_fetch_row(s->text_rows);
+            s->text_sizes = mysql_fetch_lengths(s->text_rows);
+            s->ended = s->text_row == NULL;
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
+        }
+        while (mysql_more_results(q->my)) {
+            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_NEXT);
+            if (q->rc > 0) {
+                dbm__mysql_note_error(q, NULL);
+                break;
+            }
+            if (q->rc < 0) break;
+            if (mysql_field_count(q->my) == 0) continue;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_STORE);
+            if (q->rows != NULL) mysql_free_result(q->rows);
+        }
+        if (q->rc < 0) q->rc = 0;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static void dbm__mysql_text_free(dbm__mysql_statement *s) {
+    if (s->text_rows == NULL) return;
+    mysql_free_result(s->text_rows);
+    s->text_rows = NULL;
+    s->text_row = NULL;
+}
+
+/* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
+static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
+    switch (q->pre) {
+    case 0:
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
+        if (q->rc == MYSQL_DATA_TRUNCATED) {
+            q->rc = 0;
+            if (!dbm__mysql_grow(q, s)) q->rc = 1;
+            else s->seen++;
+            break;
+        }
+        if (q->rc == 0) {
+            s->seen++;
+            break;
+        }
+        s->ended = true;
+        if (q->rc == MYSQL_NO_DATA) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
+            dbm__mysql_result_over(q, s);
+            if (q->rc != 0) dbm__mysql_report(q);
+            else q->rc = MYSQL_NO_DATA;
+            break;
+        }
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        dbm__mysql_report(q);
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->ended = s->held = s->spoiled = s->open = false;
+    s->seen = 0;
+    s->row = NULL;
+    s->hand = s->side;
+    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    dbm__mysql_text_free(s);
+}
+
+/* RETURNING: how many rows it was, and the key that was generated, which is by custom the first column. */
+static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
+    const dbm__mysql_row *row;
+    dbm_value key = dbm_null();
+    op->affected = op->row;
+    for (row = s->first; row != NULL; row = row->next) op->affected++;
+    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
+}
+
+static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
+    dbm_prepared *p = op->prepared;
+    dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
+    size_t total;
+    bool failed;
+    switch (q->phase) {
+    case 0:
+        q->again = false;
+        op->ended = false;
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        if (q->active != NULL || q->closing != NULL) {
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+            if (q->refused) break;
+        }
+        if (s == NULL) {
+            s = dbm__mysql_statement_new(q, p);
+            if (s == NULL) break;
+            p->data = s;
+            s->generation = q->generation - 1;
+            p->single = true;
+            if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
+        }
+        dbm__mysql_result_new(q, s);
+        if (DBM__UNLIKELY(q->autocommit == q->unit)) {
+            DBM__MYSQL_AWAIT(q->phase, 2, dbm__mysql_query(q, q->unit ? "SET autocommit=0" : "SET autocommit=1"));
+            if (q->rc != 0) {
+                dbm__mysql_note_error(q, NULL);
+                dbm__mysql_report(q);
+                break;
+            }
+            q->autocommit = !q->unit;
+            dbm__mysql_note_status(q);
+        }
+        if (DBM__UNLIKELY(s->generation != q->generation)) {
+    prepare_again:
+            if (s->stmt != NULL) {
+                q->stmt = s->stmt;
+                s->stmt = NULL;
+                dbm__mysql_plan_free(q, s);
+                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
+            }
+            s->generation = q->generation;
+            if (!dbm__mysql_as_text(s, p)) {
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
+                if (q->refused) {
+                    s->generation = q->generation - 1;
+                    break;
+                }
+            }
+        }
+        total = p->sql_size;
+        if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
+        if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
+            if (q->packet == 0) {
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 5, dbm__mysql_ask_limit(q));
+                if (q->refused) break;
+                total = p->sql_size;
+                if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
+            }
+            if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
+                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+                               "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
+                               total, q->packet);
+                break;
+            }
+        }
+        q->was_open = q->open;
+        if (s->stmt == NULL) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 6, dbm__mysql_run_text(q, s, op));
+            if (q->rc != 0) {
+                dbm__mysql_text_free(s);
+                op->result = NULL;
+                op->row = false;
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 7, dbm__mysql_refused(q, s));
+            } else {
+                dbm__mysql_done(q, s, op);
+            }
+            break;
+        }
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
+        if (q->rc != 0) {
+            failed = q->failed;
+            dbm__mysql_note_error(q, s->stmt);
+            if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
+                q->again = true;
+                q->failed = failed;
+                goto prepare_again;
+            }
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 9, dbm__mysql_refused(q, s));
+            break;
+        }
+        if (mysql_stmt_field_count(s->stmt) == 0) {
+            dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
+            if (DBM__UNLIKELY(mysql_more_results(q->my))) {
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 10, dbm__mysql_rest(q, s->stmt));
+                if (q->rc != 0) {
+                    dbm__mysql_report(q);
+                    break;
+                }
+            }
+            dbm__mysql_done(q, s, op);
+            break;
+        }
+        s->open = true;
+        q->active = s;
+        op->result = s;
+        if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
+        op->columns = s->columns;
+        q->pre = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
+        if (q->refused) break;
+        op->row = q->rc == 0;
+        if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
+            if (op->row) {
+                q->pre = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 12, dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
+                if (q->refused) break;
+            }
+            op->settled = true;
+            if (s->changes) dbm__mysql_returned(s, op);
+            dbm__mysql_done(q, s, op);
+        }
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    switch (q->phase) {
+    case 0:
+        q->status = DBM_DONE;
+        if (s == NULL) break;
+        if (s->spoiled) {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+            break;
+        }
+        if (s->ended && !s->held) break;
+        if (s->held) {
+            s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
+            s->ended = true; /* of what the server has: past the first one there is only the list */
+            if (s->row != NULL) {
+                s->seen++;
+                q->status = DBM_OK;
+            } else {
+                s->held = false;
+            }
+            break;
+        }
+        if (s->text_rows != NULL) {
+            s->text_row = mysql_fetch_row(s->text_rows);
+            s->text_sizes = mysql_fetch_lengths(s->text_rows);
+            s->ended = s->text_row == NULL;
+            if (!s->ended) q->status = DBM_OK;
+            break;
+        }
+        q->pre = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_next_row(q, s));
+        if (q->refused) break;
+        q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
+        if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
+            uint64_t affected = mysql_affected_rows(q->my);
+            op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if (s == NULL || !s->open) return DBM__MYSQL_DONE;
+    return dbm__mysql_hold(q, s, op->row_buffer);
+}
+
+static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int i;
+    switch (q->phase) {
+    case 0:
+        if (s == NULL) break;
+        if (s->open && !q->broken) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, s));
+        }
+        dbm__mysql_result_over(q, s);
+        dbm__mysql_text_free(s);
+        if (s->chunks != NULL) dbm__mysql_drop(q, s);
+        for (i = 0; i < 2 * s->columns; i++) {
+            dbm__mysql_cell *cell = &s->cells[i];
+            if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
+            dbm_adapter_free(q->owner, cell->text);
+            cell->text = NULL;
+            cell->capacity = 0;
+            s->rebind = true;
+        }
+        s->held = false;
+        s->ended = true;
+        op->result = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- transactions -------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mysql_unit_over(dbm__mysql *q) {
+    q->unit = q->failed = q->wrote = q->undone = false;
+    dbm__mysql_note_status(q);
+}
+
+/* Runs a statement of our own and reports its failure. */
+static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
+    switch (q->sub) {
+    case 0:
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+        }
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* The server's autocommit, as this session needs it. */
+static int dbm__mysql_mode(dbm__mysql *q) {
+    if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
+    {
+        int call = dbm__mysql_own(q, q->unit ? "SET autocommit=0" : "SET autocommit=1");
+        if (call != DBM__MYSQL_DONE) return call;
+    }
+    if (!q->refused) {
+        q->autocommit = !q->unit;
+        dbm__mysql_note_status(q);
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static const char *dbm__mysql_level(dbm_isolation isolation) {
+    switch (isolation) {
+    case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
+    case DBM_READ_COMMITTED: return "READ COMMITTED";
+    case DBM_REPEATABLE_READ: return "REPEATABLE READ";
+    case DBM_SERIALIZABLE: return "SERIALIZABLE";
+    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
+    }
+    return NULL;
+}
+
+/* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
+static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
+    const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
+    switch (q->phase) {
+    case 0:
+        q->unit = true;
+        q->failed = q->wrote = q->undone = false;
+        if (level == NULL && !op->read_only) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_mode(q));
+        if (q->refused) break;
+        dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
+                    level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, q->text));
+        break;
+    default: break;
+    }
+    if (q->refused) q->unit = false;
+    return DBM__MYSQL_DONE;
+}
+
+/* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
+ * that there is no transaction. */
+static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
+    bool commit = op->kind == DBM_OP_COMMIT;
+    switch (q->phase) {
+    case 0:
+        if (commit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
+            break;
+        }
+        if (q->active != NULL) {
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
+        }
+        if (!q->failed && !q->open) {
+            dbm__mysql_unit_over(q);
+            break;
+        }
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
+        if (!q->refused) dbm__mysql_unit_over(q);
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
+    switch (q->phase) {
+    case 0:
+        if (q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
+            break;
+        }
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
+                    : "ROLLBACK TO SAVEPOINT", op->savepoint);
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_own(q, q->text));
+        q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
+        if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
+        dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_own(q, q->text));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
+    switch (q->phase) {
+    case 0:
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        q->failed = true; /* from here on the flag alone says nothing */
+        op->native = q->my;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_ping(dbm__mysql *q) {
+    switch (q->phase) {
+    case 0:
+        DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_PING);
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+        }
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* What every session of the server begins with, in one statement. Modes of sql_mode under which quotes and backslashes mean something else than our
+ * lexer takes them for are taken out of the server's; the rest of it stays. */
+static void dbm__mysql_set_up_text(dbm__mysql *q) {
+    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+    const dbm_config *config = dbm_adapter_config(q->owner);
+    dbm__text t = dbm__text_in(q->text, sizeof q->text);
+    const char *level = dbm__mysql_level(config->isolation);
+    size_t i, count = sizeof words / sizeof words[0];
+    dbm__putf(&t, "SET NAMES utf8mb4, autocommit=%d, time_zone='+00:00', sql_mode=", q->base->autocommit);
+    if (q->base->sql_mode != NULL) {
+        dbm__putf(&t, "'%s'", q->base->sql_mode);
+    } else {
+        for (i = 0; i < count; i++) dbm__put(&t, "REPLACE(");
+        dbm__put(&t, "CONCAT(',',@@sql_mode,',')");
+        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", words[i]);
+    }
+    if (level != NULL) {
+        char name[24];
+        for (i = 0; level[i] != '\0'; i++) name[i] = level[i] == ' ' ? '-' : level[i];
+        name[i] = '\0';
+        dbm__putf(&t, ", %s='%s'", q->mariadb ? "tx_isolation" : "transaction_isolation", name);
+    }
+    /* A second later than our own deadline: only for when nobody is there any more to ask for the end. */
+    if (config->statement_timeout_ms > 0) {
+        int64_t ms = (int64_t)config->statement_timeout_ms + 1000;
+        if (q->mariadb) dbm__putf(&t, ", max_statement_time=%l", (ms + 999) / 1000);
+        else dbm__putf(&t, ", max_execution_time=%l", ms);
+    }
+    DBM_ASSERT(!t.cut);
+}
+
+static int dbm__mysql_set_up(dbm__mysql *q) {
+    int call;
+    if (q->sub == 0) dbm__mysql_set_up_text(q);
+    call = dbm__mysql_own(q, q->text);
+    if (call != DBM__MYSQL_DONE || q->refused) return call;
+    q->autocommit = q->base->autocommit;
+    q->isolation = dbm_adapter_config(q->owner)->isolation;
+    q->unit = q->failed = q->wrote = q->undone = false;
+    dbm__mysql_note_status(q);
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_reset(dbm__mysql *q) {
+    switch (q->phase) {
+    case 0:
+        if (q->active != NULL) {
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
+        }
+        DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_RESET_ALL);
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+            break;
+        }
+        q->generation++; /* the server has forgotten its prepared statements */
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_set_up(q));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- connections --------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
+typedef struct dbm__mysql_arg { const char *name; int option, kind; } dbm__mysql_arg;
+/* What connect_args.x and parameters of the URL may set in the library. */
+static const dbm__mysql_arg dbm__mysql_args[] = {
+    { "compress", MYSQL_OPT_COMPRESS, DBM__MYSQL_ARG_FLAG },
+    { "bind_address", MYSQL_OPT_BIND, DBM__MYSQL_ARG_TEXT },
+    { "default_auth", MYSQL_DEFAULT_AUTH, DBM__MYSQL_ARG_TEXT },
+    { "plugin_dir", MYSQL_PLUGIN_DIR, DBM__MYSQL_ARG_TEXT },
+    { "read_default_file", MYSQL_READ_DEFAULT_FILE, DBM__MYSQL_ARG_TEXT },
+    { "read_default_group", MYSQL_READ_DEFAULT_GROUP, DBM__MYSQL_ARG_TEXT },
+    { "max_allowed_packet", MYSQL_OPT_MAX_ALLOWED_PACKET, DBM__MYSQL_ARG_NUMBER },
+    { "net_buffer_length", MYSQL_OPT_NET_BUFFER_LENGTH, DBM__MYSQL_ARG_NUMBER },
+    { "ssl_capath", MYSQL_OPT_SSL_CAPATH, DBM__MYSQL_ARG_TEXT },
+    { "ssl_cipher", MYSQL_OPT_SSL_CIPHER, DBM__MYSQL_ARG_TEXT },
+    { "ssl_crl", MYSQL_OPT_SSL_CRL, DBM__MYSQL_ARG_TEXT },
+    { "ssl_crlpath", MYSQL_OPT_SSL_CRLPATH, DBM__MYSQL_ARG_TEXT },
+    { "tls_version", MYSQL_OPT_TLS_VERSION, DBM__MYSQL_ARG_TEXT },
+#if DBM__MYSQL_MARIADB
+    { "tls_passphrase", MARIADB_OPT_TLS_PASSPHRASE, DBM__MYSQL_ARG_TEXT },
+    { "tls_peer_fp", MARIADB_OPT_TLS_PEER_FP, DBM__MYSQL_ARG_TEXT },
+#else
+    { "server_public_key", MYSQL_SERVER_PUBLIC_KEY, DBM__MYSQL_ARG_TEXT },
+    { "get_server_public_key", MYSQL_OPT_GET_SERVER_PUBLIC_KEY, DBM__MYSQL_ARG_FLAG },
+#endif
+};
+#define DBM__MYSQL_ARGS (sizeof dbm__mysql_args / sizeof dbm__mysql_args[0])
+/* Those that dbm.h itself looks at. */
+static const char *const dbm__mysql_own_args[] = { "charset", "program_name", "socket", "unix_socket", "sql_mode", "ssl-mode", "ssl_mode", "sslmode" };
+#define DBM__MYSQL_OWN_ARGS (sizeof dbm__mysql_own_args / sizeof dbm__mysql_own_args[0])
+
+/* Sets an option; what the library answers is of no use: it takes everything and complains when it connects. */
+static void dbm__mysql_option(MYSQL *my, int option, const void *value) { (void)mysql_options(my, (enum mysql_option)option, (const char *)value); }
+
+static void dbm__mysql_options(const dbm__mysql *q, MYSQL *my, int64_t left_us) {
+    const dbm_config *config = dbm_adapter_config(q->owner);
+    unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
+    unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+    unsigned long packet = 1073741824ul;
+    dbm__mysql_bool yes = 1, no = 0;
+    const char *program = dbm_adapter_option(q->owner, "program_name");
+    size_t i;
+#if DBM__MYSQL_MARIADB
+    dbm__mysql_option(my, MYSQL_OPT_NONBLOCK, NULL);
+    dbm__mysql_option(my, MYSQL_OPT_RECONNECT, &no);
+#else
+    { /* its calls block: the limits are the client's own, in whole seconds */
+        int ms = config->socket_timeout_ms > 0 ? config->socket_timeout_ms : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : 0;
+        unsigned limit = (unsigned)((ms + 999) / 1000);
+        if (limit != 0) {
+            dbm__mysql_option(my, MYSQL_OPT_READ_TIMEOUT, &limit);
+            dbm__mysql_option(my, MYSQL_OPT_WRITE_TIMEOUT, &limit);
+        }
+    }
+#endif
+    dbm__mysql_option(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    dbm__mysql_option(my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
+    dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
+    dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
+    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
+        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        size_t size = 0;
+        bool on = false;
+        if (value == NULL) continue;
+        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
+            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
+        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
+            unsigned long number;
+            (void)dbm__parse_size(value, &size);
+            number = (unsigned long)size;
+            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
+        } else if (dbm__parse_bool(value, &on) && on) {
+            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+        }
+    }
+    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+        if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
+        if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
+        if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
+    }
+#if DBM__MYSQL_MARIADB
+    /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
+     * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
+    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
+#else
+    {
+        unsigned mode = SSL_MODE_DISABLED;
+        switch (q->base->tls) {
+        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
+        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
+        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
+        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
+        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
+        }
+        dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
+    }
+    (void)no;
+#endif
+}
+
+/* Puts a dead socket in the place of the connection's: from now on not a byte of ours reaches the server, whatever the library does, and what it
+ * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
+static void dbm__mysql_sever(MYSQL *my) {
+#if DBM__MYSQL_POSIX
+    int fd = dbm__mysql_socket(my), dead;
+    if (fd < 0) return;
+    dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (dead < 0) return;
+    (void)dup2(dead, fd);
+    (void)close(dead);
+#else
+    (void)my;
+#endif
+}
+
+/* A socket's keep-alive, and how long what was sent may stay unacknowledged. */
+static void dbm__mysql_keep_alive(dbm__mysql *q) {
+#if DBM__MYSQL_POSIX
+    const dbm_config *config = dbm_adapter_config(q->owner);
+    int fd = dbm__mysql_socket(q->my), on = 1;
+    if (fd < 0 || q->base->hosts[q->host].name == NULL) return;
+    if (config->tcp_keepalive_ms > 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
+#  if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+        {
+            int idle = (config->tcp_keepalive_ms + 999) / 1000, every = idle < 10 ? idle : 10, count = 3;
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, (const char *)&idle, sizeof idle);
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, (const char *)&every, sizeof every);
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, (const char *)&count, sizeof count);
+        }
+#  endif
+    } else {
+        on = 0;
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
+    }
+#  if defined(TCP_USER_TIMEOUT)
+    if (config->tcp_user_timeout_ms > 0) {
+        unsigned ms = (unsigned)config->tcp_user_timeout_ms;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (const char *)&ms, sizeof ms);
+    }
+#  endif
+#else
+    (void)q;
+#endif
+}
+
+/* Ends the library's side of a connection, whatever it was in the middle of. */
+static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
+    dbm__mysql_statement *s;
+    dbm__mysql_quiet quiet;
+    int turns;
+    if (q->my == NULL) return;
+    if (!polite || q->wait != 0) {
+        dbm__mysql_sever(q->my);
+        for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    dbm__mysql_hush(&quiet, q->tls);
+    mysql_close(q->my); /* statements that still exist belong to nobody from here on */
+    dbm__mysql_unhush(&quiet);
+    q->my = NULL;
+    while ((s = q->closing) != NULL) {
+        q->closing = s->next;
+        if (s->stmt != NULL) mysql_stmt_close(s->stmt);
+        s->stmt = NULL;
+        dbm__mysql_statement_free(q, s);
+    }
+}
+
+static void dbm__mysql_free(dbm__mysql *q) {
+    if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
+    dbm_adapter_free(q->owner, q->user);
+    dbm_adapter_free(q->owner, q->password);
+    dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q);
+}
+
+static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    if (q == NULL) return;
+    dbm__mysql_close_library(q, how == DBM_DISCONNECT_POLITE && !q->broken);
+    dbm__mysql_free(q);
+    dbm_adapter_set_data(c, NULL);
+}
+
+static dbm_status dbm__mysql_alive(dbm_connection *c) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm_status status;
+    if (q->broken || q->wait != 0) return DBM_E_LOST;
+    status = dbm__net_peek(dbm__mysql_socket(q->my));
+    if (status != DBM_E_LOST) return DBM_OK;
+    q->broken = true;
+    dbm_adapter_broken(c);
+    return DBM_E_LOST;
+}
+
+static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = (char *)dbm_adapter_alloc(q->owner, size);
+    if (copy != NULL) memcpy(copy, text, size);
+    return copy;
+}
+
+/* The library's side of an attempt to connect to q->host. False: reported. */
+static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
+    int64_t now = dbm_adapter_clock(q->owner), left;
+    int to_go = q->base->host_count - q->host;
+    left = (int64_t)dbm_adapter_config(q->owner)->connect_timeout_ms * 1000;
+    if (op->deadline_us != INT64_MAX && op->deadline_us - now < left) left = op->deadline_us - now;
+    if (to_go > 1) left /= to_go; /* a host that is silent leaves time for the next one */
+    q->limit_us = now + left;
+    q->my = mysql_init(NULL);
+    if (q->my == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    dbm__mysql_options(q, q->my, left);
+    return true;
+}
+
+static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
+    switch (q->phase) {
+    case 0:
+        for (q->host = 0; ; q->host++) {
+            if (!dbm__mysql_attempt(q, op)) break;
+            q->made = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_CONNECT);
+            if (q->made != NULL) break;
+            dbm__mysql_note_error(q, NULL);
+            {
+                bool retryable;
+                dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST) &&
+                            q->error.native != DBM__MYSQL_UNKNOWN_DATABASE;
+                mysql_close(q->my);
+                q->my = NULL;
+                if (next) continue;
+            }
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->refused) break;
+        q->tls = mysql_get_ssl_cipher(q->my) != NULL;
+        if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
+            dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+            break;
+        }
+        q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
+        q->id = mysql_thread_id(q->my);
+        dbm__mysql_keep_alive(q);
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* Makes what we keep of a connection. NULL: reported. */
+static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
+    dbm_database *owner = dbm_adapter_database(c);
+    dbm_credentials who;
+    dbm__mysql *q;
+    if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
+    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
+    if (q == NULL) {
+        dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
+        return NULL;
+    }
+    memset(q, 0, sizeof *q);
+    q->c = c;
+    q->owner = owner;
+    q->base = (dbm__mysql_base *)dbm_adapter_db_data(owner);
+    q->connecting = true;
+    q->user = dbm__mysql_copy(q, who.user != NULL ? who.user : "");
+    q->password = dbm__mysql_copy(q, who.password != NULL ? who.password : "");
+    if (q->user == NULL || q->password == NULL) {
+        dbm__mysql_no_memory(q);
+        dbm__mysql_free(q);
+        return NULL;
+    }
+    return q;
+}
+
+/* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
+
+/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
+ * after the connect, and reports nothing. */
+static void dbm__mysql_kill(dbm__mysql *q) {
+    MYSQL *my = mysql_init(NULL), *made = NULL;
+    const dbm__mysql_host *host = &q->base->hosts[q->host];
+    char text[48];
+    dbm__mysql_quiet quiet;
+    if (my == NULL) return;
+    dbm__mysql_options(q, my, 1000000);
+    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
+    dbm__mysql_hush(&quiet, q->tls);
+#if DBM__MYSQL_MARIADB
+    {
+        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
+                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
+        bool late = false, asked = false;
+        for (;;) {
+            while (wait != 0 && turns < 64) {
+                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
+                    if (!late) dbm__mysql_sever(my);
+                    late = true;
+                    ready = MYSQL_WAIT_TIMEOUT;
+                    turns++;
+                }
+                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
+            }
+            if (asked || made == NULL || late) break;
+            asked = true;
+            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
+        }
+    }
+#else
+    made = mysql_real_connect(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
+    if (made != NULL) (void)mysql_real_query(my, text, (unsigned long)strlen(text));
+#endif
+    mysql_close(my);
+    dbm__mysql_unhush(&quiet);
+}
+
+static void dbm__mysql_cancel(dbm_connection *c) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__word active = DBM__MYSQL_ACTIVE;
+    if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
+    dbm__mysql_kill(q);
+    dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------------------------------- */
+
+static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
+    case DBM_OP_FETCH: return dbm__mysql_op_fetch(q, op);
+    case DBM_OP_FINISH: return dbm__mysql_op_finish(q, op);
+    case DBM_OP_HOLD: return dbm__mysql_op_hold(q, op);
+    case DBM_OP_PREPARE: return dbm__mysql_op_prepare(q, op);
+    case DBM_OP_UNPREPARE: return dbm__mysql_op_unprepare(q, op);
+    case DBM_OP_BEGIN: return dbm__mysql_op_begin(q, op);
+    case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
+    case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
+    case DBM_OP_PING: return dbm__mysql_op_ping(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
+    case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
+    case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    }
+    q->status = DBM_E_UNSUPPORTED;
+    return DBM__MYSQL_DONE;
+}
+
+static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+}
+
+static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q;
+    op->status = DBM_OK;
+    if (op->kind == DBM_OP_CONNECT) dbm_adapter_set_data(c, dbm__mysql_new(c));
+    q = (dbm__mysql *)dbm_adapter_data(c);
+    if (q == NULL) return;
+    q->phase = q->sub = q->pre = 0;
+    q->refused = q->killed = false;
+    q->status = DBM_OK;
+    if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
+    if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
+}
+
+/* A connection that is gone: what needs no server is done all the same. */
+static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
+    if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE || op->kind == DBM_OP_FETCH) {
+        dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+        bool kept = op->kind == DBM_OP_FETCH && s != NULL && (s->held || s->text_rows != NULL);
+        if (kept || op->kind != DBM_OP_FETCH) {
+            (void)dbm__mysql_flow(q, op);
+            return q->status;
+        }
+    }
+    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
+}
+
+static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    int ready;
+    if (q == NULL) { /* a connect that did not begin: it is reported */
+        op->status = dbm__self()->last.status;
+        return DBM_STEP_DONE;
+    }
+    if (DBM__UNLIKELY(q->broken)) {
+        dbm__store(&q->state, DBM__MYSQL_IDLE);
+        op->status = dbm__mysql_gone(q, op);
+        return DBM_STEP_DONE;
+    }
+    for (;;) {
+        int call;
+        if (q->wait != 0) {
+            ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+            if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
+                dbm_status st = dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), ready, INT64_MIN);
+                if (st == DBM_E_TIMEOUT && dbm_adapter_clock(q->owner) >= q->limit_us) ready = MYSQL_WAIT_TIMEOUT;
+                else if (st == DBM_E_TIMEOUT) break;
+            }
+            q->wait = dbm__mysql_call(q, q->call, ready);
+            if (q->wait != 0) break;
+        }
+        if (q->phase < 0) { /* the flow is through, and waits for a cancel in flight */
+            call = DBM__MYSQL_DONE;
+        } else {
+            call = dbm__mysql_flow(q, op);
+        }
+        if (call == DBM__MYSQL_DONE) {
+            dbm__word active = DBM__MYSQL_ACTIVE;
+            if (dbm__mysql_may_be_killed(op->kind) && !dbm__cas(&q->state, &active, DBM__MYSQL_IDLE) && active == DBM__MYSQL_KILLING) {
+                q->phase = -1;
+                op->fd = -1;
+                op->wake_us = dbm_adapter_clock(q->owner) + 500;
+                return DBM_STEP_TIMER;
+            }
+            op->status = q->status;
+            if (op->kind == DBM_OP_CONNECT) {
+                q->connecting = false;
+                if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);
+            }
+            return DBM_STEP_DONE;
+        }
+        q->wait = dbm__mysql_call(q, call, 0);
+        if (q->wait != 0) break;
+    }
+    op->fd = dbm__mysql_socket(q->my);
+    op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
+    ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+    return ready == MYSQL_WAIT_WRITE ? DBM_STEP_WRITE : ready == MYSQL_WAIT_READ ? DBM_STEP_READ : DBM_STEP_BOTH;
+}
+
+#if !DBM__MYSQL_MARIADB
+/* Oracle's library: the same flows, whose calls block. */
+static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
+    mysql_thread_init();
+    dbm__mysql_start(c, op);
+    while (dbm__mysql_step(c, op) != DBM_STEP_DONE) dbm__sleep_us(500); /* for a cancel in flight */
+    return op->status;
+}
+#endif
+
+/* ---- configuration ------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
+}
+
+static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
+    const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
+    char hint[64] = "";
+    size_t i, size;
+    bool flag;
+    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
+        names[i] = dbm__mysql_args[i].name;
+        if (strcmp(name, names[i]) != 0) continue;
+        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+            return dbm__mysql_refuse(db, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
+        }
+        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+            return dbm__mysql_refuse(db, "%s %s = %s: expected true or false", where, name, value);
+        }
+        return DBM_OK;
+    }
+    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
+        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
+        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
+        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+            return dbm__mysql_refuse(db, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
+        }
+        return DBM_OK;
+    }
+    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
+    return dbm__mysql_refuse(db, "%s %q is not known to this adapter%s", where, name, hint);
+}
+
+static dbm_status dbm__mysql_check_args(dbm_database *db) {
+    static const char prefix[] = "connect_args.";
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm_status status = DBM_OK;
+    size_t i;
+    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
+        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter");
+    }
+    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
+        const char *name = config->options[i].name;
+        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
+        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
+    }
+    return status;
+}
+
+static bool dbm__mysql_local(const char *name) {
+    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
+}
+
+/* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */
+static dbm_status dbm__mysql_hosts(dbm_database *db, dbm__mysql_base *base, const char *hosts, char *texts) {
+    const char *p = hosts;
+    for (;;) {
+        dbm__mysql_host *host = &base->hosts[base->host_count++];
+        const char *end = p + strcspn(p, ","), *colon = NULL, *stop;
+        int64_t port = 3306;
+        host->name = texts;
+        if (*p == '[') {
+            stop = strchr(p, ']');
+            if (stop == NULL || stop > end) return dbm__mysql_refuse(db, "the host list %q has a [ without its ]", hosts);
+            p++;
+            if (stop[1] == ':') colon = stop + 1;
+        } else {
+            for (stop = p; stop < end && *stop != ':'; stop++) { }
+            if (stop < end) colon = stop;
+        }
+        for (; p < stop; p++) {
+            if (*p == '%' && stop - p > 2 && dbm__cfg_hex(p[1]) >= 0 && dbm__cfg_hex(p[2]) >= 0) {
+                *texts++ = (char)(dbm__cfg_hex(p[1]) * 16 + dbm__cfg_hex(p[2]));
+                p += 2;
+            } else {
+                *texts++ = *p;
+            }
+        }
+        *texts++ = '\0';
+        if (colon != NULL && colon + 1 < end) {
+            char digits[8];
+            size_t size = (size_t)(end - colon - 1);
+            if (size < sizeof digits) {
+                memcpy(digits, colon + 1, size);
+                digits[size] = '\0';
+            }
+            if (size >= sizeof digits || !dbm__parse_int(digits, 1, 65535, &port)) return dbm__mysql_refuse(db, "the host list %q has a port that is none", hosts);
+        }
+        host->port = (unsigned)port;
+        if (host->name[0] == '\0') return dbm__mysql_refuse(db, "the host list %q has an empty host", hosts);
+        if (*end == '\0') return DBM_OK;
+        p = end + 1;
+    }
+}
+
+static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
+    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+    const char *p = mode;
+    size_t i;
+    if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
+        return dbm__mysql_refuse(db, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
+    }
+    while (*p != '\0') {
+        size_t size = strcspn(p, ",");
+        for (i = 0; i < sizeof words / sizeof words[0]; i++) {
+            if (dbm__same_word_n(p, size, words[i])) {
+                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode, words[i]);
+            }
+        }
+        p += size + (p[size] == ',');
+    }
+    return DBM_OK;
+}
+
+static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
+    const dbm_config *config = dbm_adapter_config(db);
+    bool local = true;
+    int i;
+    for (i = 0; i < base->host_count; i++) if (!dbm__mysql_local(base->hosts[i].name)) local = false;
+    base->tls = config->tls != DBM_TLS_DEFAULT ? config->tls : local ? DBM_TLS_OFF : DBM_TLS_PREFER;
+#if DBM__MYSQL_MARIADB
+    if (base->tls == DBM_TLS_VERIFY_CA) {
+        if (config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL) {
+            return dbm__mysql_refuse(db, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
+                                     "set it, or use verify-full");
+        }
+#  if MARIADB_PACKAGE_VERSION_ID >= 30400
+        return dbm__mysql_refuse(db, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
+#  endif
+    }
+#endif
+    return DBM_OK;
+}
+
+/* The library's own start, once in a process. Oracle's is not safe when two threads begin with it at once. */
+static bool dbm__mysql_library(void) {
+    static dbm__word state; /* 0: not yet, 1: under way, 2: done; the library's own state is the process's too */
+    dbm__word expected = 0;
+    if (dbm__load_acquire(&state) == 2) return true;
+    if (dbm__cas(&state, &expected, 1)) {
+        bool ok = mysql_library_init(0, NULL, NULL) == 0;
+        dbm__store_release(&state, ok ? 2 : 0);
+        return ok;
+    }
+    while (dbm__load_acquire(&state) == 1) dbm__sleep_us(100);
+    return dbm__load_acquire(&state) == 2;
+}
+
+static dbm_status dbm__mysql_init(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const char *hosts = url->hosts != NULL ? url->hosts : "", *path = url->path != NULL ? url->path : "", *p;
+    const char *socket_path = dbm_adapter_option(db, "unix_socket"), *mode = dbm_adapter_option(db, "sql_mode");
+    size_t count = 1, hosts_size = strlen(hosts) + 1, path_size = strlen(path) + 1;
+    dbm__mysql_base *base;
+    dbm_status status;
+    char *texts;
+    if (socket_path == NULL) socket_path = dbm_adapter_option(db, "socket");
+    if (!dbm__mysql_library()) return dbm_adapter_fail_init(db, DBM_E_NOMEM, "the MySQL client library could not be initialised");
+    status = dbm__mysql_check_args(db);
+    if (status == DBM_OK && mode != NULL) status = dbm__mysql_check_sql_mode(db, mode);
+    if (status != DBM_OK) return status;
+    if (strchr(path, '/') != NULL) return dbm__mysql_refuse(db, "the URL's path %q is not the name of one database", path);
+    for (p = hosts; *p != '\0'; p++) count += *p == ',';
+    base = (dbm__mysql_base *)dbm_adapter_alloc(db, sizeof *base + count * sizeof(dbm__mysql_host) + hosts_size + count + path_size);
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memset(base, 0, sizeof *base);
+    base->hosts = (dbm__mysql_host *)(void *)(base + 1);
+    texts = (char *)(base->hosts + count);
+    memcpy(texts, path, path_size);
+    base->schema = path_size > 1 ? texts : NULL;
+    base->socket = socket_path != NULL && socket_path[0] != '\0' ? socket_path : NULL;
+    base->sql_mode = mode;
+    /* init_sql runs outside of a transaction; the first session then switches. */
+    base->autocommit = dbm_adapter_config(db)->isolation == DBM_AUTOCOMMIT || dbm_adapter_config(db)->init_sql != NULL;
+    if (base->socket != NULL || hosts[0] == '\0') {
+        base->hosts[0].name = NULL;
+        base->hosts[0].port = 0;
+        base->host_count = 1;
+    } else {
+        status = dbm__mysql_hosts(db, base, hosts, texts + path_size);
+    }
+    if (status == DBM_OK) status = dbm__mysql_tls(db, base);
+    if (status != DBM_OK) {
+        dbm_adapter_free(db, base);
+        return status;
+    }
+    dbm_adapter_set_db_data(db, base);
+    return DBM_OK;
+}
+
+static void dbm__mysql_close(dbm_database *db) {
+    void *base = dbm_adapter_db_data(db);
+    dbm_adapter_set_db_data(db, NULL);
+    if (base != NULL) dbm_adapter_free(db, base);
+}
+
+static const dbm_adapter dbm__mysql_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
+    dbm__mysql_init, dbm__mysql_close,
+#if DBM__MYSQL_MARIADB
+    NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
+    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_start, dbm__mysql_step
+#else
+    dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
+    dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
+    NULL, NULL
+#endif
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
+
+DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
+
+#endif /* DBM__MYSQL_HEADER */
+#endif /* DBM_HAS_MYSQL */
+/* --- end src/adapters/mysql.c --- */
 /* --- begin src/manager/manager.h --- */
 /* The manager: names to databases, the adapter map, the configuration's way to a database that is ready, start and shutdown.
  * May call: everything above.
@@ -17444,8 +22643,8 @@ DBM__DEF const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION = 1;
 typedef struct dbm__builtin { const char *type, *schemes, *macro, *package; } dbm__builtin;
 static const dbm__builtin dbm__builtins[] = {
     { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
-    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", NULL },
-    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", NULL },
+    { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
+    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", "libmariadb-dev" },
     { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", NULL },
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }
 };
@@ -17455,7 +22654,7 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (what == NULL) return false;
     if (dbm__same_word(what, "sqlite")) return DBM_HAS_SQLITE != 0;
     if (dbm__same_word(what, "postgresql")) return DBM_HAS_POSTGRESQL != 0;
-    if (dbm__same_word(what, "mysql")) return DBM_HAS_MYSQL != 0;
+    if (dbm__same_word(what, "mysql") || dbm__same_word(what, "mariadb")) return DBM_HAS_MYSQL != 0;
     if (dbm__same_word(what, "redis")) return DBM_HAS_REDIS != 0;
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;

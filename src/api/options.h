@@ -125,11 +125,8 @@
 #  define DBM_HAS_INI DBM__WITH_ALL
 #endif
 
-/* Backends that this version of dbm.h does not contain yet. Asking for one is an error, never a silent no. */
+/* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if DBM_HAS_MYSQL
-#    error "dbm: DBM_WITH_MYSQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
 #  if DBM_HAS_REDIS
 #    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif

@@ -14,7 +14,7 @@ typedef struct dbm__builtin { const char *type, *schemes, *macro, *package; } db
 static const dbm__builtin dbm__builtins[] = {
     { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
     { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
-    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", NULL },
+    { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", "libmariadb-dev" },
     { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", NULL },
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }
 };
@@ -24,7 +24,7 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (what == NULL) return false;
     if (dbm__same_word(what, "sqlite")) return DBM_HAS_SQLITE != 0;
     if (dbm__same_word(what, "postgresql")) return DBM_HAS_POSTGRESQL != 0;
-    if (dbm__same_word(what, "mysql")) return DBM_HAS_MYSQL != 0;
+    if (dbm__same_word(what, "mysql") || dbm__same_word(what, "mariadb")) return DBM_HAS_MYSQL != 0;
     if (dbm__same_word(what, "redis")) return DBM_HAS_REDIS != 0;
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;

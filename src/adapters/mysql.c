@@ -1,0 +1,2736 @@
+/* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0 or newer.
+ * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
+ * Must not know: pools, sessions, other adapters. */
+#include "adapters.h"
+#include "../adapter/adapter.h"
+#include "../net/net.h"
+#include "../config/config.h"
+#include "../sql/sql.h"
+#if DBM_HAS_MYSQL
+#if defined(__has_include)
+#  if __has_include(<mysql.h>)
+#    define DBM__MYSQL_HEADER <mysql.h>
+#  elif __has_include(<mariadb/mysql.h>)
+#    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#  elif __has_include(<mysql/mysql.h>)
+#    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#  endif
+#else
+#  define DBM__MYSQL_HEADER <mysql.h>
+#endif
+#if !defined(DBM__MYSQL_HEADER)
+#  error "dbm: DBM_WITH_MYSQL needs mysql.h: install libmariadb-dev or default-libmysqlclient-dev (Debian), mariadb-connector-c-dev (Alpine), mariadb-connector-c or mysql-client (macOS), or put its directory on the include path (mariadb_config --cflags, mysql_config --cflags)"
+#else
+#include DBM__MYSQL_HEADER
+
+/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
+ * statements, so that its calls block and the limits are those of its options. The flows below are the same. */
+#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
+#  define DBM__MYSQL_MARIADB 1
+#  if defined(__has_include)
+#    if __has_include(<errmsg.h>)
+#      include <errmsg.h>
+#    endif
+#  endif
+typedef my_bool dbm__mysql_bool;
+#else
+#  define DBM__MYSQL_MARIADB 0
+#  if MYSQL_VERSION_ID < 80000
+#    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
+#  endif
+typedef bool dbm__mysql_bool;
+#endif
+#if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__MYSQL_POSIX 1
+#  include <errno.h>
+#  include <signal.h>
+#  include <sys/types.h>
+#  include <sys/socket.h>
+#  include <netinet/in.h>
+#  include <netinet/tcp.h>
+#  include <unistd.h>
+#else
+#  define DBM__MYSQL_POSIX 0
+#endif
+
+/* Numbers of errors that are looked at here; the libraries' headers do not all name them. */
+enum {
+    DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
+    DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
+    DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
+    DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
+};
+enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
+#define DBM__MYSQL_OPTIONS "sql_mode,unix_socket"
+#define DBM__MYSQL_KILL_US 450000         /* a cancel takes no longer */
+#define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
+#define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
+#define DBM__MYSQL_LEAVE_ROWS 20000       /* without a transaction: rows that are read past before the server is told to stop */
+
+/* ---- what it keeps ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct dbm__mysql_host { char *name; unsigned port; } dbm__mysql_host; /* name: NULL for the local socket */
+
+/* Of a database, from init to close. The texts lie behind it in the same block, or belong to the configuration. */
+typedef struct dbm__mysql_base {
+    dbm__mysql_host *hosts;
+    int host_count;
+    const char *schema, *socket, *sql_mode; /* sql_mode NULL: the server's */
+    dbm_tls tls;
+    bool autocommit;                        /* a connection begins with it on */
+} dbm__mysql_base;
+
+/* How a column is read. */
+enum {
+    DBM__MYSQL_INT, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_DOUBLE, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
+    DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
+};
+typedef struct dbm__mysql_column {
+    int type;                /* as the server said it, to see whether it says so again */
+    unsigned flags, charset, decimals;
+    unsigned long length;
+    int how;                 /* DBM__MYSQL_INT ... */
+} dbm__mysql_column;
+
+/* Where the library puts a value of the row in hand. */
+typedef struct dbm__mysql_cell {
+    union { int64_t integer; uint64_t uinteger; double real; float single; MYSQL_TIME time; char written[40]; } as;
+    char written[40];        /* a date or a time as text */
+    char *text;
+    unsigned long capacity, size;
+    dbm__mysql_bool null, cut;
+} dbm__mysql_cell;
+
+/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
+typedef struct dbm__mysql_chunk { struct dbm__mysql_chunk *next; size_t size, used; } dbm__mysql_chunk;
+#define DBM__MYSQL_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
+#define DBM__MYSQL_CHUNK ((size_t)8192) /* the first one */
+
+/* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
+typedef struct dbm__mysql_statement {
+    struct dbm__mysql_statement *next;  /* in the list of those to be closed */
+    MYSQL_STMT *stmt;        /* NULL: it goes as text each time */
+    MYSQL_RES *text_rows;    /* of a text: all of its rows */
+    MYSQL_ROW text_row;
+    unsigned long *text_sizes;
+    unsigned generation;     /* of the connection, when it was prepared */
+    int parameters;
+    bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
+    MYSQL_BIND *values;      /* parameters */
+    MYSQL_TIME *times;       /* of the values that are timestamps */
+    /* Of the result. */
+    int columns;
+    dbm__mysql_column *plan;
+    MYSQL_BIND *binds;
+    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
+    int side;                /* the set that the library fills */
+    int hand;                /* the set of the row in hand */
+    bool rebind;             /* where values go has changed */
+    bool open;               /* rows may still come from the server */
+    bool ended;
+    bool held;               /* the rest of the rows is in `first` */
+    bool spoiled;            /* they did not all fit */
+    int64_t seen;
+    dbm__mysql_row *row;     /* the row in hand, when it is one of those put aside */
+    dbm__mysql_row *first, **last;
+    dbm__mysql_chunk *chunks;
+    size_t kept;             /* bytes in chunks */
+} dbm__mysql_statement;
+
+/* Whether an operation runs that may be cancelled. A cancel turns ACTIVE into KILLING and back when the server has answered it; until then the
+ * operation does not end, so that none is left over for the next one. */
+enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
+
+/* The calls of the library that talk to the server. */
+enum {
+    DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
+    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL
+};
+
+/* A failure that is kept while something else is asked of the server. */
+typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
+
+/* Of a connection. */
+typedef struct dbm__mysql {
+    MYSQL *my;
+    dbm_connection *c;
+    dbm_database *owner;
+    dbm__mysql_base *base;
+    dbm__word state;         /* DBM__MYSQL_IDLE ... */
+    unsigned long id;        /* the server's, for KILL QUERY */
+    int host;                /* which of the list */
+    char *user, *password;   /* of this connect: a cancel needs them from any thread */
+    bool mariadb;            /* the server is */
+    bool tls;
+    bool broken;             /* no byte is sent any more */
+    bool connecting, connected;
+    /* The call in progress. */
+    int call, wait;          /* wait: what the library waits for; 0: nothing */
+    int phase, sub, pre;     /* where the flows stand */
+    int rc;
+    dbm__mysql_bool flag;
+    MYSQL *made;
+    const char *sql;
+    size_t sql_size;
+    MYSQL_STMT *stmt;
+    MYSQL_RES *rows;
+    int64_t limit_us;        /* of the attempt to connect */
+    int64_t leave_at;        /* the row at which a result that is left is stopped */
+    /* The transaction. */
+    bool unit;               /* between BEGIN and COMMIT or ROLLBACK */
+    bool autocommit;         /* as the server has it */
+    bool open;               /* the last reply said: in a transaction */
+    bool failed;             /* an error, or something of the user's own: what the server holds is not known */
+    bool wrote;              /* in this unit */
+    bool undone;             /* the server has rolled back all of it */
+    bool was_open;
+    bool again;              /* this statement was prepared anew already */
+    bool killed;             /* the rest of a result was stopped on purpose */
+    bool refused;            /* the flow has reported its failure; status has it */
+    dbm_status status;
+    dbm_isolation isolation; /* of the server's session */
+    uint64_t packet;         /* max_allowed_packet; 0: not asked yet */
+    unsigned generation;     /* one more with each reset */
+    dbm__mysql_statement *active; /* the one whose rows are on their way */
+    dbm__mysql_statement *closing;
+    dbm__mysql_chunk *spare;
+    dbm__mysql_error error;
+    char text[640];          /* statements of our own */
+} dbm__mysql;
+
+/* ---- failures ----------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+    char block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    q->refused = true;
+    q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
+    return q->status;
+}
+
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
+    q->refused = true;
+    q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
+    return q->status;
+}
+
+/* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
+static dbm_status dbm__mysql_status(int native, bool *retryable) {
+    *retryable = false;
+    switch (native) {
+    case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
+        return DBM_E_AUTH;
+    case 1040: case 1129: case 1203: case 1226:
+        *retryable = true;
+        return DBM_E_CONNECT;
+    case DBM__MYSQL_UNKNOWN_DATABASE: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
+        return DBM_E_CONNECT;
+    case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
+    case DBM__MYSQL_LOST: case 2055: case 4031:
+        *retryable = true;
+        return DBM_E_LOST;
+    case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
+    case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
+    case DBM__MYSQL_DEADLOCK: case 1614: case 1637:
+        *retryable = true;
+        return DBM_E_DEADLOCK;
+    case 1020: /* the record has changed since it was read (snapshot isolation) */
+        *retryable = true;
+        return DBM_E_SERIALIZATION;
+    case DBM__MYSQL_LOCK_TIMEOUT: case 3572: /* NOWAIT */
+        *retryable = true;
+        return DBM_E_TIMEOUT;
+    case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
+    case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
+    case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
+    case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
+    case 1762: case 1859: case 3819: case 4025:
+        return DBM_E_CONSTRAINT;
+    case 1264: case 1365: case 1416: case 1690: case 1406: return DBM_E_RANGE;
+    case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG: case 1162: case 1301: case 1390: case 1461: case 1021: case 1114: return DBM_E_LIMIT;
+    default: return DBM_OK;
+    }
+}
+
+static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
+    (void)c;
+    (void)sqlstate;
+    return dbm__mysql_status(native, retryable);
+}
+
+/* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
+static void dbm__mysql_part(const char *text, const char *before, char end, char *block, size_t capacity) {
+    const char *at = NULL, *p = text, *stop;
+    size_t size;
+    block[0] = '\0';
+    while ((p = strstr(p, before)) != NULL) at = p++;
+    if (at == NULL) return;
+    at += strlen(before);
+    stop = strrchr(at, end);
+    if (end != '\'' || stop == NULL) stop = strchr(at, end);
+    size = stop != NULL ? (size_t)(stop - at) : strlen(at);
+    if (size >= capacity) size = capacity - 1;
+    memcpy(block, at, size);
+    block[size] = '\0';
+}
+
+static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
+    dbm_constraint kind = DBM_CONSTRAINT_OTHER;
+    char name[128];
+    size_t size;
+    name[0] = '\0';
+    switch (native) {
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
+        kind = DBM_CONSTRAINT_UNIQUE;
+        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
+        size = strlen(name);
+        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
+        break;
+    case 1048:
+        kind = DBM_CONSTRAINT_NOT_NULL;
+        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
+        break;
+    case 1364:
+        kind = DBM_CONSTRAINT_NOT_NULL;
+        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
+        {
+            char *quote = strchr(name, '\''); /* of "doesn't" */
+            if (quote != NULL) *quote = '\0';
+        }
+        break;
+    case 1216: case 1217: case 1451: case 1452:
+        kind = DBM_CONSTRAINT_FOREIGN_KEY;
+        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
+        break;
+    case 3819:
+        kind = DBM_CONSTRAINT_CHECK;
+        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
+        break;
+    case 4025:
+        kind = DBM_CONSTRAINT_CHECK;
+        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
+        break;
+    default: break;
+    }
+    dbm_adapter_fail_constraint(q->c, kind, name);
+}
+
+/* The failure of the last call, kept: a statement's, or else the connection's. */
+static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
+    dbm__mysql_error *e = &q->error;
+    bool of_stmt = stmt != NULL && mysql_stmt_errno(stmt) != 0;
+    e->native = (int)(of_stmt ? mysql_stmt_errno(stmt) : mysql_errno(q->my));
+    dbm__copy_cut(e->sqlstate, sizeof e->sqlstate, of_stmt ? mysql_stmt_sqlstate(stmt) : mysql_sqlstate(q->my));
+    dbm__copy_cut(e->text, sizeof e->text, of_stmt ? mysql_stmt_error(stmt) : mysql_error(q->my));
+    if (e->native == 0) {
+        e->native = DBM__MYSQL_LOST;
+        dbm__copy_cut(e->sqlstate, sizeof e->sqlstate, "HY000");
+        dbm__copy_cut(e->text, sizeof e->text, "the client library failed without saying why");
+    }
+    q->failed = true;
+}
+
+/* Reports the failure that was kept. */
+static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
+    const dbm__mysql_error *e = &q->error;
+    bool retryable = false;
+    dbm_status status = dbm__mysql_status(e->native, &retryable);
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
+    if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && status == DBM_E_CONNECT) status = DBM_E_LOST;
+    if (status == DBM_E_LOST) q->broken = true;
+    if (q->connecting && status == DBM_E_LOST) {
+        status = DBM_E_CONNECT;
+        retryable = true;
+    }
+    if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
+    switch (e->native) {
+    case DBM__MYSQL_UNKNOWN_DATABASE:
+        state = "3D000"; /* as everywhere else; the server says 42000 */
+        break;
+    case DBM__MYSQL_LOCK_TIMEOUT:
+        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
+                       "lock_wait_timeout", e->text);
+        dbm_adapter_fail_retryable(q->c);
+        return status;
+    case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
+        q->broken = true;
+        dbm_adapter_broken(q->c);
+        return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
+    case DBM__MYSQL_INTERRUPTED:
+        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
+    case 1969: case 3024:
+        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case 1290: case 1792: case 1836:
+        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+    case 1064:
+        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
+            const char *at = strstr(e->text, "near '");
+            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
+        }
+        break;
+    default: break;
+    }
+    dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+    if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
+    if (retryable) dbm_adapter_fail_retryable(q->c);
+    return q->status;
+}
+
+/* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
+
+/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
+ * is taken away. */
+#if DBM__MYSQL_POSIX && DBM__THREADS
+typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
+static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
+    sigset_t pipe_only, pending;
+    quiet->on = on;
+    if (!on) return;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    quiet->pending = sigismember(&pending, SIGPIPE) == 1;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &quiet->before);
+}
+static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) {
+    sigset_t pipe_only, pending;
+    int saved = errno, got;
+    if (!quiet->on) return;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    if (!quiet->pending && sigismember(&pending, SIGPIPE) == 1) {
+        sigemptyset(&pipe_only);
+        sigaddset(&pipe_only, SIGPIPE);
+        sigwait(&pipe_only, &got);
+    }
+    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+    errno = saved;
+}
+#else
+typedef struct dbm__mysql_quiet { char none; } dbm__mysql_quiet;
+static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (void)on; }
+static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
+#endif
+
+#define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
+
+/* Begins a call; what it then waits for, or 0 when it is through. */
+static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+#if DBM__MYSQL_MARIADB
+    switch (call) {
+    case DBM__MYSQL_CONNECT:
+        return mysql_real_connect_start(&q->made, q->my, host->name, q->user, q->password, base->schema, host->port,
+                                        host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS);
+    case DBM__MYSQL_QUERY: return mysql_real_query_start(&q->rc, q->my, q->sql, (unsigned long)q->sql_size);
+    case DBM__MYSQL_STORE: return mysql_store_result_start(&q->rows, q->my);
+    case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
+    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
+    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
+    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
+    case DBM__MYSQL_STMT_CLOSE:
+        if (q->stmt->mysql != NULL) return mysql_stmt_close_start(&q->flag, q->stmt);
+        q->flag = mysql_stmt_close(q->stmt); /* forgotten by the server already */
+        return 0;
+    case DBM__MYSQL_PING: return mysql_ping_start(&q->rc, q->my);
+    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_start(&q->rc, q->my);
+    default: return 0;
+    }
+#else
+    switch (call) {
+    case DBM__MYSQL_CONNECT:
+        q->made = mysql_real_connect(q->my, host->name, q->user, q->password, base->schema, host->port, host->name == NULL ? base->socket : NULL,
+                                     DBM__MYSQL_FLAGS);
+        break;
+    case DBM__MYSQL_QUERY: q->rc = mysql_real_query(q->my, q->sql, (unsigned long)q->sql_size); break;
+    case DBM__MYSQL_STORE: q->rows = mysql_store_result(q->my); break;
+    case DBM__MYSQL_NEXT: q->rc = mysql_next_result(q->my); break;
+    case DBM__MYSQL_PREPARE: q->rc = mysql_stmt_prepare(q->stmt, q->sql, (unsigned long)q->sql_size); break;
+    case DBM__MYSQL_EXECUTE: q->rc = mysql_stmt_execute(q->stmt); break;
+    case DBM__MYSQL_FETCH: q->rc = mysql_stmt_fetch(q->stmt); break;
+    case DBM__MYSQL_FLUSH: q->flag = mysql_stmt_free_result(q->stmt); break;
+    case DBM__MYSQL_STMT_NEXT: q->rc = mysql_stmt_next_result(q->stmt); break;
+    case DBM__MYSQL_STMT_CLOSE: q->flag = mysql_stmt_close(q->stmt); break;
+    case DBM__MYSQL_PING: q->rc = mysql_ping(q->my); break;
+    case DBM__MYSQL_RESET_ALL: q->rc = mysql_reset_connection(q->my); break;
+    default: break;
+    }
+    return 0;
+#endif
+}
+
+#if DBM__MYSQL_MARIADB
+/* Goes on with the call that waited. */
+static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
+    switch (q->call) {
+    case DBM__MYSQL_CONNECT: return mysql_real_connect_cont(&q->made, q->my, ready);
+    case DBM__MYSQL_QUERY: return mysql_real_query_cont(&q->rc, q->my, ready);
+    case DBM__MYSQL_STORE: return mysql_store_result_cont(&q->rows, q->my, ready);
+    case DBM__MYSQL_NEXT: return mysql_next_result_cont(&q->rc, q->my, ready);
+    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_cont(&q->flag, q->stmt, ready);
+    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_cont(&q->rc, q->stmt, ready);
+    case DBM__MYSQL_STMT_CLOSE: return mysql_stmt_close_cont(&q->flag, q->stmt, ready);
+    case DBM__MYSQL_PING: return mysql_ping_cont(&q->rc, q->my, ready);
+    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_cont(&q->rc, q->my, ready);
+    default: return 0;
+    }
+}
+#else
+static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; return 0; }
+#  define MYSQL_WAIT_READ 1
+#  define MYSQL_WAIT_WRITE 2
+#  define MYSQL_WAIT_EXCEPT 4
+#  define MYSQL_WAIT_TIMEOUT 8
+#endif
+
+static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    dbm__mysql_quiet quiet;
+    int wait;
+    dbm__mysql_hush(&quiet, q->tls);
+    if (ready == 0) {
+        q->call = call;
+        wait = dbm__mysql_begin_call(q, call);
+    } else {
+        wait = dbm__mysql_go_on(q, ready);
+    }
+    dbm__mysql_unhush(&quiet);
+    return wait;
+}
+
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+
+static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
+    q->sql = sql;
+    q->sql_size = strlen(sql);
+    return DBM__MYSQL_QUERY;
+}
+
+/* What the last complete reply said about the transaction. */
+static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
+
+/* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
+ * they left off. */
+#define DBM__MYSQL_AWAIT(place, number, call) \
+    do { \
+        (place) = (number); \
+        return (call); \
+        case (number):; \
+    } while (0)
+/* The same for a flow within a flow: its calls, until it is through. */
+#define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
+    do { \
+        for (;;) { \
+            int dbm__more; /* without a value: C++ does not jump past one */ \
+            dbm__more = (flow); \
+            if (dbm__more == DBM__MYSQL_DONE) break; \
+            (place) = (number); \
+            return dbm__more; \
+        case (number):; \
+        } \
+    } while (0)
+
+/* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
+
+static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
+    while (s->chunks != NULL) {
+        dbm__mysql_chunk *next = s->chunks->next;
+        if (s->chunks->size == DBM__MYSQL_CHUNK && q->spare == NULL) q->spare = s->chunks;
+        else dbm_adapter_free(q->owner, s->chunks);
+        s->chunks = next;
+    }
+    s->first = s->row = NULL;
+    s->last = &s->first;
+    s->kept = 0;
+}
+
+static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
+    const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
+    dbm__mysql_chunk *chunk = s->chunks;
+    void *at;
+    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
+    size = DBM__MYSQL_ALIGNED(size);
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t want = s->kept < DBM__MYSQL_CHUNK ? DBM__MYSQL_CHUNK : s->kept > 1048576 ? 1048576 : s->kept;
+        if (s->kept > limit || limit - s->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
+        if (want < head + size) want = head + size;
+        if (want > limit - s->kept) want = limit - s->kept;
+        chunk = want == DBM__MYSQL_CHUNK ? q->spare : NULL;
+        if (chunk != NULL) q->spare = NULL;
+        else chunk = (dbm__mysql_chunk *)dbm_adapter_alloc(q->owner, want);
+        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
+        chunk->next = s->chunks;
+        chunk->size = want;
+        chunk->used = head;
+        s->chunks = chunk;
+        s->kept += want;
+    }
+    at = (char *)chunk + chunk->used;
+    chunk->used += size;
+    return at;
+}
+
+/* ---- columns ------------------------------------------------------------------------------------------------------------------- */
+
+static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
+
+static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
+#if DBM__MYSQL_MARIADB && defined(MARIADB_FIELD_ATTR_LAST)
+    MARIADB_CONST_STRING attr;
+    attr.str = NULL;
+    attr.length = 0;
+    if (mariadb_field_attr(&attr, field, format ? MARIADB_FIELD_ATTR_FORMAT_NAME : MARIADB_FIELD_ATTR_DATA_TYPE_NAME) != 0 || attr.str == NULL) return false;
+    return attr.length == strlen(name) && memcmp(attr.str, name, attr.length) == 0;
+#else
+    (void)field;
+    (void)format;
+    (void)name;
+    return false;
+#endif
+}
+
+static int dbm__mysql_how(const MYSQL_FIELD *field) {
+    switch ((int)field->type) {
+    case MYSQL_TYPE_TINY:
+        if (field->length == 1 && !(field->flags & UNSIGNED_FLAG)) return DBM__MYSQL_TINY;
+        return field->flags & UNSIGNED_FLAG ? DBM__MYSQL_UINT : DBM__MYSQL_INT;
+    case MYSQL_TYPE_SHORT: case MYSQL_TYPE_LONG: case MYSQL_TYPE_INT24: case MYSQL_TYPE_LONGLONG: case MYSQL_TYPE_YEAR:
+        return field->flags & UNSIGNED_FLAG ? DBM__MYSQL_UINT : DBM__MYSQL_INT;
+    case MYSQL_TYPE_DOUBLE: return DBM__MYSQL_DOUBLE;
+    case MYSQL_TYPE_FLOAT: return DBM__MYSQL_FLOAT;
+    case MYSQL_TYPE_BIT: return DBM__MYSQL_BIT;
+    case MYSQL_TYPE_DECIMAL: case MYSQL_TYPE_NEWDECIMAL: return DBM__MYSQL_DECIMAL_TEXT;
+    case MYSQL_TYPE_TIMESTAMP: case MYSQL_TYPE_DATETIME: return DBM__MYSQL_DATETIME;
+    case MYSQL_TYPE_DATE: case MYSQL_TYPE_NEWDATE: return DBM__MYSQL_DATE;
+    case MYSQL_TYPE_TIME: return DBM__MYSQL_TIME_OF_DAY;
+    case 245 /* MYSQL_TYPE_JSON */: return DBM__MYSQL_JSON_TEXT;
+    case MYSQL_TYPE_GEOMETRY: return DBM__MYSQL_BLOB;
+    default: break;
+    }
+    if (dbm__mysql_named(field, false, "uuid")) return DBM__MYSQL_UUID_TEXT;
+    if (field->charsetnr == DBM__MYSQL_BINARY) return DBM__MYSQL_BLOB;
+    return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
+}
+
+static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cell *cell, MYSQL_BIND *bind) {
+    memset(bind, 0, sizeof *bind);
+    bind->buffer = &cell->as;
+    bind->length = &cell->size;
+    bind->is_null = &cell->null;
+    bind->error = &cell->cut;
+    switch (column->how) {
+    case DBM__MYSQL_UINT:
+        bind->is_unsigned = 1;
+        bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        break;
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: bind->buffer_type = MYSQL_TYPE_LONGLONG; break;
+    case DBM__MYSQL_DOUBLE: bind->buffer_type = MYSQL_TYPE_DOUBLE; break;
+    case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
+    case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
+    case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
+    case DBM__MYSQL_TIME_OF_DAY: bind->buffer_type = MYSQL_TYPE_TIME; break;
+    case DBM__MYSQL_BIT:
+        bind->buffer_type = MYSQL_TYPE_BLOB;
+        bind->buffer = cell->written;
+        bind->buffer_length = sizeof cell->written;
+        break;
+    case DBM__MYSQL_BLOB:
+        bind->buffer_type = MYSQL_TYPE_BLOB;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+        break;
+    default:
+        bind->buffer_type = MYSQL_TYPE_STRING;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+        break;
+    }
+}
+
+static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
+
+static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
+    return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
+           column->length == field->length && column->decimals == field->decimals;
+}
+
+static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
+    int i;
+    if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
+    dbm_adapter_free(q->owner, s->cells);
+    dbm_adapter_free(q->owner, s->binds);
+    dbm_adapter_free(q->owner, s->plan);
+    s->cells = NULL;
+    s->binds = NULL;
+    s->plan = NULL;
+    s->columns = 0;
+}
+
+/* Room for the texts of one set of cells. */
+static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
+    dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
+    int i;
+    for (i = 0; i < s->columns; i++) {
+        unsigned long want;
+        if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
+        want = s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
+        if (want < 16) want = 16;
+        cells[i].text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (cells[i].text == NULL) return false;
+        cells[i].capacity = want;
+        s->rebind = true;
+    }
+    return true;
+}
+
+/* After EXECUTE: how its columns are read. As a rule nothing has changed since the last time. False: reported. */
+static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
+    int count = (int)mysql_stmt_field_count(s->stmt), i;
+    const MYSQL_FIELD *fields = s->stmt->fields;
+    size_t n = (size_t)count;
+    bool same = count == s->columns && s->plan != NULL;
+    for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
+    if (!same) {
+        dbm__mysql_plan_free(q, s);
+        s->plan = (dbm__mysql_column *)dbm_adapter_alloc(q->owner, n * sizeof *s->plan);
+        s->binds = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, n * sizeof *s->binds);
+        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, 2 * n * sizeof *s->cells);
+        if (s->cells != NULL) memset(s->cells, 0, 2 * n * sizeof *s->cells);
+        if (s->plan == NULL || s->binds == NULL || s->cells == NULL) {
+            s->columns = 0;
+            dbm_adapter_free(q->owner, s->plan);
+            dbm_adapter_free(q->owner, s->binds);
+            dbm_adapter_free(q->owner, s->cells);
+            s->plan = NULL;
+            s->binds = NULL;
+            s->cells = NULL;
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        s->columns = count;
+        for (i = 0; i < count; i++) {
+            dbm__mysql_column *column = &s->plan[i];
+            column->type = (int)fields[i].type;
+            column->flags = fields[i].flags;
+            column->charset = fields[i].charsetnr;
+            column->length = fields[i].length;
+            column->decimals = fields[i].decimals;
+            column->how = dbm__mysql_how(&fields[i]);
+        }
+        s->side = 0;
+        s->rebind = true;
+    }
+    s->hand = s->side;
+    if (dbm__mysql_texts(q, s, s->side)) return true;
+    dbm__mysql_no_memory(q);
+    return false;
+}
+
+static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
+    dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
+    int i;
+    if (!s->rebind) return true;
+    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&s->plan[i], &cells[i], &s->binds[i]);
+    if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_report(q);
+        return false;
+    }
+    s->rebind = false;
+    return true;
+}
+
+/* A row has come whose texts did not all fit: more room, and those columns once more. */
+static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s) {
+    dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
+    int i;
+    for (i = 0; i < s->columns; i++) {
+        dbm__mysql_cell *cell = &cells[i];
+        MYSQL_BIND bind;
+        unsigned long size = cell->size, want;
+        char *text;
+        if (!dbm__mysql_has_text(&s->plan[i]) || cell->null || size < cell->capacity) continue;
+        want = size < 65536 ? size + size / 2 + 16 : size + 4096;
+        text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (text == NULL) {
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        dbm_adapter_free(q->owner, cell->text);
+        cell->text = text;
+        cell->capacity = want;
+        s->rebind = true;
+        dbm__mysql_bind_cell(&s->plan[i], cell, &bind);
+        if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
+            dbm__mysql_note_error(q, s->stmt);
+            dbm__mysql_report(q);
+            return false;
+        }
+        cell->size = size;
+    }
+    return dbm__mysql_bind_result(q, s);
+}
+
+/* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
+    int i;
+    for (i = digits - 1; i >= 0; i--) {
+        (*at)[i] = (char)('0' + v % 10);
+        v /= 10;
+    }
+    *at += digits;
+}
+
+static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
+    static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
+    if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
+    if (decimals == 0) return;
+    *(*at)++ = '.';
+    dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
+}
+
+/* "2024-02-29" */
+static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
+    dbm__mysql_digits(at, t->year, 4);
+    *(*at)++ = '-';
+    dbm__mysql_digits(at, t->month, 2);
+    *(*at)++ = '-';
+    dbm__mysql_digits(at, t->day, 2);
+}
+
+/* "12:34:56.789", "-838:59:59" */
+static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
+    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
+    if (interval && t->neg) *(*at)++ = '-';
+    dbm__mysql_digits(at, hours, hours > 99 ? 3 : 2);
+    *(*at)++ = ':';
+    dbm__mysql_digits(at, t->minute, 2);
+    *(*at)++ = ':';
+    dbm__mysql_digits(at, t->second, 2);
+    dbm__mysql_write_fraction(at, t->second_part, decimals);
+}
+
+/* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
+static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
+    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
+    int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
+    out->type = type;
+    out->as.text.data = data;
+    out->as.text.size = size;
+}
+
+static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
+    const MYSQL_TIME *t = &cell->as.time;
+    char *at = cell->written;
+    if (column->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
+        out->type = DBM_TYPE_TIMESTAMP;
+        out->as.integer = (((dbm__mysql_days((int64_t)t->year, t->month, t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
+                           (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
+        return;
+    }
+    /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
+    if (column->how != DBM__MYSQL_TIME_OF_DAY) dbm__mysql_write_date(&at, t);
+    if (column->how == DBM__MYSQL_DATETIME) *at++ = ' ';
+    if (column->how != DBM__MYSQL_DATE) dbm__mysql_write_time(&at, t, column->how == DBM__MYSQL_TIME_OF_DAY, column->decimals);
+    *at = '\0';
+    dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
+}
+
+static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
+    uint64_t v = 0;
+    size_t i;
+    for (i = 0; i < size && i < 8; i++) v = v << 8 | (unsigned char)bytes[i];
+    out->type = DBM_TYPE_UINT;
+    out->as.uinteger = v;
+}
+
+static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
+    out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
+    out->as.integer = v;
+}
+
+static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
+    if (v > (uint64_t)INT64_MAX) {
+        out->type = DBM_TYPE_UINT;
+        out->as.uinteger = v;
+    } else {
+        out->type = DBM_TYPE_INT;
+        out->as.integer = (int64_t)v;
+    }
+}
+
+static dbm_type dbm__mysql_text_type(int how) {
+    switch (how) {
+    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
+    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
+    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
+    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
+    default: return DBM_TYPE_TEXT;
+    }
+}
+
+/* Of a row that came in the binary form. */
+static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
+    const dbm__mysql_column *column = &s->plan[i];
+    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+    out->name = NULL;
+    if (cell->null) {
+        out->type = DBM_TYPE_NULL;
+        out->as.integer = 0;
+        return;
+    }
+    switch (column->how) {
+    case DBM__MYSQL_INT:
+        out->type = DBM_TYPE_INT;
+        out->as.integer = cell->as.integer;
+        return;
+    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->as.uinteger, out); return;
+    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->as.integer, out); return;
+    case DBM__MYSQL_DOUBLE:
+        out->type = DBM_TYPE_DOUBLE;
+        out->as.real = cell->as.real;
+        return;
+    case DBM__MYSQL_FLOAT:
+        out->type = DBM_TYPE_DOUBLE;
+        out->as.real = (double)cell->as.single;
+        return;
+    case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
+    case DBM__MYSQL_DATETIME: case DBM__MYSQL_DATE: case DBM__MYSQL_TIME_OF_DAY: dbm__mysql_time_value(column, cell, out); return;
+    default:
+        cell->text[cell->size] = '\0';
+        dbm__mysql_text_value(out, dbm__mysql_text_type(column->how), cell->text, cell->size);
+        return;
+    }
+}
+
+/* Of a row that came as text. */
+static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
+    const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
+    const char *text = s->text_row[i];
+    size_t size = (size_t)s->text_sizes[i];
+    int how = dbm__mysql_how(field);
+    int64_t number;
+    out->name = NULL;
+    if (text == NULL) {
+        out->type = DBM_TYPE_NULL;
+        out->as.integer = 0;
+        return;
+    }
+    switch (how) {
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
+        if (!dbm__parse_int(text, INT64_MIN, INT64_MAX, &number)) break;
+        if (how == DBM__MYSQL_TINY) {
+            dbm__mysql_tiny(number, out);
+        } else {
+            out->type = DBM_TYPE_INT;
+            out->as.integer = number;
+        }
+        return;
+    case DBM__MYSQL_UINT: {
+        uint64_t v = 0;
+        const char *p;
+        for (p = text; *p >= '0' && *p <= '9'; p++) v = v * 10 + (uint64_t)(*p - '0');
+        dbm__mysql_uint(v, out);
+        return;
+    }
+    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT: {
+        double v = 0;
+        if (!dbm__double_read(text, size, &v)) break;
+        out->type = DBM_TYPE_DOUBLE;
+        out->as.real = v;
+        return;
+    }
+    case DBM__MYSQL_BIT: dbm__mysql_bits(text, size, out); return;
+    case DBM__MYSQL_DATETIME:
+        if (strncmp(text, "0000", 4) == 0 || !dbm__timestamp_read(text, size, &number)) break;
+        out->type = DBM_TYPE_TIMESTAMP;
+        out->as.integer = number;
+        return;
+    default: break;
+    }
+    dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
+}
+
+static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    (void)c;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
+    else dbm__mysql_value(s, s->hand, i, out);
+    return DBM_OK;
+}
+
+static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    const char *name = NULL;
+    (void)c;
+    if (s == NULL || (unsigned)i >= (unsigned)op->columns) return "";
+    if (s->text_rows != NULL) name = mysql_fetch_fields(s->text_rows)[i].name;
+    else if (s->stmt != NULL && s->stmt->fields != NULL) name = s->stmt->fields[i].name;
+    return name != NULL ? name : "";
+}
+
+/* Copies the row that the library has just given behind those put aside before. */
+static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
+    dbm_status status = DBM_OK;
+    size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_row));
+    dbm__mysql_row *row = (dbm__mysql_row *)dbm__mysql_room(q, s, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
+    dbm_value *cells;
+    int i;
+    if (row == NULL) return status;
+    row->next = NULL;
+    cells = (dbm_value *)(void *)((char *)row + head);
+    for (i = 0; i < s->columns; i++) {
+        char *text;
+        dbm__mysql_value(s, s->side, i, &cells[i]);
+        if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
+        text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
+        if (text == NULL) return status;
+        memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
+        text[cells[i].as.text.size] = '\0';
+        cells[i].as.text.data = text;
+    }
+    *s->last = row;
+    s->last = &row->next;
+    return DBM_OK;
+}
+
+/* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mysql_kill(dbm__mysql *q);
+
+/* The result that is on its way has ended, well or not. */
+static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->open = false;
+    if (q->active == s) q->active = NULL;
+}
+
+/* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
+ * q->rc is not 0. */
+static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
+    switch (q->sub) {
+    case 0:
+        q->rc = 0;
+        while (mysql_more_results(q->my)) {
+            q->stmt = stmt;
+            DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_STMT_NEXT);
+            if (q->rc > 0) {
+                dbm__mysql_note_error(q, stmt);
+                break;
+            }
+            if (q->rc < 0) break;
+            if (mysql_stmt_field_count(stmt) != 0) {
+                q->stmt = stmt;
+                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_FLUSH);
+            }
+        }
+        if (q->rc < 0) q->rc = 0;
+        if (q->rc == 0) dbm__mysql_note_status(q);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Reads past the rest of a result, in constant memory. Without a transaction the server is told to stop when much is left. */
+static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
+    switch (q->pre) {
+    case 0:
+        if (!s->open) break;
+        if (!q->unit && q->autocommit && s->reads) {
+            q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+            do {
+                s->seen++;
+                q->stmt = s->stmt;
+                DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
+            } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
+            if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
+                if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
+                dbm__mysql_result_over(q, s);
+                break;
+            }
+            dbm__mysql_kill(q);
+            q->killed = true;
+        }
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_FLUSH);
+        dbm__mysql_result_over(q, s);
+        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_rest(q, s->stmt));
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    s->ended = true;
+    return DBM__MYSQL_DONE;
+}
+
+/* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
+static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
+    dbm_status status;
+    switch (q->pre) {
+    case 0:
+        if (!s->open || s->held) break;
+        s->side = 1 - s->side;
+        s->rebind = true;
+        s->held = true;
+        dbm__mysql_drop(q, s);
+        if (!dbm__mysql_texts(q, s, s->side)) {
+            dbm__mysql_no_memory(q);
+            goto spoil;
+        }
+        if (!dbm__mysql_bind_result(q, s)) goto spoil;
+        for (;;) {
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
+            if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
+            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
+            status = dbm__mysql_keep_row(q, s, limit);
+            if (status == DBM_OK) continue;
+            if (status == DBM_E_NOMEM) {
+                dbm__mysql_no_memory(q);
+            } else {
+                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+                               "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
+                               "other statement after the loop", limit, s->seen);
+            }
+            goto spoil;
+        }
+        if (q->rc == 1) {
+            dbm__mysql_note_error(q, s->stmt);
+            dbm__mysql_report(q);
+            dbm__mysql_result_over(q, s);
+            goto spoil;
+        }
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
+        dbm__mysql_result_over(q, s);
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            goto spoil;
+        }
+        break;
+    spoil:
+        s->spoiled = true;
+        dbm__mysql_drop(q, s);
+        if (s->open) {
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_FLUSH);
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 4, dbm__mysql_rest(q, s->stmt));
+            dbm__mysql_result_over(q, s);
+        }
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
+static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
+    dbm__mysql_drop(q, s);
+    dbm__mysql_plan_free(q, s);
+    if (s->text_rows != NULL) mysql_free_result(s->text_rows);
+    dbm_adapter_free(q->owner, s->values);
+    dbm_adapter_free(q->owner, s);
+}
+
+/* Before a statement is sent: no result is on its way any more, and statements that were given up are closed. After a failure q->refused is set. */
+static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
+    dbm__mysql_statement *s;
+    if (q->active != NULL) {
+        int call = dbm__mysql_hold(q, q->active, limit);
+        if (call != DBM__MYSQL_DONE) return call;
+        if (q->refused) return DBM__MYSQL_DONE;
+    }
+    s = q->closing;
+    if (s != NULL) {
+        q->closing = s->next;
+        q->stmt = s->stmt;
+        s->stmt = NULL;
+        dbm__mysql_statement_free(q, s);
+        if (q->stmt != NULL) return DBM__MYSQL_STMT_CLOSE;
+        return dbm__mysql_clear(q, limit);
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
+
+static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
+
+/* The first word of a statement, past blanks, comments and brackets. */
+static const char *dbm__mysql_first_word(const char *p, const char *end) {
+    while (p < end) {
+        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || *p == '(' || *p == ';') {
+            p++;
+        } else if (*p == '#' || (end - p >= 2 && p[0] == '-' && p[1] == '-')) {
+            while (p < end && *p != '\n') p++;
+        } else if (end - p >= 3 && p[0] == '/' && p[1] == '*' && p[2] != '!' && p[2] != 'M') {
+            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
+            p = end - p >= 2 ? p + 2 : end;
+        } else {
+            break;
+        }
+    }
+    return p;
+}
+
+static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
+    for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
+    return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
+}
+
+/* Makes what we keep of a statement. NULL: no memory, reported. */
+static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
+    const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    if (s == NULL) {
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    memset(s, 0, sizeof *s);
+    s->last = &s->first;
+    s->inserts = dbm__mysql_word_is(word, end, "insert") || dbm__mysql_word_is(word, end, "replace");
+    s->changes = s->inserts || dbm__mysql_word_is(word, end, "update") || dbm__mysql_word_is(word, end, "delete") || dbm__mysql_word_is(word, end, "load");
+    s->calls = dbm__mysql_word_is(word, end, "call");
+    s->reads = dbm__mysql_word_is(word, end, "select") || dbm__mysql_word_is(word, end, "with") || dbm__mysql_word_is(word, end, "table") ||
+               dbm__mysql_word_is(word, end, "values");
+    return s;
+}
+
+/* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
+static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared *p) {
+    return p->parameters == 0 && !p->returns_rows && !s->changes && !s->calls;
+}
+
+/* Prepares s->stmt for p. A failure is reported; s->stmt is NULL when it must go as text. */
+static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    int found;
+    bool failed;
+    switch (q->sub) {
+    case 0:
+        s->generation = q->generation;
+        s->stmt = mysql_stmt_init(q->my);
+        if (s->stmt == NULL) {
+            dbm__mysql_no_memory(q);
+            break;
+        }
+        q->stmt = s->stmt;
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_PREPARE);
+        if (q->rc != 0) {
+            failed = q->failed;
+            dbm__mysql_note_error(q, s->stmt);
+            q->failed = failed; /* the server lets go of all that it took for a PREPARE */
+            if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
+                q->stmt = s->stmt;
+                s->stmt = NULL;
+                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STMT_CLOSE);
+                break;
+            }
+            dbm__mysql_report(q);
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            if (q->broken) {
+                mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
+                break;
+            }
+            DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STMT_CLOSE);
+            break;
+        }
+        found = (int)mysql_stmt_param_count(s->stmt);
+        s->parameters = found;
+        if (found != p->parameters) {
+            dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+                           "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
+            break;
+        }
+        if (found != 0 && s->values == NULL) {
+            size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
+            s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
+            if (s->values == NULL) {
+                dbm__mysql_no_memory(q);
+                break;
+            }
+            s->times = (MYSQL_TIME *)(void *)(s->values + found);
+        }
+        p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
+    dbm_prepared *p = op->prepared;
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
+    switch (q->phase) {
+    case 0:
+        op->state = NULL;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+        if (q->refused) break;
+        s = dbm__mysql_statement_new(q, p);
+        if (s == NULL) break;
+        op->state = s;
+        if (!dbm__mysql_as_text(s, p)) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_prepare(q, s, p));
+        }
+        op->state = NULL;
+        if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
+            if (s->stmt != NULL) {
+                s->next = q->closing;
+                q->closing = s;
+            } else {
+                dbm__mysql_statement_free(q, s);
+            }
+            break;
+        }
+        p->data = s;
+        p->single = true;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (s == NULL) break;
+        op->prepared->data = NULL;
+        if (q->active != NULL || q->broken || s->generation != q->generation) {
+            s->next = q->closing;
+            q->closing = s;
+            break;
+        }
+        q->stmt = s->stmt;
+        s->stmt = NULL;
+        dbm__mysql_statement_free(q, s);
+        if (q->stmt != NULL) DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_STMT_CLOSE);
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- execute ------------------------------------------------------------------------------------------------------------------- */
+
+static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
+    char text[32];
+    int part[6], i, at = 0;
+    int64_t of_second = us % 1000000;
+    static const unsigned char digits[] = { 4, 2, 2, 2, 2, 2 };
+    if (of_second < 0) of_second += 1000000;
+    dbm__timestamp_write(us, text);
+    if (text[0] == '+' || text[0] == '-') {
+        dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
+        return false;
+    }
+    for (i = 0; i < 6; i++) {
+        int j, v = 0;
+        for (j = 0; j < digits[i]; j++) v = v * 10 + (text[at++] - '0');
+        part[i] = v;
+        at++;
+    }
+    memset(t, 0, sizeof *t);
+    t->year = (unsigned)part[0];
+    t->month = (unsigned)part[1];
+    t->day = (unsigned)part[2];
+    t->hour = (unsigned)part[3];
+    t->minute = (unsigned)part[4];
+    t->second = (unsigned)part[5];
+    t->second_part = (unsigned long)of_second;
+    t->time_type = MYSQL_TIMESTAMP_DATETIME;
+    return true;
+}
+
+/* Binds the values; their sizes are added up. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+    int i;
+    *total = op->sql_size;
+    for (i = 0; i < op->value_count; i++) {
+        const dbm_value *v = &op->values[i];
+        MYSQL_BIND *b = &s->values[i];
+        memset(b, 0, sizeof *b);
+        switch (v->type) {
+        case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; break;
+        case DBM_TYPE_BOOL: case DBM_TYPE_INT:
+            b->buffer_type = MYSQL_TYPE_LONGLONG;
+            b->buffer = (void *)(uintptr_t)&v->as.integer;
+            break;
+        case DBM_TYPE_UINT:
+            b->buffer_type = MYSQL_TYPE_LONGLONG;
+            b->is_unsigned = 1;
+            b->buffer = (void *)(uintptr_t)&v->as.uinteger;
+            break;
+        case DBM_TYPE_DOUBLE:
+            if (!(v->as.real - v->as.real == 0)) { /* NaN and the infinities */
+                dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant",
+                               i + 1);
+                return false;
+            }
+            b->buffer_type = MYSQL_TYPE_DOUBLE;
+            b->buffer = (void *)(uintptr_t)&v->as.real;
+            break;
+        case DBM_TYPE_TIMESTAMP:
+            if (!dbm__mysql_bind_time(q, v->as.integer, &s->times[i], i + 1)) return false;
+            b->buffer_type = MYSQL_TYPE_DATETIME;
+            b->buffer = &s->times[i];
+            break;
+        case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
+            b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
+            b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+            b->buffer_length = (unsigned long)v->as.text.size;
+            *total += v->as.text.size;
+            break;
+        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
+            dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", i + 1);
+            return false;
+        }
+    }
+    if (op->value_count != 0 && mysql_stmt_bind_param(s->stmt, s->values) != 0) {
+        bool failed = q->failed;
+        dbm__mysql_note_error(q, s->stmt);
+        q->failed = failed;
+        dbm__mysql_report(q);
+        return false;
+    }
+    return true;
+}
+
+/* The limit of a packet, asked of the server when something large is to be sent for the first time. */
+static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    switch (q->sub) {
+    case 0:
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
+        q->rows = NULL;
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STORE);
+        if (q->rows != NULL) {
+            MYSQL_ROW row = mysql_fetch_row(q->rows);
+            int64_t v = 0;
+            if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
+            mysql_free_result(q->rows);
+        }
+        if (q->packet == 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+        }
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
+ * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
+static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
+    bool retryable;
+    switch (q->sub) {
+    case 0:
+        if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
+            dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+            DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "DO 0"));
+            if (q->rc == 0) {
+                dbm__mysql_note_status(q);
+                if (!q->open && q->wrote) {
+                    q->failed = true;
+                    dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                                   "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
+                    q->wrote = false;
+                    break;
+                }
+            }
+        }
+        dbm__mysql_report(q);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* A statement has been done: its numbers, and what became of the transaction. */
+static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
+    bool was_open = q->was_open;
+    dbm__mysql_note_status(q);
+    if (op->prepared->writes) {
+        if (op->affected != 0) q->wrote = true;
+        if (q->unit && was_open && !q->open && !s->reads && !s->changes) op->ended = true;
+    }
+    if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
+}
+
+static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64_t affected, uint64_t id) {
+    if (!op->prepared->writes) return;
+    op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
+}
+
+/* As text, for what can't be prepared or is not worth it. */
+static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
+    switch (q->pre) {
+    case 0:
+        q->sql = op->prepared->sql;
+        q->sql_size = op->prepared->sql_size;
+        q->was_open = q->open;
+        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_QUERY);
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STORE);
+            if (q->rows == NULL) {
+                q->rc = 1;
+                dbm__mysql_note_error(q, NULL);
+                break;
+            }
+            s->text_rows = q->rows;
+            op->result = s;
+            op->columns = (int)mysql_num_fields(s->text_rows);
+            op->settled = true;
+            s->text_row = mysql_fetch_row(s->text_rows);
+            s->text_sizes = mysql_fetch_lengths(s->text_rows);
+            s->ended = s->text_row == NULL;
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
+        }
+        while (mysql_more_results(q->my)) {
+            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_NEXT);
+            if (q->rc > 0) {
+                dbm__mysql_note_error(q, NULL);
+                break;
+            }
+            if (q->rc < 0) break;
+            if (mysql_field_count(q->my) == 0) continue;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_STORE);
+            if (q->rows != NULL) mysql_free_result(q->rows);
+        }
+        if (q->rc < 0) q->rc = 0;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static void dbm__mysql_text_free(dbm__mysql_statement *s) {
+    if (s->text_rows == NULL) return;
+    mysql_free_result(s->text_rows);
+    s->text_rows = NULL;
+    s->text_row = NULL;
+}
+
+/* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
+static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
+    switch (q->pre) {
+    case 0:
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
+        if (q->rc == MYSQL_DATA_TRUNCATED) {
+            q->rc = 0;
+            if (!dbm__mysql_grow(q, s)) q->rc = 1;
+            else s->seen++;
+            break;
+        }
+        if (q->rc == 0) {
+            s->seen++;
+            break;
+        }
+        s->ended = true;
+        if (q->rc == MYSQL_NO_DATA) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
+            dbm__mysql_result_over(q, s);
+            if (q->rc != 0) dbm__mysql_report(q);
+            else q->rc = MYSQL_NO_DATA;
+            break;
+        }
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        dbm__mysql_report(q);
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->ended = s->held = s->spoiled = s->open = false;
+    s->seen = 0;
+    s->row = NULL;
+    s->hand = s->side;
+    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    dbm__mysql_text_free(s);
+}
+
+/* RETURNING: how many rows it was, and the key that was generated, which is by custom the first column. */
+static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
+    const dbm__mysql_row *row;
+    dbm_value key = dbm_null();
+    op->affected = op->row;
+    for (row = s->first; row != NULL; row = row->next) op->affected++;
+    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
+}
+
+static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
+    dbm_prepared *p = op->prepared;
+    dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
+    size_t total;
+    bool failed;
+    switch (q->phase) {
+    case 0:
+        q->again = false;
+        op->ended = false;
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        if (q->active != NULL || q->closing != NULL) {
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+            if (q->refused) break;
+        }
+        if (s == NULL) {
+            s = dbm__mysql_statement_new(q, p);
+            if (s == NULL) break;
+            p->data = s;
+            s->generation = q->generation - 1;
+            p->single = true;
+            if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
+        }
+        dbm__mysql_result_new(q, s);
+        if (DBM__UNLIKELY(q->autocommit == q->unit)) {
+            DBM__MYSQL_AWAIT(q->phase, 2, dbm__mysql_query(q, q->unit ? "SET autocommit=0" : "SET autocommit=1"));
+            if (q->rc != 0) {
+                dbm__mysql_note_error(q, NULL);
+                dbm__mysql_report(q);
+                break;
+            }
+            q->autocommit = !q->unit;
+            dbm__mysql_note_status(q);
+        }
+        if (DBM__UNLIKELY(s->generation != q->generation)) {
+    prepare_again:
+            if (s->stmt != NULL) {
+                q->stmt = s->stmt;
+                s->stmt = NULL;
+                dbm__mysql_plan_free(q, s);
+                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
+            }
+            s->generation = q->generation;
+            if (!dbm__mysql_as_text(s, p)) {
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
+                if (q->refused) {
+                    s->generation = q->generation - 1;
+                    break;
+                }
+            }
+        }
+        total = p->sql_size;
+        if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
+        if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
+            if (q->packet == 0) {
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 5, dbm__mysql_ask_limit(q));
+                if (q->refused) break;
+                total = p->sql_size;
+                if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
+            }
+            if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
+                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+                               "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
+                               total, q->packet);
+                break;
+            }
+        }
+        q->was_open = q->open;
+        if (s->stmt == NULL) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 6, dbm__mysql_run_text(q, s, op));
+            if (q->rc != 0) {
+                dbm__mysql_text_free(s);
+                op->result = NULL;
+                op->row = false;
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 7, dbm__mysql_refused(q, s));
+            } else {
+                dbm__mysql_done(q, s, op);
+            }
+            break;
+        }
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
+        if (q->rc != 0) {
+            failed = q->failed;
+            dbm__mysql_note_error(q, s->stmt);
+            if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
+                q->again = true;
+                q->failed = failed;
+                goto prepare_again;
+            }
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 9, dbm__mysql_refused(q, s));
+            break;
+        }
+        if (mysql_stmt_field_count(s->stmt) == 0) {
+            dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
+            if (DBM__UNLIKELY(mysql_more_results(q->my))) {
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 10, dbm__mysql_rest(q, s->stmt));
+                if (q->rc != 0) {
+                    dbm__mysql_report(q);
+                    break;
+                }
+            }
+            dbm__mysql_done(q, s, op);
+            break;
+        }
+        s->open = true;
+        q->active = s;
+        op->result = s;
+        if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
+        op->columns = s->columns;
+        q->pre = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
+        if (q->refused) break;
+        op->row = q->rc == 0;
+        if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
+            if (op->row) {
+                q->pre = 0;
+                DBM__MYSQL_AWAIT_ALL(q->phase, 12, dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
+                if (q->refused) break;
+            }
+            op->settled = true;
+            if (s->changes) dbm__mysql_returned(s, op);
+            dbm__mysql_done(q, s, op);
+        }
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    switch (q->phase) {
+    case 0:
+        q->status = DBM_DONE;
+        if (s == NULL) break;
+        if (s->spoiled) {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+            break;
+        }
+        if (s->ended && !s->held) break;
+        if (s->held) {
+            s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
+            s->ended = true; /* of what the server has: past the first one there is only the list */
+            if (s->row != NULL) {
+                s->seen++;
+                q->status = DBM_OK;
+            } else {
+                s->held = false;
+            }
+            break;
+        }
+        if (s->text_rows != NULL) {
+            s->text_row = mysql_fetch_row(s->text_rows);
+            s->text_sizes = mysql_fetch_lengths(s->text_rows);
+            s->ended = s->text_row == NULL;
+            if (!s->ended) q->status = DBM_OK;
+            break;
+        }
+        q->pre = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_next_row(q, s));
+        if (q->refused) break;
+        q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
+        if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
+            uint64_t affected = mysql_affected_rows(q->my);
+            op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if (s == NULL || !s->open) return DBM__MYSQL_DONE;
+    return dbm__mysql_hold(q, s, op->row_buffer);
+}
+
+static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int i;
+    switch (q->phase) {
+    case 0:
+        if (s == NULL) break;
+        if (s->open && !q->broken) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, s));
+        }
+        dbm__mysql_result_over(q, s);
+        dbm__mysql_text_free(s);
+        if (s->chunks != NULL) dbm__mysql_drop(q, s);
+        for (i = 0; i < 2 * s->columns; i++) {
+            dbm__mysql_cell *cell = &s->cells[i];
+            if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
+            dbm_adapter_free(q->owner, cell->text);
+            cell->text = NULL;
+            cell->capacity = 0;
+            s->rebind = true;
+        }
+        s->held = false;
+        s->ended = true;
+        op->result = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- transactions -------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mysql_unit_over(dbm__mysql *q) {
+    q->unit = q->failed = q->wrote = q->undone = false;
+    dbm__mysql_note_status(q);
+}
+
+/* Runs a statement of our own and reports its failure. */
+static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
+    switch (q->sub) {
+    case 0:
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+        }
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* The server's autocommit, as this session needs it. */
+static int dbm__mysql_mode(dbm__mysql *q) {
+    if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
+    {
+        int call = dbm__mysql_own(q, q->unit ? "SET autocommit=0" : "SET autocommit=1");
+        if (call != DBM__MYSQL_DONE) return call;
+    }
+    if (!q->refused) {
+        q->autocommit = !q->unit;
+        dbm__mysql_note_status(q);
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static const char *dbm__mysql_level(dbm_isolation isolation) {
+    switch (isolation) {
+    case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
+    case DBM_READ_COMMITTED: return "READ COMMITTED";
+    case DBM_REPEATABLE_READ: return "REPEATABLE READ";
+    case DBM_SERIALIZABLE: return "SERIALIZABLE";
+    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
+    }
+    return NULL;
+}
+
+/* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
+static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
+    const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
+    switch (q->phase) {
+    case 0:
+        q->unit = true;
+        q->failed = q->wrote = q->undone = false;
+        if (level == NULL && !op->read_only) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_mode(q));
+        if (q->refused) break;
+        dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
+                    level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, q->text));
+        break;
+    default: break;
+    }
+    if (q->refused) q->unit = false;
+    return DBM__MYSQL_DONE;
+}
+
+/* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
+ * that there is no transaction. */
+static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
+    bool commit = op->kind == DBM_OP_COMMIT;
+    switch (q->phase) {
+    case 0:
+        if (commit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
+            break;
+        }
+        if (q->active != NULL) {
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
+        }
+        if (!q->failed && !q->open) {
+            dbm__mysql_unit_over(q);
+            break;
+        }
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
+        if (!q->refused) dbm__mysql_unit_over(q);
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
+    switch (q->phase) {
+    case 0:
+        if (q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
+            break;
+        }
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
+                    : "ROLLBACK TO SAVEPOINT", op->savepoint);
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_own(q, q->text));
+        q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
+        if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
+        dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_own(q, q->text));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
+    switch (q->phase) {
+    case 0:
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        q->failed = true; /* from here on the flag alone says nothing */
+        op->native = q->my;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_ping(dbm__mysql *q) {
+    switch (q->phase) {
+    case 0:
+        DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_PING);
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+        }
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* What every session of the server begins with, in one statement. Modes of sql_mode under which quotes and backslashes mean something else than our
+ * lexer takes them for are taken out of the server's; the rest of it stays. */
+static void dbm__mysql_set_up_text(dbm__mysql *q) {
+    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+    const dbm_config *config = dbm_adapter_config(q->owner);
+    dbm__text t = dbm__text_in(q->text, sizeof q->text);
+    const char *level = dbm__mysql_level(config->isolation);
+    size_t i, count = sizeof words / sizeof words[0];
+    dbm__putf(&t, "SET NAMES utf8mb4, autocommit=%d, time_zone='+00:00', sql_mode=", q->base->autocommit);
+    if (q->base->sql_mode != NULL) {
+        dbm__putf(&t, "'%s'", q->base->sql_mode);
+    } else {
+        for (i = 0; i < count; i++) dbm__put(&t, "REPLACE(");
+        dbm__put(&t, "CONCAT(',',@@sql_mode,',')");
+        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", words[i]);
+    }
+    if (level != NULL) {
+        char name[24];
+        for (i = 0; level[i] != '\0'; i++) name[i] = level[i] == ' ' ? '-' : level[i];
+        name[i] = '\0';
+        dbm__putf(&t, ", %s='%s'", q->mariadb ? "tx_isolation" : "transaction_isolation", name);
+    }
+    /* A second later than our own deadline: only for when nobody is there any more to ask for the end. */
+    if (config->statement_timeout_ms > 0) {
+        int64_t ms = (int64_t)config->statement_timeout_ms + 1000;
+        if (q->mariadb) dbm__putf(&t, ", max_statement_time=%l", (ms + 999) / 1000);
+        else dbm__putf(&t, ", max_execution_time=%l", ms);
+    }
+    DBM_ASSERT(!t.cut);
+}
+
+static int dbm__mysql_set_up(dbm__mysql *q) {
+    int call;
+    if (q->sub == 0) dbm__mysql_set_up_text(q);
+    call = dbm__mysql_own(q, q->text);
+    if (call != DBM__MYSQL_DONE || q->refused) return call;
+    q->autocommit = q->base->autocommit;
+    q->isolation = dbm_adapter_config(q->owner)->isolation;
+    q->unit = q->failed = q->wrote = q->undone = false;
+    dbm__mysql_note_status(q);
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_reset(dbm__mysql *q) {
+    switch (q->phase) {
+    case 0:
+        if (q->active != NULL) {
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
+        }
+        DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_RESET_ALL);
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+            break;
+        }
+        q->generation++; /* the server has forgotten its prepared statements */
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_set_up(q));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* ---- connections --------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
+typedef struct dbm__mysql_arg { const char *name; int option, kind; } dbm__mysql_arg;
+/* What connect_args.x and parameters of the URL may set in the library. */
+static const dbm__mysql_arg dbm__mysql_args[] = {
+    { "compress", MYSQL_OPT_COMPRESS, DBM__MYSQL_ARG_FLAG },
+    { "bind_address", MYSQL_OPT_BIND, DBM__MYSQL_ARG_TEXT },
+    { "default_auth", MYSQL_DEFAULT_AUTH, DBM__MYSQL_ARG_TEXT },
+    { "plugin_dir", MYSQL_PLUGIN_DIR, DBM__MYSQL_ARG_TEXT },
+    { "read_default_file", MYSQL_READ_DEFAULT_FILE, DBM__MYSQL_ARG_TEXT },
+    { "read_default_group", MYSQL_READ_DEFAULT_GROUP, DBM__MYSQL_ARG_TEXT },
+    { "max_allowed_packet", MYSQL_OPT_MAX_ALLOWED_PACKET, DBM__MYSQL_ARG_NUMBER },
+    { "net_buffer_length", MYSQL_OPT_NET_BUFFER_LENGTH, DBM__MYSQL_ARG_NUMBER },
+    { "ssl_capath", MYSQL_OPT_SSL_CAPATH, DBM__MYSQL_ARG_TEXT },
+    { "ssl_cipher", MYSQL_OPT_SSL_CIPHER, DBM__MYSQL_ARG_TEXT },
+    { "ssl_crl", MYSQL_OPT_SSL_CRL, DBM__MYSQL_ARG_TEXT },
+    { "ssl_crlpath", MYSQL_OPT_SSL_CRLPATH, DBM__MYSQL_ARG_TEXT },
+    { "tls_version", MYSQL_OPT_TLS_VERSION, DBM__MYSQL_ARG_TEXT },
+#if DBM__MYSQL_MARIADB
+    { "tls_passphrase", MARIADB_OPT_TLS_PASSPHRASE, DBM__MYSQL_ARG_TEXT },
+    { "tls_peer_fp", MARIADB_OPT_TLS_PEER_FP, DBM__MYSQL_ARG_TEXT },
+#else
+    { "server_public_key", MYSQL_SERVER_PUBLIC_KEY, DBM__MYSQL_ARG_TEXT },
+    { "get_server_public_key", MYSQL_OPT_GET_SERVER_PUBLIC_KEY, DBM__MYSQL_ARG_FLAG },
+#endif
+};
+#define DBM__MYSQL_ARGS (sizeof dbm__mysql_args / sizeof dbm__mysql_args[0])
+/* Those that dbm.h itself looks at. */
+static const char *const dbm__mysql_own_args[] = { "charset", "program_name", "socket", "unix_socket", "sql_mode", "ssl-mode", "ssl_mode", "sslmode" };
+#define DBM__MYSQL_OWN_ARGS (sizeof dbm__mysql_own_args / sizeof dbm__mysql_own_args[0])
+
+/* Sets an option; what the library answers is of no use: it takes everything and complains when it connects. */
+static void dbm__mysql_option(MYSQL *my, int option, const void *value) { (void)mysql_options(my, (enum mysql_option)option, (const char *)value); }
+
+static void dbm__mysql_options(const dbm__mysql *q, MYSQL *my, int64_t left_us) {
+    const dbm_config *config = dbm_adapter_config(q->owner);
+    unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
+    unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+    unsigned long packet = 1073741824ul;
+    dbm__mysql_bool yes = 1, no = 0;
+    const char *program = dbm_adapter_option(q->owner, "program_name");
+    size_t i;
+#if DBM__MYSQL_MARIADB
+    dbm__mysql_option(my, MYSQL_OPT_NONBLOCK, NULL);
+    dbm__mysql_option(my, MYSQL_OPT_RECONNECT, &no);
+#else
+    { /* its calls block: the limits are the client's own, in whole seconds */
+        int ms = config->socket_timeout_ms > 0 ? config->socket_timeout_ms : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : 0;
+        unsigned limit = (unsigned)((ms + 999) / 1000);
+        if (limit != 0) {
+            dbm__mysql_option(my, MYSQL_OPT_READ_TIMEOUT, &limit);
+            dbm__mysql_option(my, MYSQL_OPT_WRITE_TIMEOUT, &limit);
+        }
+    }
+#endif
+    dbm__mysql_option(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    dbm__mysql_option(my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
+    dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
+    dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
+    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
+        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        size_t size = 0;
+        bool on = false;
+        if (value == NULL) continue;
+        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
+            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
+        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
+            unsigned long number;
+            (void)dbm__parse_size(value, &size);
+            number = (unsigned long)size;
+            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
+        } else if (dbm__parse_bool(value, &on) && on) {
+            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+        }
+    }
+    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+        if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
+        if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
+        if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
+    }
+#if DBM__MYSQL_MARIADB
+    /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
+     * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
+    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
+#else
+    {
+        unsigned mode = SSL_MODE_DISABLED;
+        switch (q->base->tls) {
+        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
+        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
+        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
+        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
+        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
+        }
+        dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
+    }
+    (void)no;
+#endif
+}
+
+/* Puts a dead socket in the place of the connection's: from now on not a byte of ours reaches the server, whatever the library does, and what it
+ * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
+static void dbm__mysql_sever(MYSQL *my) {
+#if DBM__MYSQL_POSIX
+    int fd = dbm__mysql_socket(my), dead;
+    if (fd < 0) return;
+    dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (dead < 0) return;
+    (void)dup2(dead, fd);
+    (void)close(dead);
+#else
+    (void)my;
+#endif
+}
+
+/* A socket's keep-alive, and how long what was sent may stay unacknowledged. */
+static void dbm__mysql_keep_alive(dbm__mysql *q) {
+#if DBM__MYSQL_POSIX
+    const dbm_config *config = dbm_adapter_config(q->owner);
+    int fd = dbm__mysql_socket(q->my), on = 1;
+    if (fd < 0 || q->base->hosts[q->host].name == NULL) return;
+    if (config->tcp_keepalive_ms > 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
+#  if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+        {
+            int idle = (config->tcp_keepalive_ms + 999) / 1000, every = idle < 10 ? idle : 10, count = 3;
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, (const char *)&idle, sizeof idle);
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, (const char *)&every, sizeof every);
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, (const char *)&count, sizeof count);
+        }
+#  endif
+    } else {
+        on = 0;
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
+    }
+#  if defined(TCP_USER_TIMEOUT)
+    if (config->tcp_user_timeout_ms > 0) {
+        unsigned ms = (unsigned)config->tcp_user_timeout_ms;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (const char *)&ms, sizeof ms);
+    }
+#  endif
+#else
+    (void)q;
+#endif
+}
+
+/* Ends the library's side of a connection, whatever it was in the middle of. */
+static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
+    dbm__mysql_statement *s;
+    dbm__mysql_quiet quiet;
+    int turns;
+    if (q->my == NULL) return;
+    if (!polite || q->wait != 0) {
+        dbm__mysql_sever(q->my);
+        for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    dbm__mysql_hush(&quiet, q->tls);
+    mysql_close(q->my); /* statements that still exist belong to nobody from here on */
+    dbm__mysql_unhush(&quiet);
+    q->my = NULL;
+    while ((s = q->closing) != NULL) {
+        q->closing = s->next;
+        if (s->stmt != NULL) mysql_stmt_close(s->stmt);
+        s->stmt = NULL;
+        dbm__mysql_statement_free(q, s);
+    }
+}
+
+static void dbm__mysql_free(dbm__mysql *q) {
+    if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
+    dbm_adapter_free(q->owner, q->user);
+    dbm_adapter_free(q->owner, q->password);
+    dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q);
+}
+
+static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    if (q == NULL) return;
+    dbm__mysql_close_library(q, how == DBM_DISCONNECT_POLITE && !q->broken);
+    dbm__mysql_free(q);
+    dbm_adapter_set_data(c, NULL);
+}
+
+static dbm_status dbm__mysql_alive(dbm_connection *c) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm_status status;
+    if (q->broken || q->wait != 0) return DBM_E_LOST;
+    status = dbm__net_peek(dbm__mysql_socket(q->my));
+    if (status != DBM_E_LOST) return DBM_OK;
+    q->broken = true;
+    dbm_adapter_broken(c);
+    return DBM_E_LOST;
+}
+
+static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = (char *)dbm_adapter_alloc(q->owner, size);
+    if (copy != NULL) memcpy(copy, text, size);
+    return copy;
+}
+
+/* The library's side of an attempt to connect to q->host. False: reported. */
+static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
+    int64_t now = dbm_adapter_clock(q->owner), left;
+    int to_go = q->base->host_count - q->host;
+    left = (int64_t)dbm_adapter_config(q->owner)->connect_timeout_ms * 1000;
+    if (op->deadline_us != INT64_MAX && op->deadline_us - now < left) left = op->deadline_us - now;
+    if (to_go > 1) left /= to_go; /* a host that is silent leaves time for the next one */
+    q->limit_us = now + left;
+    q->my = mysql_init(NULL);
+    if (q->my == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    dbm__mysql_options(q, q->my, left);
+    return true;
+}
+
+static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
+    switch (q->phase) {
+    case 0:
+        for (q->host = 0; ; q->host++) {
+            if (!dbm__mysql_attempt(q, op)) break;
+            q->made = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_CONNECT);
+            if (q->made != NULL) break;
+            dbm__mysql_note_error(q, NULL);
+            {
+                bool retryable;
+                dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST) &&
+                            q->error.native != DBM__MYSQL_UNKNOWN_DATABASE;
+                mysql_close(q->my);
+                q->my = NULL;
+                if (next) continue;
+            }
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->refused) break;
+        q->tls = mysql_get_ssl_cipher(q->my) != NULL;
+        if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
+            dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+            break;
+        }
+        q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
+        q->id = mysql_thread_id(q->my);
+        dbm__mysql_keep_alive(q);
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* Makes what we keep of a connection. NULL: reported. */
+static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
+    dbm_database *owner = dbm_adapter_database(c);
+    dbm_credentials who;
+    dbm__mysql *q;
+    if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
+    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
+    if (q == NULL) {
+        dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
+        return NULL;
+    }
+    memset(q, 0, sizeof *q);
+    q->c = c;
+    q->owner = owner;
+    q->base = (dbm__mysql_base *)dbm_adapter_db_data(owner);
+    q->connecting = true;
+    q->user = dbm__mysql_copy(q, who.user != NULL ? who.user : "");
+    q->password = dbm__mysql_copy(q, who.password != NULL ? who.password : "");
+    if (q->user == NULL || q->password == NULL) {
+        dbm__mysql_no_memory(q);
+        dbm__mysql_free(q);
+        return NULL;
+    }
+    return q;
+}
+
+/* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
+
+/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
+ * after the connect, and reports nothing. */
+static void dbm__mysql_kill(dbm__mysql *q) {
+    MYSQL *my = mysql_init(NULL), *made = NULL;
+    const dbm__mysql_host *host = &q->base->hosts[q->host];
+    char text[48];
+    dbm__mysql_quiet quiet;
+    if (my == NULL) return;
+    dbm__mysql_options(q, my, 1000000);
+    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
+    dbm__mysql_hush(&quiet, q->tls);
+#if DBM__MYSQL_MARIADB
+    {
+        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
+                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
+        bool late = false, asked = false;
+        for (;;) {
+            while (wait != 0 && turns < 64) {
+                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
+                    if (!late) dbm__mysql_sever(my);
+                    late = true;
+                    ready = MYSQL_WAIT_TIMEOUT;
+                    turns++;
+                }
+                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
+            }
+            if (asked || made == NULL || late) break;
+            asked = true;
+            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
+        }
+    }
+#else
+    made = mysql_real_connect(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
+    if (made != NULL) (void)mysql_real_query(my, text, (unsigned long)strlen(text));
+#endif
+    mysql_close(my);
+    dbm__mysql_unhush(&quiet);
+}
+
+static void dbm__mysql_cancel(dbm_connection *c) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__word active = DBM__MYSQL_ACTIVE;
+    if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
+    dbm__mysql_kill(q);
+    dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------------------------------- */
+
+static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
+    case DBM_OP_FETCH: return dbm__mysql_op_fetch(q, op);
+    case DBM_OP_FINISH: return dbm__mysql_op_finish(q, op);
+    case DBM_OP_HOLD: return dbm__mysql_op_hold(q, op);
+    case DBM_OP_PREPARE: return dbm__mysql_op_prepare(q, op);
+    case DBM_OP_UNPREPARE: return dbm__mysql_op_unprepare(q, op);
+    case DBM_OP_BEGIN: return dbm__mysql_op_begin(q, op);
+    case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
+    case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
+    case DBM_OP_PING: return dbm__mysql_op_ping(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
+    case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
+    case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    }
+    q->status = DBM_E_UNSUPPORTED;
+    return DBM__MYSQL_DONE;
+}
+
+static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+}
+
+static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q;
+    op->status = DBM_OK;
+    if (op->kind == DBM_OP_CONNECT) dbm_adapter_set_data(c, dbm__mysql_new(c));
+    q = (dbm__mysql *)dbm_adapter_data(c);
+    if (q == NULL) return;
+    q->phase = q->sub = q->pre = 0;
+    q->refused = q->killed = false;
+    q->status = DBM_OK;
+    if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
+    if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
+}
+
+/* A connection that is gone: what needs no server is done all the same. */
+static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
+    if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE || op->kind == DBM_OP_FETCH) {
+        dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+        bool kept = op->kind == DBM_OP_FETCH && s != NULL && (s->held || s->text_rows != NULL);
+        if (kept || op->kind != DBM_OP_FETCH) {
+            (void)dbm__mysql_flow(q, op);
+            return q->status;
+        }
+    }
+    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
+}
+
+static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    int ready;
+    if (q == NULL) { /* a connect that did not begin: it is reported */
+        op->status = dbm__self()->last.status;
+        return DBM_STEP_DONE;
+    }
+    if (DBM__UNLIKELY(q->broken)) {
+        dbm__store(&q->state, DBM__MYSQL_IDLE);
+        op->status = dbm__mysql_gone(q, op);
+        return DBM_STEP_DONE;
+    }
+    for (;;) {
+        int call;
+        if (q->wait != 0) {
+            ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+            if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
+                dbm_status st = dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), ready, INT64_MIN);
+                if (st == DBM_E_TIMEOUT && dbm_adapter_clock(q->owner) >= q->limit_us) ready = MYSQL_WAIT_TIMEOUT;
+                else if (st == DBM_E_TIMEOUT) break;
+            }
+            q->wait = dbm__mysql_call(q, q->call, ready);
+            if (q->wait != 0) break;
+        }
+        if (q->phase < 0) { /* the flow is through, and waits for a cancel in flight */
+            call = DBM__MYSQL_DONE;
+        } else {
+            call = dbm__mysql_flow(q, op);
+        }
+        if (call == DBM__MYSQL_DONE) {
+            dbm__word active = DBM__MYSQL_ACTIVE;
+            if (dbm__mysql_may_be_killed(op->kind) && !dbm__cas(&q->state, &active, DBM__MYSQL_IDLE) && active == DBM__MYSQL_KILLING) {
+                q->phase = -1;
+                op->fd = -1;
+                op->wake_us = dbm_adapter_clock(q->owner) + 500;
+                return DBM_STEP_TIMER;
+            }
+            op->status = q->status;
+            if (op->kind == DBM_OP_CONNECT) {
+                q->connecting = false;
+                if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);
+            }
+            return DBM_STEP_DONE;
+        }
+        q->wait = dbm__mysql_call(q, call, 0);
+        if (q->wait != 0) break;
+    }
+    op->fd = dbm__mysql_socket(q->my);
+    op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
+    ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+    return ready == MYSQL_WAIT_WRITE ? DBM_STEP_WRITE : ready == MYSQL_WAIT_READ ? DBM_STEP_READ : DBM_STEP_BOTH;
+}
+
+#if !DBM__MYSQL_MARIADB
+/* Oracle's library: the same flows, whose calls block. */
+static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
+    mysql_thread_init();
+    dbm__mysql_start(c, op);
+    while (dbm__mysql_step(c, op) != DBM_STEP_DONE) dbm__sleep_us(500); /* for a cancel in flight */
+    return op->status;
+}
+#endif
+
+/* ---- configuration ------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
+}
+
+static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
+    const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
+    char hint[64] = "";
+    size_t i, size;
+    bool flag;
+    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
+        names[i] = dbm__mysql_args[i].name;
+        if (strcmp(name, names[i]) != 0) continue;
+        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+            return dbm__mysql_refuse(db, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
+        }
+        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+            return dbm__mysql_refuse(db, "%s %s = %s: expected true or false", where, name, value);
+        }
+        return DBM_OK;
+    }
+    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
+        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
+        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
+        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+            return dbm__mysql_refuse(db, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
+        }
+        return DBM_OK;
+    }
+    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
+    return dbm__mysql_refuse(db, "%s %q is not known to this adapter%s", where, name, hint);
+}
+
+static dbm_status dbm__mysql_check_args(dbm_database *db) {
+    static const char prefix[] = "connect_args.";
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm_status status = DBM_OK;
+    size_t i;
+    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
+        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter");
+    }
+    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
+        const char *name = config->options[i].name;
+        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
+        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
+    }
+    return status;
+}
+
+static bool dbm__mysql_local(const char *name) {
+    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
+}
+
+/* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */
+static dbm_status dbm__mysql_hosts(dbm_database *db, dbm__mysql_base *base, const char *hosts, char *texts) {
+    const char *p = hosts;
+    for (;;) {
+        dbm__mysql_host *host = &base->hosts[base->host_count++];
+        const char *end = p + strcspn(p, ","), *colon = NULL, *stop;
+        int64_t port = 3306;
+        host->name = texts;
+        if (*p == '[') {
+            stop = strchr(p, ']');
+            if (stop == NULL || stop > end) return dbm__mysql_refuse(db, "the host list %q has a [ without its ]", hosts);
+            p++;
+            if (stop[1] == ':') colon = stop + 1;
+        } else {
+            for (stop = p; stop < end && *stop != ':'; stop++) { }
+            if (stop < end) colon = stop;
+        }
+        for (; p < stop; p++) {
+            if (*p == '%' && stop - p > 2 && dbm__cfg_hex(p[1]) >= 0 && dbm__cfg_hex(p[2]) >= 0) {
+                *texts++ = (char)(dbm__cfg_hex(p[1]) * 16 + dbm__cfg_hex(p[2]));
+                p += 2;
+            } else {
+                *texts++ = *p;
+            }
+        }
+        *texts++ = '\0';
+        if (colon != NULL && colon + 1 < end) {
+            char digits[8];
+            size_t size = (size_t)(end - colon - 1);
+            if (size < sizeof digits) {
+                memcpy(digits, colon + 1, size);
+                digits[size] = '\0';
+            }
+            if (size >= sizeof digits || !dbm__parse_int(digits, 1, 65535, &port)) return dbm__mysql_refuse(db, "the host list %q has a port that is none", hosts);
+        }
+        host->port = (unsigned)port;
+        if (host->name[0] == '\0') return dbm__mysql_refuse(db, "the host list %q has an empty host", hosts);
+        if (*end == '\0') return DBM_OK;
+        p = end + 1;
+    }
+}
+
+static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
+    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+    const char *p = mode;
+    size_t i;
+    if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
+        return dbm__mysql_refuse(db, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
+    }
+    while (*p != '\0') {
+        size_t size = strcspn(p, ",");
+        for (i = 0; i < sizeof words / sizeof words[0]; i++) {
+            if (dbm__same_word_n(p, size, words[i])) {
+                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode, words[i]);
+            }
+        }
+        p += size + (p[size] == ',');
+    }
+    return DBM_OK;
+}
+
+static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
+    const dbm_config *config = dbm_adapter_config(db);
+    bool local = true;
+    int i;
+    for (i = 0; i < base->host_count; i++) if (!dbm__mysql_local(base->hosts[i].name)) local = false;
+    base->tls = config->tls != DBM_TLS_DEFAULT ? config->tls : local ? DBM_TLS_OFF : DBM_TLS_PREFER;
+#if DBM__MYSQL_MARIADB
+    if (base->tls == DBM_TLS_VERIFY_CA) {
+        if (config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL) {
+            return dbm__mysql_refuse(db, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
+                                     "set it, or use verify-full");
+        }
+#  if MARIADB_PACKAGE_VERSION_ID >= 30400
+        return dbm__mysql_refuse(db, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
+#  endif
+    }
+#endif
+    return DBM_OK;
+}
+
+/* The library's own start, once in a process. Oracle's is not safe when two threads begin with it at once. */
+static bool dbm__mysql_library(void) {
+    static dbm__word state; /* 0: not yet, 1: under way, 2: done; the library's own state is the process's too */
+    dbm__word expected = 0;
+    if (dbm__load_acquire(&state) == 2) return true;
+    if (dbm__cas(&state, &expected, 1)) {
+        bool ok = mysql_library_init(0, NULL, NULL) == 0;
+        dbm__store_release(&state, ok ? 2 : 0);
+        return ok;
+    }
+    while (dbm__load_acquire(&state) == 1) dbm__sleep_us(100);
+    return dbm__load_acquire(&state) == 2;
+}
+
+static dbm_status dbm__mysql_init(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const char *hosts = url->hosts != NULL ? url->hosts : "", *path = url->path != NULL ? url->path : "", *p;
+    const char *socket_path = dbm_adapter_option(db, "unix_socket"), *mode = dbm_adapter_option(db, "sql_mode");
+    size_t count = 1, hosts_size = strlen(hosts) + 1, path_size = strlen(path) + 1;
+    dbm__mysql_base *base;
+    dbm_status status;
+    char *texts;
+    if (socket_path == NULL) socket_path = dbm_adapter_option(db, "socket");
+    if (!dbm__mysql_library()) return dbm_adapter_fail_init(db, DBM_E_NOMEM, "the MySQL client library could not be initialised");
+    status = dbm__mysql_check_args(db);
+    if (status == DBM_OK && mode != NULL) status = dbm__mysql_check_sql_mode(db, mode);
+    if (status != DBM_OK) return status;
+    if (strchr(path, '/') != NULL) return dbm__mysql_refuse(db, "the URL's path %q is not the name of one database", path);
+    for (p = hosts; *p != '\0'; p++) count += *p == ',';
+    base = (dbm__mysql_base *)dbm_adapter_alloc(db, sizeof *base + count * sizeof(dbm__mysql_host) + hosts_size + count + path_size);
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memset(base, 0, sizeof *base);
+    base->hosts = (dbm__mysql_host *)(void *)(base + 1);
+    texts = (char *)(base->hosts + count);
+    memcpy(texts, path, path_size);
+    base->schema = path_size > 1 ? texts : NULL;
+    base->socket = socket_path != NULL && socket_path[0] != '\0' ? socket_path : NULL;
+    base->sql_mode = mode;
+    /* init_sql runs outside of a transaction; the first session then switches. */
+    base->autocommit = dbm_adapter_config(db)->isolation == DBM_AUTOCOMMIT || dbm_adapter_config(db)->init_sql != NULL;
+    if (base->socket != NULL || hosts[0] == '\0') {
+        base->hosts[0].name = NULL;
+        base->hosts[0].port = 0;
+        base->host_count = 1;
+    } else {
+        status = dbm__mysql_hosts(db, base, hosts, texts + path_size);
+    }
+    if (status == DBM_OK) status = dbm__mysql_tls(db, base);
+    if (status != DBM_OK) {
+        dbm_adapter_free(db, base);
+        return status;
+    }
+    dbm_adapter_set_db_data(db, base);
+    return DBM_OK;
+}
+
+static void dbm__mysql_close(dbm_database *db) {
+    void *base = dbm_adapter_db_data(db);
+    dbm_adapter_set_db_data(db, NULL);
+    if (base != NULL) dbm_adapter_free(db, base);
+}
+
+static const dbm_adapter dbm__mysql_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
+    dbm__mysql_init, dbm__mysql_close,
+#if DBM__MYSQL_MARIADB
+    NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
+    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_start, dbm__mysql_step
+#else
+    dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
+    dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
+    NULL, NULL
+#endif
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
+
+DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
+
+#endif /* DBM__MYSQL_HEADER */
+#endif /* DBM_HAS_MYSQL */
