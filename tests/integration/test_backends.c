@@ -57,7 +57,9 @@ static int open_backend(void **state) {
     const backend *one = *(const backend *const *)*state;
     dbm_options options;
     dbm_config config;
-    if (b == one) return 0;
+    dbm_stats_info s;
+    if (b == one && dbm_stats(db, &s) == DBM_OK && s.out == 0) return 0;
+    dbm__self()->open = NULL; /* what a case that failed left open: begun anew, so that the next ones show what they have to show */
     b = one;
     memset(&options, 0, sizeof options);
     memset(&config, 0, sizeof config);
