@@ -413,6 +413,8 @@ needs_servers() {
 }
 
 start_servers() {
+    # A signal for the whole group must not part the run from servers that are just being started; all.sh hears it too, and ends them.
+    trap : HUP INT TERM
     sh tests/servers/all.sh install && sh tests/servers/all.sh start "$BUILD/servers"
 }
 

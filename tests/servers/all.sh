@@ -14,7 +14,11 @@ usage() {
     exit 2
 }
 
-start() { sh "$HERE/$1.sh" start "$DIR" || : >"$DIR/$1.failed"; }
+# In a shell of its own, which a signal for the whole group does not end before the script has ended its server.
+start() {
+    trap : HUP INT TERM
+    sh "$HERE/$1.sh" start "$DIR" || : >"$DIR/$1.failed"
+}
 
 stop_all() {
     for pid in "$DIR"/*/pid "$DIR"/*/*/pid; do
@@ -51,12 +55,12 @@ case ${1:-} in
         { start postgresql && start pgbouncer; } &
         for name in mariadb redis memcached mongodb; do start "$name" & done
         wait
-        for name in $NAMES; do
-            if [ -f "$DIR/$name.failed" ]; then
-                stop_all
-                echo "all.sh: $name did not start" >&2
-                exit 1
-            fi
+        for failed in "$DIR"/*.failed; do
+            [ -f "$failed" ] || continue
+            failed=${failed##*/}
+            echo "all.sh: ${failed%.failed} did not start" >&2
+            stop_all
+            exit 1
         done
         {
             echo "export DBM_TEST_SERVERS='$DIR'"

@@ -17,8 +17,12 @@ export LC_ALL
     exit 2
 }
 [ ! -f "$1/made" ] || exit 0
-mkdir -p "$1" && cd "$1" || exit 1
+# Made beside its place and moved there: several servers may ask at once, and the first to be ready wins.
 umask 022
+mkdir -p "$(dirname "$1")" && place=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") && new=$(mktemp -d "$place.XXXXXX") || exit 1
+trap 'rm -rf "$new"' EXIT
+trap 'exit 143' HUP INT TERM
+cd "$new" || exit 1
 
 key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key"; }
 
@@ -54,3 +58,8 @@ make >log 2>&1 || {
     exit 1
 }
 rm -f log
+chmod 755 .
+mv -T "$new" "$place" 2>/dev/null || [ -f "$place/made" ] || {
+    echo "ca.sh: $place is in the way" >&2
+    exit 1
+}

@@ -167,6 +167,12 @@ failed_start() {
 # transient LINES: true when what the server's log says passes by itself, so that the same start is worth another try.
 transient() { return 1; }
 
+# listens: it's this server that has the port, not one of another run with the same password.
+listens() {
+    socket=$(awk -v port=":$(printf %04X "$PORT")" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' /proc/net/tcp)
+    [ -n "$socket" ] && ls -l "/proc/$PID/fd" 2>/dev/null | grep -q -F "socket:[$socket]"
+}
+
 # attempt: one start of the server. False: it died of something that another try may cure.
 attempt() {
     first=
@@ -178,7 +184,7 @@ attempt() {
     fi
     : >"$LOG"
     launch
-    until answers >/dev/null 2>&1; do
+    until listens && answers >/dev/null 2>&1; do
         if ! alive; then
             if [ -n "$first" ] && grep -q -i 'address already in use' "$LOG"; then return 1; fi
             if transient && [ "$(now)" -lt "$deadline" ]; then return 1; fi
@@ -188,7 +194,6 @@ attempt() {
         [ -z "$interrupted" ] || failed_start "interrupted"
         nap
     done
-    alive || failed_start "it ended at its start"
 }
 
 start_server() {
@@ -205,7 +210,7 @@ start_server() {
     : >"$LOG"
     certificates
     if [ ! -f "$HOME_DIR/prepared" ]; then
-        prepare >>"$LOG" 2>&1 || failed_start "could not make its data"
+        (prepare) >>"$LOG" 2>&1 || failed_start "could not make its data"
         : >"$HOME_DIR/prepared"
     fi
     deadline=$(($(now) + START_SECONDS))
@@ -223,7 +228,7 @@ start_server() {
 }
 
 usage() {
-    echo "usage: sh tests/servers/$NAME.sh install | start DIR [--cert good|wrong|expired|foreign${OPTIONS:+ }${OPTIONS:-}] | stop DIR | remove DIR" >&2
+    echo "usage: sh tests/servers/$NAME.sh install | start DIR [--cert good|wrong|expired|foreign]${OPTIONS:+ [$OPTIONS]} | stop DIR | remove DIR" >&2
     echo "                                  | create DIR | drop DIR DATABASE | sql DIR [DATABASE] <STATEMENTS" >&2
     exit 2
 }
@@ -267,7 +272,12 @@ main() {
         remove)
             stop_server
             forget
-            rm -rf "$HOME_DIR" "$DIR/$NAME.env" "$LOG"
+            # What was interrupted while it made the data may write for a moment yet.
+            rounds=0
+            until rm -rf "$HOME_DIR" "$DIR/$NAME.env" "$LOG" 2>/dev/null || [ "$rounds" -ge 100 ]; do
+                rounds=$((rounds + 1))
+                nap
+            done
             ;;
         create | drop | sql)
             [ -f "$DIR/$NAME.env" ] || fatal "does not run in $DIR"

@@ -29,9 +29,9 @@ install_more() {
         cat "$new/log" >&2
         fatal "pip could not install SecantusDB $SECANTUS"
     }
-    if [ ! -e "$VENV" ]; then mv "$new" "$VENV"; fi
+    # Somebody else's may have come first.
+    mv -T "$new" "$VENV" 2>/dev/null || rm -rf "$new"
     trap - EXIT HUP INT TERM
-    rm -rf "$new"
 }
 
 AUTH='' WITH_TLS=''
@@ -138,8 +138,8 @@ create() {
 }
 drop() {
     how
-    name=${1##*/}
-    python 'client.drop_database(arguments[0])' "${name%%\?*}"
+    name=${1%%\?*}
+    python 'client.drop_database(arguments[0])' "${name##*/}"
 }
 sql() { fatal "MongoDB has no statements"; }
 

@@ -229,17 +229,18 @@ typedef struct servers_database { char dir[160]; char kind[16]; char url[512]; c
 
 TEST_HELPER void servers_fresh_in(servers_database *db, const char *kind, const char *dir) {
     const char *arguments[3];
-    const char *name;
+    size_t end, begin;
     int n = snprintf(db->dir, sizeof db->dir, "%s", dir), m = snprintf(db->kind, sizeof db->kind, "%s", kind);
     if (n < 0 || (size_t)n >= sizeof db->dir || m < 0 || (size_t)m >= sizeof db->kind) fail_msg("a path or name is too long");
     arguments[0] = "create";
     arguments[1] = db->dir;
     arguments[2] = NULL;
     servers_script(db->kind, arguments, NULL, db->url, sizeof db->url);
-    name = strrchr(db->url, '/');
-    if (name == NULL || strcspn(name + 1, "?") == 0 || strcspn(name + 1, "?") >= sizeof db->name) fail_msg("%s: no database", db->url);
-    memcpy(db->name, name + 1, strcspn(name + 1, "?"));
-    db->name[strcspn(name + 1, "?")] = '\0';
+    begin = end = strcspn(db->url, "?");
+    while (begin > 0 && db->url[begin - 1] != '/') begin--;
+    if (begin == end || end - begin >= sizeof db->name) fail_msg("%s: no database", db->url);
+    memcpy(db->name, db->url + begin, end - begin);
+    db->name[end - begin] = '\0';
 }
 TEST_HELPER void servers_fresh(servers_database *db, const char *kind) { servers_fresh_in(db, kind, servers_variable("DBM_TEST_SERVERS")); }
 TEST_HELPER void servers_fresh_on(servers_database *db, servers_own *own) { servers_fresh_in(db, own->kind, own->dir); }
