@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0c53bb8d4c21c759: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 1977e3b23539d82d: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -13125,7 +13125,8 @@ again:
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
+        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id != -1) w->last_id = op->last_id;
         if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
@@ -13238,7 +13239,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         return dbm__work_fail(w, site);
     }
     if (writes) {
-        w->wrote = w->top->wrote = true;
+        if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
     }
@@ -19901,7 +19902,7 @@ typedef bool dbm__mysql_bool;
 /* Numbers of errors that are looked at here; the libraries' headers do not all name them. */
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
-    DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
+    DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_NO_SAVEPOINT = 1305, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
     DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
     DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
 };
@@ -20214,7 +20215,10 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
         return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
     case 1969: case 3024:
         return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
-    case 1290: case 1792: case 1836:
+    case 1290: /* "running with the ... option" */
+        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
+        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+    case 1792: case 1836:
         return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
     case 1064:
         if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
@@ -21197,6 +21201,36 @@ static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+/* Runs a statement of our own and reports its failure. */
+static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
+    switch (q->sub) {
+    case 0:
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            dbm__mysql_report(q);
+        }
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* The server's autocommit, as this session needs it. */
+static int dbm__mysql_mode(dbm__mysql *q) {
+    if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
+    {
+        int call = dbm__mysql_own(q, q->unit ? "SET autocommit=0" : "SET autocommit=1");
+        if (call != DBM__MYSQL_DONE) return call;
+    }
+    if (!q->refused) {
+        q->autocommit = !q->unit;
+        dbm__mysql_note_status(q);
+    }
+    return DBM__MYSQL_DONE;
+}
+
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
@@ -21336,11 +21370,15 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
 
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
-    bool was_open = q->was_open;
     dbm__mysql_note_status(q);
     if (op->prepared->writes) {
-        if (op->affected != 0) q->wrote = true;
-        if (q->unit && was_open && !q->open && !s->reads && !s->changes) op->ended = true;
+        /* Neither a query nor a change of rows, and no transaction stands after it: it has committed, itself and what was before it. */
+        if (q->unit && !q->open && !s->reads && !s->changes && !s->calls && !q->failed) {
+            op->ended = true;
+            q->wrote = false;
+        } else if (op->affected != 0) {
+            q->wrote = true;
+        }
     }
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
 }
@@ -21488,14 +21526,9 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         }
         dbm__mysql_result_new(q, s);
         if (DBM__UNLIKELY(q->autocommit == q->unit)) {
-            DBM__MYSQL_AWAIT(q->phase, 2, dbm__mysql_query(q, q->unit ? "SET autocommit=0" : "SET autocommit=1"));
-            if (q->rc != 0) {
-                dbm__mysql_note_error(q, NULL);
-                dbm__mysql_report(q);
-                break;
-            }
-            q->autocommit = !q->unit;
-            dbm__mysql_note_status(q);
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+            if (q->refused) break;
         }
         if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
@@ -21685,36 +21718,6 @@ static void dbm__mysql_unit_over(dbm__mysql *q) {
     dbm__mysql_note_status(q);
 }
 
-/* Runs a statement of our own and reports its failure. */
-static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
-}
-
-/* The server's autocommit, as this session needs it. */
-static int dbm__mysql_mode(dbm__mysql *q) {
-    if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
-    {
-        int call = dbm__mysql_own(q, q->unit ? "SET autocommit=0" : "SET autocommit=1");
-        if (call != DBM__MYSQL_DONE) return call;
-    }
-    if (!q->refused) {
-        q->autocommit = !q->unit;
-        dbm__mysql_note_status(q);
-    }
-    return DBM__MYSQL_DONE;
-}
-
 static const char *dbm__mysql_level(dbm_isolation isolation) {
     switch (isolation) {
     case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
@@ -21789,7 +21792,12 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
         dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                     : "ROLLBACK TO SAVEPOINT", op->savepoint);
         q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_own(q, q->text));
+        DBM__MYSQL_AWAIT(q->phase, 3, dbm__mysql_query(q, q->text));
+        if (q->rc != 0) {
+            dbm__mysql_note_error(q, NULL);
+            if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
+            dbm__mysql_report(q);
+        }
         q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
         if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
         dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);

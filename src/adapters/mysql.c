@@ -1524,11 +1524,15 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
 
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
-    bool was_open = q->was_open;
     dbm__mysql_note_status(q);
     if (op->prepared->writes) {
-        if (op->affected != 0) q->wrote = true;
-        if (q->unit && q->wrote && was_open && !q->open && !s->reads && !s->changes) op->ended = true;
+        /* Neither a query nor a change of rows, and no transaction stands after it: it has committed, itself and what was before it. */
+        if (q->unit && !q->open && !s->reads && !s->changes && !s->calls && !q->failed) {
+            op->ended = true;
+            q->wrote = false;
+        } else if (op->affected != 0) {
+            q->wrote = true;
+        }
     }
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
 }
