@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e4e15b48a8d41b47: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 7988f9f7b90809ad: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -17476,7 +17476,7 @@ typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; 
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
-    void *owned;             /* by libpq: a decoded bytea */
+    void *owned;             /* a decoded bytea */
     const char *data;
     size_t size;
     char block[40];
@@ -17998,7 +17998,7 @@ static bool dbm__pg_send(dbm__pg *q) {
 static void dbm__pg_texts_drop(dbm__pg_statement *s) {
     int i;
     for (i = 0; i < s->texts_count; i++) {
-        if (s->texts[i].owned != NULL) PQfreemem(s->texts[i].owned);
+        dbm_adapter_free(s->q->owner, s->texts[i].owned);
         s->texts[i].owned = NULL;
     }
 }
@@ -19150,7 +19150,30 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, dbm_value *out) {
+static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+
+/* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
+static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+    char *at = out;
+    size_t i;
+    if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
+        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__pg_hex(data[i]) * 16 + dbm__pg_hex(data[i + 1]));
+    } else {
+        for (i = 0; i < size; i++) {
+            if (data[i] == '\\' && i + 3 < size && data[i + 1] != '\\') {
+                *at++ = (char)((data[i + 1] - '0') * 64 + (data[i + 2] - '0') * 8 + (data[i + 3] - '0'));
+                i += 3;
+            } else {
+                if (data[i] == '\\') i++;
+                *at++ = data[i];
+            }
+        }
+    }
+    *at = '\0';
+    return (size_t)(at - out);
+}
+
+static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
     if (text == NULL) return dbm__pg_no_memory(q);
@@ -19169,13 +19192,14 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
             if (before) dbm__put(&t, " BC");
             text->size = t.size;
         } else {
-            unsigned char *bytes = PQunescapeBytea((const unsigned char *)data, &text->size);
-            text->owned = bytes;
-            text->data = (const char *)bytes;
+            char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
             if (bytes == NULL) {
                 text->serial = 0;
                 return dbm__pg_no_memory(q);
             }
+            text->owned = bytes;
+            text->data = bytes;
+            text->size = dbm__pg_bytes(data, size, bytes);
         }
     }
     out->type = type == DBM__PG_UUID ? DBM_TYPE_UUID : type == DBM__PG_BYTEA ? DBM_TYPE_BLOB : DBM_TYPE_TEXT;
@@ -19268,15 +19292,15 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         else dbm__pg_plain(out, DBM_TYPE_TEXT, data, size); /* the program has set another DateStyle */
         return DBM_OK;
     case DBM__PG_BYTEA:
-        if (!s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        if (!s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, size, out);
         dbm__pg_plain(out, DBM_TYPE_BLOB, data, size);
         return DBM_OK;
     case DBM__PG_UUID:
-        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, size, out);
         dbm__pg_plain(out, DBM_TYPE_UUID, data, size);
         return DBM_OK;
     case DBM__PG_DATE:
-        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, size, out);
         break;
     case DBM__PG_NUMERIC: dbm__pg_plain(out, DBM_TYPE_DECIMAL, data, size); return DBM_OK;
     case DBM__PG_JSON: dbm__pg_plain(out, DBM_TYPE_JSON, data, size); return DBM_OK;
@@ -19712,7 +19736,6 @@ static bool dbm__pg_local(const char *host, size_t size) {
            (size >= 4 && memcmp(host, "127.", 4) == 0);
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
