@@ -748,7 +748,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     if (item->silent) {
-        if (item->kind == DBM__PG_DISCARD || item->kind == DBM__PG_SET || item->kind == DBM__PG_INIT) q->poisoned = true;
+        if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
@@ -816,7 +816,7 @@ static int dbm__pg_answers(dbm__pg *q) {
     while (q->sent.head < q->sent.count) {
         dbm__pg_item *item = &q->sent.at[q->sent.head];
         PGresult *res;
-        if (!q->piped && (item->kind == DBM__PG_SYNC || q->skipping)) {
+        if (!q->piped && (item->kind == DBM__PG_SYNC || (q->skipping && q->emitted == q->sent.head))) {
             bool sync = item->kind == DBM__PG_SYNC;
             if (!sync && item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
             q->sent.head++;
@@ -837,7 +837,11 @@ static int dbm__pg_answers(dbm__pg *q) {
         res = PQgetResult(q->conn);
         if (res == NULL) {
             if (PQstatus(q->conn) == CONNECTION_BAD) return DBM__PG_DEAD;
-            if (item->kind == DBM__PG_SYNC) return DBM__PG_DEAD; /* libpq and we are out of step */
+            if (item->kind == DBM__PG_SYNC) { /* behind an error of what is done at the very end: deferred constraints */
+                if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
+                q->armed = true;
+                continue;
+            }
             q->sent.head++;
             q->armed = false;
             continue;
@@ -846,6 +850,7 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
             q->sent.head++;
+            q->armed = false;
             dbm__pg_sync_done(q);
             continue;
         }
@@ -922,7 +927,8 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
     bool alone = q->sent.count == 1 && !q->sent.at[0].silent; /* what is under way already is in the list too */
-    dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
     q->fresh = true;
     q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
