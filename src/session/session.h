@@ -105,7 +105,7 @@ typedef struct dbm__work {
     int64_t affected, last_id;
     dbm__word cancelled;
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
-    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
+    dbm__word committing;                /* a COMMIT or a reconnect is under way: not to be interrupted */
     dbm_rows *rows;                      /* open ones */
     /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
      * end then still stands for nothing. */
@@ -129,6 +129,8 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
+/* From here on, until `committing` is 0 again, a dbm_cancel leaves the connection alone; one that is in flight has finished. */
+DBM__FN void dbm__work_shield(dbm__work *w);
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);

@@ -1,0 +1,222 @@
+/* A proxy in a thread, between a client in the test and a server on this machine: it counts the turns, delays answers, and cuts connections at
+ * a chosen moment. For any protocol over TCP.
+ *
+ *     proxy p;
+ *     proxy_start(&p, 5432);                       p.port is where to connect
+ *     long before = proxy_turns(&p);               how often a client spoke after it had been silent: round trips, if it waited
+ *     proxy_delay(&p, 200);                        milliseconds that each answer is held back
+ *     proxy_cut(&p, "COMMIT", PROXY_BEFORE);       when a client says that: cut before it is passed on, or after (once)
+ *     proxy_stop(&p); */
+#ifndef DBM_TEST_PROXY_H
+#define DBM_TEST_PROXY_H
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROXY_PAIRS 32
+enum { PROXY_NEVER = 0, PROXY_BEFORE, PROXY_AFTER };
+
+typedef struct proxy_pair { int client, server; bool client_spoke; } proxy_pair;
+typedef struct proxy {
+    pthread_mutex_t lock;
+    pthread_t thread;
+    int port, listener, target, wake[2];
+    long turns, connections;
+    long bytes_up, bytes_down;
+    int delay_ms, cut;
+    char word[64];
+    bool stop;
+    proxy_pair pairs[PROXY_PAIRS];
+} proxy;
+
+static __attribute__((__unused__)) int proxy_connect(int port) {
+    struct sockaddr_in to;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    memset(&to, 0, sizeof to);
+    to.sin_family = AF_INET;
+    to.sin_port = htons((uint16_t)port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0) return -1;
+    if (connect(fd, (const struct sockaddr *)&to, sizeof to) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+static __attribute__((__unused__)) bool proxy_send(int fd, const char *data, size_t size) {
+    while (size > 0) {
+        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        data += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static __attribute__((__unused__)) void proxy_drop(proxy_pair *pair) {
+    if (pair->client >= 0) (void)close(pair->client);
+    if (pair->server >= 0) (void)close(pair->server);
+    pair->client = pair->server = -1;
+}
+
+static __attribute__((__unused__)) bool proxy_says(const char *data, size_t size, const char *word) {
+    size_t n = strlen(word), i;
+    for (i = 0; i + n <= size; i++) if (memcmp(data + i, word, n) == 0) return true;
+    return false;
+}
+
+/* One reading from one side of a pair. */
+static __attribute__((__unused__)) void proxy_pass(proxy *p, proxy_pair *pair, bool up) {
+    static __thread char block[65536];
+    ssize_t n = recv(up ? pair->client : pair->server, block, sizeof block, 0);
+    int cut = PROXY_NEVER, delay;
+    if (n < 0 && errno == EINTR) return;
+    if (n <= 0) {
+        proxy_drop(pair);
+        return;
+    }
+    (void)pthread_mutex_lock(&p->lock);
+    if (up) {
+        p->bytes_up += n;
+        if (!pair->client_spoke) p->turns++;
+        if (p->cut != PROXY_NEVER && proxy_says(block, (size_t)n, p->word)) {
+            cut = p->cut;
+            p->cut = PROXY_NEVER;
+        }
+    } else {
+        p->bytes_down += n;
+    }
+    pair->client_spoke = up;
+    delay = up ? 0 : p->delay_ms;
+    (void)pthread_mutex_unlock(&p->lock);
+    if (cut == PROXY_BEFORE) {
+        proxy_drop(pair);
+        return;
+    }
+    if (delay > 0) {
+        struct timespec t = { delay / 1000, delay % 1000 * 1000000L };
+        (void)nanosleep(&t, NULL);
+    }
+    if (!proxy_send(up ? pair->server : pair->client, block, (size_t)n)) {
+        proxy_drop(pair);
+        return;
+    }
+    if (cut == PROXY_AFTER) { /* the server has done it when it answers */
+        (void)recv(pair->server, block, sizeof block, 0);
+        proxy_drop(pair);
+    }
+}
+
+static __attribute__((__unused__)) void *proxy_main(void *ud) {
+    proxy *p = (proxy *)ud;
+    for (;;) {
+        struct pollfd fds[2 + 2 * PROXY_PAIRS];
+        int i;
+        memset(fds, 0, sizeof fds);
+        fds[0].fd = p->wake[0];
+        fds[1].fd = p->listener;
+        fds[0].events = fds[1].events = POLLIN;
+        for (i = 0; i < PROXY_PAIRS; i++) {
+            fds[2 + 2 * i].fd = p->pairs[i].client;
+            fds[3 + 2 * i].fd = p->pairs[i].server;
+            fds[2 + 2 * i].events = fds[3 + 2 * i].events = POLLIN;
+        }
+        if (poll(fds, 2 + 2 * PROXY_PAIRS, -1) < 0) continue;
+        if (fds[0].revents != 0) {
+            char byte;
+            bool stop;
+            (void)!read(p->wake[0], &byte, 1);
+            (void)pthread_mutex_lock(&p->lock);
+            stop = p->stop;
+            (void)pthread_mutex_unlock(&p->lock);
+            if (stop) break;
+        }
+        for (i = 0; i < PROXY_PAIRS; i++) {
+            if (p->pairs[i].client >= 0 && fds[2 + 2 * i].revents != 0) proxy_pass(p, &p->pairs[i], true);
+            if (p->pairs[i].server >= 0 && fds[3 + 2 * i].revents != 0) proxy_pass(p, &p->pairs[i], false);
+        }
+        if (fds[1].revents != 0) {
+            int client = accept(p->listener, NULL, NULL), on = 1;
+            for (i = 0; i < PROXY_PAIRS && p->pairs[i].client >= 0; i++) {}
+            if (client >= 0 && i < PROXY_PAIRS) {
+                (void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+                p->pairs[i].client = client;
+                p->pairs[i].server = proxy_connect(p->target);
+                p->pairs[i].client_spoke = false;
+                if (p->pairs[i].server < 0) proxy_drop(&p->pairs[i]);
+                (void)pthread_mutex_lock(&p->lock);
+                p->connections++;
+                (void)pthread_mutex_unlock(&p->lock);
+            } else if (client >= 0) {
+                (void)close(client);
+            }
+        }
+    }
+    for (int i = 0; i < PROXY_PAIRS; i++) proxy_drop(&p->pairs[i]);
+    return NULL;
+}
+
+static __attribute__((__unused__)) void proxy_start(proxy *p, int target) {
+    struct sockaddr_in at;
+    socklen_t size = sizeof at;
+    int i;
+    memset(p, 0, sizeof *p);
+    (void)pthread_mutex_init(&p->lock, NULL);
+    p->target = target;
+    for (i = 0; i < PROXY_PAIRS; i++) p->pairs[i].client = p->pairs[i].server = -1;
+    memset(&at, 0, sizeof at);
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    p->listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (p->listener < 0 || bind(p->listener, (const struct sockaddr *)&at, sizeof at) != 0 || listen(p->listener, 64) != 0 ||
+        getsockname(p->listener, (struct sockaddr *)&at, &size) != 0 || pipe(p->wake) != 0 || pthread_create(&p->thread, NULL, proxy_main, p) != 0) {
+        fail_msg("the proxy does not start: %s", strerror(errno));
+    }
+    p->port = ntohs(at.sin_port);
+}
+
+static __attribute__((__unused__)) void proxy_stop(proxy *p) {
+    (void)pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    (void)pthread_mutex_unlock(&p->lock);
+    (void)!write(p->wake[1], "x", 1);
+    (void)pthread_join(p->thread, NULL);
+    (void)close(p->listener);
+    (void)close(p->wake[0]);
+    (void)close(p->wake[1]);
+    (void)pthread_mutex_destroy(&p->lock);
+}
+
+static __attribute__((__unused__)) long proxy_number(proxy *p, const long *number) {
+    long n;
+    (void)pthread_mutex_lock(&p->lock);
+    n = *number;
+    (void)pthread_mutex_unlock(&p->lock);
+    return n;
+}
+static __attribute__((__unused__)) long proxy_turns(proxy *p) { return proxy_number(p, &p->turns); }
+
+static __attribute__((__unused__)) void proxy_delay(proxy *p, int ms) {
+    (void)pthread_mutex_lock(&p->lock);
+    p->delay_ms = ms;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+static __attribute__((__unused__)) void proxy_cut(proxy *p, const char *word, int when) {
+    (void)pthread_mutex_lock(&p->lock);
+    (void)snprintf(p->word, sizeof p->word, "%s", word);
+    p->cut = when;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+#endif
