@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1977e3b23539d82d: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content f8bc4baf96fb6003: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -11604,7 +11604,7 @@ typedef struct dbm__work {
     int64_t affected, last_id;
     dbm__word cancelled;
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
-    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
+    dbm__word committing;                /* a COMMIT or a reconnect is under way: not to be interrupted */
     dbm_rows *rows;                      /* open ones */
     /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
      * end then still stands for nothing. */
@@ -11628,6 +11628,8 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
+/* From here on, until `committing` is 0 again, a dbm_cancel leaves the connection alone; one that is in flight has finished. */
+DBM__FN void dbm__work_shield(dbm__work *w);
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
@@ -11811,8 +11813,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
 
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
 
-/* From here on a dbm_cancel finds a COMMIT and leaves it alone; one that is in flight has finished. */
-static void dbm__work_shield(dbm__work *w) {
+DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
@@ -12991,6 +12992,7 @@ static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+    dbm_status rc;
     dbm_statement *st;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
@@ -13002,7 +13004,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
-    return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
+    rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__store(&w->committing, 0);
+    return rc;
 }
 
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
@@ -17444,8 +17449,9 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
  *     sent:  [BEGIN] [SAVEPOINT] [CLOSE] [DEALLOCATE] [PREPARE] RUN SYNC      answered from the head on
  *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer
  *
- * With libpq 12 and 13, which have no pipeline, the same list is sent one command at a time, and after a failure what is left of it up to
- * SYNC is skipped, as the server skips it in a pipeline.
+ * A list of several commands goes through libpq's pipeline. One that is alone does not, which spares libpq the answer to SYNC; nor does any
+ * with libpq 12 and 13, which have no pipeline: then the same list is sent one command at a time, and after a failure what is left of it up
+ * to SYNC is skipped, as the server skips it in a pipeline.
  *
  * Rows come in one of two ways. In a transaction a query that has not proved small is DECLAREd as a cursor and FETCHed in batches, so nothing is
  * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. */
@@ -17495,7 +17501,7 @@ typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; 
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
-    void *owned;             /* by libpq: a decoded bytea */
+    void *owned;             /* a decoded bytea */
     const char *data;
     size_t size;
     char block[40];
@@ -17544,6 +17550,8 @@ typedef struct dbm__pg {
     bool local;              /* the operation was over when it began */
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
+    bool piped;              /* what is in `sent` goes through the pipeline */
+    bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
     bool set_style, set_interval, set_zone, set_limit; /* which ones */
@@ -17571,6 +17579,7 @@ typedef struct dbm__pg {
     const char **params;
     int *lengths, *formats;
     int params_capacity;
+    char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
     int host;                /* of a connect: the first of the list that is still tried */
     int64_t host_until_us;   /* when the next one gets its turn */
@@ -17996,14 +18005,13 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
-#if !DBM__PG_PIPELINE
-        if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
-            q->emitted++;
-            continue;
+        if (!q->piped) {
+            if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
+                q->emitted++;
+                continue;
+            }
+            if (q->emitted > q->sent.head || q->skipping) break;
         }
-        if (q->emitted > q->sent.head) break;
-        if (q->skipping) break;
-#endif
         if (!dbm__pg_emit(q, &q->sent.at[q->emitted])) return false;
         q->emitted++;
     }
@@ -18015,7 +18023,7 @@ static bool dbm__pg_send(dbm__pg *q) {
 static void dbm__pg_texts_drop(dbm__pg_statement *s) {
     int i;
     for (i = 0; i < s->texts_count; i++) {
-        if (s->texts[i].owned != NULL) PQfreemem(s->texts[i].owned);
+        dbm_adapter_free(s->q->owner, s->texts[i].owned);
         s->texts[i].owned = NULL;
     }
 }
@@ -18129,7 +18137,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     if (item->silent) {
-        if (item->kind == DBM__PG_DISCARD || item->kind == DBM__PG_SET || item->kind == DBM__PG_INIT) q->poisoned = true;
+        if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
@@ -18163,9 +18171,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         dbm_adapter_broken(q->c);
         break;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
-#if !DBM__PG_PIPELINE
-        q->skipping = true;
-#endif
+        if (!q->piped) q->skipping = true;
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
@@ -18199,8 +18205,7 @@ static int dbm__pg_answers(dbm__pg *q) {
     while (q->sent.head < q->sent.count) {
         dbm__pg_item *item = &q->sent.at[q->sent.head];
         PGresult *res;
-#if !DBM__PG_PIPELINE
-        if (item->kind == DBM__PG_SYNC || q->skipping) {
+        if (!q->piped && (item->kind == DBM__PG_SYNC || (q->skipping && q->emitted == q->sent.head))) {
             bool sync = item->kind == DBM__PG_SYNC;
             if (!sync && item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
             q->sent.head++;
@@ -18209,22 +18214,23 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (sync) dbm__pg_sync_done(q);
             continue;
         }
-        if (q->emitted == q->sent.head) {
+        if (!q->piped && q->emitted == q->sent.head) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
         }
-#endif
         if (item->kind == DBM__PG_RUN && !q->armed) {
             q->armed = true;
-            (void)PQsetSingleRowMode(q->conn);
+            if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
         if (res == NULL) {
             if (PQstatus(q->conn) == CONNECTION_BAD) return DBM__PG_DEAD;
-#if DBM__PG_PIPELINE
-            if (item->kind == DBM__PG_SYNC) return DBM__PG_DEAD; /* libpq and we are out of step */
-#endif
+            if (item->kind == DBM__PG_SYNC) { /* behind an error of what is done at the very end: deferred constraints */
+                if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
+                q->armed = true;
+                continue;
+            }
             q->sent.head++;
             q->armed = false;
             continue;
@@ -18233,6 +18239,7 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
             q->sent.head++;
+            q->armed = false;
             dbm__pg_sync_done(q);
             continue;
         }
@@ -18293,10 +18300,30 @@ static void dbm__pg_push_before(dbm__pg *q) {
     if (DBM__UNLIKELY(open && q->drops.count >= 8 && !q->failed_tx)) dbm__pg_push_drops(q);
 }
 
+/* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
+static bool dbm__pg_pipe(dbm__pg *q, bool on) {
+#if DBM__PG_PIPELINE
+    if (q->piped == on) return true;
+    if ((on ? PQenterPipelineMode(q->conn) : PQexitPipelineMode(q->conn)) != 1) return false;
+    q->piped = on;
+#else
+    (void)q;
+    (void)on;
+#endif
+    return true;
+}
+
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
-    dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    bool alone = q->sent.count == 1 && !q->sent.at[0].silent; /* what is under way already is in the list too */
+    dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
     q->fresh = true;
+    q->whole = false;
+    if (!dbm__pg_pipe(q, !alone)) {
+        dbm__pg_end_local(q, dbm__pg_lost(q));
+        return;
+    }
     if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
         dbm_adapter_broken(q->c);
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
@@ -18439,13 +18466,6 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     int n;
-    if (s->now == NULL && s->row + 1 < s->rows) {
-        s->row++;
-        s->serial++;
-        if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
-        dbm__pg_end_local(q, DBM_OK);
-        return;
-    }
     if (s->held != NULL) {
         dbm__pg_held *now = s->held;
         dbm__pg_row_moves(s);
@@ -18541,7 +18561,7 @@ static bool dbm__pg_return_from_native(dbm__pg *q) {
     }
     (void)PQsetnonblocking(q->conn, 1);
 #if DBM__PG_PIPELINE
-    if (PQpipelineStatus(q->conn) == PQ_PIPELINE_OFF && PQenterPipelineMode(q->conn) != 1) return false;
+    q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
     q->state = DBM__PG_READY;
     switch (PQtransactionStatus(q->conn)) {
@@ -18629,6 +18649,17 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_isolation level;
+    if (DBM__LIKELY(op->kind == DBM_OP_FETCH)) { /* most rows are at hand */
+        dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+        if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
+            s->row++;
+            s->serial++;
+            if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+            q->op = op;
+            dbm__pg_end_local(q, DBM_OK);
+            return;
+        }
+    }
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
@@ -18908,12 +18939,10 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
-#if DBM__PG_PIPELINE
-        if (PQexitPipelineMode(q->conn) != 1) {
+        if (!dbm__pg_pipe(q, false)) {
             q->outcome = dbm__pg_lost(q);
             return true;
         }
-#endif
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
@@ -18995,6 +19024,25 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     return DBM_STEP_DONE;
 }
 
+/* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
+ * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
+ * ReadyForQuery. Under TLS nothing can be seen. */
+#if DBM__PG_POSIX
+static bool dbm__pg_all_here(dbm__pg *q) {
+    const char *end;
+    ssize_t n;
+    int i;
+    if (q->sent.at[q->sent.count - 1].kind != DBM__PG_SYNC || PQsslInUse(q->conn)) return false;
+    for (i = q->sent.head; i < q->sent.count - 1; i++) if (q->sent.at[i].kind == DBM__PG_SYNC) return false;
+    n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 6 || n == (ssize_t)sizeof q->look) return false;
+    end = q->look + n - 6;
+    return end[0] == 'Z' && end[1] == 0 && end[2] == 0 && end[3] == 0 && end[4] == 5;
+}
+#else
+static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
+#endif
+
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
@@ -19002,6 +19050,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     int how, unsent;
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
@@ -19132,7 +19181,30 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, dbm_value *out) {
+static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+
+/* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
+static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+    char *at = out;
+    size_t i;
+    if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
+        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__pg_hex(data[i]) * 16 + dbm__pg_hex(data[i + 1]));
+    } else {
+        for (i = 0; i < size; i++) {
+            if (data[i] == '\\' && i + 3 < size && data[i + 1] != '\\') {
+                *at++ = (char)((data[i + 1] - '0') * 64 + (data[i + 2] - '0') * 8 + (data[i + 3] - '0'));
+                i += 3;
+            } else {
+                if (data[i] == '\\') i++;
+                *at++ = data[i];
+            }
+        }
+    }
+    *at = '\0';
+    return (size_t)(at - out);
+}
+
+static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
     if (text == NULL) return dbm__pg_no_memory(q);
@@ -19151,13 +19223,14 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
             if (before) dbm__put(&t, " BC");
             text->size = t.size;
         } else {
-            unsigned char *bytes = PQunescapeBytea((const unsigned char *)data, &text->size);
-            text->owned = bytes;
-            text->data = (const char *)bytes;
+            char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
             if (bytes == NULL) {
                 text->serial = 0;
                 return dbm__pg_no_memory(q);
             }
+            text->owned = bytes;
+            text->data = bytes;
+            text->size = dbm__pg_bytes(data, size, bytes);
         }
     }
     out->type = type == DBM__PG_UUID ? DBM_TYPE_UUID : type == DBM__PG_BYTEA ? DBM_TYPE_BLOB : DBM_TYPE_TEXT;
@@ -19250,15 +19323,15 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         else dbm__pg_plain(out, DBM_TYPE_TEXT, data, size); /* the program has set another DateStyle */
         return DBM_OK;
     case DBM__PG_BYTEA:
-        if (!s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        if (!s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, size, out);
         dbm__pg_plain(out, DBM_TYPE_BLOB, data, size);
         return DBM_OK;
     case DBM__PG_UUID:
-        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, size, out);
         dbm__pg_plain(out, DBM_TYPE_UUID, data, size);
         return DBM_OK;
     case DBM__PG_DATE:
-        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, out);
+        if (s->binary_rows) return dbm__pg_column_text(q, s, i, type, data, size, out);
         break;
     case DBM__PG_NUMERIC: dbm__pg_plain(out, DBM_TYPE_DECIMAL, data, size); return DBM_OK;
     case DBM__PG_JSON: dbm__pg_plain(out, DBM_TYPE_JSON, data, size); return DBM_OK;
@@ -19486,9 +19559,6 @@ static bool dbm__pg_connected(dbm__pg *q) {
     (void)PQsetErrorVerbosity(q->conn, PQERRORS_DEFAULT);
     dbm__pg_trace_end(q, true);
     if (PQsetnonblocking(q->conn, 1) != 0) return false;
-#if DBM__PG_PIPELINE
-    if (PQenterPipelineMode(q->conn) != 1) return false;
-#endif
 #if DBM__PG_POSIX
     q->peer_size = (socklen_t)sizeof q->peer;
     if (getpeername(PQsocket(q->conn), (struct sockaddr *)(void *)&q->peer, &q->peer_size) != 0) q->has_key = false;
@@ -19697,7 +19767,6 @@ static bool dbm__pg_local(const char *host, size_t size) {
            (size >= 4 && memcmp(host, "127.", 4) == 0);
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
