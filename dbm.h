@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content cd8ed07a641094cc: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content bff42a050d4070af: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -17419,6 +17419,7 @@ typedef bool dbm__mysql_bool;
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__MYSQL_POSIX 1
 #  include <errno.h>
+#  include <fcntl.h>
 #  include <signal.h>
 #  include <sys/types.h>
 #  include <sys/socket.h>
@@ -17719,7 +17720,10 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     dbm_status status = dbm__mysql_status(e->native, &retryable);
     const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
-    if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && status == DBM_E_CONNECT) status = DBM_E_LOST;
+    if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
+        status = DBM_E_LOST;
+        retryable = true;
+    }
     if (status == DBM_E_LOST) q->broken = true;
     if (q->connecting && status == DBM_E_LOST) {
         status = DBM_E_CONNECT;
@@ -17878,6 +17882,24 @@ static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; re
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
 
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does: the library sets it so after it has connected. */
+static void dbm__mysql_unblock(MYSQL *my) {
+#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
+    if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+#else
+    (void)my;
+#endif
+}
+
 static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
@@ -17889,15 +17911,8 @@ static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
         wait = dbm__mysql_go_on(q, ready);
     }
     dbm__mysql_unhush(&quiet);
+    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF && (wait != 0 || q->made != NULL)) dbm__mysql_unblock(q->my);
     return wait;
-}
-
-static int dbm__mysql_socket(MYSQL *my) {
-#if DBM__MYSQL_MARIADB
-    return (int)mysql_get_socket(my);
-#else
-    return (int)my->net.fd;
-#endif
 }
 
 static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
@@ -19746,6 +19761,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
                     turns++;
                 }
                 wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
+                if (q->tls && !asked && (wait != 0 || made != NULL)) dbm__mysql_unblock(my);
             }
             if (asked || made == NULL || late) break;
             asked = true;
