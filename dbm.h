@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content bff42a050d4070af: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 4799e8e0ba095bb2: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -17422,6 +17422,7 @@ typedef bool dbm__mysql_bool;
 #  include <fcntl.h>
 #  include <signal.h>
 #  include <sys/types.h>
+#  include <sys/time.h>
 #  include <sys/socket.h>
 #  include <netinet/in.h>
 #  include <netinet/tcp.h>
@@ -17890,7 +17891,24 @@ static int dbm__mysql_socket(MYSQL *my) {
 #endif
 }
 
-/* Over TLS the library reads by OpenSSL, which blocks when the socket does: the library sets it so after it has connected. */
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
+ * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
+static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
+#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    struct timeval limit;
+    int fd = dbm__mysql_socket(my);
+    if (fd < 0) return;
+    if (left_us < 1000) left_us = 1000;
+    if (left_us > INT64_C(3600000000)) left_us = INT64_C(3600000000);
+    memset(&limit, 0, sizeof limit);
+    limit.tv_sec = (long)(left_us / 1000000);
+    limit.tv_usec = (int)(left_us % 1000000);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, (const char *)&limit, sizeof limit);
+#else
+    (void)my;
+    (void)left_us;
+#endif
+}
 static void dbm__mysql_unblock(MYSQL *my) {
 #if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
     int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
@@ -17911,7 +17929,10 @@ static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
         wait = dbm__mysql_go_on(q, ready);
     }
     dbm__mysql_unhush(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF && (wait != 0 || q->made != NULL)) dbm__mysql_unblock(q->my);
+    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+        if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
+        else if (q->made != NULL) dbm__mysql_unblock(q->my);
+    }
     return wait;
 }
 
@@ -19761,7 +19782,8 @@ static void dbm__mysql_kill(dbm__mysql *q) {
                     turns++;
                 }
                 wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && (wait != 0 || made != NULL)) dbm__mysql_unblock(my);
+                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
+                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
             }
             if (asked || made == NULL || late) break;
             asked = true;
