@@ -317,6 +317,7 @@ static void test_fork(void **state) {
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_true(number_of(&s, "SELECT CONNECTION_ID()") == id);
     OK(dbm_exec(&s, "INSERT INTO t VALUES (3, 'of the parent')"));
+    OK(dbm_commit(&s));
     OK(dbm_session_end(&s));
     assert_int_equal(number(fx.db, "SELECT SUM(a) FROM t"), 6);
 }
