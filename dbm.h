@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f8bc4baf96fb6003: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content be441719983814aa: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -19958,8 +19958,10 @@ typedef bool dbm__mysql_bool;
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__MYSQL_POSIX 1
 #  include <errno.h>
+#  include <fcntl.h>
 #  include <signal.h>
 #  include <sys/types.h>
+#  include <sys/time.h>
 #  include <sys/socket.h>
 #  include <netinet/in.h>
 #  include <netinet/tcp.h>
@@ -20258,7 +20260,10 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     dbm_status status = dbm__mysql_status(e->native, &retryable);
     const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
-    if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && status == DBM_E_CONNECT) status = DBM_E_LOST;
+    if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
+        status = DBM_E_LOST;
+        retryable = true;
+    }
     if (status == DBM_E_LOST) q->broken = true;
     if (q->connecting && status == DBM_E_LOST) {
         status = DBM_E_CONNECT;
@@ -20417,6 +20422,41 @@ static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; re
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
 
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
+ * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
+static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
+#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    struct timeval limit;
+    int fd = dbm__mysql_socket(my);
+    if (fd < 0) return;
+    if (left_us < 1000) left_us = 1000;
+    if (left_us > INT64_C(3600000000)) left_us = INT64_C(3600000000);
+    memset(&limit, 0, sizeof limit);
+    limit.tv_sec = (long)(left_us / 1000000);
+    limit.tv_usec = (int)(left_us % 1000000);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, (const char *)&limit, sizeof limit);
+#else
+    (void)my;
+    (void)left_us;
+#endif
+}
+static void dbm__mysql_unblock(MYSQL *my) {
+#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
+    if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+#else
+    (void)my;
+#endif
+}
+
 static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
@@ -20428,15 +20468,11 @@ static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
         wait = dbm__mysql_go_on(q, ready);
     }
     dbm__mysql_unhush(&quiet);
+    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+        if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
+        else if (q->made != NULL) dbm__mysql_unblock(q->my);
+    }
     return wait;
-}
-
-static int dbm__mysql_socket(MYSQL *my) {
-#if DBM__MYSQL_MARIADB
-    return (int)mysql_get_socket(my);
-#else
-    return (int)my->net.fd;
-#endif
 }
 
 static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
@@ -22289,6 +22325,8 @@ static void dbm__mysql_kill(dbm__mysql *q) {
                     turns++;
                 }
                 wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
+                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
+                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
             }
             if (asked || made == NULL || late) break;
             asked = true;
