@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 22459ca3b06c65fc: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 467b989075801b01: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -602,6 +602,7 @@
 #  define dbm_adapter_set_data DBM__PREFIXED(dbm_adapter_set_data)
 #  define dbm_adapter_set_db_data DBM__PREFIXED(dbm_adapter_set_db_data)
 #  define dbm_adapter_single DBM__PREFIXED(dbm_adapter_single)
+#  define dbm_adapter_state DBM__PREFIXED(dbm_adapter_state)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
@@ -2569,7 +2570,8 @@ typedef struct dbm_op {
     int value_count;
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
-    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data */
+    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
+                              * runs one */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
@@ -2589,6 +2591,14 @@ typedef struct dbm_op {
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
+
+/* What a session has left on its connection, which another connection would not have. */
+typedef enum dbm_state {
+    DBM__STATE_SIGNED = -1,
+    DBM_STATE_NONE = 0,
+    DBM_STATE_CHANGED,       /* settings of its own: RESET before the next user, unless pool_reset_on_return leaves them to him */
+    DBM_STATE_TRANSACTION    /* something begun and not ended (MULTI, WATCH): RESET before the next user, always */
+} dbm_state;
 
 /* How a connection ends. */
 typedef enum dbm_disconnect {
@@ -2681,6 +2691,9 @@ DBM_API void dbm_adapter_fail_retryable(dbm_connection *c);
 DBM_API void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name);
 /* The connection can't be used again: it is closed instead of returned. */
 DBM_API void dbm_adapter_broken(dbm_connection *c);
+/* For adapters that know what their commands leave behind (and have .alive or DBM_ADAPTER_SOCKET): while there is anything, no other connection takes
+ * the place of this one within its session, and RESET comes before the next user. A new connection has DBM_STATE_NONE; RESET sets it again. */
+DBM_API void dbm_adapter_state(dbm_connection *c, dbm_state state);
 
 /* A key of .options, a connect_args.x key, or a URL parameter, in this order; NULL when it is not set. */
 DBM_API const char *dbm_adapter_option(dbm_database *db, const char *key);
@@ -6853,6 +6866,7 @@ struct dbm_connection {
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
     bool connecting;                 /* failures are of stage CONNECT */
+    dbm_state state;                 /* see dbm_adapter_state() */
     dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
@@ -6977,6 +6991,7 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
 }
 
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
+DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
 
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
@@ -7263,6 +7278,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
     c->open = false;
+    c->state = DBM_STATE_NONE;
     if (c->db->adapter->disconnect != NULL) c->db->adapter->disconnect(c, how);
     c->data = NULL;
     dbm__credentials_drop(c);
@@ -8445,6 +8461,13 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 
 /* ---- return ------------------------------------------------------------------------------------------------------------ */
 
+/* The session left something on the connection that its next user must not find. */
+static bool dbm__slot_unsettled(const dbm__slot *slot) {
+    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
+    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
+    return slot->connection.state == DBM_STATE_TRANSACTION;
+}
+
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
@@ -8461,7 +8484,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     if (leak_reported) {
         dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
-    if (!close && (slot->reset_full || pool->full_reset)) {
+    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
         dbm_op op;
         kept = dbm__self()->last;
         keep = true;
@@ -11524,6 +11547,9 @@ DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* anoth
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
+/* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
+ * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
@@ -12837,6 +12863,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
  * takes its place once. */
 static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
+    if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     return !w->no_transaction || !writes;
 }
 
@@ -13045,7 +13072,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
     dbm_connection *c = &w->slot.connection;
-    bool was_clean = !w->in_transaction, replaced = false;
+    bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
     op->result = NULL;
     if (w->one.row.open) dbm__rows_close(&w->one);
@@ -13069,6 +13096,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->write = writes;
             op->row_buffer = w->db->settings->config.row_buffer;
             rc = dbm__op_run(c, op);
+            changes = op->write;
             if (rc == DBM_DONE) rc = DBM_OK;
             if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
         }
@@ -13084,10 +13112,10 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->result = NULL;
         }
         dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
+        if (changes) dbm__work_doubt(w, rc);
         return dbm__work_fail(w, site);
     }
-    if (writes) {
+    if (changes) {
         w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
@@ -13116,6 +13144,46 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     dbm__rows_opened(call.work, rows);
     rows->row.owns_session = call.owns;
     *out = rows;
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
+    dbm__call call;
+    dbm_rows *rows;
+    dbm_status st;
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
+    if (rows == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
+        return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    }
+    if (rows == &call.work->one && rows->row.open) dbm__rows_close(rows);
+    dbm__rows_reset(call.work, rows, site);
+    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    if (st != DBM_OK) {
+        if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
+        return dbm__call_end(&call, st);
+    }
+    rows->row.owns_session = call.owns;
+    if (rows == &call.work->one) {
+        rows->row.fresh = rows->row.op.row && rows->row.op.result != NULL;
+        rows->row.ended = rows->row.op.result == NULL;
+        rows->row.open = true;
+        if (rows->row.op.result != NULL) call.work->open_rows++;
+    } else {
+        dbm__rows_opened(call.work, rows);
+    }
+    st = dbm_rows_next(rows, out);
+    if (st == DBM_OK) return DBM_OK;
+    if (st != DBM_DONE) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm_rows_end(rows);
+        dbm__self()->last = kept;
+        return st;
+    }
+    dbm_rows_end(rows);
     return DBM_OK;
 }
 

@@ -74,6 +74,7 @@
 #  define dbm_adapter_set_data DBM__PREFIXED(dbm_adapter_set_data)
 #  define dbm_adapter_set_db_data DBM__PREFIXED(dbm_adapter_set_db_data)
 #  define dbm_adapter_single DBM__PREFIXED(dbm_adapter_single)
+#  define dbm_adapter_state DBM__PREFIXED(dbm_adapter_state)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)

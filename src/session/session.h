@@ -169,6 +169,9 @@ DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* anoth
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
+/* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
+ * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
