@@ -104,7 +104,16 @@
 #    define DBM_HAS_REDIS 0
 #  endif
 #else
-#  define DBM_HAS_REDIS 0
+#  define DBM_HAS_REDIS DBM__WITH_ALL
+#endif
+#if defined(DBM_WITH_REDIS_TLS) && DBM_HAS_REDIS
+#  if (7 - DBM_WITH_REDIS_TLS - 7)
+#    define DBM_HAS_REDIS_TLS 1
+#  else
+#    define DBM_HAS_REDIS_TLS 0
+#  endif
+#else
+#  define DBM_HAS_REDIS_TLS 0
 #endif
 #if defined(DBM_WITH_MONGODB)
 #  if (7 - DBM_WITH_MONGODB - 7)
@@ -133,9 +142,6 @@
 #  if DBM_HAS_MYSQL
 #    error "dbm: DBM_WITH_MYSQL: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
-#  if DBM_HAS_REDIS
-#    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
 #  if DBM_HAS_MONGODB
 #    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
@@ -143,6 +149,9 @@
 #    error "dbm: DBM_WITH_ASYNC: dbm.h 0.1.0 has no asynchronous half; leave this switch undefined"
 #  endif
 #endif
+
+/* Backends whose sockets are ours. */
+#define DBM__SOCKETS DBM_HAS_REDIS
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)

@@ -183,6 +183,7 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
