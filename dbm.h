@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5493bd77db958818: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 4a6b077a1087e114: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -4488,11 +4488,14 @@ static const char *dbm__net_reason(int e, char block[32]) {
 }
 
 static void dbm__dial_note(dbm__dial *d, const char *reason) {
-    size_t size = strlen(d->problem);
-    dbm__text t = dbm__text_in(d->problem + size, sizeof d->problem - size);
-    if (size != 0) dbm__put(&t, "; ");
-    if (d->path != NULL) dbm__putf(&t, "%s: %s", d->path, reason);
-    else dbm__putf(&t, "%s:%d: %s", d->host, d->at_port, reason);
+    char note[330];
+    dbm__text t = dbm__text_in(d->problem, sizeof d->problem);
+    if (d->path != NULL) dbm__format(note, sizeof note, "%s: %s", d->path, reason);
+    else dbm__format(note, sizeof note, "%s:%d: %s", d->host, d->at_port, reason);
+    if (strstr(d->problem, note) != NULL) return; /* of another address of the same name */
+    t.size = strlen(d->problem);
+    if (t.size != 0) dbm__put(&t, "; ");
+    dbm__put(&t, note);
     dbm__text_end(&t);
 }
 
@@ -12112,6 +12115,7 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
+DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__connection_forked(dbm_connection *c);
@@ -12299,7 +12303,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
 
 /* From here on a dbm_cancel finds a COMMIT and leaves it alone; one that is in flight has finished. */
-static void dbm__work_shield(dbm__work *w) {
+DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
@@ -13474,6 +13478,7 @@ static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_statement *st;
+    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -13484,7 +13489,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
-    return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__work_shield(w); /* the connection that a cancel would look at goes away */
+    rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__store(&w->committing, 0);
+    return rc;
 }
 
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */

@@ -99,11 +99,14 @@ static const char *dbm__net_reason(int e, char block[32]) {
 }
 
 static void dbm__dial_note(dbm__dial *d, const char *reason) {
-    size_t size = strlen(d->problem);
-    dbm__text t = dbm__text_in(d->problem + size, sizeof d->problem - size);
-    if (size != 0) dbm__put(&t, "; ");
-    if (d->path != NULL) dbm__putf(&t, "%s: %s", d->path, reason);
-    else dbm__putf(&t, "%s:%d: %s", d->host, d->at_port, reason);
+    char note[330];
+    dbm__text t = dbm__text_in(d->problem, sizeof d->problem);
+    if (d->path != NULL) dbm__format(note, sizeof note, "%s: %s", d->path, reason);
+    else dbm__format(note, sizeof note, "%s:%d: %s", d->host, d->at_port, reason);
+    if (strstr(d->problem, note) != NULL) return; /* of another address of the same name */
+    t.size = strlen(d->problem);
+    if (t.size != 0) dbm__put(&t, "; ");
+    dbm__put(&t, note);
     dbm__text_end(&t);
 }
 

@@ -164,6 +164,7 @@ static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_statement *st;
+    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -174,7 +175,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
-    return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__work_shield(w); /* the connection that a cancel would look at goes away */
+    rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__store(&w->committing, 0);
+    return rc;
 }
 
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */

@@ -111,7 +111,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
 
 /* From here on a dbm_cancel finds a COMMIT and leaves it alone; one that is in flight has finished. */
-static void dbm__work_shield(dbm__work *w) {
+DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
