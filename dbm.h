@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 27fd1ee96fa210ab: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content fb10fcd7fd12d705: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -19558,7 +19558,7 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
         dbm__redis_free(r);
         return dbm__redis_no_memory(c);
     }
-    redisReaderSetPrivdata(r->reader, r);
+    r->reader->privdata = r;
     r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
     return DBM_OK;

@@ -1001,7 +1001,7 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
         dbm__redis_free(r);
         return dbm__redis_no_memory(c);
     }
-    redisReaderSetPrivdata(r->reader, r);
+    r->reader->privdata = r;
     r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
     return DBM_OK;

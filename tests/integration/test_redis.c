@@ -794,11 +794,11 @@ static void a_user_with_few_rights(void **state) {
 typedef struct fake {
     int listener, port;
     pthread_t thread;
+    pthread_mutex_t lock;
     const char *reply;        /* to each command but the greeting */
     size_t size, stop_at;     /* bytes of it that are sent before it hangs up; size: all */
     const char *greeting;     /* to PING; NULL: +PONG */
     bool drip;                /* byte by byte */
-    bool stays;               /* hangs up only when the other side does */
     int connections;
 } fake;
 
@@ -814,18 +814,25 @@ static void *fake_serves(void *ud) {
         char text[4096];
         int fd = accept(f->listener, NULL, NULL);
         if (fd < 0) return NULL;
+        (void)pthread_mutex_lock(&f->lock);
         f->connections++;
+        (void)pthread_mutex_unlock(&f->lock);
         while (fake_hears(fd, text, sizeof text)) {
-            bool ping = strstr(text, "PING") != NULL;
-            const char *say = ping ? (f->greeting != NULL ? f->greeting : "+PONG\r\n") : f->reply;
-            size_t size = ping ? strlen(say) : f->stop_at, i;
-            if (ping || !f->drip) (void)send(fd, say, size, MSG_NOSIGNAL);
+            bool ping = strstr(text, "PING") != NULL, cut, drip;
+            const char *say;
+            size_t size, i;
+            (void)pthread_mutex_lock(&f->lock);
+            say = ping ? (f->greeting != NULL ? f->greeting : "+PONG\r\n") : f->reply;
+            size = ping ? strlen(say) : f->stop_at;
+            cut = !ping && f->stop_at < f->size;
+            drip = f->drip;
+            (void)pthread_mutex_unlock(&f->lock);
+            if (ping || !drip) (void)send(fd, say, size, MSG_NOSIGNAL);
             else for (i = 0; i < size; i++) {
                 (void)send(fd, say + i, 1, MSG_NOSIGNAL);
                 pause_ms(1);
             }
-            if (!ping && f->stop_at < f->size) break;
-            if (!ping && !f->stays) break;
+            if (cut) break;
         }
         (void)close(fd);
     }
@@ -843,17 +850,38 @@ static void fake_start(fake *f) {
     assert_int_equal(listen(f->listener, 16), 0);
     assert_int_equal(getsockname(f->listener, (struct sockaddr *)&address, &size), 0);
     f->port = ntohs(address.sin_port);
+    assert_int_equal(pthread_mutex_init(&f->lock, NULL), 0);
     assert_int_equal(pthread_create(&f->thread, NULL, fake_serves, f), 0);
 }
 static void fake_stop(fake *f) {
     (void)shutdown(f->listener, SHUT_RDWR);
     (void)close(f->listener);
     (void)pthread_join(f->thread, NULL);
+    (void)pthread_mutex_destroy(&f->lock);
 }
 static void fake_says(fake *f, const char *reply, size_t stop_at) {
+    (void)pthread_mutex_lock(&f->lock);
     f->reply = reply;
     f->size = strlen(reply);
     f->stop_at = stop_at < f->size ? stop_at : f->size;
+    (void)pthread_mutex_unlock(&f->lock);
+}
+static void fake_drips(fake *f, bool drip) {
+    (void)pthread_mutex_lock(&f->lock);
+    f->drip = drip;
+    (void)pthread_mutex_unlock(&f->lock);
+}
+static void fake_greets(fake *f, const char *greeting) {
+    (void)pthread_mutex_lock(&f->lock);
+    f->greeting = greeting;
+    (void)pthread_mutex_unlock(&f->lock);
+}
+static int fake_connections(fake *f) {
+    int n;
+    (void)pthread_mutex_lock(&f->lock);
+    n = f->connections;
+    (void)pthread_mutex_unlock(&f->lock);
+    return n;
 }
 static void open_fake(base *b, fake *f) {
     char url[64];
@@ -872,7 +900,6 @@ static void cut_at_every_byte(void **state) {
     size_t i, cut;
     (void)state;
     memset(&f, 0, sizeof f);
-    fake_says(&f, "+OK\r\n", 0);
     fake_start(&f);
     open_fake(&b, &f);
     for (i = 0; i < sizeof whole_replies / sizeof whole_replies[0]; i++) {
@@ -885,17 +912,17 @@ static void cut_at_every_byte(void **state) {
             fake_says(&f, whole_replies[i], cut);
             st = dbm_redis_command(b.db, "SET k v");
             assert_int_equal(st, whole ? DBM_OK : DBM_E_IN_DOUBT);
-            before = f.connections;
+            before = fake_connections(&f);
             st = dbm_redis_query(b.db, &rows, "GET k");
             assert_int_equal(st, whole ? DBM_OK : DBM_E_LOST);
-            if (!whole) assert_int_equal(f.connections - before, 2); /* its own, and one more try */
+            if (!whole) assert_int_equal(fake_connections(&f) - before, 2); /* its own, and one more try */
             while (st == DBM_OK && (st = dbm_rows_next(rows, &row)) == DBM_OK) (void)dbm_row_text(row, 0);
             dbm_rows_end(rows);
         }
-        f.drip = true;
+        fake_drips(&f, true);
         fake_says(&f, whole_replies[i], SIZE_MAX);
         OK(dbm_redis_command(b.db, "SET k v"));
-        f.drip = false;
+        fake_drips(&f, false);
     }
     close_manager(&b);
     fake_stop(&f);
@@ -912,8 +939,6 @@ static void garbage(void **state) {
     size_t i;
     (void)state;
     memset(&f, 0, sizeof f);
-    fake_says(&f, "+OK\r\n", 0);
-    f.stays = true;
     fake_start(&f);
     open_fake(&b, &f);
     for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -931,16 +956,16 @@ static void garbage(void **state) {
         dbm_row_end(row);
     }
     close_manager(&b);
-    f.greeting = "SSH-2.0-OpenSSH_9.2p1\r\n";
+    fake_greets(&f, "SSH-2.0-OpenSSH_9.2p1\r\n");
     {
         char url[64];
         (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d", f.port);
         FAILS(opens(DBM_CONFIG(.url = url, .connect_timeout_ms = 500)), DBM_E_LOST, "does not speak Redis' protocol");
-        f.greeting = "-LOADING Redis is loading the dataset in memory\r\n";
+        fake_greets(&f, "-LOADING Redis is loading the dataset in memory\r\n");
         FAILS(opens(DBM_CONFIG(.url = url, .connect_timeout_ms = 500)), DBM_E_CONNECT, "LOADING");
-        f.greeting = "-DENIED Redis is running in protected mode\r\n";
+        fake_greets(&f, "-DENIED Redis is running in protected mode\r\n");
         FAILS(opens(DBM_CONFIG(.url = url, .connect_timeout_ms = 500)), DBM_E_AUTH, "DENIED");
-        f.greeting = "-ERR max number of clients reached\r\n";
+        fake_greets(&f, "-ERR max number of clients reached\r\n");
         FAILS(opens(DBM_CONFIG(.url = url, .connect_timeout_ms = 500)), DBM_E_CONNECT, "max number of clients");
     }
     fake_stop(&f);
@@ -965,8 +990,6 @@ static void errors_of_servers(void **state) {
     size_t i;
     (void)state;
     memset(&f, 0, sizeof f);
-    fake_says(&f, "+OK\r\n", 0);
-    f.stays = true;
     fake_start(&f);
     open_fake(&b, &f);
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
