@@ -1140,8 +1140,89 @@ static void without_memory(void **state) {
     assert_in_range(n, 5, 199);
 }
 
+#if DBM_HAS_REDIS_TLS
+/* The server's URL by TLS, at this host. */
+static const char *tls_url(const char *url, const char *host) {
+    static char texts[2][300];
+    static unsigned next;
+    char *text = texts[next++ % 2];
+    const char *at = strchr(url, '@'), *port = strrchr(url, ':');
+    (void)snprintf(text, sizeof texts[0], "%.*s@%s%s", (int)(at - url), url, host, port);
+    return text;
+}
+
+static void by_tls(void **state) {
+    base b;
+    const char *url = servers_url("redis_tls"), *ca = servers_ca("ca.pem");
+    char *large = (char *)malloc(3000000);
+    dbm_row *row = NULL;
+    size_t size = 0;
+    dbm_status rc = DBM_OK;
+    (void)state;
+    assert_non_null(large);
+    memset(large, 'x', 3000000);
+    OK(opens(DBM_CONFIG(.url = url, .tls_ca = ca)));
+    OK(opens(DBM_CONFIG(.url = url, .tls = DBM_TLS_REQUIRE)));
+    FAILS(opens(DBM_CONFIG(.url = url)), DBM_E_TLS, "certificate"); /* of an authority that the system does not know */
+    OK(opens(DBM_CONFIG(.url = tls_url(url, "localhost"), .tls_ca = ca, .tls = DBM_TLS_VERIFY_FULL)));
+    OK(opens(DBM_CONFIG(.url = url, .tls_ca = ca, .tls = DBM_TLS_VERIFY_CA)));
+    OK(opens(DBM_CONFIG(.url = url, .tls_ca = ca, .tls_cert = servers_ca("client.pem"), .tls_key = servers_ca("client.key"))));
+    FAILS(opens(DBM_CONFIG(.url = url, .tls_ca = "/nowhere/ca.pem")), DBM_E_TLS, "tls_ca can't be read");
+    FAILS(opens(DBM_CONFIG(.url = servers_url("redis"), .tls = DBM_TLS_REQUIRE, .connect_timeout_ms = 500)), DBM_E_TLS, "TLS with 127.0.0.1");
+    memset(&b, 0, sizeof b);
+    open_config(&b, DBM_CONFIG(.url = url, .tls_ca = ca, .statement_timeout_ms = 3000));
+    DBM_SESSION_RC(b.mgr, NULL, s, &rc) {
+        OK(dbm_redis_set(s, "tls:large", dbm_blob(large, 3000000), 60));
+        OK(dbm_redis_get(s, &row, "tls:large"));
+        assert_memory_equal(dbm_row_blob(row, 0, &size), large, 3000000);
+        assert_int_equal(size, 3000000);
+        OK(dbm_redis_del(s, NULL, "tls:large"));
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_OPT(b.mgr, NULL, s, .timeout_ms = 150, .status = &rc) FAILS(dbm_redis_command(s, "XREAD BLOCK 0 STREAMS none $"), DBM_E_TIMEOUT, "deadline");
+    DBM_SESSION_RC(b.mgr, NULL, s, &rc) { /* written to after the server has closed: no SIGPIPE */
+        int64_t id = client_id(s);
+        char command[64], out[64];
+        servers_database everybody;
+        memset(&everybody, 0, sizeof everybody);
+        (void)snprintf(everybody.dir, sizeof everybody.dir, "%s", servers_variable("DBM_TEST_SERVERS"));
+        (void)snprintf(everybody.kind, sizeof everybody.kind, "redis");
+        (void)snprintf(everybody.name, sizeof everybody.name, "0");
+        (void)snprintf(command, sizeof command, "CLIENT KILL ID %ld\n", (long)id);
+        servers_sql(&everybody, command, out, sizeof out);
+        pause_ms(20);
+        assert_int_equal(dbm_redis_set(s, "tls", dbm_blob(large, 3000000), 1), DBM_E_IN_DOUBT);
+    }
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    close_manager(&b);
+    free(large);
+}
+
+static void wrong_certificates(void **state) {
+    static const struct { const char *cert, *text; dbm_status full, ca; } cases[] = {
+        { "wrong", "mismatch", DBM_E_TLS, DBM_OK }, { "expired", "expired", DBM_E_TLS, DBM_E_TLS }, { "foreign", "certificate", DBM_E_TLS, DBM_E_TLS }
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        servers_own own;
+        const char *url;
+        servers_start(&own, "redis", "--cert", cases[i].cert, NULL);
+        url = servers_own_url(&own, "redis_tls");
+        FAILS(opens(DBM_CONFIG(.url = url, .tls_ca = servers_ca("ca.pem"))), cases[i].full, cases[i].text);
+        assert_int_equal(opens(DBM_CONFIG(.url = url, .tls_ca = servers_ca("ca.pem"), .tls = DBM_TLS_VERIFY_CA)), cases[i].ca);
+        OK(opens(DBM_CONFIG(.url = url, .tls = DBM_TLS_REQUIRE)));
+        servers_remove(&own);
+    }
+}
+#endif
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
+#if DBM_HAS_REDIS_TLS
+        cmocka_unit_test(by_tls),
+        cmocka_unit_test(wrong_certificates),
+#endif
         cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(collections, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_bytes, set_up, tear_down),

@@ -1,4 +1,11 @@
-// Redis' calls from C++: the same macros, with what only C++ has: std::string as keys and values, exceptions out of loops.
+/* Redis' calls from C++: the same macros, with what only C++ has: std::string as keys and values, exceptions out of loops. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+extern "C" { /* some versions of it do not say so themselves */
+#include <cmocka.h>
+}
 #include "dbm_test.h"
 #include "servers/test_servers.h"
 
