@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content be441719983814aa: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 8a01f3074bfae8e9: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -23,7 +23,8 @@
  *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
- *     >>models             structs and tables                       >>adapter        a backend of your own
+ *     >>models             structs and tables                       >>redis          commands, transactions of Redis
+ *     >>adapter            a backend of your own
  *
  *
  * dbm.h DOES NOT
@@ -32,8 +33,8 @@
  *     - migrate schemas: a table that exists is never altered
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain PostgreSQL, MySQL, Redis, MongoDB or an asynchronous half in this version: naming one in a configuration is a
- *       clear error. SQLite is built in, other backends come by dbm_register()
+ *     - contain PostgreSQL, MySQL, MongoDB or an asynchronous half in this version: naming one in a configuration is a
+ *       clear error. SQLite and Redis are built in, other backends come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -80,6 +81,7 @@
  *     DBM_WITH_POSTGRESQL  implementation   PostgreSQL: libpq-fe.h 12 or newer (Debian libpq-dev), -lpq
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
  *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
+ *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
  *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
@@ -142,6 +144,8 @@
  *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
  *     synchronous           full           SQLite: full, off, normal, extra
  *     cache_size            -              SQLite: pages, or KiB when negative
+ *     db                    0              Redis: the number of the database, in the place of the URL's path
+ *     client_name           -              Redis: the name of each connection in CLIENT LIST
  *
  * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
  * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
@@ -154,6 +158,9 @@
  *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
  *     sqlite:///:memory:                  one connection, gone when the database is closed
  *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     redis://:password@host:6379/2       Redis, database 2; redis://user:password@a,b:6380 tries a, then b
+ *     rediss://host                       by TLS, the certificate and its name verified unless tls says less (DBM_WITH_REDIS_TLS)
+ *     unix:///run/redis.sock?db=1         by a local socket
  *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
  *
  *
@@ -402,7 +409,16 @@
 #    define DBM_HAS_REDIS 0
 #  endif
 #else
-#  define DBM_HAS_REDIS 0
+#  define DBM_HAS_REDIS DBM__WITH_ALL
+#endif
+#if defined(DBM_WITH_REDIS_TLS) && DBM_HAS_REDIS
+#  if (7 - DBM_WITH_REDIS_TLS - 7)
+#    define DBM_HAS_REDIS_TLS 1
+#  else
+#    define DBM_HAS_REDIS_TLS 0
+#  endif
+#else
+#  define DBM_HAS_REDIS_TLS 0
 #endif
 #if defined(DBM_WITH_MONGODB)
 #  if (7 - DBM_WITH_MONGODB - 7)
@@ -425,9 +441,6 @@
 
 /* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if DBM_HAS_REDIS
-#    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
 #  if DBM_HAS_MONGODB
 #    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
@@ -551,6 +564,10 @@
 #  define dbm__query_one DBM__PREFIXED(dbm__query_one)
 #  define dbm__query_onev DBM__PREFIXED(dbm__query_onev)
 #  define dbm__queryv DBM__PREFIXED(dbm__queryv)
+#  define dbm__redis_call DBM__PREFIXED(dbm__redis_call)
+#  define dbm__redis_callv DBM__PREFIXED(dbm__redis_callv)
+#  define dbm__redis_each DBM__PREFIXED(dbm__redis_each)
+#  define dbm__redis_eachv DBM__PREFIXED(dbm__redis_eachv)
 #  define dbm__retry_begin DBM__PREFIXED(dbm__retry_begin)
 #  define dbm__retry_next DBM__PREFIXED(dbm__retry_next)
 #  define dbm__row_step DBM__PREFIXED(dbm__row_step)
@@ -596,6 +613,7 @@
 #  define dbm_adapter_set_data DBM__PREFIXED(dbm_adapter_set_data)
 #  define dbm_adapter_set_db_data DBM__PREFIXED(dbm_adapter_set_db_data)
 #  define dbm_adapter_single DBM__PREFIXED(dbm_adapter_single)
+#  define dbm_adapter_state DBM__PREFIXED(dbm_adapter_state)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
@@ -2462,6 +2480,174 @@ template <class... V> inline dbm_status dbm__query_all_cpp(dbm_session *on, cons
 #define dbm_query_all(on, model, out, n, ...) \
     DBM__CALL(dbm__query_all)(DBM__ON(on), model, out, sizeof **(out), n, DBM__SITE, DBM__VALUES(__VA_ARGS__))
 /* --- end src/api/models.h --- */
+/* --- begin src/api/redis.h --- */
+/* Redis: its commands as calls. The prototypes are always here; without DBM_WITH_REDIS the calls answer E_NOT_COMPILED.
+ * May call: types.h, map.h, session.h.
+ * Must not know: hiredis, sockets, how a command travels. */
+
+/* >>redis
+ * Each call takes a session or a database as first argument, as dbm_exec() does; what it gives comes next, then keys and values. Keys, fields and
+ * values are plain C arguments or dbm_...() values of any type: texts, integers, doubles (as the shortest text that reads back the same), and
+ * dbm_blob(p, n) for bytes, NULs among them; 32 at most, each evaluated once. NULL is E_MISUSE, for Redis has none.
+ *
+ *     dbm_redis_set(s, "user:1", "Ada", 60);                              60: seconds to live; 0: for ever
+ *     if (dbm_redis_get(s, &row, "user:1") == DBM_OK) puts(dbm_row_text(row, 0));
+ *     dbm_redis_command(s, "SET %s %b", key, dbm_blob(data, size));
+ *     DBM_REDIS_EACH(s, row, "LRANGE %s 0 -1", key) { puts(dbm_row_text(row, 0)); }
+ *
+ * Rows      a reply that is no array is one row of one column; an array is a row per element; what Redis means as pairs (HGETALL, CONFIG GET,
+ *           WITHSCORES, WITHVALUES, ZPOPMIN and ZPOPMAX) is a row per pair, of two columns. nil is NULL. Integers are DBM_TYPE_INT, bytes DBM_TYPE_TEXT when they
+ *           are UTF-8 without a NUL and DBM_TYPE_BLOB else; dbm_row_blob() gives either. A value that is an array itself is JSON text, in which bytes that
+ *           are not UTF-8 are {"base64":"..."}. A reply is read whole before the call returns, however long it is.
+ * Sessions  each command stands alone: nothing is undone. A failure sticks as everywhere, all but E_NOT_FOUND. What a session leaves on
+ *           its connection (MULTI, WATCH, SELECT) is undone at its end; after CLIENT SETNAME, AUTH and the like the connection is closed.
+ * Errors    E_SQL: the server refused it, in its words (WRONGTYPE ...); E_AUTH: NOPERM, NOAUTH; E_READ_ONLY: a replica, or a read_only session;
+ *           E_LIMIT: OOM; E_CONNECT, retryable: LOADING, MASTERDOWN, CLUSTERDOWN; E_UNSUPPORTED: MOVED and ASK of a cluster, SUBSCRIBE and its like,
+ *           a database of another type; E_MISUSE; E_TIMEOUT, E_CANCELLED and E_LOST, which are E_IN_DOUBT when the command may have changed
+ *           something: it is done or not, and never sent again. A command that only reads is sent once more on another connection when its own was found dead.
+ *           A deadline or a cancel costs the connection, for Redis can't stop a command. On a database also those of dbm_session_begin().
+ * Threads   as the session; on a database any.
+ * Source    the commands are described at redis.io/commands. */
+typedef enum dbm__redis_want {
+    DBM__REDIS_WANT_SIGNED = -1,
+    DBM__REDIS_WANT_NOTHING = 0, /* that it succeeds */
+    DBM__REDIS_WANT_INTEGER,     /* int64_t, may be NULL */
+    DBM__REDIS_WANT_FOUND,       /* 1, else E_NOT_FOUND */
+    DBM__REDIS_WANT_TTL,         /* int64_t; -2 is E_NOT_FOUND */
+    DBM__REDIS_WANT_VALUE,       /* dbm_row: the first, E_NOT_FOUND when it is NULL */
+    DBM__REDIS_WANT_ROW,         /* dbm_row: the first, E_NOT_FOUND when there is none */
+    DBM__REDIS_WANT_ROWS,        /* dbm_rows */
+    DBM__REDIS_WANT_COPY,        /* dbm__redis_buffer */
+    DBM__REDIS_READS = 16,       /* it changes nothing */
+    DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
+    DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
+} dbm__redis_want;
+typedef struct dbm__redis_buffer { char *data; size_t capacity, *size; } dbm__redis_buffer;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+DBM_API dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...);
+DBM_API dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count);
+DBM_API dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const char *format, const char *codes, ...);
+DBM_API dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count);
+#ifdef __cplusplus
+}
+template <class... V>
+inline dbm_status dbm__redis_call_cpp(dbm_session *on, const char *site, int want, void *out, const char *name, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__redis_callv(on, site, want, out, name, a, static_cast<int>(sizeof...(V)));
+}
+template <class... V> inline dbm__cursor dbm__redis_each_cpp(dbm_session *on, const char *site, const char *format, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__redis_eachv(on, site, format, a, static_cast<int>(sizeof...(V)));
+}
+#endif
+/* The pointers' types are checked here, before they become void *. */
+static inline void *dbm__redis_to_int(int64_t *p) { return p; }
+static inline void *dbm__redis_to_row(dbm_row **p) { return p; }
+static inline void *dbm__redis_to_rows(dbm_rows **p) { return p; }
+static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity, size_t *size) {
+    dbm__redis_buffer b;
+    b.data = data; b.capacity = capacity; b.size = size;
+    return b;
+}
+#define DBM__REDIS(on, want, out, ...) DBM__CALL(dbm__redis_call)(DBM__ON(on), DBM__SITE, want, out, DBM__VALUES(__VA_ARGS__))
+
+/* Any command. `format` is its text: words between blanks; in them a value stands for %s (a text), %b (bytes: dbm_blob(p, n), or a char pointer and
+ * its size), %d and %l (an integer of any width), %f (a double), and %% for a percent sign. A value is never split, whatever it holds, and the types of the
+ * values are checked against the format. Quotes have no meaning: a text with blanks is a %s.
+ *   dbm_redis_command(s, format, ...)             the reply is dropped
+ *   dbm_redis_query(s, &rows, format, ...)        its rows, as of dbm_query(): dbm_rows_next(), dbm_rows_end()
+ *   dbm_redis_query_one(s, &row, format, ...)     the first row, as of dbm_query_one(); E_NOT_FOUND when there is none
+ *   DBM_REDIS_EACH(s, row, format, ...) { }       a loop over the rows
+ *   dbm_redis_commandv(s, values, n), dbm_redis_queryv(s, &rows, values, n)   the words as they are, any number; values[0] is the name
+ * Errors    also E_MISUSE: a value too few or too many, of another type than the format says, a quote, an unknown %. */
+#define dbm_redis_command(on, ...) DBM__REDIS(on, DBM__REDIS_FORMAT | DBM__REDIS_WANT_NOTHING, NULL, __VA_ARGS__)
+#define dbm_redis_query(on, rows, ...) DBM__REDIS(on, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), __VA_ARGS__)
+#define dbm_redis_query_one(on, row, ...) DBM__REDIS(on, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROW, dbm__redis_to_row(row), __VA_ARGS__)
+#define DBM_REDIS_EACH(on, row, ...) DBM__ROWS(dbm__r_##row, row, DBM__CALL(dbm__redis_each)(DBM__ON(on), DBM__SITE, DBM__VALUES(__VA_ARGS__)))
+#define dbm_redis_commandv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NOTHING, NULL, NULL, values, count)
+#define dbm_redis_queryv(on, rows, values, count) \
+    dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
+
+/* Keys.
+ *   dbm_redis_get(s, &row, key)                   the value as a row of one column, with its lifetime: on a session until the session's next
+ *                                                 statement, on a database until dbm_row_end(row), which must come. E_NOT_FOUND (does not stick)
+ *   dbm_redis_copy(s, buf, capacity, &size, key)  the value in the caller's own buffer, with a NUL behind it; size may be NULL. E_NOT_FOUND; E_RANGE when it
+ *                                                 does not fit: then nothing is copied and *size says how long it is
+ *   dbm_redis_set(s, key, value, seconds)         seconds to live; 0: for ever; less is E_RANGE
+ *   dbm_redis_del(s, &count, key, ...)            how many there were; &count may be NULL here and wherever it is an int64_t
+ *   dbm_redis_exists(s, &count, key, ...)         how many there are
+ *   dbm_redis_expire(s, key, seconds)             E_NOT_FOUND when there is no such key
+ *   dbm_redis_ttl(s, &seconds, key)               -1: it lives for ever; E_NOT_FOUND
+ *   dbm_redis_incr(s, &now, key, by), dbm_redis_decr(s, &now, key, by)
+ *   dbm_redis_mget(s, &rows, key, ...)            a row per key, NULL where there is none
+ *   dbm_redis_mset(s, key, value, key, value, ...) */
+#define dbm_redis_get(on, row, key) DBM__REDIS(on, DBM__REDIS_WANT_VALUE | DBM__REDIS_READS, dbm__redis_to_row(row), "GET", key)
+#if defined(__cplusplus)
+inline dbm_status dbm__redis_copy_cpp(dbm_session *on, const char *site, dbm__redis_buffer b, const dbm_value &key) {
+    return dbm__redis_callv(on, site, DBM__REDIS_WANT_COPY | DBM__REDIS_READS, &b, "GET", &key, 1);
+}
+#  define dbm_redis_copy(on, buffer, capacity, size, key) dbm__redis_copy_cpp(DBM__ON(on), DBM__SITE, dbm__redis_to_buffer(buffer, capacity, size), DBM__BOX(key))
+#else
+#  define dbm_redis_copy(on, buffer, room, needed, key) \
+    DBM__REDIS(on, DBM__REDIS_WANT_COPY | DBM__REDIS_READS, (&(dbm__redis_buffer){ (buffer), (room), (needed) }), "GET", key)
+#endif
+#define dbm_redis_set(on, key, value, seconds) DBM__REDIS(on, DBM__REDIS_WANT_NOTHING | DBM__REDIS_EXPIRES, NULL, "SET", key, value, seconds)
+#define dbm_redis_del(on, count, ...) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(count), "DEL", __VA_ARGS__)
+#define dbm_redis_exists(on, count, ...) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER | DBM__REDIS_READS, dbm__redis_to_int(count), "EXISTS", __VA_ARGS__)
+#define dbm_redis_expire(on, key, seconds) DBM__REDIS(on, DBM__REDIS_WANT_FOUND, NULL, "EXPIRE", key, seconds)
+#define dbm_redis_ttl(on, seconds, key) DBM__REDIS(on, DBM__REDIS_WANT_TTL | DBM__REDIS_READS, dbm__redis_to_int(seconds), "TTL", key)
+#define dbm_redis_incr(on, now, key, by) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(now), "INCRBY", key, by)
+#define dbm_redis_decr(on, now, key, by) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(now), "DECRBY", key, by)
+#define dbm_redis_mget(on, rows, ...) DBM__REDIS(on, DBM__REDIS_WANT_ROWS | DBM__REDIS_READS, dbm__redis_to_rows(rows), "MGET", __VA_ARGS__)
+#define dbm_redis_mset(on, ...) DBM__REDIS(on, DBM__REDIS_WANT_NOTHING, NULL, "MSET", __VA_ARGS__)
+
+/* Hashes, lists, sets, sorted sets.
+ *   dbm_redis_hget(s, &row, key, field)           as dbm_redis_get()
+ *   dbm_redis_hset(s, &added, key, field, value, ...)
+ *   dbm_redis_hgetall(s, &rows, key)              rows of (field, value)
+ *   dbm_redis_lpush(s, &length, key, value, ...), dbm_redis_rpush(s, &length, key, value, ...)
+ *   dbm_redis_lrange(s, &rows, key, start, stop)  0, -1: all
+ *   dbm_redis_sadd(s, &added, key, member, ...)
+ *   dbm_redis_smembers(s, &rows, key)
+ *   dbm_redis_zadd(s, &added, key, score, member, ...)
+ *   dbm_redis_zrange(s, &rows, key, start, stop)  rows of (member, score), the lowest score first */
+#define dbm_redis_hget(on, row, key, field) DBM__REDIS(on, DBM__REDIS_WANT_VALUE | DBM__REDIS_READS, dbm__redis_to_row(row), "HGET", key, field)
+#define dbm_redis_hset(on, added, ...) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(added), "HSET", __VA_ARGS__)
+#define dbm_redis_hgetall(on, rows, key) DBM__REDIS(on, DBM__REDIS_WANT_ROWS | DBM__REDIS_READS, dbm__redis_to_rows(rows), "HGETALL", key)
+#define dbm_redis_lpush(on, length, ...) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(length), "LPUSH", __VA_ARGS__)
+#define dbm_redis_rpush(on, length, ...) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(length), "RPUSH", __VA_ARGS__)
+#define dbm_redis_lrange(on, rows, key, start, stop) \
+    DBM__REDIS(on, DBM__REDIS_WANT_ROWS | DBM__REDIS_READS, dbm__redis_to_rows(rows), "LRANGE", key, start, stop)
+#define dbm_redis_sadd(on, added, ...) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(added), "SADD", __VA_ARGS__)
+#define dbm_redis_smembers(on, rows, key) DBM__REDIS(on, DBM__REDIS_WANT_ROWS | DBM__REDIS_READS, dbm__redis_to_rows(rows), "SMEMBERS", key)
+#define dbm_redis_zadd(on, added, ...) DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(added), "ZADD", __VA_ARGS__)
+#define dbm_redis_zrange(on, rows, key, start, stop) \
+    DBM__REDIS(on, DBM__REDIS_WANT_ROWS | DBM__REDIS_READS, dbm__redis_to_rows(rows), "ZRANGE", key, start, stop, dbm_text("WITHSCORES"))
+
+/* Scripts and messages.
+ *   dbm_redis_eval(s, &rows, script, keys, ...)   `keys` is how many of the values behind it are keys; counts as a command that writes
+ *   dbm_redis_publish(s, &receivers, channel, message) */
+#define dbm_redis_eval(on, rows, ...) DBM__REDIS(on, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), "EVAL", __VA_ARGS__)
+#define dbm_redis_publish(on, receivers, channel, message) \
+    DBM__REDIS(on, DBM__REDIS_WANT_INTEGER, dbm__redis_to_int(receivers), "PUBLISH", channel, message)
+
+/* Transactions, within one session: what is watched, then MULTI, commands that are only put in a queue (their calls answer DBM_OK, numbers are 0,
+ * rows are none), and EXEC, which runs them all or none. A session that ends before its EXEC discards them.
+ *   dbm_redis_watch(s, key, ...)
+ *   dbm_redis_multi(s)
+ *   dbm_redis_exec(s, &rows)                      a row per command; rows may be NULL. E_SERIALIZATION, retryable, when a watched key was changed meanwhile: so
+ *                                                 DBM_RETRY runs its body again; E_ROLLED_BACK when the server had refused one of them (EXECABORT); E_SQL when
+ *                                                 one of them failed as it ran: the others are done, and Redis undoes none
+ *   dbm_redis_discard(s)                          drops the queue, and what is watched
+ * A connection that is lost before EXEC is E_LOST, retryable; during it E_IN_DOUBT, if something was to be written. */
+#define dbm_redis_watch(on, ...) DBM__REDIS(on, DBM__REDIS_WANT_NOTHING | DBM__REDIS_READS, NULL, "WATCH", __VA_ARGS__)
+#define dbm_redis_multi(on) DBM__REDIS(on, DBM__REDIS_WANT_NOTHING | DBM__REDIS_READS, NULL, "MULTI")
+#define dbm_redis_exec(on, rows) DBM__REDIS(on, DBM__REDIS_WANT_ROWS | DBM__REDIS_READS, dbm__redis_to_rows(rows), "EXEC")
+#define dbm_redis_discard(on) DBM__REDIS(on, DBM__REDIS_WANT_NOTHING | DBM__REDIS_READS, NULL, "DISCARD")
+/* --- end src/api/redis.h --- */
 /* --- begin src/api/adapter.h --- */
 /* The adapter table: what a backend is to dbm.h. The built-in backends use this and nothing else.
  * May call: types.h.
@@ -2566,7 +2752,8 @@ typedef struct dbm_op {
     int value_count;
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
-    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data */
+    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
+                              * runs one */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
@@ -2586,6 +2773,14 @@ typedef struct dbm_op {
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
+
+/* What a session has left on its connection, which another connection would not have. */
+typedef enum dbm_state {
+    DBM__STATE_SIGNED = -1,
+    DBM_STATE_NONE = 0,
+    DBM_STATE_CHANGED,       /* settings of its own: RESET before the next user, unless pool_reset_on_return leaves them to him */
+    DBM_STATE_TRANSACTION    /* something begun and not ended (MULTI, WATCH): RESET before the next user, always */
+} dbm_state;
 
 /* How a connection ends. */
 typedef enum dbm_disconnect {
@@ -2678,6 +2873,9 @@ DBM_API void dbm_adapter_fail_retryable(dbm_connection *c);
 DBM_API void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name);
 /* The connection can't be used again: it is closed instead of returned. */
 DBM_API void dbm_adapter_broken(dbm_connection *c);
+/* For adapters that know what their commands leave behind (and have .alive or DBM_ADAPTER_SOCKET): while there is anything, no other connection takes
+ * the place of this one within its session, and RESET comes before the next user. A new connection has DBM_STATE_NONE; RESET sets it again. */
+DBM_API void dbm_adapter_state(dbm_connection *c, dbm_state state);
 
 /* A key of .options, a connect_args.x key, or a URL parameter, in this order; NULL when it is not set. */
 DBM_API const char *dbm_adapter_option(dbm_database *db, const char *key);
@@ -4039,6 +4237,47 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
 
+#if DBM__SOCKETS
+/* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
+ * A connect over a list of places: the hosts in order, of each all its addresses, until one answers. What is left of the time is shared
+ * among the places that are left, so that one that swallows packets does not eat it all. Nothing blocks but the system's resolver, which is
+ * only asked for names that are no addresses.
+ *     dbm__dial d; dbm__dial_init(&d); d.hosts = "db1:6379,[::1]"; d.port = 6379;
+ *     while ((want = dbm__dial_step(&d, host, deadline)) != DBM_STEP_DONE) wait for d.fd until d.wake_us;
+ *     d.status: DBM_OK and d.fd is the caller's, or DBM_E_CONNECT, DBM_E_TIMEOUT, DBM_E_CONFIG, DBM_E_NOMEM with d.problem
+ *     dbm__dial_end(&d);          also at any other moment; closes a socket that is not connected yet */
+typedef struct dbm__dial {
+    /* in */
+    const char *hosts;            /* "a:1,[::1]:2", percent-encoded; what is left of it */
+    const char *path;             /* of a local socket, in the place of hosts */
+    int port;                     /* where the list names none */
+    int keepalive_ms, user_timeout_ms; /* 0: as the system has it */
+    /* out */
+    int fd;
+    int64_t wake_us;
+    dbm_status status;
+    bool local;                   /* it is on this machine */
+    char host[256];               /* the one that was reached, or tried last; without brackets and zone for a certificate's name */
+    char problem[400];            /* "a:1: connection refused; b:2: no answer" */
+    /* inside */
+    bool connected;
+    int at_port;
+    void *addresses, *next;
+    int64_t until_us;
+} dbm__dial;
+DBM__FN void dbm__dial_init(dbm__dial *d);
+DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us);
+DBM__FN void dbm__dial_end(dbm__dial *d);
+
+/* Neither blocks nor raises SIGPIPE.
+ * Returns   DBM_OK and how much; DBM_E_TIMEOUT: not now; DBM_DONE: the peer has closed; DBM_E_LOST. */
+DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent);
+DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got);
+/* Ends what another thread may be waiting for on it; the descriptor stays. */
+DBM__FN void dbm__net_shut(int fd);
+DBM__FN void dbm__net_close(int fd);
+#endif
+
 #ifdef __cplusplus
 }
 #endif
@@ -4185,6 +4424,384 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
 DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
 #endif
 /* --- end src/net/poll.c --- */
+/* --- begin src/net/connect.c --- */
+/* Connecting over a list of hosts without blocking, and reading and writing without a SIGPIPE.
+ * May call: base/, poll.c, the system's sockets and resolver.
+ * Must not know: what travels over a socket, who is at its other end. */
+#if DBM__SOCKETS
+
+#if defined(_WIN32)
+#  include <winsock2.h>
+#  include <ws2tcpip.h>
+typedef int dbm__socket_length;
+#  define DBM__SOCKET_ERROR() WSAGetLastError()
+#  define DBM__AGAIN(e) ((e) == WSAEWOULDBLOCK)
+#  define DBM__BEGUN(e) ((e) == WSAEWOULDBLOCK || (e) == WSAEINPROGRESS)
+#  define DBM__INTERRUPTED(e) ((e) == WSAEINTR)
+#  define DBM__NO_SIGNAL 0
+#else
+#  include <errno.h>
+#  include <fcntl.h>
+#  include <netdb.h>
+#  include <netinet/in.h>
+#  include <netinet/tcp.h>
+#  include <sys/socket.h>
+#  include <sys/types.h>
+#  include <sys/un.h>
+typedef socklen_t dbm__socket_length;
+#  define DBM__SOCKET_ERROR() errno
+#  define DBM__AGAIN(e) ((e) == EAGAIN || (e) == EWOULDBLOCK)
+#  define DBM__BEGUN(e) ((e) == EINPROGRESS || (e) == EINTR)
+#  define DBM__INTERRUPTED(e) ((e) == EINTR)
+#  if defined(MSG_NOSIGNAL)
+#    define DBM__NO_SIGNAL MSG_NOSIGNAL
+#  elif defined(SO_NOSIGPIPE)
+#    define DBM__NO_SIGNAL 0
+#  else
+#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS undefined"
+#  endif
+#endif
+
+/* ---- reading, writing, ending --------------------------------------------------------------------------------------- */
+
+DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent) {
+    for (;;) {
+        int e;
+#if defined(_WIN32)
+        int n = send((SOCKET)fd, data, size > INT_MAX ? INT_MAX : (int)size, 0);
+#else
+        ssize_t n = send(fd, data, size, DBM__NO_SIGNAL);
+#endif
+        *sent = n > 0 ? (size_t)n : 0;
+        if (DBM__LIKELY(n >= 0)) return DBM_OK;
+        e = DBM__SOCKET_ERROR();
+        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
+    }
+}
+
+DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got) {
+    for (;;) {
+        int e;
+#if defined(_WIN32)
+        int n = recv((SOCKET)fd, data, size > INT_MAX ? INT_MAX : (int)size, 0);
+#else
+        ssize_t n = recv(fd, data, size, 0);
+#endif
+        *got = n > 0 ? (size_t)n : 0;
+        if (DBM__LIKELY(n > 0)) return DBM_OK;
+        if (n == 0) return DBM_DONE;
+        e = DBM__SOCKET_ERROR();
+        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
+    }
+}
+
+#if defined(_WIN32)
+DBM__FN void dbm__net_shut(int fd) { (void)shutdown((SOCKET)fd, SD_BOTH); }
+DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)closesocket((SOCKET)fd); }
+#else
+DBM__FN void dbm__net_shut(int fd) { (void)shutdown(fd, SHUT_RDWR); }
+DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)close(fd); }
+#endif
+
+/* ---- connecting ------------------------------------------------------------------------------------------------------ */
+
+/* strerror() need not be safe among threads. */
+static const char *dbm__net_reason(int e, char block[32]) {
+#if defined(_WIN32)
+    if (e == WSAECONNREFUSED) return "connection refused";
+    if (e == WSAETIMEDOUT) return "no answer";
+    if (e == WSAEHOSTUNREACH || e == WSAENETUNREACH) return "no route to it";
+#else
+    if (e == ECONNREFUSED) return "connection refused";
+    if (e == ETIMEDOUT) return "no answer";
+    if (e == EHOSTUNREACH || e == ENETUNREACH || e == EADDRNOTAVAIL) return "no route to it";
+    if (e == ENOENT) return "there is no such socket";
+    if (e == EACCES || e == EPERM) return "permission denied";
+    if (e == ECONNRESET) return "connection reset";
+    if (e == EMFILE || e == ENFILE) return "too many open files";
+#endif
+    dbm__format(block, 32, "system error %d", e);
+    return block;
+}
+
+static void dbm__dial_note(dbm__dial *d, const char *reason) {
+    char note[330];
+    dbm__text t = dbm__text_in(d->problem, sizeof d->problem);
+    if (d->path != NULL) dbm__format(note, sizeof note, "%s: %s", d->path, reason);
+    else dbm__format(note, sizeof note, "%s:%d: %s", d->host, d->at_port, reason);
+    if (strstr(d->problem, note) != NULL) return; /* of another address of the same name */
+    t.size = strlen(d->problem);
+    if (t.size != 0) dbm__put(&t, "; ");
+    dbm__put(&t, note);
+    dbm__text_end(&t);
+}
+
+DBM__FN void dbm__dial_init(dbm__dial *d) {
+    memset(d, 0, sizeof *d);
+    d->fd = -1;
+    d->wake_us = INT64_MAX;
+}
+
+static void dbm__dial_drop(dbm__dial *d) {
+    dbm__net_close(d->fd);
+    d->fd = -1;
+}
+
+DBM__FN void dbm__dial_end(dbm__dial *d) {
+    if (d->addresses != NULL) freeaddrinfo((struct addrinfo *)d->addresses);
+    d->addresses = d->next = NULL;
+    if (!d->connected) dbm__dial_drop(d);
+}
+
+static int dbm__dial_hex(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The next place of the list into host and at_port. False: there is none, or (with a problem noted) it is none. */
+static bool dbm__dial_place(dbm__dial *d) {
+    const char *c = d->hosts, *end, *colon = NULL, *p;
+    size_t n = 0;
+    bool brackets;
+    if (c == NULL) return false;
+    for (end = c; *end != 0 && *end != ','; end++) {}
+    d->hosts = *end != 0 ? end + 1 : NULL;
+    brackets = *c == '[';
+    for (p = c; p < end; p++) {
+        if (*p == ']') colon = NULL;
+        else if (*p == ':' && (!brackets || (p > c && p[-1] == ']'))) colon = p;
+    }
+    d->at_port = d->port;
+    if (colon != NULL && colon + 1 < end) {
+        d->at_port = 0;
+        for (p = colon + 1; p < end && d->at_port < 100000; p++) d->at_port = d->at_port * 10 + (*p - '0');
+    }
+    if (colon == NULL) colon = end;
+    for (p = brackets ? c + 1 : c; p < colon && !(brackets && *p == ']'); p++) {
+        char out = *p;
+        if (out == '%' && colon - p > 2 && dbm__dial_hex(p[1]) >= 0 && dbm__dial_hex(p[2]) >= 0) {
+            out = (char)(dbm__dial_hex(p[1]) * 16 + dbm__dial_hex(p[2]));
+            p += 2;
+        }
+        if (n + 1 < sizeof d->host) d->host[n++] = out;
+    }
+    d->host[n] = 0;
+    if (n == 0) memcpy(d->host, "localhost", 10);
+    return true;
+}
+
+static dbm_status dbm__dial_resolve(dbm__dial *d) {
+    struct addrinfo hints, *list = NULL;
+    char port[16];
+    int rc;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICHOST;
+    dbm__format(port, sizeof port, "%d", d->at_port);
+#if defined(_WIN32)
+    {
+        WSADATA unused;
+        if (WSAStartup(0x0202, &unused) != 0) return DBM_E_UNSUPPORTED;
+    }
+#endif
+    rc = getaddrinfo(d->host, port, &hints, &list);
+    if (rc == EAI_NONAME) { /* no address: a name */
+        hints.ai_flags = 0;
+        rc = getaddrinfo(d->host, port, &hints, &list);
+    }
+    if (rc == EAI_MEMORY) return DBM_E_NOMEM;
+    if (rc != 0) {
+        dbm__dial_note(d, rc == EAI_NONAME ? "there is no such host" : rc == EAI_AGAIN ? "its name can't be looked up now" : "its name can't be looked up");
+        return DBM_OK;
+    }
+    d->addresses = d->next = list;
+    return DBM_OK;
+}
+
+static bool dbm__dial_is_local(const struct sockaddr *a) {
+    if (a->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        unsigned char b[4];
+        memcpy(&v4, (const void *)a, sizeof v4);
+        memcpy(b, &v4.sin_addr, 4);
+        return b[0] == 127;
+    }
+    if (a->sa_family == AF_INET6) {
+        static const unsigned char mapped[13] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127 }, one[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+        struct sockaddr_in6 v6;
+        memcpy(&v6, (const void *)a, sizeof v6);
+        return memcmp(&v6.sin6_addr, one, 16) == 0 || memcmp(&v6.sin6_addr, mapped, 13) == 0;
+    }
+    return false;
+}
+
+/* What is set once on a socket; only that it does not block is a must. */
+static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
+    int on = 1;
+#if defined(_WIN32)
+    u_long mode = 1;
+    if (ioctlsocket((SOCKET)d->fd, (long)FIONBIO, &mode) != 0) return false;
+    if (tcp) (void)setsockopt((SOCKET)d->fd, IPPROTO_TCP, TCP_NODELAY, (const char *)&on, sizeof on);
+    if (tcp && d->keepalive_ms > 0) (void)setsockopt((SOCKET)d->fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
+#else
+    int flags = fcntl(d->fd, F_GETFL);
+    if (flags < 0 || fcntl(d->fd, F_SETFL, flags | O_NONBLOCK) != 0) return false;
+    (void)fcntl(d->fd, F_SETFD, FD_CLOEXEC);
+#  if defined(SO_NOSIGPIPE)
+    if (setsockopt(d->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on) != 0 && DBM__NO_SIGNAL == 0) return false;
+#  endif
+    if (!tcp) return true;
+    (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (d->keepalive_ms > 0) {
+        int seconds = d->keepalive_ms > 1000 ? d->keepalive_ms / 1000 : 1, every = seconds > 6 ? seconds / 6 : 1, times = 3;
+        (void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+#  if defined(TCP_KEEPIDLE)
+        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+#  elif defined(TCP_KEEPALIVE)
+        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPALIVE, &seconds, sizeof seconds);
+#  endif
+#  if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+#  else
+        (void)every;
+        (void)times;
+#  endif
+    }
+#  if defined(TCP_USER_TIMEOUT)
+    if (d->user_timeout_ms > 0) (void)setsockopt(d->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &d->user_timeout_ms, sizeof d->user_timeout_ms);
+#  endif
+#endif
+    return true;
+}
+
+/* Begins to connect to one address. False: it can't be reached, which has been noted. */
+static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__socket_length size, int family, bool *again) {
+    char block[32];
+    int e;
+    *again = false;
+#if defined(_WIN32)
+    d->fd = (int)socket(family, SOCK_STREAM, 0);
+#else
+    d->fd = socket(family, SOCK_STREAM, 0);
+#endif
+    if (d->fd < 0 || !dbm__dial_settings(d, d->path == NULL)) {
+        dbm__dial_note(d, dbm__net_reason(DBM__SOCKET_ERROR(), block));
+        dbm__dial_drop(d);
+        return false;
+    }
+#if defined(_WIN32)
+    if (connect((SOCKET)d->fd, address, size) == 0) return true;
+#else
+    if (connect(d->fd, address, size) == 0) return true;
+#endif
+    e = DBM__SOCKET_ERROR();
+    if (DBM__BEGUN(e)) return true;
+    *again = d->path != NULL && DBM__AGAIN(e); /* a local server whose queue is full: there is nothing to wait on */
+    if (!*again) dbm__dial_note(d, dbm__net_reason(e, block));
+    dbm__dial_drop(d);
+    return false;
+}
+
+static bool dbm__dial_begin_path(dbm__dial *d, bool *again) {
+    *again = false;
+#if defined(_WIN32)
+    dbm__dial_note(d, "there are no local sockets on this system");
+    return false;
+#else
+    {
+        struct sockaddr_un a;
+        size_t size = strlen(d->path);
+        memset(&a, 0, sizeof a);
+        a.sun_family = AF_UNIX;
+        if (size >= sizeof a.sun_path) {
+            dbm__dial_note(d, "the path is too long for a socket");
+            return false;
+        }
+        memcpy(a.sun_path, d->path, size);
+        return dbm__dial_begin(d, (const struct sockaddr *)(const void *)&a, (dbm__socket_length)sizeof a, AF_UNIX, again);
+    }
+#endif
+}
+
+static dbm_step dbm__dial_done(dbm__dial *d, dbm_status status) {
+    d->status = status;
+    d->wake_us = INT64_MAX;
+    dbm__dial_end(d);
+    return DBM_STEP_DONE;
+}
+
+/* The time that this place gets: what is left, by the number of places that are left. */
+static void dbm__dial_share(dbm__dial *d, int64_t now, int64_t deadline_us) {
+    int64_t places = 1;
+    const struct addrinfo *a;
+    const char *c;
+    for (a = (const struct addrinfo *)d->next; a != NULL; a = a->ai_next) places++;
+    if (d->hosts != NULL) for (places++, c = d->hosts; *c != 0; c++) if (*c == ',') places++;
+    d->until_us = deadline_us == INT64_MAX ? INT64_MAX : now + (deadline_us - now) / places;
+}
+
+DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us) {
+    bool again = false;
+    char block[32];
+    for (;;) {
+        int64_t now = dbm__now(host);
+        if (d->fd >= 0) {
+            int e = 0;
+            dbm__socket_length size = (dbm__socket_length)sizeof e;
+            if (dbm__net_wait(host, d->fd, DBM_STEP_WRITE, now) == DBM_E_TIMEOUT) {
+                if (now < d->until_us) {
+                    d->wake_us = d->until_us;
+                    return DBM_STEP_WRITE;
+                }
+                dbm__dial_note(d, "no answer");
+                dbm__dial_drop(d);
+                continue;
+            }
+#if defined(_WIN32)
+            if (getsockopt((SOCKET)d->fd, SOL_SOCKET, SO_ERROR, (char *)&e, &size) != 0) e = DBM__SOCKET_ERROR();
+#else
+            if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &e, &size) != 0) e = DBM__SOCKET_ERROR();
+#endif
+            if (e == 0) {
+                d->connected = true;
+                return dbm__dial_done(d, DBM_OK);
+            }
+            dbm__dial_note(d, dbm__net_reason(e, block));
+            dbm__dial_drop(d);
+        }
+        if (now >= deadline_us) {
+            if (d->problem[0] == 0) dbm__dial_note(d, "no answer");
+            return dbm__dial_done(d, DBM_E_TIMEOUT);
+        }
+        if (d->path != NULL) {
+            if (d->problem[0] != 0) return dbm__dial_done(d, DBM_E_CONNECT);
+            d->until_us = deadline_us;
+            d->local = true;
+            if (!dbm__dial_begin_path(d, &again) && again) {
+                d->wake_us = now + 10000;
+                return DBM_STEP_TIMER;
+            }
+        } else if (d->next != NULL) {
+            const struct addrinfo *a = (const struct addrinfo *)d->next;
+            d->next = a->ai_next;
+            dbm__dial_share(d, now, deadline_us);
+            d->local = dbm__dial_is_local(a->ai_addr);
+            (void)dbm__dial_begin(d, a->ai_addr, (dbm__socket_length)a->ai_addrlen, a->ai_family, &again);
+        } else {
+            dbm_status st;
+            if (d->addresses != NULL) freeaddrinfo((struct addrinfo *)d->addresses);
+            d->addresses = NULL;
+            if (!dbm__dial_place(d)) return dbm__dial_done(d, DBM_E_CONNECT);
+            st = dbm__dial_resolve(d);
+            if (st != DBM_OK) return dbm__dial_done(d, st);
+        }
+    }
+}
+#endif /* DBM__SOCKETS */
+/* --- end src/net/connect.c --- */
 /* --- begin src/config/config.h --- */
 /* Configuration: texts in, checked settings out; and the blanking of secrets. Reads INI (inih), URLs, ${ENV}, overrides.
  * May call: api/, base/.
@@ -6893,6 +7510,7 @@ struct dbm_connection {
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
     bool connecting;                 /* failures are of stage CONNECT */
+    dbm_state state;                 /* see dbm_adapter_state() */
     dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
@@ -7032,6 +7650,7 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
 }
 
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
+DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
 
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
@@ -7349,6 +7968,7 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
     c->open = false;
+    c->state = DBM_STATE_NONE;
     if (c->db->adapter->disconnect != NULL) c->db->adapter->disconnect(c, how);
     c->data = NULL;
     dbm__credentials_drop(c);
@@ -8621,6 +9241,13 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 
 /* ---- return ------------------------------------------------------------------------------------------------------------ */
 
+/* The session left something on the connection that its next user must not find. */
+static bool dbm__slot_unsettled(const dbm__slot *slot) {
+    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
+    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
+    return slot->connection.state == DBM_STATE_TRANSACTION;
+}
+
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
@@ -8637,7 +9264,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     if (leak_reported) {
         dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
-    if (!close && (slot->reset_full || pool->full_reset)) {
+    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
         dbm_op op;
         kept = dbm__self()->last;
         keep = true;
@@ -11631,6 +12258,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 /* From here on, until `committing` is 0 again, a dbm_cancel leaves the connection alone; one that is in flight has finished. */
 DBM__FN void dbm__work_shield(dbm__work *w);
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
+DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__connection_forked(dbm_connection *c);
@@ -11670,6 +12298,9 @@ DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* anoth
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
+/* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
+ * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
@@ -11681,6 +12312,7 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
@@ -12988,12 +13620,13 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
  * takes its place once. */
 static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
+    if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     return !w->no_transaction || !writes;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
-    dbm_status rc;
     dbm_statement *st;
+    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -13201,7 +13834,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
     dbm_connection *c = &w->slot.connection;
-    bool was_clean = !w->in_transaction, replaced = false;
+    bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
     op->result = NULL;
     if (w->one.row.open) dbm__rows_close(&w->one);
@@ -13225,6 +13858,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->write = writes;
             op->row_buffer = w->db->settings->config.row_buffer;
             rc = dbm__op_run(c, op);
+            changes = op->write;
             if (rc == DBM_DONE) rc = DBM_OK;
             if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
         }
@@ -13240,10 +13874,10 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->result = NULL;
         }
         dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
+        if (changes) dbm__work_doubt(w, rc);
         return dbm__work_fail(w, site);
     }
-    if (writes) {
+    if (changes) {
         if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
@@ -13273,6 +13907,46 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     dbm__rows_opened(call.work, rows);
     rows->row.owns_session = call.owns;
     *out = rows;
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
+    dbm__call call;
+    dbm_rows *rows;
+    dbm_status st;
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
+    if (rows == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
+        return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    }
+    if (rows == &call.work->one && rows->row.open) dbm__rows_close(rows);
+    dbm__rows_reset(call.work, rows, site);
+    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    if (st != DBM_OK) {
+        if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
+        return dbm__call_end(&call, st);
+    }
+    rows->row.owns_session = call.owns;
+    if (rows == &call.work->one) {
+        rows->row.fresh = rows->row.op.row && rows->row.op.result != NULL;
+        rows->row.ended = rows->row.op.result == NULL;
+        rows->row.open = true;
+        if (rows->row.op.result != NULL) call.work->open_rows++;
+    } else {
+        dbm__rows_opened(call.work, rows);
+    }
+    st = dbm_rows_next(rows, out);
+    if (st == DBM_OK) return DBM_OK;
+    if (st != DBM_DONE) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm_rows_end(rows);
+        dbm__self()->last = kept;
+        return st;
+    }
+    dbm_rows_end(rows);
     return DBM_OK;
 }
 
@@ -14058,7 +14732,7 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
 }
 
-static dbm__cursor dbm__cursor_of(dbm_rows *rows) {
+DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
     c.dbm__started = 0;
@@ -15653,6 +16327,503 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
     return dbm__on_group(on, site, dbm__script_run, &call);
 }
 /* --- end src/data/script.c --- */
+/* --- begin src/data/redis.c --- */
+/* Redis' commands as calls: which words are sent, what their reply must be, and which commands only read.
+ * May call: api/, base/, session/ (dbm__command), sql/'s conversions and readers of values.
+ * Must not know: connections, hiredis, how a reply looks on the wire. */
+
+#if !DBM_HAS_REDIS
+static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
+    if (dbm__on_database(on) == NULL) {
+        return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
+    }
+    return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis");
+}
+DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+    (void)want; (void)out; (void)name; (void)values; (void)count;
+    return dbm__redis_absent(on, site);
+}
+DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
+    (void)want; (void)out; (void)name; (void)codes;
+    return dbm__redis_absent(on, site);
+}
+DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
+    (void)format; (void)values; (void)count;
+    (void)dbm__redis_absent(on, site);
+    return dbm__cursor_of(NULL);
+}
+DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const char *format, const char *codes, ...) {
+    (void)format; (void)codes;
+    (void)dbm__redis_absent(on, site);
+    return dbm__cursor_of(NULL);
+}
+#else
+
+/* ---- which commands only read ------------------------------------------------------------------------------------------ */
+
+/* Sorted. What is not here may write. Blocking ones that take something away (BLPOP) write; transactions' own words do not: what is queued between them
+ * is judged by itself. */
+static const char *const dbm__redis_readers[] = {
+    "BITCOUNT", "BITFIELD_RO", "BITPOS", "COMMAND", "DBSIZE", "DISCARD", "DUMP", "ECHO", "EVALSHA_RO", "EVAL_RO", "EXEC", "EXISTS", "EXPIRETIME",
+    "FCALL_RO", "GEODIST", "GEOHASH", "GEOPOS", "GEORADIUSBYMEMBER_RO", "GEORADIUS_RO", "GEOSEARCH", "GET", "GETBIT", "GETRANGE", "HEXISTS",
+    "HEXPIRETIME", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "HPEXPIRETIME", "HPTTL", "HRANDFIELD", "HSCAN", "HSTRLEN", "HTTL", "HVALS", "INFO",
+    "KEYS", "LASTSAVE", "LCS", "LINDEX", "LLEN", "LOLWUT", "LPOS", "LRANGE", "MGET", "MULTI", "OBJECT", "PEXPIRETIME", "PFCOUNT", "PING", "PTTL",
+    "RANDOMKEY", "ROLE", "SCAN", "SCARD", "SDIFF", "SELECT", "SINTER", "SINTERCARD", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SORT_RO", "SRANDMEMBER",
+    "SSCAN", "STRLEN", "SUBSTR", "SUNION", "TIME", "TOUCH", "TTL", "TYPE", "UNWATCH", "WAIT", "WATCH", "XINFO", "XLEN", "XPENDING", "XRANGE", "XREAD",
+    "XREVRANGE", "ZCARD", "ZCOUNT", "ZDIFF", "ZINTER", "ZINTERCARD", "ZLEXCOUNT", "ZMSCORE", "ZRANDMEMBER", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE",
+    "ZRANK", "ZREVRANGE", "ZREVRANGEBYLEX", "ZREVRANGEBYSCORE", "ZREVRANK", "ZSCAN", "ZSCORE", "ZUNION"
+};
+
+static bool dbm__redis_only_reads(const char *name, size_t size) {
+    size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0];
+    while (low < high) {
+        size_t middle = (low + high) / 2, i;
+        const char *word = dbm__redis_readers[middle];
+        int order = 0;
+        for (i = 0; i < size && order == 0; i++) {
+            char c = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
+            order = (unsigned char)c - (unsigned char)word[i];
+            if (word[i] == 0) break;
+        }
+        if (order == 0 && word[size] == 0) return true;
+        if (order > 0) low = middle + 1; else high = middle;
+    }
+    return false;
+}
+
+/* ---- formats --------------------------------------------------------------------------------------------------------------- */
+
+/* A command made of a format and its values. Few words and short mixed ones (user:%s) need no memory. */
+#define DBM__REDIS_WORDS 48
+typedef struct dbm__redis_command {
+    dbm_session *on;
+    const char *site;
+    dbm_value few[DBM__REDIS_WORDS], *words;
+    int count, room;
+    char block[512], *mixed;             /* the texts of mixed words, by offset until all are there */
+    size_t mixed_size, mixed_room;
+    dbm_status status;
+} dbm__redis_command;
+
+static bool dbm__redis_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+static void dbm__redis_command_free(dbm__redis_command *c) {
+    dbm__host *host = dbm__on_host(c->on);
+    if (c->words != c->few) dbm__free(host, c->words);
+    if (c->mixed != c->block) dbm__free(host, c->mixed);
+}
+
+static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
+    if (c->count == c->room) {
+        size_t want = (size_t)c->room * 2;
+        dbm_value *more = (dbm_value *)dbm__resize(dbm__on_host(c->on), c->words != c->few ? c->words : NULL, want * sizeof *more);
+        if (more == NULL) {
+            c->status = dbm__on_fail(c->on, DBM_E_NOMEM, c->site, "out of memory");
+            return false;
+        }
+        if (c->words == c->few) memcpy(more, c->few, sizeof c->few);
+        c->words = more;
+        c->room = (int)want;
+    }
+    c->words[c->count++] = v;
+    return true;
+}
+
+static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size) {
+    if (size > SIZE_MAX / 4 - c->mixed_size) size = SIZE_MAX / 4;
+    if (c->mixed_size + size > c->mixed_room) {
+        size_t want = (c->mixed_size + size) * 2;
+        char *more = (char *)dbm__resize(dbm__on_host(c->on), c->mixed != c->block ? c->mixed : NULL, want);
+        if (more == NULL) {
+            c->status = dbm__on_fail(c->on, DBM_E_NOMEM, c->site, "out of memory");
+            return false;
+        }
+        if (c->mixed == c->block) memcpy(more, c->block, c->mixed_size);
+        c->mixed = more;
+        c->mixed_room = want;
+    }
+    if (size != 0) memcpy(c->mixed + c->mixed_size, text, size);
+    c->mixed_size += size;
+    return true;
+}
+
+static const char *dbm__redis_type_name(dbm_type type) {
+    switch (type) {
+    case DBM_TYPE_NULL: return "NULL";
+    case DBM_TYPE_INT: case DBM_TYPE_UINT: return "an integer";
+    case DBM_TYPE_DOUBLE: return "a double";
+    case DBM_TYPE_BOOL: return "a bool";
+    case DBM_TYPE_BLOB: return "a blob";
+    case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON: return "a text";
+    case DBM_TYPE_TIMESTAMP: return "a timestamp";
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    return "a pointer that is no text";
+}
+
+static bool dbm__redis_is_bytes(dbm_type type) {
+    return type == DBM_TYPE_TEXT || type == DBM_TYPE_BLOB || type == DBM_TYPE_DECIMAL || type == DBM_TYPE_UUID || type == DBM_TYPE_JSON;
+}
+
+/* The value for one % of the format. `i` stands on it, and then behind what was used. */
+static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *values, int count, int *i, dbm_value *out) {
+    const dbm_value *v = &values[*i];
+    const char *expected = what == 's' ? "a text" : what == 'b' ? "dbm_blob(data, size), or a char pointer and its size" : what == 'f' ? "a double" : "an integer";
+    if (*i >= count) {
+        c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format has more placeholders than the call has values (%d)", count);
+        return false;
+    }
+    *out = *v;
+    out->name = NULL;
+    if (what == 's' && dbm__redis_is_bytes(v->type)) {
+        if (out->as.text.size == SIZE_MAX) out->as.text.size = strlen(out->as.text.data);
+        *i += 1;
+        return true;
+    }
+    if (what == 'b' && dbm__redis_is_bytes(v->type)) {
+        *i += 1;
+        if (v->as.text.size != SIZE_MAX) return true; /* it knows its size */
+        if (*i < count && values[*i].name == NULL && (values[*i].type == DBM_TYPE_UINT || (values[*i].type == DBM_TYPE_INT && values[*i].as.integer >= 0))) {
+            uint64_t size = values[*i].type == DBM_TYPE_UINT ? values[*i].as.uinteger : (uint64_t)values[*i].as.integer;
+            if (size <= SIZE_MAX / 4) {
+                out->as.text.size = (size_t)size;
+                *i += 1;
+                return true;
+            }
+        }
+        c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "value %d is for %%b and has no size behind it; pass %s", *i, expected);
+        return false;
+    }
+    if (((what == 'd' || what == 'l') && (v->type == DBM_TYPE_INT || v->type == DBM_TYPE_UINT || v->type == DBM_TYPE_BOOL))
+        || (what == 'f' && v->type == DBM_TYPE_DOUBLE)) {
+        *i += 1;
+        return true;
+    }
+    c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "value %d is for %%%c, which takes %s; it is %s", *i + 1, what, expected, dbm__redis_type_name(v->type));
+    return false;
+}
+
+static void dbm__redis_format(dbm__redis_command *c, const char *format, const dbm_value *values, int count) {
+    const char *p = format;
+    int used = 0, i;
+    if (format == NULL) {
+        c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format is NULL");
+        return;
+    }
+    for (;;) {
+        const char *word, *end;
+        bool mixed = false;
+        size_t at = c->mixed_size;
+        dbm_value v;
+        while (dbm__redis_blank(*p)) p++;
+        if (*p == 0) break;
+        if (*p == '"' || *p == '\'') {
+            c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "a word of the format begins with a quote, which has no meaning here: pass the text as a value, for %%s");
+            return;
+        }
+        for (word = end = p; *end != 0 && !dbm__redis_blank(*end); end++) if (*end == '%') mixed = true;
+        if (!mixed) {
+            if (!dbm__redis_word(c, dbm_textn(word, (size_t)(end - word)))) return;
+            p = end;
+            continue;
+        }
+        if (end - word == 2 && word[1] != '%') { /* a value alone is passed as it is */
+            char what = word[1];
+            if (strchr("sbdlf", what) != NULL) {
+                if (!dbm__redis_take(c, what, values, count, &used, &v) || !dbm__redis_word(c, v)) return;
+                p = end;
+                continue;
+            }
+        }
+        for (; p < end; p++) {
+            char block[64];
+            const char *text;
+            size_t size;
+            if (*p != '%') {
+                if (!dbm__redis_mix(c, p, 1)) return;
+                continue;
+            }
+            p++;
+            if (p < end && *p == '%') {
+                if (!dbm__redis_mix(c, p, 1)) return;
+                continue;
+            }
+            if (p == end || strchr("sbdlf", *p) == NULL) {
+                c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format has a %% before %q; there are %%s %%b %%d %%l %%f, and %%%% for a percent sign", p == end ? "its end" : (block[0] = *p, block[1] = 0, block));
+                return;
+            }
+            if (!dbm__redis_take(c, *p, values, count, &used, &v)) return;
+            text = v.as.text.data;
+            size = v.as.text.size;
+            if (!dbm__redis_is_bytes(v.type)) text = dbm__to_text(&v, block, sizeof block, &size);
+            if (!dbm__redis_mix(c, text, size)) return;
+        }
+        v = dbm_textn("", c->mixed_size - at);
+        v.name = ""; /* its text is in `mixed`, which may still move */
+        if (!dbm__redis_word(c, v)) return;
+    }
+    if (used != count) {
+        c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format takes %d value%s and the call passes %d", used, used == 1 ? "" : "s", count);
+        return;
+    }
+    if (c->count == 0) {
+        c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the command is empty");
+        return;
+    }
+    {
+        const char *text = c->mixed;
+        for (i = 0; i < c->count; i++) {
+            if (c->words[i].name == NULL) continue;
+            c->words[i].name = NULL;
+            c->words[i].as.text.data = text;
+            text += c->words[i].as.text.size;
+        }
+    }
+}
+
+/* ---- one call ---------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__redis_unexpected(dbm_session *on, const char *site, dbm_row *row, const char *name) {
+    dbm_row_end(row);
+    return dbm__on_fail(on, DBM_E_SQL, site, "the reply to %s is not what that command answers", name);
+}
+
+static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *row, const dbm__redis_buffer *b) {
+    dbm_value v = dbm_row_value(row, 0);
+    size_t size = v.as.text.size;
+    if (b->size != NULL) *b->size = size;
+    if (b->data == NULL || size >= b->capacity) {
+        dbm_row_end(row);
+        return dbm__on_fail(on, DBM_E_RANGE, site, "the value has %z bytes and the buffer %z; one more is needed for the NUL", size, b->capacity);
+    }
+    memcpy(b->data, v.as.text.data, size);
+    b->data[size] = 0;
+    dbm_row_end(row);
+    return DBM_OK;
+}
+
+/* The first row of the reply, as the call wants it. row is NULL where the command was only queued, or the reply is empty. */
+static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_row *row) {
+    int what = want & 15;
+    dbm_value v;
+    if (row == NULL) {
+        if (what == DBM__REDIS_WANT_ROW) return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "the reply is empty");
+        if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_COPY) {
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "%s is in the queue of a transaction and has no value yet: its rows come with dbm_redis_exec", name);
+        }
+        return DBM_OK;
+    }
+    v = dbm_row_value(row, 0);
+    if (what == DBM__REDIS_WANT_ROW) {
+        *(dbm_row **)out = row;
+        return DBM_OK;
+    }
+    if ((what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_COPY) && v.type == DBM_TYPE_NULL) {
+        dbm_row_end(row);
+        return dbm__on_fail(on, DBM_E_NOT_FOUND, site, what == DBM__REDIS_WANT_VALUE && name[0] == 'H' ? "there is no such key or field" : "there is no such key");
+    }
+    if (what == DBM__REDIS_WANT_VALUE) {
+        *(dbm_row **)out = row;
+        return DBM_OK;
+    }
+    if (what == DBM__REDIS_WANT_COPY) {
+        if (v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_BLOB) return dbm__redis_unexpected(on, site, row, name);
+        return dbm__redis_copied(on, site, row, (const dbm__redis_buffer *)out);
+    }
+    if (what == DBM__REDIS_WANT_NOTHING) {
+        dbm_row_end(row);
+        return DBM_OK;
+    }
+    if (v.type != DBM_TYPE_INT) return dbm__redis_unexpected(on, site, row, name);
+    dbm_row_end(row);
+    if ((what == DBM__REDIS_WANT_FOUND && v.as.integer == 0) || (what == DBM__REDIS_WANT_TTL && v.as.integer == -2)) {
+        return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key");
+    }
+    if (out != NULL) *(int64_t *)out = v.as.integer;
+    return DBM_OK;
+}
+
+/* Words that are complete, with their sizes. */
+static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
+    dbm_row *row = NULL;
+    bool writes = !(want & DBM__REDIS_READS);
+    dbm_status st;
+    if (name == NULL) { /* the words say it */
+        name = "the command";
+        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
+    }
+    if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
+    st = dbm__command_one(on, site, words, count, writes, &row);
+    return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
+}
+
+/* Every out parameter is written, also on failure. False: one that is needed is NULL. */
+static bool dbm__redis_clear(int want, void *out) {
+    int what = want & 15;
+    if (what == DBM__REDIS_WANT_COPY) {
+        dbm__redis_buffer *b = (dbm__redis_buffer *)out;
+        if (b->data != NULL && b->capacity != 0) b->data[0] = 0;
+        if (b->size != NULL) *b->size = 0;
+        return true;
+    }
+    if (what == DBM__REDIS_WANT_INTEGER || what == DBM__REDIS_WANT_TTL) {
+        if (out != NULL) *(int64_t *)out = 0;
+        return true;
+    }
+    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW) {
+        if (out == NULL) return false;
+        *(dbm_row **)out = NULL;
+    } else if (what == DBM__REDIS_WANT_ROWS && out != NULL) {
+        *(dbm_rows **)out = NULL;
+    }
+    return true;
+}
+
+/* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
+static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_value *words, int count) {
+    if (want & DBM__REDIS_EXPIRES) {
+        dbm_value *seconds = &words[count - 1];
+        dbm__why why;
+        int64_t n = 0;
+        if (seconds->type == DBM_TYPE_NULL || dbm__to_int(seconds, 0, INT64_MAX, &n, &why) != DBM_OK) {
+            return dbm__on_fail(on, DBM_E_RANGE, site, "the seconds to live are 0 (for ever) or more");
+        }
+        count--;
+        if (n > 0) {
+            words[count++] = dbm_textn("EX", 2);
+            words[count++] = dbm_int(n);
+        }
+    }
+    words[0] = dbm_textn(name, strlen(name));
+    return dbm__redis_run(on, site, want, out, name, words, count);
+}
+
+static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int want, void *out, const char *format, const dbm_value *values, int count) {
+    dbm__redis_command c;
+    c.on = on;
+    c.site = site;
+    c.words = c.few;
+    c.count = 0;
+    c.room = DBM__REDIS_WORDS;
+    c.mixed = c.block;
+    c.mixed_size = 0;
+    c.mixed_room = sizeof c.block;
+    c.status = DBM_OK;
+    dbm__redis_format(&c, format, values, count);
+    if (c.status == DBM_OK) c.status = dbm__redis_run(on, site, want, out, NULL, c.words, c.count);
+    dbm__redis_command_free(&c);
+    return c.status;
+}
+
+/* What a call needs before its values are looked at. */
+static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
+    bool complete = dbm__redis_clear(want, out);
+    const dbm_database *db = dbm__on_database(on);
+    dbm__work *w;
+    dbm_status st;
+    if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
+    w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
+    if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+    if (strcmp(db->adapter->type, "redis") != 0) {
+        return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "%s: the database is of type %q; dbm_redis_ calls need one of type 'redis'",
+                            name != NULL && !(want & DBM__REDIS_FORMAT) ? name : "a command", db->adapter->type);
+    }
+    return complete ? DBM_OK : dbm__on_fail(on, DBM_E_MISUSE, site, "the pointer for the row is NULL");
+}
+
+/* Values by their codes, texts without their sizes: under %b they need not end in a NUL. Room for DBM__MAX_VALUES. */
+static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
+    int n = 0;
+    for (; *codes != 0; codes++, v++, n++) {
+        if (n == DBM__MAX_VALUES) return -1;
+        v->name = NULL;
+        v->as.text.size = SIZE_MAX;
+        switch (*codes) {
+        case 's': v->as.text.data = va_arg(ap, const char *); v->type = v->as.text.data != NULL ? DBM_TYPE_TEXT : DBM_TYPE_NULL; break;
+        case 'p': v->as.text.data = (const char *)va_arg(ap, const void *); v->type = v->as.text.data != NULL ? DBM_TYPE_INVALID : DBM_TYPE_NULL; break;
+        case 'i': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, int); break;
+        case 'l': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long); break;
+        case 'q': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long long); break;
+        case 'u': v->type = DBM_TYPE_INT; v->as.integer = (int64_t)va_arg(ap, unsigned); break;
+        case 'm': v->type = DBM_TYPE_UINT; v->as.uinteger = va_arg(ap, unsigned long); break;
+        case 'r': v->type = DBM_TYPE_UINT; v->as.uinteger = va_arg(ap, unsigned long long); break;
+        case 'b': v->type = DBM_TYPE_BOOL; v->as.integer = va_arg(ap, int) != 0; break;
+        case 'd': v->type = DBM_TYPE_DOUBLE; v->as.real = va_arg(ap, double); break;
+        case 'v':
+            *v = va_arg(ap, dbm_value);
+            if (dbm__redis_is_bytes(v->type) && v->as.text.data == NULL) v->type = v->as.text.size == 0 || v->as.text.size == SIZE_MAX ? DBM_TYPE_NULL : DBM_TYPE_INVALID;
+            break;
+        default: v->type = DBM_TYPE_INVALID; break;
+        }
+    }
+    return n;
+}
+
+static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
+    return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES);
+}
+
+static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
+    dbm_value values[DBM__MAX_VALUES + 3];
+    bool named = false;
+    int count = 0;
+    dbm_status st = dbm__redis_ready(on, site, want, out, name);
+    if (st != DBM_OK) return st;
+    if (want & DBM__REDIS_FORMAT) {
+        count = dbm__redis_read(values, codes, ap);
+        return count < 0 ? dbm__redis_too_many(on, site) : dbm__redis_formatted(on, site, want, out, name, values, count);
+    }
+    st = dbm__values_read(values + 1, &count, &named, codes, ap);
+    if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
+    return dbm__redis_named(on, site, want, out, name, values, count + 1);
+}
+
+DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
+    dbm_status st;
+    va_list ap;
+    va_start(ap, codes);
+    st = dbm__redis_list(on, site, want, out, name, codes, ap);
+    va_end(ap);
+    return st;
+}
+
+DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+    dbm_value few[DBM__MAX_VALUES + 3], *words = few;
+    dbm__host *host = dbm__on_host(on);
+    dbm_status st = dbm__redis_ready(on, site, want, out, name);
+    if (st != DBM_OK) return st;
+    if (count < 0 || (count > 0 && values == NULL)) return dbm__on_fail(on, DBM_E_MISUSE, site, "%d values at %s", count, values == NULL ? "NULL" : "an array");
+    if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
+    if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
+    if (count > DBM__MAX_VALUES) {
+        words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(host, ((size_t)count + 3) * sizeof *words) : NULL;
+        if (words == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
+    }
+    if (count > 0) memcpy(words + 1, values, (size_t)count * sizeof *words);
+    st = dbm__values_check(words + 1, count, NULL, site);
+    if (st != DBM_OK) st = dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
+    else if (name == NULL) st = dbm__redis_run(on, site, want, out, NULL, words + 1, count);
+    else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
+    if (words != few) dbm__free(host, words);
+    return st;
+}
+
+DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
+    return dbm__cursor_of(rows);
+}
+
+DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const char *format, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, codes, ap);
+    va_end(ap);
+    return dbm__cursor_of(rows);
+}
+#endif /* DBM_HAS_REDIS */
+/* --- end src/data/redis.c --- */
 /* --- begin src/adapters/adapters.h --- */
 /* The adapters that are built in, one function each: what manager/ puts into its map.
  * May call: api/, base/.
@@ -22695,6 +23866,1430 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #endif /* DBM__MYSQL_HEADER */
 #endif /* DBM_HAS_MYSQL */
 /* --- end src/adapters/mysql.c --- */
+/* --- begin src/adapters/redis.c --- */
+/* Redis: one connection and its commands, through hiredis' reader (0.14 to 1.x) on sockets of our own.
+ * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
+ * Must not know: pools, sessions, which commands write, other adapters.
+ *
+ * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers one command after the other. A reply is put
+ * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
+ *
+ *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *
+ * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
+#if DBM_HAS_REDIS
+#if defined(__has_include)
+#  if !__has_include(<hiredis/hiredis.h>)
+#    define DBM__REDIS_MISSING 1
+#  elif DBM_HAS_REDIS_TLS
+#    if !__has_include(<hiredis/hiredis_ssl.h>) || !__has_include(<openssl/ssl.h>)
+#      define DBM__REDIS_TLS_MISSING 1
+#    endif
+#  endif
+#endif
+#if defined(DBM__REDIS_MISSING)
+#  error "dbm: DBM_WITH_REDIS needs hiredis/hiredis.h: install libhiredis-dev (Debian), hiredis-dev (Alpine), hiredis (macOS, vcpkg), or put it on the include path"
+#elif defined(DBM__REDIS_TLS_MISSING)
+#  error "dbm: DBM_WITH_REDIS_TLS needs hiredis/hiredis_ssl.h (hiredis 1.0 or newer, built with USE_SSL=1) and openssl/ssl.h: install them, or leave it undefined"
+#else
+#include <hiredis/hiredis.h>
+#if DBM_HAS_REDIS_TLS
+#  include <hiredis/hiredis_ssl.h>
+#  include <openssl/err.h>
+#  include <openssl/ssl.h>
+#  include <openssl/x509v3.h>
+#  if !defined(_WIN32)
+#    include <errno.h>
+#    include <signal.h>
+#  endif
+#endif
+
+#define DBM__REDIS_OPTIONS "db,client_name"
+#define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
+
+/* ---- what it keeps ------------------------------------------------------------------------------------------------ */
+
+/* Of a database, for all its connections. */
+typedef struct dbm__redis_base {
+    const char *hosts;        /* NULL: path */
+    char *path;
+    const char *client_name;  /* or NULL */
+    int64_t number;           /* of the database */
+    bool secure;              /* rediss:// */
+#if DBM_HAS_REDIS_TLS
+    SSL_CTX *tls;             /* made when first wanted */
+    dbm__lock lock;
+#endif
+} dbm__redis_base;
+
+enum { DBM__REDIS_NIL, DBM__REDIS_INTEGER, DBM__REDIS_BOOL, DBM__REDIS_TEXT, DBM__REDIS_STATUS, DBM__REDIS_NUMBER, DBM__REDIS_ERROR, DBM__REDIS_ARRAY,
+       DBM__REDIS_MAP, DBM__REDIS_BLOB }; /* NUMBER: a double, or one too big for an integer, as text; BLOB: a TEXT that was seen to be none */
+typedef struct dbm__redis_node {
+    int kind;
+    size_t size;              /* bytes; of an array its elements, of a map too (keys and values) */
+    union { size_t at; int64_t integer; } is;
+} dbm__redis_node;
+
+typedef struct dbm__redis_reply {
+    struct dbm__redis_reply *next;  /* spare */
+    struct dbm__redis_reply *older; /* of all of the connection */
+    dbm__redis_node *nodes;
+    size_t count, capacity;
+    char *bytes;
+    size_t size, room;
+    size_t error;             /* the first node that is an error, from 1 */
+    bool no_memory;
+    bool rows;                /* an array: a row per element, or per two */
+    bool pairs;
+    const char *names[2];
+    size_t at, left;          /* the row in hand; elements behind it */
+    char *json;               /* nested values of the row in hand */
+    size_t json_size, json_room, json_row;
+    size_t json_at[2];
+} dbm__redis_reply;
+
+/* What a command's name says about what it does to the connection. */
+typedef enum dbm__redis_kind {
+    DBM__REDIS_PLAIN, DBM__REDIS_MULTI, DBM__REDIS_EXEC, DBM__REDIS_DISCARD, DBM__REDIS_WATCH, DBM__REDIS_UNWATCH, DBM__REDIS_SELECT,
+    DBM__REDIS_CLIENT, DBM__REDIS_CHANGES, DBM__REDIS_REFUSED
+} dbm__redis_kind;
+enum { DBM__REDIS_SINGLE, DBM__REDIS_FIELDS, DBM__REDIS_SCORES }; /* what a flat array is, by the command: values, or pairs of two sorts */
+static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names[] = {
+    { "MULTI", DBM__REDIS_MULTI }, { "EXEC", DBM__REDIS_EXEC }, { "DISCARD", DBM__REDIS_DISCARD }, { "WATCH", DBM__REDIS_WATCH },
+    { "UNWATCH", DBM__REDIS_UNWATCH }, { "SELECT", DBM__REDIS_SELECT }, { "CLIENT", DBM__REDIS_CLIENT }, { "AUTH", DBM__REDIS_CHANGES },
+    { "READONLY", DBM__REDIS_CHANGES }, { "READWRITE", DBM__REDIS_CHANGES }, { "ASKING", DBM__REDIS_CHANGES }, { "RESET", DBM__REDIS_CHANGES },
+    { "SUBSCRIBE", DBM__REDIS_REFUSED }, { "PSUBSCRIBE", DBM__REDIS_REFUSED },
+    { "SSUBSCRIBE", DBM__REDIS_REFUSED }, { "UNSUBSCRIBE", DBM__REDIS_REFUSED }, { "PUNSUBSCRIBE", DBM__REDIS_REFUSED }, { "SUNSUBSCRIBE", DBM__REDIS_REFUSED },
+    { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
+    { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
+};
+
+enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
+enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
+
+typedef struct dbm__redis {
+    dbm_connection *connection;
+    dbm_database *db;
+    const dbm__redis_base *base;
+    int fd;
+    int phase;
+    dbm__word busy;           /* whether an operation runs, for cancel, which comes from any thread */
+    char *out;                /* what is to be sent */
+    size_t out_size, out_sent, out_room;
+    bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
+    int expected, replies;    /* still to come, have come */
+    redisReader *reader;
+    redisReplyObjectFunctions functions;
+    dbm__redis_reply *building, *spare, *all;
+    dbm__redis_kind command;  /* what is running */
+    int pairs;                /* what its reply is, when it is an array */
+    bool multi, watching, queued_writes, changed;
+    int64_t number, wanted;   /* the database selected now; by the SELECT that is running */
+    char greeting[4];         /* what was sent at connect: a, s, n, p */
+    dbm_status greeted;       /* the first failure among its answers */
+    dbm__dial dial;
+#if DBM_HAS_REDIS_TLS
+    redisContext *context;
+    SSL *ssl;                 /* of context, once there is one */
+#endif
+    char in[16384];
+} dbm__redis;
+
+static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
+
+/* Room for `more` bytes behind `size`; false without memory. */
+static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+    size_t want;
+    char *bigger;
+    if (DBM__LIKELY(*room - size >= more)) return true;
+    if (more > SIZE_MAX / 4 - size) return false;
+    want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
+    bigger = (char *)dbm_adapter_resize(db, *block, want);
+    if (bigger == NULL) return false;
+    *block = bigger;
+    *room = want;
+    return true;
+}
+
+static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
+    if (*room <= DBM__REDIS_KEPT) return;
+    dbm_adapter_free(db, *block);
+    *block = NULL;
+    *room = 0;
+}
+
+/* ---- replies: what the reader builds -------------------------------------------------------------------------------- */
+
+static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
+    dbm__redis_reply *reply = r->spare;
+    if (DBM__LIKELY(reply != NULL)) {
+        r->spare = reply->next;
+        return reply;
+    }
+    reply = (dbm__redis_reply *)dbm_adapter_alloc(r->db, sizeof *reply);
+    if (reply == NULL) return NULL;
+    memset(reply, 0, sizeof *reply);
+    reply->older = r->all;
+    r->all = reply;
+    return reply;
+}
+
+static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
+    reply->count = reply->size = reply->error = reply->at = reply->left = 0;
+    reply->json_size = reply->json_row = 0;
+    reply->no_memory = reply->rows = reply->pairs = false;
+}
+
+static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
+    dbm__redis_reply_clear(reply);
+    if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
+        dbm_adapter_free(r->db, reply->nodes);
+        reply->nodes = NULL;
+        reply->capacity = 0;
+    }
+    dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
+    dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
+    reply->next = r->spare;
+    r->spare = reply;
+}
+
+static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind) {
+    dbm__redis *r = (dbm__redis *)task->privdata;
+    dbm__redis_reply *reply = r->building;
+    dbm__redis_node *node;
+    if (DBM__UNLIKELY(reply->count == reply->capacity)) {
+        size_t want = reply->capacity < 16 ? 16 : reply->capacity + reply->capacity / 2;
+        dbm__redis_node *bigger = want < SIZE_MAX / sizeof *bigger / 2 ? (dbm__redis_node *)dbm_adapter_resize(r->db, reply->nodes, want * sizeof *bigger) : NULL;
+        if (bigger == NULL) {
+            reply->no_memory = true;
+            return NULL;
+        }
+        reply->nodes = bigger;
+        reply->capacity = want;
+    }
+    node = &reply->nodes[reply->count++];
+    node->kind = kind;
+    node->size = 0;
+    node->is.integer = 0;
+    return node;
+}
+
+static void *dbm__redis_text_node(const redisReadTask *task, int kind, const char *text, size_t size) {
+    dbm__redis *r = (dbm__redis *)task->privdata;
+    dbm__redis_reply *reply = r->building;
+    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+    if (DBM__UNLIKELY(node == NULL)) return NULL;
+    if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
+        reply->no_memory = true;
+        return NULL;
+    }
+    node->size = size;
+    node->is.at = reply->size;
+    if (size != 0) memcpy(reply->bytes + reply->size, text, size);
+    reply->bytes[reply->size + size] = 0;
+    reply->size += size + 1;
+    if (kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
+    return reply;
+}
+
+static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
+    int kind = DBM__REDIS_TEXT;
+    if (task->type == REDIS_REPLY_STATUS) kind = DBM__REDIS_STATUS;
+    else if (task->type == REDIS_REPLY_ERROR) kind = DBM__REDIS_ERROR;
+#if defined(REDIS_REPLY_BIGNUM)
+    else if (task->type == REDIS_REPLY_BIGNUM) kind = DBM__REDIS_NUMBER;
+#endif
+#if defined(REDIS_REPLY_VERB)
+    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(task, kind, text + 4, size - 4); /* txt: and mkd: */
+#endif
+    return dbm__redis_text_node(task, kind, text, size);
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *dbm__redis_array(const redisReadTask *task, size_t elements) {
+#else
+static void *dbm__redis_array(const redisReadTask *task, int elements) {
+#endif
+    dbm__redis_node *node;
+    int kind = DBM__REDIS_ARRAY;
+#if HIREDIS_MAJOR < 1
+    if (elements < 0) return NULL;
+#endif
+#if defined(REDIS_REPLY_MAP)
+    if (task->type == REDIS_REPLY_MAP) kind = DBM__REDIS_MAP; /* elements are keys and values */
+#endif
+    node = dbm__redis_node_new(task, kind);
+    if (node == NULL) return NULL;
+    node->size = (size_t)elements;
+    return ((dbm__redis *)task->privdata)->building;
+}
+
+static void *dbm__redis_number_node(const redisReadTask *task, int kind, int64_t value) {
+    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+    if (DBM__UNLIKELY(node == NULL)) return NULL;
+    node->is.integer = value;
+    return ((dbm__redis *)task->privdata)->building;
+}
+static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node(task, DBM__REDIS_INTEGER, value); }
+static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node(task, DBM__REDIS_NIL, 0); }
+#if HIREDIS_MAJOR >= 1
+static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
+    (void)value;
+    return dbm__redis_text_node(task, DBM__REDIS_NUMBER, text, size);
+}
+static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node(task, DBM__REDIS_BOOL, value != 0); }
+#endif
+static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
+
+static void dbm__redis_functions(redisReplyObjectFunctions *f) {
+    memset(f, 0, sizeof *f);
+    f->createString = dbm__redis_string;
+    f->createArray = dbm__redis_array;
+    f->createInteger = dbm__redis_integer;
+    f->createNil = dbm__redis_nil;
+#if HIREDIS_MAJOR >= 1
+    f->createDouble = dbm__redis_double;
+    f->createBool = dbm__redis_bool;
+#endif
+    f->freeObject = dbm__redis_forget;
+}
+
+/* ---- replies: what rows show ------------------------------------------------------------------------------------------- */
+
+/* The node behind this one and all that is in it. */
+static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
+    size_t open = 1;
+    while (open != 0 && at < reply->count) {
+        const dbm__redis_node *node = &reply->nodes[at++];
+        open--;
+        if (node->kind == DBM__REDIS_ARRAY || node->kind == DBM__REDIS_MAP) open += node->size;
+    }
+    return at;
+}
+
+/* Whether bytes are UTF-8 without a NUL: then they are a text. */
+static bool dbm__redis_is_text(const char *bytes, size_t size) {
+    const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
+    while (c < end) {
+        unsigned char b = *c;
+        int more;
+        if (b != 0 && b < 0x80) { c++; continue; }
+        more = b >= 0xF0 && b <= 0xF4 ? 3 : b >= 0xE0 && b < 0xF0 ? 2 : b >= 0xC2 && b < 0xE0 ? 1 : 0;
+        if (more == 0 || end - c <= more) return false;
+        if ((c[1] & 0xC0) != 0x80 || (more > 1 && (c[2] & 0xC0) != 0x80) || (more > 2 && (c[3] & 0xC0) != 0x80)) return false;
+        if ((b == 0xE0 && c[1] < 0xA0) || (b == 0xED && c[1] > 0x9F) || (b == 0xF0 && c[1] < 0x90) || (b == 0xF4 && c[1] > 0x8F)) return false;
+        c += more + 1;
+    }
+    return true;
+}
+
+typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool no_memory, deep; } dbm__redis_json;
+#define DBM__REDIS_DEPTH 100
+
+static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t size) {
+    dbm__redis_reply *reply = j->reply;
+    if (j->no_memory) return;
+    if (size > SIZE_MAX / 8 || !dbm__redis_room(j->db, &reply->json, &reply->json_room, reply->json_size, size + 1)) {
+        j->no_memory = true;
+        return;
+    }
+    memcpy(reply->json + reply->json_size, text, size);
+    reply->json_size += size;
+    reply->json[reply->json_size] = 0;
+}
+
+static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t i;
+    dbm__redis_json_put(j, "{\"base64\":\"", 11);
+    for (i = 0; i < size; i += 3) {
+        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        char four[4];
+        four[0] = digits[v >> 18 & 63u];
+        four[1] = digits[v >> 12 & 63u];
+        four[2] = digits[v >> 6 & 63u];
+        four[3] = digits[v & 63u];
+        if (left < 3) four[3] = '=';
+        if (left < 2) four[2] = '=';
+        dbm__redis_json_put(j, four, 4);
+    }
+    dbm__redis_json_put(j, "\"}", 2);
+}
+
+static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t size) {
+    static const char digits[] = "0123456789abcdef";
+    size_t i, from = 0;
+    for (i = 0; i < size && (text[i] == 0 || (unsigned char)text[i] < 0x80); i++) {}
+    if (i < size) { /* beyond ASCII: it must be UTF-8. A NUL is no reason, JSON can say it */
+        for (i = 0; i < size; i++) {
+            size_t n = strlen(text + i);
+            if (n > size - i) n = size - i;
+            if (!dbm__redis_is_text(text + i, n)) {
+                dbm__redis_json_base64(j, (const unsigned char *)text, size);
+                return;
+            }
+            i += n;
+        }
+    }
+    dbm__redis_json_put(j, "\"", 1);
+    for (i = 0; i < size; i++) {
+        unsigned char b = (unsigned char)text[i];
+        char escape[6] = { '\\', 'u', '0', '0', '0', '0' };
+        if (b >= ' ' && b != '"' && b != '\\') continue;
+        dbm__redis_json_put(j, text + from, i - from);
+        from = i + 1;
+        if (b == '"' || b == '\\') {
+            escape[1] = (char)b;
+            dbm__redis_json_put(j, escape, 2);
+        } else {
+            escape[4] = digits[b >> 4];
+            escape[5] = digits[b & 15u];
+            dbm__redis_json_put(j, escape, 6);
+        }
+    }
+    dbm__redis_json_put(j, text + from, size - from);
+    dbm__redis_json_put(j, "\"", 1);
+}
+
+/* One node and what is in it; returns the node behind. */
+static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /* NOLINT(misc-no-recursion): DBM__REDIS_DEPTH */
+    const dbm__redis_node *node = &j->reply->nodes[at];
+    char number[32];
+    size_t i, next = at + 1;
+    if (depth > DBM__REDIS_DEPTH) {
+        j->deep = true;
+        return dbm__redis_behind(j->reply, at);
+    }
+    switch (node->kind) {
+    case DBM__REDIS_NIL: dbm__redis_json_put(j, "null", 4); break;
+    case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
+    case DBM__REDIS_INTEGER:
+        dbm__format(number, sizeof number, "%l", node->is.integer);
+        dbm__redis_json_put(j, number, strlen(number));
+        break;
+    case DBM__REDIS_ARRAY:
+    case DBM__REDIS_MAP:
+        dbm__redis_json_put(j, "[", 1);
+        for (i = 0; i < node->size && next < j->reply->count; i++) {
+            if (i != 0) dbm__redis_json_put(j, ",", 1);
+            next = dbm__redis_json_node(j, next, depth + 1);
+            node = &j->reply->nodes[at];
+        }
+        dbm__redis_json_put(j, "]", 1);
+        break;
+    default: dbm__redis_json_text(j, j->reply->bytes + node->is.at, node->size); break;
+    }
+    return next;
+}
+
+/* The nested values of the row in hand, all at once, so that none moves another's text. */
+static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *reply) {
+    dbm__redis_json j;
+    size_t at = reply->at;
+    int i;
+    j.db = dbm_adapter_database(c);
+    j.reply = reply;
+    j.no_memory = j.deep = false;
+    reply->json_size = 0;
+    for (i = 0; i < (reply->pairs ? 2 : 1); i++) {
+        reply->json_at[i] = reply->json_size;
+        if (reply->nodes[at].kind == DBM__REDIS_ARRAY || reply->nodes[at].kind == DBM__REDIS_MAP) {
+            (void)dbm__redis_json_node(&j, at, 1);
+            dbm__redis_json_put(&j, "", 1);
+        }
+        at = dbm__redis_behind(reply, at);
+    }
+    if (j.no_memory) return dbm__redis_no_memory(c);
+    if (j.deep) return dbm_adapter_fail(c, DBM_E_LIMIT, NULL, 0, "a value of the reply is nested more than 100 deep");
+    reply->json_row = reply->at + 1;
+    return DBM_OK;
+}
+
+static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    size_t at = reply->at;
+    dbm__redis_node *node;
+    if (i == 1) at = dbm__redis_behind(reply, at);
+    node = &reply->nodes[at];
+    out->name = NULL;
+    switch (node->kind) {
+    case DBM__REDIS_NIL: *out = dbm_null(); return DBM_OK;
+    case DBM__REDIS_INTEGER: *out = dbm_int(node->is.integer); return DBM_OK;
+    case DBM__REDIS_BOOL: *out = dbm_bool(node->is.integer != 0); return DBM_OK;
+    case DBM__REDIS_ARRAY:
+    case DBM__REDIS_MAP:
+        if (reply->json_row != reply->at + 1) {
+            dbm_status st = dbm__redis_json_write(c, reply);
+            if (st != DBM_OK) return st;
+        }
+        *out = dbm_textn(reply->json + reply->json_at[i], strlen(reply->json + reply->json_at[i]));
+        out->type = DBM_TYPE_JSON;
+        return DBM_OK;
+    case DBM__REDIS_TEXT:
+        if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
+            node->kind = DBM__REDIS_BLOB;
+            break;
+        }
+        node->kind = DBM__REDIS_STATUS; /* seen to be a text */
+        break;
+    default: break;
+    }
+    *out = dbm_textn(reply->bytes + node->is.at, node->size);
+    if (node->kind == DBM__REDIS_BLOB) out->type = DBM_TYPE_BLOB;
+    else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
+    return DBM_OK;
+}
+
+static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) {
+    (void)c;
+    return ((const dbm__redis_reply *)op->result)->names[i];
+}
+
+/* Makes rows of a reply, and stands on the first. */
+static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) {
+    const dbm__redis_node *root = &reply->nodes[0];
+    reply->names[0] = "value";
+    reply->names[1] = "";
+    reply->rows = root->kind == DBM__REDIS_ARRAY || root->kind == DBM__REDIS_MAP;
+    reply->pairs = reply->rows && root->size % 2 == 0 && (root->kind == DBM__REDIS_MAP || r->pairs != DBM__REDIS_SINGLE);
+    if (reply->pairs) {
+        reply->names[0] = r->pairs == DBM__REDIS_SCORES ? "member" : "field";
+        reply->names[1] = r->pairs == DBM__REDIS_SCORES ? "score" : "value";
+    }
+    reply->at = reply->rows ? 1 : 0;
+    reply->left = reply->rows ? root->size : 1;
+    op->result = reply;
+    op->columns = reply->pairs ? 2 : 1;
+    op->row = reply->left != 0;
+    if (op->row) reply->left -= (size_t)op->columns;
+}
+
+static dbm_status dbm__redis_fetch(dbm_op *op) {
+    dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    if (reply == NULL || reply->left == 0) return DBM_DONE;
+    reply->at = dbm__redis_behind(reply, reply->at);
+    if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
+    reply->left -= reply->pairs ? 2 : 1;
+    return DBM_OK;
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------------------------ */
+
+/* What the first word of an error says, and whether the same may work a little later. */
+static const struct { const char *word; dbm_status status; bool retryable; } dbm__redis_errors[] = {
+    { "WRONGPASS", DBM_E_AUTH, false }, { "NOAUTH", DBM_E_AUTH, false }, { "NOPERM", DBM_E_AUTH, false }, { "DENIED", DBM_E_AUTH, false },
+    { "LOADING", DBM_E_CONNECT, true }, { "MASTERDOWN", DBM_E_CONNECT, true }, { "CLUSTERDOWN", DBM_E_CONNECT, true },
+    { "BUSY", DBM_E_SQL, true }, { "TRYAGAIN", DBM_E_SQL, true }, { "NOREPLICAS", DBM_E_SQL, true }, { "READONLY", DBM_E_READ_ONLY, false },
+    { "OOM", DBM_E_LIMIT, false }, { "EXECABORT", DBM_E_ROLLED_BACK, false }, { "MOVED", DBM_E_UNSUPPORTED, false }, { "ASK", DBM_E_UNSUPPORTED, false }
+};
+
+/* An error of the server, with what it means here. `element`: its place in an array, from 1; 0: it is the whole reply. */
+static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t size, size_t element, char greeting) {
+    char block[700], word[20];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    const char *arguments = strstr(text, ", with args beginning with"); /* they may hold anything */
+    size_t i, n = 0;
+    dbm_status status = greeting == 0 ? DBM_E_SQL : greeting == 'a' ? DBM_E_AUTH : greeting == 's' ? DBM_E_UNKNOWN_NAME : greeting == 'n' ? DBM_E_CONFIG : DBM_E_CONNECT;
+    bool retryable = false;
+    while (n < size && n + 1 < sizeof word && text[n] != ' ') { word[n] = text[n]; n++; }
+    word[n] = 0;
+    for (i = 0; i < sizeof dbm__redis_errors / sizeof dbm__redis_errors[0]; i++) {
+        if (strcmp(word, dbm__redis_errors[i].word) != 0) continue;
+        status = dbm__redis_errors[i].status;
+        retryable = dbm__redis_errors[i].retryable;
+        break;
+    }
+    if (greeting != 0 && strstr(text, "max number of clients") != NULL) {
+        status = DBM_E_CONNECT;
+        retryable = true;
+    }
+    if (arguments != NULL) size = (size_t)(arguments - text);
+    if (element != 0) dbm__putf(&t, r->command == DBM__REDIS_EXEC ? "command %z of the transaction failed, and the others are done: " : "element %z of the reply is an error: ", element);
+    if (status == DBM_E_UNSUPPORTED) {
+        const char *place = text + size;
+        while (place > text && place[-1] != ' ') place--;
+        dbm__putf(&t, "this server is part of a Redis Cluster, and the key belongs to the one at %s; dbm.h does not follow it: connect to that one, or to a proxy (", place);
+    }
+    dbm__put_n(&t, text, size < 500 ? size : 500);
+    if (status == DBM_E_UNSUPPORTED) dbm__put(&t, ")");
+    dbm__text_end(&t);
+    if (status == DBM_E_READ_ONLY) dbm_adapter_broken(r->connection); /* a replica now: the next connect looks for the primary */
+    status = dbm_adapter_fail(r->connection, status, NULL, 0, block);
+    if (retryable) dbm_adapter_fail_retryable(r->connection);
+    return status;
+}
+
+static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
+    dbm_adapter_broken(r->connection);
+    if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
+        return dbm_adapter_fail(r->connection, DBM_E_CANCELLED, NULL, 0, "cancelled; Redis can't stop a command, so the connection was closed");
+    }
+    return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------------------- */
+
+static size_t dbm__redis_digits(char *out, uint64_t v) {
+    char block[20];
+    size_t n = 0, i;
+    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
+    return n;
+}
+
+static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
+    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    out[0] = mark;
+    out[n] = '\r';
+    out[n + 1] = '\n';
+    return n + 2;
+}
+
+static bool dbm__redis_begin(dbm__redis *r, int arguments) {
+    if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
+    r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
+    return true;
+}
+
+static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
+    char *out;
+    if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
+    out = r->out + r->out_size;
+    out += dbm__redis_head(out, '$', size);
+    if (size != 0) memcpy(out, data, size);
+    out += size;
+    out[0] = '\r';
+    out[1] = '\n';
+    r->out_size = (size_t)(out + 2 - r->out);
+    return true;
+}
+
+/* A command of texts; NULL ends them. */
+static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
+    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
+    r->expected++;
+    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
+}
+
+static bool dbm__redis_select(dbm__redis *r) {
+    char number[24];
+    dbm__format(number, sizeof number, "%l", r->base->number);
+    return dbm__redis_words(r, "SELECT", number, NULL);
+}
+
+static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
+    char block[160];
+    const char *why = op->values[i].type == DBM_TYPE_NULL ? "is NULL, which Redis does not know: leave the key out, or delete it"
+                      : op->values[i].type == DBM_TYPE_DOUBLE ? "is a double, and DBM_NO_FLOAT leaves them out"
+                      : "is no value; bytes are passed as dbm_blob(p, n)";
+    dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
+    return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
+}
+
+static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
+    int i;
+    if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
+    for (i = 0; i < op->value_count; i++) {
+        const dbm_value *v = &op->values[i];
+        char block[64];
+        const char *data = block;
+        size_t size = 0;
+        switch (v->type) {
+        case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+            data = v->as.text.data;
+            size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
+            if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
+            break;
+        case DBM_TYPE_INT:
+            if (v->as.integer < 0) block[size++] = '-';
+            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
+            break;
+        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
+        case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
+        case DBM_TYPE_TIMESTAMP:
+            dbm__timestamp_write(v->as.integer, block);
+            size = strlen(block);
+            break;
+        case DBM_TYPE_DOUBLE:
+#if DBM__FLOAT
+            dbm__double_write(v->as.real, block);
+            size = strlen(block);
+            break;
+#endif
+        case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
+        }
+        if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
+    }
+    return DBM_OK;
+}
+
+/* Whether a value is this word; letters of any case. */
+static bool dbm__redis_is(const dbm_value *v, const char *word) {
+    size_t size;
+    if (v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) return false;
+    size = v->as.text.size == SIZE_MAX ? strlen(v->as.text.data) : v->as.text.size;
+    return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word);
+}
+
+static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
+
+/* What a command is about, before it is sent. Refuses what would take the connection out of step. */
+static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
+    const dbm_value *v = op->values;
+    char first;
+    size_t i;
+    int j;
+    r->command = DBM__REDIS_PLAIN;
+    r->pairs = DBM__REDIS_SINGLE;
+    if (op->value_count < 1 || (v[0].type != DBM_TYPE_TEXT && v[0].type != DBM_TYPE_BLOB) || v[0].as.text.data == NULL || v[0].as.text.size == 0) {
+        return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
+    }
+    first = dbm__redis_upper(v[0].as.text.data[0]);
+    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+        if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
+            r->command = dbm__redis_names[i].kind;
+            break;
+        }
+    }
+    if (DBM__UNLIKELY(first == 'Z' || first == 'H')) {
+        if (dbm__redis_is(v, "HGETALL")) r->pairs = DBM__REDIS_FIELDS;
+        else if (dbm__redis_is(v, "ZPOPMIN") || dbm__redis_is(v, "ZPOPMAX")) r->pairs = DBM__REDIS_SCORES;
+        else for (j = 2; j < op->value_count; j++) {
+            if (first == 'Z' && dbm__redis_is(&v[j], "WITHSCORES")) r->pairs = DBM__REDIS_SCORES;
+            if (first == 'H' && dbm__redis_is(&v[j], "WITHVALUES")) r->pairs = DBM__REDIS_FIELDS;
+        }
+    } else if (first == 'C' && op->value_count > 1 && dbm__redis_is(v, "CONFIG") && dbm__redis_is(&v[1], "GET")) {
+        r->pairs = DBM__REDIS_FIELDS;
+    }
+    if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
+    if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
+        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
+        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
+                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
+                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+    }
+    if (r->command == DBM__REDIS_REFUSED) {
+        return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
+                                "this command changes how the server answers, or ends the connection, which belongs to the pool: SUBSCRIBE and its fellows, MONITOR, SYNC, "
+                                "HELLO, CLIENT REPLY and QUIT can't be sent through a session");
+    }
+    if (r->command == DBM__REDIS_SELECT) {
+        dbm__why why;
+        r->wanted = -1;
+        if (op->value_count == 2 && dbm__to_int(&v[1], 0, INT64_MAX, &r->wanted, &why) != DBM_OK) r->wanted = -1;
+    }
+    return DBM_OK;
+}
+
+/* What a command that was answered has done to the connection. */
+static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
+    switch (r->command) {
+    case DBM__REDIS_MULTI:
+        if (ok) {
+            r->multi = true;
+            r->queued_writes = false;
+        }
+        break;
+    case DBM__REDIS_EXEC: case DBM__REDIS_DISCARD: if (ok || r->multi) r->multi = r->watching = false; break; /* an error ends it too */
+    case DBM__REDIS_WATCH: if (ok) r->watching = true; break;
+    case DBM__REDIS_UNWATCH: if (ok && !queued) r->watching = false; break;
+    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : r->wanted; break;
+    case DBM__REDIS_CHANGES: r->changed = true; break;
+    case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break;
+    }
+    dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE);
+}
+
+/* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
+
+#if DBM_HAS_REDIS_TLS
+/* What the library writes to the socket may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
+typedef struct dbm__redis_hush {
+#  if defined(_WIN32)
+    char none;
+#  else
+    sigset_t old;
+    bool was_pending;
+#  endif
+} dbm__redis_hush;
+
+static void dbm__redis_hush_begin(dbm__redis_hush *h) {
+#  if defined(_WIN32)
+    h->none = 0;
+#  else
+    sigset_t pipe_signal, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    h->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+#    if DBM__THREADS
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_signal, &h->old);
+#    else
+    (void)sigprocmask(SIG_BLOCK, &pipe_signal, &h->old);
+#    endif
+#  endif
+}
+
+static void dbm__redis_hush_end(dbm__redis_hush *h) {
+#  if defined(_WIN32)
+    (void)h;
+#  else
+    sigset_t pipe_signal, pending;
+    int taken = 0, kept = errno;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    if (!h->was_pending && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) (void)sigwait(&pipe_signal, &taken);
+#    if DBM__THREADS
+    (void)pthread_sigmask(SIG_SETMASK, &h->old, NULL);
+#    else
+    (void)sigprocmask(SIG_SETMASK, &h->old, NULL);
+#    endif
+    errno = kept;
+#  endif
+}
+
+static const char *dbm__redis_tls_reason(SSL *ssl) {
+    unsigned long e = ERR_peek_last_error();
+    const char *reason = NULL;
+    long verified = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
+    if (verified != X509_V_OK) reason = X509_verify_cert_error_string(verified);
+    else if (e != 0) reason = ERR_reason_error_string(e);
+    return reason != NULL ? reason : "the server does not speak TLS, or hung up";
+}
+
+static dbm_status dbm__redis_tls_failed(dbm__redis *r, const char *what, SSL *ssl) {
+    char block[300];
+    dbm__format(block, sizeof block, "TLS with %s: %s: %s", r->dial.host, what, dbm__redis_tls_reason(ssl));
+    ERR_clear_error();
+    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, block);
+}
+
+/* The settings of a database, made once. NULL: reported. */
+static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
+    dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(r->db);
+    const dbm_config *config = dbm_adapter_config(r->db);
+    const char *what = NULL;
+    SSL_CTX *made;
+    dbm__lock_take(&base->lock);
+    made = base->tls;
+    if (made == NULL) {
+        made = SSL_CTX_new(TLS_client_method());
+        if (made == NULL) {
+            what = "no settings could be made";
+        } else {
+            (void)SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
+            SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE);
+            SSL_CTX_set_verify(made, mode >= DBM_TLS_VERIFY_CA ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+            if (config->tls_ca != NULL) {
+                if (SSL_CTX_load_verify_locations(made, config->tls_ca, NULL) != 1) what = "tls_ca can't be read";
+            } else if (SSL_CTX_set_default_verify_paths(made) != 1) {
+                what = "the system's certificates can't be read";
+            }
+            if (what == NULL && config->tls_cert != NULL && SSL_CTX_use_certificate_chain_file(made, config->tls_cert) != 1) what = "tls_cert can't be read";
+            if (what == NULL && config->tls_key != NULL && SSL_CTX_use_PrivateKey_file(made, config->tls_key, SSL_FILETYPE_PEM) != 1) what = "tls_key can't be read";
+        }
+        if (what != NULL) {
+            (void)dbm__redis_tls_failed(r, what, NULL);
+            SSL_CTX_free(made);
+            made = NULL;
+        }
+        base->tls = made;
+    }
+    dbm__lock_give(&base->lock);
+    return made;
+}
+
+static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
+    SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
+    dbm__redis_hush hush;
+    ASN1_OCTET_STRING *address;
+    bool named;
+    int rc = 1;
+    if (settings == NULL) return DBM_E_TLS;
+    r->context = redisConnectFd(r->fd);
+    if (r->context == NULL) return dbm__redis_no_memory(r->connection);
+    r->context->flags &= ~REDIS_BLOCK;
+    redisReaderFree(r->context->reader);
+    r->context->reader = r->reader; /* one reader, freed with the context from now on */
+    r->ssl = SSL_new(settings);
+    if (r->ssl == NULL) return dbm__redis_no_memory(r->connection);
+    address = a2i_IPADDRESS(r->dial.host);
+    named = address == NULL;
+    ASN1_OCTET_STRING_free(address);
+    if (named) rc = SSL_set_tlsext_host_name(r->ssl, r->dial.host) == 1;
+    if (rc == 1 && mode == DBM_TLS_VERIFY_FULL) {
+        X509_VERIFY_PARAM *param = SSL_get0_param(r->ssl);
+        rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
+    }
+    if (rc == 1) {
+        dbm__redis_hush_begin(&hush);
+        rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
+        dbm__redis_hush_end(&hush);
+    }
+    if (rc != 1) {
+        dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
+        SSL_free(r->ssl); /* the context has not taken it */
+        r->ssl = NULL;
+        return st;
+    }
+    return DBM_OK;
+}
+
+/* The handshake goes on: DONE says that it is over, well or not. */
+static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
+    dbm__redis_hush hush;
+    int rc, e;
+    dbm__redis_hush_begin(&hush);
+    ERR_clear_error();
+    rc = SSL_do_handshake(r->ssl);
+    e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    dbm__redis_hush_end(&hush);
+    *st = DBM_OK;
+    if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
+    if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
+    if (e == SSL_ERROR_WANT_WRITE) return DBM_STEP_WRITE;
+    *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
+    return DBM_STEP_DONE;
+}
+
+/* Everything in `out` goes to hiredis' buffer first. */
+static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
+    dbm__redis_hush hush;
+    int done = 0, rc = REDIS_OK;
+    *sent = 0;
+    if (size != 0) {
+        if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
+        *sent = size;
+    }
+    dbm__redis_hush_begin(&hush);
+    rc = redisBufferWrite(r->context, &done);
+    dbm__redis_hush_end(&hush);
+    if (rc != REDIS_OK) return DBM_E_LOST;
+    return done ? DBM_OK : DBM_E_TIMEOUT;
+}
+
+static dbm_status dbm__redis_tls_receive(dbm__redis *r) {
+    dbm__redis_hush hush;
+    size_t before = r->reader->len;
+    int rc;
+    dbm__redis_hush_begin(&hush);
+    rc = redisBufferRead(r->context);
+    dbm__redis_hush_end(&hush);
+    if (rc != REDIS_OK) return r->context->err == REDIS_ERR_EOF ? DBM_DONE : DBM_E_LOST;
+    return r->reader->len != before ? DBM_OK : DBM_E_TIMEOUT;
+}
+#endif
+
+/* ---- the flow ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Sends what there is. DBM_OK: all of it; DBM_E_TIMEOUT: the rest later; else it can't be sent, but an answer may lie there. */
+static dbm_status dbm__redis_send(dbm__redis *r) {
+    dbm_status st = DBM_OK;
+    size_t n;
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) {
+        st = dbm__redis_tls_send(r, r->out + r->out_sent, r->out_size - r->out_sent, &n);
+        r->out_sent += n;
+    } else
+#endif
+    while (st == DBM_OK && r->out_sent < r->out_size) {
+        st = dbm__net_send(r->fd, r->out + r->out_sent, r->out_size - r->out_sent, &n);
+        r->out_sent += n;
+    }
+    if (st == DBM_OK) r->sent_now = true;
+    return st;
+}
+
+static dbm_status dbm__redis_receive(dbm__redis *r) {
+    size_t n;
+    dbm_status st;
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) return dbm__redis_tls_receive(r);
+#endif
+    st = dbm__net_receive(r->fd, r->in, sizeof r->in, &n);
+    if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
+    return st;
+}
+
+static void dbm__redis_sent(dbm__redis *r) {
+    if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
+    r->out_size = r->out_sent = 0;
+}
+
+static void dbm__redis_free(dbm__redis *r) {
+    dbm__dial_end(&r->dial);
+#if DBM_HAS_REDIS_TLS
+    if (r->context != NULL) { /* with it go reader, socket, and TLS without a word to the server */
+        redisFree(r->context);
+        r->reader = NULL;
+        r->fd = -1;
+    }
+#endif
+    if (r->reader != NULL) redisReaderFree(r->reader);
+    dbm__net_close(r->fd);
+    while (r->all != NULL) {
+        dbm__redis_reply *older = r->all->older;
+        dbm_adapter_free(r->db, r->all->nodes);
+        dbm_adapter_free(r->db, r->all->bytes);
+        dbm_adapter_free(r->db, r->all->json);
+        dbm_adapter_free(r->db, r->all);
+        r->all = older;
+    }
+    if (r->out != NULL) dbm__wipe(r->out, r->out_room);
+    dbm_adapter_free(r->db, r->out);
+    dbm_adapter_free(r->db, r);
+}
+
+/* ---- connect ---- */
+
+static dbm_status dbm__redis_make(dbm_connection *c) {
+    dbm_database *db = dbm_adapter_database(c);
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm__redis *r = (dbm__redis *)dbm_adapter_alloc(db, sizeof *r);
+    if (r == NULL) return dbm__redis_no_memory(c);
+    memset(r, 0, offsetof(dbm__redis, in));
+    r->connection = c;
+    r->db = db;
+    r->base = (const dbm__redis_base *)dbm_adapter_db_data(db);
+    r->number = r->base->number;
+    r->fd = -1;
+    dbm__dial_init(&r->dial);
+    r->dial.hosts = r->base->hosts;
+    r->dial.path = r->base->path;
+    r->dial.port = 6379;
+    r->dial.keepalive_ms = config->tcp_keepalive_ms;
+    r->dial.user_timeout_ms = config->tcp_user_timeout_ms;
+    dbm__redis_functions(&r->functions);
+    r->reader = redisReaderCreateWithFunctions(&r->functions);
+    if (r->reader == NULL) {
+        dbm__redis_free(r);
+        return dbm__redis_no_memory(c);
+    }
+    r->reader->privdata = r;
+    r->reader->maxbuf = DBM__REDIS_KEPT;
+    dbm_adapter_set_data(c, r);
+    return DBM_OK;
+}
+
+/* AUTH, SELECT, CLIENT SETNAME and PING, in one send; the last one so that there is always an answer. */
+static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
+    dbm_credentials who;
+    dbm_status st = dbm_adapter_credentials(r->connection, &who);
+    bool fits = true;
+    int n = 0;
+    if (st != DBM_OK) return st;
+    r->expected = r->replies = 0;
+    if (who.password != NULL && who.password[0] != 0) {
+        if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
+        if (who.user != NULL && who.user[0] != 0) fits = dbm__redis_words(r, "AUTH", who.user, who.password);
+        else fits = dbm__redis_words(r, "AUTH", who.password, NULL);
+        r->greeting[n++] = 'a';
+    } else if (who.user != NULL && who.user[0] != 0) {
+        return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
+    }
+    if (r->base->number != 0) {
+        fits = fits && dbm__redis_select(r);
+        r->greeting[n++] = 's';
+    }
+    if (r->base->client_name != NULL) {
+        fits = fits && dbm__redis_words(r, "CLIENT", "SETNAME", r->base->client_name);
+        r->greeting[n++] = 'n';
+    }
+    fits = fits && dbm__redis_words(r, "PING", NULL, NULL);
+    r->greeting[n] = 'p';
+    r->greeted = DBM_OK;
+    r->phase = DBM__REDIS_TALK;
+    return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
+}
+
+/* The socket is there. */
+static dbm_status dbm__redis_reached(dbm__redis *r) {
+    dbm_tls mode = r->base->secure && dbm_adapter_config(r->db)->tls == DBM_TLS_DEFAULT ? DBM_TLS_VERIFY_FULL : dbm_adapter_tls(r->db, r->dial.local);
+    r->fd = r->dial.fd;
+    if (mode < DBM_TLS_REQUIRE) return dbm__redis_greet(r, true);
+#if DBM_HAS_REDIS_TLS
+    r->phase = DBM__REDIS_SHAKE;
+    return dbm__redis_tls_begin(r, mode);
+#else
+    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis");
+#endif
+}
+
+static dbm_status dbm__redis_not_reached(dbm__redis *r) {
+    char block[500];
+    if (r->dial.status == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
+    dbm__format(block, sizeof block, "no Redis server can be reached: %s", r->dial.problem);
+    (void)dbm_adapter_fail(r->connection, r->dial.status, NULL, 0, block);
+    dbm_adapter_fail_retryable(r->connection);
+    return r->dial.status;
+}
+
+/* One answer of the greeting. PING may be forbidden to a user who may do other things. */
+static void dbm__redis_greeting_answer(dbm__redis *r) {
+    const dbm__redis_node *node = &r->building->nodes[0];
+    const char *text = r->building->bytes + node->is.at;
+    char what = r->greeting[r->replies];
+    if (node->kind != DBM__REDIS_ERROR || r->greeted != DBM_OK) return;
+    if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
+    r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
+}
+
+/* ---- one operation ---- */
+
+/* The answer to a command, complete. */
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
+    dbm__redis_reply *reply = r->building;
+    const dbm__redis_node *root = &reply->nodes[0];
+    bool ok = root->kind != DBM__REDIS_ERROR;
+    bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(reply->bytes + root->is.at, "QUEUED", 6) == 0;
+    bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
+    dbm_status st = DBM_OK;
+    dbm__redis_learn(r, ok, queued);
+    if (DBM__UNLIKELY(reply->error != 0)) {
+        const dbm__redis_node *node = &reply->nodes[reply->error - 1];
+        size_t element = 0, at = 1;
+        if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
+        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, element, 0);
+    } else if (DBM__UNLIKELY(nil_exec)) {
+        st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
+    }
+    if (st != DBM_OK || queued) { /* a queued command has no answer of its own yet */
+        dbm__redis_reply_spare(r, reply);
+    } else {
+        dbm__redis_show(r, op, reply);
+    }
+    r->building = NULL;
+    return st;
+}
+
+/* All answers of the operation are in. */
+static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
+    const dbm__redis_node *root = r->building != NULL && r->building->count != 0 ? &r->building->nodes[0] : NULL;
+    if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    switch (op->kind) {
+    case DBM_OP_COMMAND: return dbm__redis_answer(r, op);
+    case DBM_OP_CONNECT:
+        if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
+        return r->greeted;
+    default: break;
+    }
+    if (root->kind == DBM__REDIS_ERROR && !(op->kind == DBM_OP_PING && strncmp(r->building->bytes + root->is.at, "NOPERM", 6) == 0)) {
+        return dbm__redis_refused(r, r->building->bytes + root->is.at, root->size, 0, 0);
+    }
+    if (op->kind == DBM_OP_RESET) {
+        r->multi = r->watching = false;
+        r->number = r->base->number;
+        dbm_adapter_state(r->connection, DBM_STATE_NONE);
+    }
+    return DBM_OK;
+}
+
+static dbm_status dbm__redis_garbage(dbm__redis *r) {
+    char block[200];
+    dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
+    dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
+    return dbm__redis_lost(r, block);
+}
+
+/* Reads answers as far as they are there. DBM_DONE: more must come. */
+static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
+    while (r->expected > 0) {
+        void *got = NULL;
+        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
+            dbm_adapter_broken(r->connection);
+            return dbm__redis_no_memory(r->connection);
+        }
+        if (redisReaderGetReply(r->reader, &got) != REDIS_OK) return dbm__redis_garbage(r);
+        if (got == NULL) return DBM_DONE;
+        r->expected--;
+        if (op->kind == DBM_OP_CONNECT) dbm__redis_greeting_answer(r);
+        r->replies++;
+        if (r->expected > 0) { /* of several answers only an error is kept */
+            if (op->kind != DBM_OP_CONNECT && r->building->error != 0) {
+                dbm_adapter_broken(r->connection);
+                return dbm__redis_refused(r, r->building->bytes + r->building->nodes[0].is.at, r->building->nodes[0].size, 0, 0);
+            }
+            dbm__redis_reply_clear(r->building);
+        }
+    }
+    return DBM_OK;
+}
+
+/* Sends and reads until the operation is over, or has to wait. */
+static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
+    dbm_status st, sending = DBM_OK;
+    r->sent_now = false;
+    if (r->out_size != 0) {
+        sending = dbm__redis_send(r);
+        if (DBM__LIKELY(sending == DBM_OK)) {
+            dbm__redis_sent(r);
+        } else if (sending != DBM_E_TIMEOUT) {
+            r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+        }
+    }
+    op->fd = r->fd;
+    op->wake_us = INT64_MAX;
+    if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
+    for (;;) {
+        st = dbm__redis_parse(r, op);
+        if (st != DBM_DONE) break;
+        st = dbm__redis_receive(r);
+        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        if (st == DBM_OK) continue;
+        if (st == DBM_E_NOMEM) {
+            dbm_adapter_broken(r->connection);
+            op->status = dbm__redis_no_memory(r->connection);
+        } else {
+            op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+        }
+        return DBM_STEP_DONE;
+    }
+    op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
+    return DBM_STEP_DONE;
+}
+
+/* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
+static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
+    dbm__word busy = DBM__REDIS_BUSY;
+    op->state = NULL;
+    if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
+        while (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) dbm__sleep_us(20);
+        dbm__store(&r->busy, DBM__REDIS_IDLE);
+        dbm_adapter_broken(r->connection);
+    }
+    if (r->building != NULL) {
+        dbm__redis_reply_spare(r, r->building);
+        r->building = NULL;
+    }
+}
+
+static void dbm__redis_connect_failed(dbm_connection *c) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    dbm_adapter_set_data(c, NULL);
+    dbm__redis_free(r);
+}
+
+static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)op->state;
+    dbm_step want = DBM_STEP_DONE;
+    if (r == NULL) return DBM_STEP_DONE; /* start did it all */
+    if (DBM__UNLIKELY(r->phase == DBM__REDIS_DIAL)) {
+        want = dbm__dial_step(&r->dial, r->db->host, op->deadline_us);
+        op->fd = r->dial.fd;
+        op->wake_us = r->dial.wake_us;
+        if (want != DBM_STEP_DONE) return want;
+        op->status = r->dial.status == DBM_OK ? dbm__redis_reached(r) : dbm__redis_not_reached(r);
+    }
+#if DBM_HAS_REDIS_TLS
+    if (r->phase == DBM__REDIS_SHAKE && op->status == DBM_OK) {
+        want = dbm__redis_tls_shake(r, &op->status);
+        op->fd = r->fd;
+        op->wake_us = INT64_MAX;
+        if (want != DBM_STEP_DONE) return want;
+        if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
+    }
+#endif
+    if (op->status == DBM_OK) want = dbm__redis_talk(r, op);
+    if (want != DBM_STEP_DONE) return want;
+    dbm__redis_over(r, op);
+    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
+    return DBM_STEP_DONE;
+}
+
+static dbm_status dbm__redis_no_sql(dbm_connection *c) {
+    return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
+}
+
+static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    bool fits = true;
+    op->state = NULL;
+    switch (op->kind) {
+    case DBM_OP_FETCH: op->status = dbm__redis_fetch(op); return;
+    case DBM_OP_FINISH:
+        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+        op->result = NULL;
+        return;
+    case DBM_OP_HOLD: return; /* rows are complete */
+    case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
+    case DBM_OP_NATIVE:
+        op->status = dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "there is no redisContext behind a session: the sockets are dbm.h's own; dbm_redis_command sends any command");
+        return;
+    case DBM_OP_CONNECT:
+        op->status = dbm__redis_make(c);
+        if (op->status != DBM_OK) return;
+        r = (dbm__redis *)dbm_adapter_data(c);
+        break;
+    case DBM_OP_COMMAND:
+        op->status = dbm__redis_look(r, op);
+        if (op->status == DBM_OK) op->status = dbm__redis_values(r, op);
+        if (op->status != DBM_OK) {
+            r->out_size = 0;
+            return;
+        }
+        r->expected = 1;
+        if (r->command == DBM__REDIS_EXEC) {
+            op->write = op->write || (r->multi && r->queued_writes);
+        } else if (r->multi) { /* it is only queued: lost with the connection, and not in doubt */
+            r->queued_writes = r->queued_writes || op->write;
+            op->write = false;
+        }
+        break;
+    case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
+    case DBM_OP_RESET:
+        if (r->changed) {
+            op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
+            return;
+        }
+        if (r->multi) fits = dbm__redis_words(r, "DISCARD", NULL, NULL);
+        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, "UNWATCH", NULL, NULL);
+        if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
+        break;
+    case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
+    case DBM_OP_UNPREPARE: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    }
+    if (!fits) {
+        r->out_size = 0;
+        r->expected = 0;
+        op->status = dbm__redis_no_memory(c);
+        return;
+    }
+    r->replies = 0;
+    op->state = r;
+    dbm__store_release(&r->busy, DBM__REDIS_BUSY);
+}
+
+static void dbm__redis_cancel(dbm_connection *c) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    dbm__word busy = DBM__REDIS_BUSY;
+    if (r == NULL || r->fd < 0 || !dbm__cas(&r->busy, &busy, DBM__REDIS_CANCELLING)) return;
+    dbm__net_shut(r->fd);
+    dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
+}
+
+static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
+    dbm_adapter_set_data(c, NULL);
+    if (r != NULL) dbm__redis_free(r);
+}
+
+static dbm_status dbm__redis_alive(dbm_connection *c) {
+    const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
+    dbm_status st = dbm__net_peek(r->fd);
+    return st == DBM_E_UNSUPPORTED ? DBM_OK : st;
+}
+
+/* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__redis_wrong(dbm_database *db, const char *format, const char *what) {
+    char block[400];
+    dbm__format(block, sizeof block, format, what);
+    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
+}
+
+static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *number = dbm_adapter_option(db, "db"), *path = url->path != NULL ? url->path : "", *c;
+    bool local = strcmp(url->scheme, "unix") == 0;
+    size_t i;
+    for (i = 0; i < url->parameter_count; i++) {
+        if (!dbm__list_has(DBM__REDIS_OPTIONS, url->parameters[i].name, strlen(url->parameters[i].name))) {
+            return dbm__redis_wrong(db, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
+        }
+    }
+    if (url->scheme[0] == 0) return dbm__redis_wrong(db, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
+    if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out");
+    }
+    if (config->init_sql != NULL) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "init_sql: Redis has no SQL; leave it out");
+    base->secure = strcmp(url->scheme, "rediss") == 0;
+    if (base->secure && config->tls != DBM_TLS_DEFAULT && config->tls < DBM_TLS_REQUIRE) {
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "tls says that it may be left out, and rediss:// asks for it: write redis://, or tls = require or better");
+    }
+#if !DBM_HAS_REDIS_TLS
+    if (base->secure || config->tls >= DBM_TLS_REQUIRE) {
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this hiredis has no TLS; build with hiredis 1.0 or newer, DBM_WITH_REDIS_TLS and -lhiredis_ssl -lssl -lcrypto");
+    }
+#endif
+    if (local) {
+        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__redis_wrong(db, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
+        if (path[0] == 0) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "the socket's path is missing: write unix:///path/to/redis.sock");
+        base->path = (char *)dbm_adapter_alloc(db, strlen(path) + 2);
+        if (base->path == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+        base->path[0] = '/';
+        memcpy(base->path + 1, path, strlen(path) + 1);
+    } else {
+        base->hosts = url->hosts != NULL && url->hosts[0] != 0 ? url->hosts : "localhost";
+        if (path[0] != 0 && number != NULL && strcmp(path, number) != 0) {
+            return dbm__redis_wrong(db, "the URL's path says another database than db = %s; say it once", number);
+        }
+        if (path[0] != 0) number = path;
+    }
+    if (number != NULL) {
+        for (c = number; *c >= '0' && *c <= '9'; c++) {}
+        if (*c != 0 || c == number || !dbm__parse_int(number, 0, INT32_MAX, &base->number)) {
+            return dbm__redis_wrong(db, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
+        }
+    }
+    base->client_name = dbm_adapter_option(db, "client_name");
+    if (base->client_name != NULL) {
+        for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
+        if (*c != 0) return dbm__redis_wrong(db, "client_name %q: only visible ASCII without blanks", base->client_name);
+        if (base->client_name[0] == 0) base->client_name = NULL;
+    }
+    return DBM_OK;
+}
+
+static void dbm__redis_close(dbm_database *db) {
+    dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(db);
+    dbm_adapter_set_db_data(db, NULL);
+    if (base == NULL) return;
+#if DBM_HAS_REDIS_TLS
+    SSL_CTX_free(base->tls);
+    dbm__lock_free(&base->lock);
+#endif
+    dbm_adapter_free(db, base->path);
+    dbm_adapter_free(db, base);
+}
+
+static dbm_status dbm__redis_init(dbm_database *db) {
+    dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_alloc(db, sizeof *base);
+    dbm_status st;
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memset(base, 0, sizeof *base);
+#if DBM_HAS_REDIS_TLS
+    if (!dbm__lock_init(&base->lock)) {
+        dbm_adapter_free(db, base);
+        return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    }
+#endif
+    dbm_adapter_set_db_data(db, base);
+    st = dbm__redis_check(db, base);
+    if (st != DBM_OK) dbm__redis_close(db);
+    return st;
+}
+
+static const dbm_adapter dbm__redis_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
+    DBM_ADAPTER_SOCKET,
+    DBM_PH_NATIVE, 0,
+    dbm__redis_init, dbm__redis_close,
+    NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
+    NULL,
+    NULL, NULL, dbm__redis_column, dbm__redis_column_name,
+    dbm__redis_start, dbm__redis_step
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
+
+#endif /* DBM__REDIS_MISSING */
+#endif /* DBM_HAS_REDIS */
+/* --- end src/adapters/redis.c --- */
 /* --- begin src/manager/manager.h --- */
 /* The manager: names to databases, the adapter map, the configuration's way to a database that is ready, start and shutdown.
  * May call: everything above.
@@ -22760,7 +25355,7 @@ static const dbm__builtin dbm__builtins[] = {
     { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
     { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
     { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", "libmariadb-dev" },
-    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", NULL },
+    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", "libhiredis-dev" },
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };

@@ -241,6 +241,7 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
     c->open = false;
+    c->state = DBM_STATE_NONE;
     if (c->db->adapter->disconnect != NULL) c->db->adapter->disconnect(c, how);
     c->data = NULL;
     dbm__credentials_drop(c);

@@ -99,6 +99,7 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
 }
 
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
+DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
 
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];

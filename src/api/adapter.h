@@ -101,7 +101,8 @@ typedef struct dbm_op {
     int value_count;
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
-    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data */
+    bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
+                              * runs one */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
     int savepoint;
@@ -121,6 +122,14 @@ typedef struct dbm_op {
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
+
+/* What a session has left on its connection, which another connection would not have. */
+typedef enum dbm_state {
+    DBM__STATE_SIGNED = -1,
+    DBM_STATE_NONE = 0,
+    DBM_STATE_CHANGED,       /* settings of its own: RESET before the next user, unless pool_reset_on_return leaves them to him */
+    DBM_STATE_TRANSACTION    /* something begun and not ended (MULTI, WATCH): RESET before the next user, always */
+} dbm_state;
 
 /* How a connection ends. */
 typedef enum dbm_disconnect {
@@ -213,6 +222,9 @@ DBM_API void dbm_adapter_fail_retryable(dbm_connection *c);
 DBM_API void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name);
 /* The connection can't be used again: it is closed instead of returned. */
 DBM_API void dbm_adapter_broken(dbm_connection *c);
+/* For adapters that know what their commands leave behind (and have .alive or DBM_ADAPTER_SOCKET): while there is anything, no other connection takes
+ * the place of this one within its session, and RESET comes before the next user. A new connection has DBM_STATE_NONE; RESET sets it again. */
+DBM_API void dbm_adapter_state(dbm_connection *c, dbm_state state);
 
 /* A key of .options, a connect_args.x key, or a URL parameter, in this order; NULL when it is not set. */
 DBM_API const char *dbm_adapter_option(dbm_database *db, const char *key);

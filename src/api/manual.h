@@ -23,7 +23,8 @@
  *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
- *     >>models             structs and tables                       >>adapter        a backend of your own
+ *     >>models             structs and tables                       >>redis          commands, transactions of Redis
+ *     >>adapter            a backend of your own
  *
  *
  * dbm.h DOES NOT
@@ -32,8 +33,8 @@
  *     - migrate schemas: a table that exists is never altered
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain PostgreSQL, MySQL, Redis, MongoDB or an asynchronous half in this version: naming one in a configuration is a
- *       clear error. SQLite is built in, other backends come by dbm_register()
+ *     - contain PostgreSQL, MySQL, MongoDB or an asynchronous half in this version: naming one in a configuration is a
+ *       clear error. SQLite and Redis are built in, other backends come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -80,6 +81,7 @@
  *     DBM_WITH_POSTGRESQL  implementation   PostgreSQL: libpq-fe.h 12 or newer (Debian libpq-dev), -lpq
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
  *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
+ *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
  *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
@@ -142,6 +144,8 @@
  *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
  *     synchronous           full           SQLite: full, off, normal, extra
  *     cache_size            -              SQLite: pages, or KiB when negative
+ *     db                    0              Redis: the number of the database, in the place of the URL's path
+ *     client_name           -              Redis: the name of each connection in CLIENT LIST
  *
  * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
  * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
@@ -154,6 +158,9 @@
  *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
  *     sqlite:///:memory:                  one connection, gone when the database is closed
  *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     redis://:password@host:6379/2       Redis, database 2; redis://user:password@a,b:6380 tries a, then b
+ *     rediss://host                       by TLS, the certificate and its name verified unless tls says less (DBM_WITH_REDIS_TLS)
+ *     unix:///run/redis.sock?db=1         by a local socket
  *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
  *
  *

@@ -104,7 +104,16 @@
 #    define DBM_HAS_REDIS 0
 #  endif
 #else
-#  define DBM_HAS_REDIS 0
+#  define DBM_HAS_REDIS DBM__WITH_ALL
+#endif
+#if defined(DBM_WITH_REDIS_TLS) && DBM_HAS_REDIS
+#  if (7 - DBM_WITH_REDIS_TLS - 7)
+#    define DBM_HAS_REDIS_TLS 1
+#  else
+#    define DBM_HAS_REDIS_TLS 0
+#  endif
+#else
+#  define DBM_HAS_REDIS_TLS 0
 #endif
 #if defined(DBM_WITH_MONGODB)
 #  if (7 - DBM_WITH_MONGODB - 7)
@@ -127,9 +136,6 @@
 
 /* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if DBM_HAS_REDIS
-#    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
 #  if DBM_HAS_MONGODB
 #    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif

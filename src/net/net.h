@@ -26,6 +26,47 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
 
+#if DBM__SOCKETS
+/* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
+ * A connect over a list of places: the hosts in order, of each all its addresses, until one answers. What is left of the time is shared
+ * among the places that are left, so that one that swallows packets does not eat it all. Nothing blocks but the system's resolver, which is
+ * only asked for names that are no addresses.
+ *     dbm__dial d; dbm__dial_init(&d); d.hosts = "db1:6379,[::1]"; d.port = 6379;
+ *     while ((want = dbm__dial_step(&d, host, deadline)) != DBM_STEP_DONE) wait for d.fd until d.wake_us;
+ *     d.status: DBM_OK and d.fd is the caller's, or DBM_E_CONNECT, DBM_E_TIMEOUT, DBM_E_CONFIG, DBM_E_NOMEM with d.problem
+ *     dbm__dial_end(&d);          also at any other moment; closes a socket that is not connected yet */
+typedef struct dbm__dial {
+    /* in */
+    const char *hosts;            /* "a:1,[::1]:2", percent-encoded; what is left of it */
+    const char *path;             /* of a local socket, in the place of hosts */
+    int port;                     /* where the list names none */
+    int keepalive_ms, user_timeout_ms; /* 0: as the system has it */
+    /* out */
+    int fd;
+    int64_t wake_us;
+    dbm_status status;
+    bool local;                   /* it is on this machine */
+    char host[256];               /* the one that was reached, or tried last; without brackets and zone for a certificate's name */
+    char problem[400];            /* "a:1: connection refused; b:2: no answer" */
+    /* inside */
+    bool connected;
+    int at_port;
+    void *addresses, *next;
+    int64_t until_us;
+} dbm__dial;
+DBM__FN void dbm__dial_init(dbm__dial *d);
+DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us);
+DBM__FN void dbm__dial_end(dbm__dial *d);
+
+/* Neither blocks nor raises SIGPIPE.
+ * Returns   DBM_OK and how much; DBM_E_TIMEOUT: not now; DBM_DONE: the peer has closed; DBM_E_LOST. */
+DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent);
+DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got);
+/* Ends what another thread may be waiting for on it; the descriptor stays. */
+DBM__FN void dbm__net_shut(int fd);
+DBM__FN void dbm__net_close(int fd);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

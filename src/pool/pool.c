@@ -725,6 +725,13 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 
 /* ---- return ------------------------------------------------------------------------------------------------------------ */
 
+/* The session left something on the connection that its next user must not find. */
+static bool dbm__slot_unsettled(const dbm__slot *slot) {
+    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
+    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
+    return slot->connection.state == DBM_STATE_TRANSACTION;
+}
+
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
@@ -741,7 +748,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     if (leak_reported) {
         dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
-    if (!close && (slot->reset_full || pool->full_reset)) {
+    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
         dbm_op op;
         kept = dbm__self()->last;
         keep = true;

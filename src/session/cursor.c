@@ -495,7 +495,7 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
 }
 
-static dbm__cursor dbm__cursor_of(dbm_rows *rows) {
+DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
     c.dbm__started = 0;

@@ -132,6 +132,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 /* From here on, until `committing` is 0 again, a dbm_cancel leaves the connection alone; one that is in flight has finished. */
 DBM__FN void dbm__work_shield(dbm__work *w);
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
+DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__connection_forked(dbm_connection *c);
@@ -171,6 +172,9 @@ DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* anoth
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
+/* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
+ * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
 /* A statement without rows. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
 
@@ -182,6 +186,7 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */

@@ -158,12 +158,13 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
  * takes its place once. */
 static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
+    if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     return !w->no_transaction || !writes;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
-    dbm_status rc;
     dbm_statement *st;
+    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -371,7 +372,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
     dbm_connection *c = &w->slot.connection;
-    bool was_clean = !w->in_transaction, replaced = false;
+    bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
     op->result = NULL;
     if (w->one.row.open) dbm__rows_close(&w->one);
@@ -395,6 +396,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->write = writes;
             op->row_buffer = w->db->settings->config.row_buffer;
             rc = dbm__op_run(c, op);
+            changes = op->write;
             if (rc == DBM_DONE) rc = DBM_OK;
             if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
         }
@@ -410,10 +412,10 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->result = NULL;
         }
         dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
+        if (changes) dbm__work_doubt(w, rc);
         return dbm__work_fail(w, site);
     }
-    if (writes) {
+    if (changes) {
         if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
@@ -443,6 +445,46 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     dbm__rows_opened(call.work, rows);
     rows->row.owns_session = call.owns;
     *out = rows;
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
+    dbm__call call;
+    dbm_rows *rows;
+    dbm_status st;
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
+    if (rows == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
+        return dbm__call_end(&call, dbm__work_fail(call.work, site));
+    }
+    if (rows == &call.work->one && rows->row.open) dbm__rows_close(rows);
+    dbm__rows_reset(call.work, rows, site);
+    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    if (st != DBM_OK) {
+        if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
+        return dbm__call_end(&call, st);
+    }
+    rows->row.owns_session = call.owns;
+    if (rows == &call.work->one) {
+        rows->row.fresh = rows->row.op.row && rows->row.op.result != NULL;
+        rows->row.ended = rows->row.op.result == NULL;
+        rows->row.open = true;
+        if (rows->row.op.result != NULL) call.work->open_rows++;
+    } else {
+        dbm__rows_opened(call.work, rows);
+    }
+    st = dbm_rows_next(rows, out);
+    if (st == DBM_OK) return DBM_OK;
+    if (st != DBM_DONE) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm_rows_end(rows);
+        dbm__self()->last = kept;
+        return st;
+    }
+    dbm_rows_end(rows);
     return DBM_OK;
 }
 

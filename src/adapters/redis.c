@@ -1,0 +1,1427 @@
+/* Redis: one connection and its commands, through hiredis' reader (0.14 to 1.x) on sockets of our own.
+ * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
+ * Must not know: pools, sessions, which commands write, other adapters.
+ *
+ * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers one command after the other. A reply is put
+ * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
+ *
+ *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *
+ * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
+#include "adapters.h"
+#include "../adapter/adapter.h"
+#include "../config/config.h"
+#include "../net/net.h"
+#include "../sql/sql.h"
+#if DBM_HAS_REDIS
+#if defined(__has_include)
+#  if !__has_include(<hiredis/hiredis.h>)
+#    define DBM__REDIS_MISSING 1
+#  elif DBM_HAS_REDIS_TLS
+#    if !__has_include(<hiredis/hiredis_ssl.h>) || !__has_include(<openssl/ssl.h>)
+#      define DBM__REDIS_TLS_MISSING 1
+#    endif
+#  endif
+#endif
+#if defined(DBM__REDIS_MISSING)
+#  error "dbm: DBM_WITH_REDIS needs hiredis/hiredis.h: install libhiredis-dev (Debian), hiredis-dev (Alpine), hiredis (macOS, vcpkg), or put it on the include path"
+#elif defined(DBM__REDIS_TLS_MISSING)
+#  error "dbm: DBM_WITH_REDIS_TLS needs hiredis/hiredis_ssl.h (hiredis 1.0 or newer, built with USE_SSL=1) and openssl/ssl.h: install them, or leave it undefined"
+#else
+#include <hiredis/hiredis.h>
+#if DBM_HAS_REDIS_TLS
+#  include <hiredis/hiredis_ssl.h>
+#  include <openssl/err.h>
+#  include <openssl/ssl.h>
+#  include <openssl/x509v3.h>
+#  if !defined(_WIN32)
+#    include <errno.h>
+#    include <signal.h>
+#  endif
+#endif
+
+#define DBM__REDIS_OPTIONS "db,client_name"
+#define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
+
+/* ---- what it keeps ------------------------------------------------------------------------------------------------ */
+
+/* Of a database, for all its connections. */
+typedef struct dbm__redis_base {
+    const char *hosts;        /* NULL: path */
+    char *path;
+    const char *client_name;  /* or NULL */
+    int64_t number;           /* of the database */
+    bool secure;              /* rediss:// */
+#if DBM_HAS_REDIS_TLS
+    SSL_CTX *tls;             /* made when first wanted */
+    dbm__lock lock;
+#endif
+} dbm__redis_base;
+
+enum { DBM__REDIS_NIL, DBM__REDIS_INTEGER, DBM__REDIS_BOOL, DBM__REDIS_TEXT, DBM__REDIS_STATUS, DBM__REDIS_NUMBER, DBM__REDIS_ERROR, DBM__REDIS_ARRAY,
+       DBM__REDIS_MAP, DBM__REDIS_BLOB }; /* NUMBER: a double, or one too big for an integer, as text; BLOB: a TEXT that was seen to be none */
+typedef struct dbm__redis_node {
+    int kind;
+    size_t size;              /* bytes; of an array its elements, of a map too (keys and values) */
+    union { size_t at; int64_t integer; } is;
+} dbm__redis_node;
+
+typedef struct dbm__redis_reply {
+    struct dbm__redis_reply *next;  /* spare */
+    struct dbm__redis_reply *older; /* of all of the connection */
+    dbm__redis_node *nodes;
+    size_t count, capacity;
+    char *bytes;
+    size_t size, room;
+    size_t error;             /* the first node that is an error, from 1 */
+    bool no_memory;
+    bool rows;                /* an array: a row per element, or per two */
+    bool pairs;
+    const char *names[2];
+    size_t at, left;          /* the row in hand; elements behind it */
+    char *json;               /* nested values of the row in hand */
+    size_t json_size, json_room, json_row;
+    size_t json_at[2];
+} dbm__redis_reply;
+
+/* What a command's name says about what it does to the connection. */
+typedef enum dbm__redis_kind {
+    DBM__REDIS_PLAIN, DBM__REDIS_MULTI, DBM__REDIS_EXEC, DBM__REDIS_DISCARD, DBM__REDIS_WATCH, DBM__REDIS_UNWATCH, DBM__REDIS_SELECT,
+    DBM__REDIS_CLIENT, DBM__REDIS_CHANGES, DBM__REDIS_REFUSED
+} dbm__redis_kind;
+enum { DBM__REDIS_SINGLE, DBM__REDIS_FIELDS, DBM__REDIS_SCORES }; /* what a flat array is, by the command: values, or pairs of two sorts */
+static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names[] = {
+    { "MULTI", DBM__REDIS_MULTI }, { "EXEC", DBM__REDIS_EXEC }, { "DISCARD", DBM__REDIS_DISCARD }, { "WATCH", DBM__REDIS_WATCH },
+    { "UNWATCH", DBM__REDIS_UNWATCH }, { "SELECT", DBM__REDIS_SELECT }, { "CLIENT", DBM__REDIS_CLIENT }, { "AUTH", DBM__REDIS_CHANGES },
+    { "READONLY", DBM__REDIS_CHANGES }, { "READWRITE", DBM__REDIS_CHANGES }, { "ASKING", DBM__REDIS_CHANGES }, { "RESET", DBM__REDIS_CHANGES },
+    { "SUBSCRIBE", DBM__REDIS_REFUSED }, { "PSUBSCRIBE", DBM__REDIS_REFUSED },
+    { "SSUBSCRIBE", DBM__REDIS_REFUSED }, { "UNSUBSCRIBE", DBM__REDIS_REFUSED }, { "PUNSUBSCRIBE", DBM__REDIS_REFUSED }, { "SUNSUBSCRIBE", DBM__REDIS_REFUSED },
+    { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
+    { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
+};
+
+enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
+enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
+
+typedef struct dbm__redis {
+    dbm_connection *connection;
+    dbm_database *db;
+    const dbm__redis_base *base;
+    int fd;
+    int phase;
+    dbm__word busy;           /* whether an operation runs, for cancel, which comes from any thread */
+    char *out;                /* what is to be sent */
+    size_t out_size, out_sent, out_room;
+    bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
+    int expected, replies;    /* still to come, have come */
+    redisReader *reader;
+    redisReplyObjectFunctions functions;
+    dbm__redis_reply *building, *spare, *all;
+    dbm__redis_kind command;  /* what is running */
+    int pairs;                /* what its reply is, when it is an array */
+    bool multi, watching, queued_writes, changed;
+    int64_t number, wanted;   /* the database selected now; by the SELECT that is running */
+    char greeting[4];         /* what was sent at connect: a, s, n, p */
+    dbm_status greeted;       /* the first failure among its answers */
+    dbm__dial dial;
+#if DBM_HAS_REDIS_TLS
+    redisContext *context;
+    SSL *ssl;                 /* of context, once there is one */
+#endif
+    char in[16384];
+} dbm__redis;
+
+static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
+
+/* Room for `more` bytes behind `size`; false without memory. */
+static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+    size_t want;
+    char *bigger;
+    if (DBM__LIKELY(*room - size >= more)) return true;
+    if (more > SIZE_MAX / 4 - size) return false;
+    want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
+    bigger = (char *)dbm_adapter_resize(db, *block, want);
+    if (bigger == NULL) return false;
+    *block = bigger;
+    *room = want;
+    return true;
+}
+
+static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
+    if (*room <= DBM__REDIS_KEPT) return;
+    dbm_adapter_free(db, *block);
+    *block = NULL;
+    *room = 0;
+}
+
+/* ---- replies: what the reader builds -------------------------------------------------------------------------------- */
+
+static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
+    dbm__redis_reply *reply = r->spare;
+    if (DBM__LIKELY(reply != NULL)) {
+        r->spare = reply->next;
+        return reply;
+    }
+    reply = (dbm__redis_reply *)dbm_adapter_alloc(r->db, sizeof *reply);
+    if (reply == NULL) return NULL;
+    memset(reply, 0, sizeof *reply);
+    reply->older = r->all;
+    r->all = reply;
+    return reply;
+}
+
+static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
+    reply->count = reply->size = reply->error = reply->at = reply->left = 0;
+    reply->json_size = reply->json_row = 0;
+    reply->no_memory = reply->rows = reply->pairs = false;
+}
+
+static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
+    dbm__redis_reply_clear(reply);
+    if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
+        dbm_adapter_free(r->db, reply->nodes);
+        reply->nodes = NULL;
+        reply->capacity = 0;
+    }
+    dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
+    dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
+    reply->next = r->spare;
+    r->spare = reply;
+}
+
+static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind) {
+    dbm__redis *r = (dbm__redis *)task->privdata;
+    dbm__redis_reply *reply = r->building;
+    dbm__redis_node *node;
+    if (DBM__UNLIKELY(reply->count == reply->capacity)) {
+        size_t want = reply->capacity < 16 ? 16 : reply->capacity + reply->capacity / 2;
+        dbm__redis_node *bigger = want < SIZE_MAX / sizeof *bigger / 2 ? (dbm__redis_node *)dbm_adapter_resize(r->db, reply->nodes, want * sizeof *bigger) : NULL;
+        if (bigger == NULL) {
+            reply->no_memory = true;
+            return NULL;
+        }
+        reply->nodes = bigger;
+        reply->capacity = want;
+    }
+    node = &reply->nodes[reply->count++];
+    node->kind = kind;
+    node->size = 0;
+    node->is.integer = 0;
+    return node;
+}
+
+static void *dbm__redis_text_node(const redisReadTask *task, int kind, const char *text, size_t size) {
+    dbm__redis *r = (dbm__redis *)task->privdata;
+    dbm__redis_reply *reply = r->building;
+    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+    if (DBM__UNLIKELY(node == NULL)) return NULL;
+    if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
+        reply->no_memory = true;
+        return NULL;
+    }
+    node->size = size;
+    node->is.at = reply->size;
+    if (size != 0) memcpy(reply->bytes + reply->size, text, size);
+    reply->bytes[reply->size + size] = 0;
+    reply->size += size + 1;
+    if (kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
+    return reply;
+}
+
+static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
+    int kind = DBM__REDIS_TEXT;
+    if (task->type == REDIS_REPLY_STATUS) kind = DBM__REDIS_STATUS;
+    else if (task->type == REDIS_REPLY_ERROR) kind = DBM__REDIS_ERROR;
+#if defined(REDIS_REPLY_BIGNUM)
+    else if (task->type == REDIS_REPLY_BIGNUM) kind = DBM__REDIS_NUMBER;
+#endif
+#if defined(REDIS_REPLY_VERB)
+    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(task, kind, text + 4, size - 4); /* txt: and mkd: */
+#endif
+    return dbm__redis_text_node(task, kind, text, size);
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *dbm__redis_array(const redisReadTask *task, size_t elements) {
+#else
+static void *dbm__redis_array(const redisReadTask *task, int elements) {
+#endif
+    dbm__redis_node *node;
+    int kind = DBM__REDIS_ARRAY;
+#if HIREDIS_MAJOR < 1
+    if (elements < 0) return NULL;
+#endif
+#if defined(REDIS_REPLY_MAP)
+    if (task->type == REDIS_REPLY_MAP) kind = DBM__REDIS_MAP; /* elements are keys and values */
+#endif
+    node = dbm__redis_node_new(task, kind);
+    if (node == NULL) return NULL;
+    node->size = (size_t)elements;
+    return ((dbm__redis *)task->privdata)->building;
+}
+
+static void *dbm__redis_number_node(const redisReadTask *task, int kind, int64_t value) {
+    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+    if (DBM__UNLIKELY(node == NULL)) return NULL;
+    node->is.integer = value;
+    return ((dbm__redis *)task->privdata)->building;
+}
+static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node(task, DBM__REDIS_INTEGER, value); }
+static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node(task, DBM__REDIS_NIL, 0); }
+#if HIREDIS_MAJOR >= 1
+static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
+    (void)value;
+    return dbm__redis_text_node(task, DBM__REDIS_NUMBER, text, size);
+}
+static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node(task, DBM__REDIS_BOOL, value != 0); }
+#endif
+static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
+
+static void dbm__redis_functions(redisReplyObjectFunctions *f) {
+    memset(f, 0, sizeof *f);
+    f->createString = dbm__redis_string;
+    f->createArray = dbm__redis_array;
+    f->createInteger = dbm__redis_integer;
+    f->createNil = dbm__redis_nil;
+#if HIREDIS_MAJOR >= 1
+    f->createDouble = dbm__redis_double;
+    f->createBool = dbm__redis_bool;
+#endif
+    f->freeObject = dbm__redis_forget;
+}
+
+/* ---- replies: what rows show ------------------------------------------------------------------------------------------- */
+
+/* The node behind this one and all that is in it. */
+static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
+    size_t open = 1;
+    while (open != 0 && at < reply->count) {
+        const dbm__redis_node *node = &reply->nodes[at++];
+        open--;
+        if (node->kind == DBM__REDIS_ARRAY || node->kind == DBM__REDIS_MAP) open += node->size;
+    }
+    return at;
+}
+
+/* Whether bytes are UTF-8 without a NUL: then they are a text. */
+static bool dbm__redis_is_text(const char *bytes, size_t size) {
+    const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
+    while (c < end) {
+        unsigned char b = *c;
+        int more;
+        if (b != 0 && b < 0x80) { c++; continue; }
+        more = b >= 0xF0 && b <= 0xF4 ? 3 : b >= 0xE0 && b < 0xF0 ? 2 : b >= 0xC2 && b < 0xE0 ? 1 : 0;
+        if (more == 0 || end - c <= more) return false;
+        if ((c[1] & 0xC0) != 0x80 || (more > 1 && (c[2] & 0xC0) != 0x80) || (more > 2 && (c[3] & 0xC0) != 0x80)) return false;
+        if ((b == 0xE0 && c[1] < 0xA0) || (b == 0xED && c[1] > 0x9F) || (b == 0xF0 && c[1] < 0x90) || (b == 0xF4 && c[1] > 0x8F)) return false;
+        c += more + 1;
+    }
+    return true;
+}
+
+typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool no_memory, deep; } dbm__redis_json;
+#define DBM__REDIS_DEPTH 100
+
+static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t size) {
+    dbm__redis_reply *reply = j->reply;
+    if (j->no_memory) return;
+    if (size > SIZE_MAX / 8 || !dbm__redis_room(j->db, &reply->json, &reply->json_room, reply->json_size, size + 1)) {
+        j->no_memory = true;
+        return;
+    }
+    memcpy(reply->json + reply->json_size, text, size);
+    reply->json_size += size;
+    reply->json[reply->json_size] = 0;
+}
+
+static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t i;
+    dbm__redis_json_put(j, "{\"base64\":\"", 11);
+    for (i = 0; i < size; i += 3) {
+        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        char four[4];
+        four[0] = digits[v >> 18 & 63u];
+        four[1] = digits[v >> 12 & 63u];
+        four[2] = digits[v >> 6 & 63u];
+        four[3] = digits[v & 63u];
+        if (left < 3) four[3] = '=';
+        if (left < 2) four[2] = '=';
+        dbm__redis_json_put(j, four, 4);
+    }
+    dbm__redis_json_put(j, "\"}", 2);
+}
+
+static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t size) {
+    static const char digits[] = "0123456789abcdef";
+    size_t i, from = 0;
+    for (i = 0; i < size && (text[i] == 0 || (unsigned char)text[i] < 0x80); i++) {}
+    if (i < size) { /* beyond ASCII: it must be UTF-8. A NUL is no reason, JSON can say it */
+        for (i = 0; i < size; i++) {
+            size_t n = strlen(text + i);
+            if (n > size - i) n = size - i;
+            if (!dbm__redis_is_text(text + i, n)) {
+                dbm__redis_json_base64(j, (const unsigned char *)text, size);
+                return;
+            }
+            i += n;
+        }
+    }
+    dbm__redis_json_put(j, "\"", 1);
+    for (i = 0; i < size; i++) {
+        unsigned char b = (unsigned char)text[i];
+        char escape[6] = { '\\', 'u', '0', '0', '0', '0' };
+        if (b >= ' ' && b != '"' && b != '\\') continue;
+        dbm__redis_json_put(j, text + from, i - from);
+        from = i + 1;
+        if (b == '"' || b == '\\') {
+            escape[1] = (char)b;
+            dbm__redis_json_put(j, escape, 2);
+        } else {
+            escape[4] = digits[b >> 4];
+            escape[5] = digits[b & 15u];
+            dbm__redis_json_put(j, escape, 6);
+        }
+    }
+    dbm__redis_json_put(j, text + from, size - from);
+    dbm__redis_json_put(j, "\"", 1);
+}
+
+/* One node and what is in it; returns the node behind. */
+static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /* NOLINT(misc-no-recursion): DBM__REDIS_DEPTH */
+    const dbm__redis_node *node = &j->reply->nodes[at];
+    char number[32];
+    size_t i, next = at + 1;
+    if (depth > DBM__REDIS_DEPTH) {
+        j->deep = true;
+        return dbm__redis_behind(j->reply, at);
+    }
+    switch (node->kind) {
+    case DBM__REDIS_NIL: dbm__redis_json_put(j, "null", 4); break;
+    case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
+    case DBM__REDIS_INTEGER:
+        dbm__format(number, sizeof number, "%l", node->is.integer);
+        dbm__redis_json_put(j, number, strlen(number));
+        break;
+    case DBM__REDIS_ARRAY:
+    case DBM__REDIS_MAP:
+        dbm__redis_json_put(j, "[", 1);
+        for (i = 0; i < node->size && next < j->reply->count; i++) {
+            if (i != 0) dbm__redis_json_put(j, ",", 1);
+            next = dbm__redis_json_node(j, next, depth + 1);
+            node = &j->reply->nodes[at];
+        }
+        dbm__redis_json_put(j, "]", 1);
+        break;
+    default: dbm__redis_json_text(j, j->reply->bytes + node->is.at, node->size); break;
+    }
+    return next;
+}
+
+/* The nested values of the row in hand, all at once, so that none moves another's text. */
+static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *reply) {
+    dbm__redis_json j;
+    size_t at = reply->at;
+    int i;
+    j.db = dbm_adapter_database(c);
+    j.reply = reply;
+    j.no_memory = j.deep = false;
+    reply->json_size = 0;
+    for (i = 0; i < (reply->pairs ? 2 : 1); i++) {
+        reply->json_at[i] = reply->json_size;
+        if (reply->nodes[at].kind == DBM__REDIS_ARRAY || reply->nodes[at].kind == DBM__REDIS_MAP) {
+            (void)dbm__redis_json_node(&j, at, 1);
+            dbm__redis_json_put(&j, "", 1);
+        }
+        at = dbm__redis_behind(reply, at);
+    }
+    if (j.no_memory) return dbm__redis_no_memory(c);
+    if (j.deep) return dbm_adapter_fail(c, DBM_E_LIMIT, NULL, 0, "a value of the reply is nested more than 100 deep");
+    reply->json_row = reply->at + 1;
+    return DBM_OK;
+}
+
+static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    size_t at = reply->at;
+    dbm__redis_node *node;
+    if (i == 1) at = dbm__redis_behind(reply, at);
+    node = &reply->nodes[at];
+    out->name = NULL;
+    switch (node->kind) {
+    case DBM__REDIS_NIL: *out = dbm_null(); return DBM_OK;
+    case DBM__REDIS_INTEGER: *out = dbm_int(node->is.integer); return DBM_OK;
+    case DBM__REDIS_BOOL: *out = dbm_bool(node->is.integer != 0); return DBM_OK;
+    case DBM__REDIS_ARRAY:
+    case DBM__REDIS_MAP:
+        if (reply->json_row != reply->at + 1) {
+            dbm_status st = dbm__redis_json_write(c, reply);
+            if (st != DBM_OK) return st;
+        }
+        *out = dbm_textn(reply->json + reply->json_at[i], strlen(reply->json + reply->json_at[i]));
+        out->type = DBM_TYPE_JSON;
+        return DBM_OK;
+    case DBM__REDIS_TEXT:
+        if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
+            node->kind = DBM__REDIS_BLOB;
+            break;
+        }
+        node->kind = DBM__REDIS_STATUS; /* seen to be a text */
+        break;
+    default: break;
+    }
+    *out = dbm_textn(reply->bytes + node->is.at, node->size);
+    if (node->kind == DBM__REDIS_BLOB) out->type = DBM_TYPE_BLOB;
+    else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
+    return DBM_OK;
+}
+
+static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) {
+    (void)c;
+    return ((const dbm__redis_reply *)op->result)->names[i];
+}
+
+/* Makes rows of a reply, and stands on the first. */
+static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) {
+    const dbm__redis_node *root = &reply->nodes[0];
+    reply->names[0] = "value";
+    reply->names[1] = "";
+    reply->rows = root->kind == DBM__REDIS_ARRAY || root->kind == DBM__REDIS_MAP;
+    reply->pairs = reply->rows && root->size % 2 == 0 && (root->kind == DBM__REDIS_MAP || r->pairs != DBM__REDIS_SINGLE);
+    if (reply->pairs) {
+        reply->names[0] = r->pairs == DBM__REDIS_SCORES ? "member" : "field";
+        reply->names[1] = r->pairs == DBM__REDIS_SCORES ? "score" : "value";
+    }
+    reply->at = reply->rows ? 1 : 0;
+    reply->left = reply->rows ? root->size : 1;
+    op->result = reply;
+    op->columns = reply->pairs ? 2 : 1;
+    op->row = reply->left != 0;
+    if (op->row) reply->left -= (size_t)op->columns;
+}
+
+static dbm_status dbm__redis_fetch(dbm_op *op) {
+    dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    if (reply == NULL || reply->left == 0) return DBM_DONE;
+    reply->at = dbm__redis_behind(reply, reply->at);
+    if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
+    reply->left -= reply->pairs ? 2 : 1;
+    return DBM_OK;
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------------------------ */
+
+/* What the first word of an error says, and whether the same may work a little later. */
+static const struct { const char *word; dbm_status status; bool retryable; } dbm__redis_errors[] = {
+    { "WRONGPASS", DBM_E_AUTH, false }, { "NOAUTH", DBM_E_AUTH, false }, { "NOPERM", DBM_E_AUTH, false }, { "DENIED", DBM_E_AUTH, false },
+    { "LOADING", DBM_E_CONNECT, true }, { "MASTERDOWN", DBM_E_CONNECT, true }, { "CLUSTERDOWN", DBM_E_CONNECT, true },
+    { "BUSY", DBM_E_SQL, true }, { "TRYAGAIN", DBM_E_SQL, true }, { "NOREPLICAS", DBM_E_SQL, true }, { "READONLY", DBM_E_READ_ONLY, false },
+    { "OOM", DBM_E_LIMIT, false }, { "EXECABORT", DBM_E_ROLLED_BACK, false }, { "MOVED", DBM_E_UNSUPPORTED, false }, { "ASK", DBM_E_UNSUPPORTED, false }
+};
+
+/* An error of the server, with what it means here. `element`: its place in an array, from 1; 0: it is the whole reply. */
+static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t size, size_t element, char greeting) {
+    char block[700], word[20];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    const char *arguments = strstr(text, ", with args beginning with"); /* they may hold anything */
+    size_t i, n = 0;
+    dbm_status status = greeting == 0 ? DBM_E_SQL : greeting == 'a' ? DBM_E_AUTH : greeting == 's' ? DBM_E_UNKNOWN_NAME : greeting == 'n' ? DBM_E_CONFIG : DBM_E_CONNECT;
+    bool retryable = false;
+    while (n < size && n + 1 < sizeof word && text[n] != ' ') { word[n] = text[n]; n++; }
+    word[n] = 0;
+    for (i = 0; i < sizeof dbm__redis_errors / sizeof dbm__redis_errors[0]; i++) {
+        if (strcmp(word, dbm__redis_errors[i].word) != 0) continue;
+        status = dbm__redis_errors[i].status;
+        retryable = dbm__redis_errors[i].retryable;
+        break;
+    }
+    if (greeting != 0 && strstr(text, "max number of clients") != NULL) {
+        status = DBM_E_CONNECT;
+        retryable = true;
+    }
+    if (arguments != NULL) size = (size_t)(arguments - text);
+    if (element != 0) dbm__putf(&t, r->command == DBM__REDIS_EXEC ? "command %z of the transaction failed, and the others are done: " : "element %z of the reply is an error: ", element);
+    if (status == DBM_E_UNSUPPORTED) {
+        const char *place = text + size;
+        while (place > text && place[-1] != ' ') place--;
+        dbm__putf(&t, "this server is part of a Redis Cluster, and the key belongs to the one at %s; dbm.h does not follow it: connect to that one, or to a proxy (", place);
+    }
+    dbm__put_n(&t, text, size < 500 ? size : 500);
+    if (status == DBM_E_UNSUPPORTED) dbm__put(&t, ")");
+    dbm__text_end(&t);
+    if (status == DBM_E_READ_ONLY) dbm_adapter_broken(r->connection); /* a replica now: the next connect looks for the primary */
+    status = dbm_adapter_fail(r->connection, status, NULL, 0, block);
+    if (retryable) dbm_adapter_fail_retryable(r->connection);
+    return status;
+}
+
+static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
+    dbm_adapter_broken(r->connection);
+    if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
+        return dbm_adapter_fail(r->connection, DBM_E_CANCELLED, NULL, 0, "cancelled; Redis can't stop a command, so the connection was closed");
+    }
+    return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------------------- */
+
+static size_t dbm__redis_digits(char *out, uint64_t v) {
+    char block[20];
+    size_t n = 0, i;
+    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
+    return n;
+}
+
+static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
+    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    out[0] = mark;
+    out[n] = '\r';
+    out[n + 1] = '\n';
+    return n + 2;
+}
+
+static bool dbm__redis_begin(dbm__redis *r, int arguments) {
+    if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
+    r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
+    return true;
+}
+
+static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
+    char *out;
+    if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
+    out = r->out + r->out_size;
+    out += dbm__redis_head(out, '$', size);
+    if (size != 0) memcpy(out, data, size);
+    out += size;
+    out[0] = '\r';
+    out[1] = '\n';
+    r->out_size = (size_t)(out + 2 - r->out);
+    return true;
+}
+
+/* A command of texts; NULL ends them. */
+static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
+    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
+    r->expected++;
+    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
+}
+
+static bool dbm__redis_select(dbm__redis *r) {
+    char number[24];
+    dbm__format(number, sizeof number, "%l", r->base->number);
+    return dbm__redis_words(r, "SELECT", number, NULL);
+}
+
+static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
+    char block[160];
+    const char *why = op->values[i].type == DBM_TYPE_NULL ? "is NULL, which Redis does not know: leave the key out, or delete it"
+                      : op->values[i].type == DBM_TYPE_DOUBLE ? "is a double, and DBM_NO_FLOAT leaves them out"
+                      : "is no value; bytes are passed as dbm_blob(p, n)";
+    dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
+    return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
+}
+
+static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
+    int i;
+    if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
+    for (i = 0; i < op->value_count; i++) {
+        const dbm_value *v = &op->values[i];
+        char block[64];
+        const char *data = block;
+        size_t size = 0;
+        switch (v->type) {
+        case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
+            data = v->as.text.data;
+            size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
+            if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
+            break;
+        case DBM_TYPE_INT:
+            if (v->as.integer < 0) block[size++] = '-';
+            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
+            break;
+        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
+        case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
+        case DBM_TYPE_TIMESTAMP:
+            dbm__timestamp_write(v->as.integer, block);
+            size = strlen(block);
+            break;
+        case DBM_TYPE_DOUBLE:
+#if DBM__FLOAT
+            dbm__double_write(v->as.real, block);
+            size = strlen(block);
+            break;
+#endif
+        case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
+        }
+        if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
+    }
+    return DBM_OK;
+}
+
+/* Whether a value is this word; letters of any case. */
+static bool dbm__redis_is(const dbm_value *v, const char *word) {
+    size_t size;
+    if (v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) return false;
+    size = v->as.text.size == SIZE_MAX ? strlen(v->as.text.data) : v->as.text.size;
+    return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word);
+}
+
+static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
+
+/* What a command is about, before it is sent. Refuses what would take the connection out of step. */
+static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
+    const dbm_value *v = op->values;
+    char first;
+    size_t i;
+    int j;
+    r->command = DBM__REDIS_PLAIN;
+    r->pairs = DBM__REDIS_SINGLE;
+    if (op->value_count < 1 || (v[0].type != DBM_TYPE_TEXT && v[0].type != DBM_TYPE_BLOB) || v[0].as.text.data == NULL || v[0].as.text.size == 0) {
+        return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
+    }
+    first = dbm__redis_upper(v[0].as.text.data[0]);
+    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+        if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
+            r->command = dbm__redis_names[i].kind;
+            break;
+        }
+    }
+    if (DBM__UNLIKELY(first == 'Z' || first == 'H')) {
+        if (dbm__redis_is(v, "HGETALL")) r->pairs = DBM__REDIS_FIELDS;
+        else if (dbm__redis_is(v, "ZPOPMIN") || dbm__redis_is(v, "ZPOPMAX")) r->pairs = DBM__REDIS_SCORES;
+        else for (j = 2; j < op->value_count; j++) {
+            if (first == 'Z' && dbm__redis_is(&v[j], "WITHSCORES")) r->pairs = DBM__REDIS_SCORES;
+            if (first == 'H' && dbm__redis_is(&v[j], "WITHVALUES")) r->pairs = DBM__REDIS_FIELDS;
+        }
+    } else if (first == 'C' && op->value_count > 1 && dbm__redis_is(v, "CONFIG") && dbm__redis_is(&v[1], "GET")) {
+        r->pairs = DBM__REDIS_FIELDS;
+    }
+    if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
+    if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
+        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
+        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
+                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
+                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+    }
+    if (r->command == DBM__REDIS_REFUSED) {
+        return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
+                                "this command changes how the server answers, or ends the connection, which belongs to the pool: SUBSCRIBE and its fellows, MONITOR, SYNC, "
+                                "HELLO, CLIENT REPLY and QUIT can't be sent through a session");
+    }
+    if (r->command == DBM__REDIS_SELECT) {
+        dbm__why why;
+        r->wanted = -1;
+        if (op->value_count == 2 && dbm__to_int(&v[1], 0, INT64_MAX, &r->wanted, &why) != DBM_OK) r->wanted = -1;
+    }
+    return DBM_OK;
+}
+
+/* What a command that was answered has done to the connection. */
+static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
+    switch (r->command) {
+    case DBM__REDIS_MULTI:
+        if (ok) {
+            r->multi = true;
+            r->queued_writes = false;
+        }
+        break;
+    case DBM__REDIS_EXEC: case DBM__REDIS_DISCARD: if (ok || r->multi) r->multi = r->watching = false; break; /* an error ends it too */
+    case DBM__REDIS_WATCH: if (ok) r->watching = true; break;
+    case DBM__REDIS_UNWATCH: if (ok && !queued) r->watching = false; break;
+    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : r->wanted; break;
+    case DBM__REDIS_CHANGES: r->changed = true; break;
+    case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break;
+    }
+    dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE);
+}
+
+/* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
+
+#if DBM_HAS_REDIS_TLS
+/* What the library writes to the socket may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
+typedef struct dbm__redis_hush {
+#  if defined(_WIN32)
+    char none;
+#  else
+    sigset_t old;
+    bool was_pending;
+#  endif
+} dbm__redis_hush;
+
+static void dbm__redis_hush_begin(dbm__redis_hush *h) {
+#  if defined(_WIN32)
+    h->none = 0;
+#  else
+    sigset_t pipe_signal, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    h->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+#    if DBM__THREADS
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_signal, &h->old);
+#    else
+    (void)sigprocmask(SIG_BLOCK, &pipe_signal, &h->old);
+#    endif
+#  endif
+}
+
+static void dbm__redis_hush_end(dbm__redis_hush *h) {
+#  if defined(_WIN32)
+    (void)h;
+#  else
+    sigset_t pipe_signal, pending;
+    int taken = 0, kept = errno;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    if (!h->was_pending && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) (void)sigwait(&pipe_signal, &taken);
+#    if DBM__THREADS
+    (void)pthread_sigmask(SIG_SETMASK, &h->old, NULL);
+#    else
+    (void)sigprocmask(SIG_SETMASK, &h->old, NULL);
+#    endif
+    errno = kept;
+#  endif
+}
+
+static const char *dbm__redis_tls_reason(SSL *ssl) {
+    unsigned long e = ERR_peek_last_error();
+    const char *reason = NULL;
+    long verified = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
+    if (verified != X509_V_OK) reason = X509_verify_cert_error_string(verified);
+    else if (e != 0) reason = ERR_reason_error_string(e);
+    return reason != NULL ? reason : "the server does not speak TLS, or hung up";
+}
+
+static dbm_status dbm__redis_tls_failed(dbm__redis *r, const char *what, SSL *ssl) {
+    char block[300];
+    dbm__format(block, sizeof block, "TLS with %s: %s: %s", r->dial.host, what, dbm__redis_tls_reason(ssl));
+    ERR_clear_error();
+    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, block);
+}
+
+/* The settings of a database, made once. NULL: reported. */
+static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
+    dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(r->db);
+    const dbm_config *config = dbm_adapter_config(r->db);
+    const char *what = NULL;
+    SSL_CTX *made;
+    dbm__lock_take(&base->lock);
+    made = base->tls;
+    if (made == NULL) {
+        made = SSL_CTX_new(TLS_client_method());
+        if (made == NULL) {
+            what = "no settings could be made";
+        } else {
+            (void)SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
+            SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE);
+            SSL_CTX_set_verify(made, mode >= DBM_TLS_VERIFY_CA ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+            if (config->tls_ca != NULL) {
+                if (SSL_CTX_load_verify_locations(made, config->tls_ca, NULL) != 1) what = "tls_ca can't be read";
+            } else if (SSL_CTX_set_default_verify_paths(made) != 1) {
+                what = "the system's certificates can't be read";
+            }
+            if (what == NULL && config->tls_cert != NULL && SSL_CTX_use_certificate_chain_file(made, config->tls_cert) != 1) what = "tls_cert can't be read";
+            if (what == NULL && config->tls_key != NULL && SSL_CTX_use_PrivateKey_file(made, config->tls_key, SSL_FILETYPE_PEM) != 1) what = "tls_key can't be read";
+        }
+        if (what != NULL) {
+            (void)dbm__redis_tls_failed(r, what, NULL);
+            SSL_CTX_free(made);
+            made = NULL;
+        }
+        base->tls = made;
+    }
+    dbm__lock_give(&base->lock);
+    return made;
+}
+
+static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
+    SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
+    dbm__redis_hush hush;
+    ASN1_OCTET_STRING *address;
+    bool named;
+    int rc = 1;
+    if (settings == NULL) return DBM_E_TLS;
+    r->context = redisConnectFd(r->fd);
+    if (r->context == NULL) return dbm__redis_no_memory(r->connection);
+    r->context->flags &= ~REDIS_BLOCK;
+    redisReaderFree(r->context->reader);
+    r->context->reader = r->reader; /* one reader, freed with the context from now on */
+    r->ssl = SSL_new(settings);
+    if (r->ssl == NULL) return dbm__redis_no_memory(r->connection);
+    address = a2i_IPADDRESS(r->dial.host);
+    named = address == NULL;
+    ASN1_OCTET_STRING_free(address);
+    if (named) rc = SSL_set_tlsext_host_name(r->ssl, r->dial.host) == 1;
+    if (rc == 1 && mode == DBM_TLS_VERIFY_FULL) {
+        X509_VERIFY_PARAM *param = SSL_get0_param(r->ssl);
+        rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
+    }
+    if (rc == 1) {
+        dbm__redis_hush_begin(&hush);
+        rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
+        dbm__redis_hush_end(&hush);
+    }
+    if (rc != 1) {
+        dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
+        SSL_free(r->ssl); /* the context has not taken it */
+        r->ssl = NULL;
+        return st;
+    }
+    return DBM_OK;
+}
+
+/* The handshake goes on: DONE says that it is over, well or not. */
+static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
+    dbm__redis_hush hush;
+    int rc, e;
+    dbm__redis_hush_begin(&hush);
+    ERR_clear_error();
+    rc = SSL_do_handshake(r->ssl);
+    e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    dbm__redis_hush_end(&hush);
+    *st = DBM_OK;
+    if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
+    if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
+    if (e == SSL_ERROR_WANT_WRITE) return DBM_STEP_WRITE;
+    *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
+    return DBM_STEP_DONE;
+}
+
+/* Everything in `out` goes to hiredis' buffer first. */
+static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
+    dbm__redis_hush hush;
+    int done = 0, rc = REDIS_OK;
+    *sent = 0;
+    if (size != 0) {
+        if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
+        *sent = size;
+    }
+    dbm__redis_hush_begin(&hush);
+    rc = redisBufferWrite(r->context, &done);
+    dbm__redis_hush_end(&hush);
+    if (rc != REDIS_OK) return DBM_E_LOST;
+    return done ? DBM_OK : DBM_E_TIMEOUT;
+}
+
+static dbm_status dbm__redis_tls_receive(dbm__redis *r) {
+    dbm__redis_hush hush;
+    size_t before = r->reader->len;
+    int rc;
+    dbm__redis_hush_begin(&hush);
+    rc = redisBufferRead(r->context);
+    dbm__redis_hush_end(&hush);
+    if (rc != REDIS_OK) return r->context->err == REDIS_ERR_EOF ? DBM_DONE : DBM_E_LOST;
+    return r->reader->len != before ? DBM_OK : DBM_E_TIMEOUT;
+}
+#endif
+
+/* ---- the flow ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Sends what there is. DBM_OK: all of it; DBM_E_TIMEOUT: the rest later; else it can't be sent, but an answer may lie there. */
+static dbm_status dbm__redis_send(dbm__redis *r) {
+    dbm_status st = DBM_OK;
+    size_t n;
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) {
+        st = dbm__redis_tls_send(r, r->out + r->out_sent, r->out_size - r->out_sent, &n);
+        r->out_sent += n;
+    } else
+#endif
+    while (st == DBM_OK && r->out_sent < r->out_size) {
+        st = dbm__net_send(r->fd, r->out + r->out_sent, r->out_size - r->out_sent, &n);
+        r->out_sent += n;
+    }
+    if (st == DBM_OK) r->sent_now = true;
+    return st;
+}
+
+static dbm_status dbm__redis_receive(dbm__redis *r) {
+    size_t n;
+    dbm_status st;
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) return dbm__redis_tls_receive(r);
+#endif
+    st = dbm__net_receive(r->fd, r->in, sizeof r->in, &n);
+    if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
+    return st;
+}
+
+static void dbm__redis_sent(dbm__redis *r) {
+    if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
+    r->out_size = r->out_sent = 0;
+}
+
+static void dbm__redis_free(dbm__redis *r) {
+    dbm__dial_end(&r->dial);
+#if DBM_HAS_REDIS_TLS
+    if (r->context != NULL) { /* with it go reader, socket, and TLS without a word to the server */
+        redisFree(r->context);
+        r->reader = NULL;
+        r->fd = -1;
+    }
+#endif
+    if (r->reader != NULL) redisReaderFree(r->reader);
+    dbm__net_close(r->fd);
+    while (r->all != NULL) {
+        dbm__redis_reply *older = r->all->older;
+        dbm_adapter_free(r->db, r->all->nodes);
+        dbm_adapter_free(r->db, r->all->bytes);
+        dbm_adapter_free(r->db, r->all->json);
+        dbm_adapter_free(r->db, r->all);
+        r->all = older;
+    }
+    if (r->out != NULL) dbm__wipe(r->out, r->out_room);
+    dbm_adapter_free(r->db, r->out);
+    dbm_adapter_free(r->db, r);
+}
+
+/* ---- connect ---- */
+
+static dbm_status dbm__redis_make(dbm_connection *c) {
+    dbm_database *db = dbm_adapter_database(c);
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm__redis *r = (dbm__redis *)dbm_adapter_alloc(db, sizeof *r);
+    if (r == NULL) return dbm__redis_no_memory(c);
+    memset(r, 0, offsetof(dbm__redis, in));
+    r->connection = c;
+    r->db = db;
+    r->base = (const dbm__redis_base *)dbm_adapter_db_data(db);
+    r->number = r->base->number;
+    r->fd = -1;
+    dbm__dial_init(&r->dial);
+    r->dial.hosts = r->base->hosts;
+    r->dial.path = r->base->path;
+    r->dial.port = 6379;
+    r->dial.keepalive_ms = config->tcp_keepalive_ms;
+    r->dial.user_timeout_ms = config->tcp_user_timeout_ms;
+    dbm__redis_functions(&r->functions);
+    r->reader = redisReaderCreateWithFunctions(&r->functions);
+    if (r->reader == NULL) {
+        dbm__redis_free(r);
+        return dbm__redis_no_memory(c);
+    }
+    r->reader->privdata = r;
+    r->reader->maxbuf = DBM__REDIS_KEPT;
+    dbm_adapter_set_data(c, r);
+    return DBM_OK;
+}
+
+/* AUTH, SELECT, CLIENT SETNAME and PING, in one send; the last one so that there is always an answer. */
+static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
+    dbm_credentials who;
+    dbm_status st = dbm_adapter_credentials(r->connection, &who);
+    bool fits = true;
+    int n = 0;
+    if (st != DBM_OK) return st;
+    r->expected = r->replies = 0;
+    if (who.password != NULL && who.password[0] != 0) {
+        if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
+        if (who.user != NULL && who.user[0] != 0) fits = dbm__redis_words(r, "AUTH", who.user, who.password);
+        else fits = dbm__redis_words(r, "AUTH", who.password, NULL);
+        r->greeting[n++] = 'a';
+    } else if (who.user != NULL && who.user[0] != 0) {
+        return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
+    }
+    if (r->base->number != 0) {
+        fits = fits && dbm__redis_select(r);
+        r->greeting[n++] = 's';
+    }
+    if (r->base->client_name != NULL) {
+        fits = fits && dbm__redis_words(r, "CLIENT", "SETNAME", r->base->client_name);
+        r->greeting[n++] = 'n';
+    }
+    fits = fits && dbm__redis_words(r, "PING", NULL, NULL);
+    r->greeting[n] = 'p';
+    r->greeted = DBM_OK;
+    r->phase = DBM__REDIS_TALK;
+    return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
+}
+
+/* The socket is there. */
+static dbm_status dbm__redis_reached(dbm__redis *r) {
+    dbm_tls mode = r->base->secure && dbm_adapter_config(r->db)->tls == DBM_TLS_DEFAULT ? DBM_TLS_VERIFY_FULL : dbm_adapter_tls(r->db, r->dial.local);
+    r->fd = r->dial.fd;
+    if (mode < DBM_TLS_REQUIRE) return dbm__redis_greet(r, true);
+#if DBM_HAS_REDIS_TLS
+    r->phase = DBM__REDIS_SHAKE;
+    return dbm__redis_tls_begin(r, mode);
+#else
+    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis");
+#endif
+}
+
+static dbm_status dbm__redis_not_reached(dbm__redis *r) {
+    char block[500];
+    if (r->dial.status == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
+    dbm__format(block, sizeof block, "no Redis server can be reached: %s", r->dial.problem);
+    (void)dbm_adapter_fail(r->connection, r->dial.status, NULL, 0, block);
+    dbm_adapter_fail_retryable(r->connection);
+    return r->dial.status;
+}
+
+/* One answer of the greeting. PING may be forbidden to a user who may do other things. */
+static void dbm__redis_greeting_answer(dbm__redis *r) {
+    const dbm__redis_node *node = &r->building->nodes[0];
+    const char *text = r->building->bytes + node->is.at;
+    char what = r->greeting[r->replies];
+    if (node->kind != DBM__REDIS_ERROR || r->greeted != DBM_OK) return;
+    if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
+    r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
+}
+
+/* ---- one operation ---- */
+
+/* The answer to a command, complete. */
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
+    dbm__redis_reply *reply = r->building;
+    const dbm__redis_node *root = &reply->nodes[0];
+    bool ok = root->kind != DBM__REDIS_ERROR;
+    bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(reply->bytes + root->is.at, "QUEUED", 6) == 0;
+    bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
+    dbm_status st = DBM_OK;
+    dbm__redis_learn(r, ok, queued);
+    if (DBM__UNLIKELY(reply->error != 0)) {
+        const dbm__redis_node *node = &reply->nodes[reply->error - 1];
+        size_t element = 0, at = 1;
+        if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
+        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, element, 0);
+    } else if (DBM__UNLIKELY(nil_exec)) {
+        st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
+    }
+    if (st != DBM_OK || queued) { /* a queued command has no answer of its own yet */
+        dbm__redis_reply_spare(r, reply);
+    } else {
+        dbm__redis_show(r, op, reply);
+    }
+    r->building = NULL;
+    return st;
+}
+
+/* All answers of the operation are in. */
+static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
+    const dbm__redis_node *root = r->building != NULL && r->building->count != 0 ? &r->building->nodes[0] : NULL;
+    if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    switch (op->kind) {
+    case DBM_OP_COMMAND: return dbm__redis_answer(r, op);
+    case DBM_OP_CONNECT:
+        if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
+        return r->greeted;
+    default: break;
+    }
+    if (root->kind == DBM__REDIS_ERROR && !(op->kind == DBM_OP_PING && strncmp(r->building->bytes + root->is.at, "NOPERM", 6) == 0)) {
+        return dbm__redis_refused(r, r->building->bytes + root->is.at, root->size, 0, 0);
+    }
+    if (op->kind == DBM_OP_RESET) {
+        r->multi = r->watching = false;
+        r->number = r->base->number;
+        dbm_adapter_state(r->connection, DBM_STATE_NONE);
+    }
+    return DBM_OK;
+}
+
+static dbm_status dbm__redis_garbage(dbm__redis *r) {
+    char block[200];
+    dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
+    dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
+    return dbm__redis_lost(r, block);
+}
+
+/* Reads answers as far as they are there. DBM_DONE: more must come. */
+static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
+    while (r->expected > 0) {
+        void *got = NULL;
+        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
+            dbm_adapter_broken(r->connection);
+            return dbm__redis_no_memory(r->connection);
+        }
+        if (redisReaderGetReply(r->reader, &got) != REDIS_OK) return dbm__redis_garbage(r);
+        if (got == NULL) return DBM_DONE;
+        r->expected--;
+        if (op->kind == DBM_OP_CONNECT) dbm__redis_greeting_answer(r);
+        r->replies++;
+        if (r->expected > 0) { /* of several answers only an error is kept */
+            if (op->kind != DBM_OP_CONNECT && r->building->error != 0) {
+                dbm_adapter_broken(r->connection);
+                return dbm__redis_refused(r, r->building->bytes + r->building->nodes[0].is.at, r->building->nodes[0].size, 0, 0);
+            }
+            dbm__redis_reply_clear(r->building);
+        }
+    }
+    return DBM_OK;
+}
+
+/* Sends and reads until the operation is over, or has to wait. */
+static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
+    dbm_status st, sending = DBM_OK;
+    r->sent_now = false;
+    if (r->out_size != 0) {
+        sending = dbm__redis_send(r);
+        if (DBM__LIKELY(sending == DBM_OK)) {
+            dbm__redis_sent(r);
+        } else if (sending != DBM_E_TIMEOUT) {
+            r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+        }
+    }
+    op->fd = r->fd;
+    op->wake_us = INT64_MAX;
+    if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
+    for (;;) {
+        st = dbm__redis_parse(r, op);
+        if (st != DBM_DONE) break;
+        st = dbm__redis_receive(r);
+        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        if (st == DBM_OK) continue;
+        if (st == DBM_E_NOMEM) {
+            dbm_adapter_broken(r->connection);
+            op->status = dbm__redis_no_memory(r->connection);
+        } else {
+            op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+        }
+        return DBM_STEP_DONE;
+    }
+    op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
+    return DBM_STEP_DONE;
+}
+
+/* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
+static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
+    dbm__word busy = DBM__REDIS_BUSY;
+    op->state = NULL;
+    if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
+        while (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) dbm__sleep_us(20);
+        dbm__store(&r->busy, DBM__REDIS_IDLE);
+        dbm_adapter_broken(r->connection);
+    }
+    if (r->building != NULL) {
+        dbm__redis_reply_spare(r, r->building);
+        r->building = NULL;
+    }
+}
+
+static void dbm__redis_connect_failed(dbm_connection *c) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    dbm_adapter_set_data(c, NULL);
+    dbm__redis_free(r);
+}
+
+static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)op->state;
+    dbm_step want = DBM_STEP_DONE;
+    if (r == NULL) return DBM_STEP_DONE; /* start did it all */
+    if (DBM__UNLIKELY(r->phase == DBM__REDIS_DIAL)) {
+        want = dbm__dial_step(&r->dial, r->db->host, op->deadline_us);
+        op->fd = r->dial.fd;
+        op->wake_us = r->dial.wake_us;
+        if (want != DBM_STEP_DONE) return want;
+        op->status = r->dial.status == DBM_OK ? dbm__redis_reached(r) : dbm__redis_not_reached(r);
+    }
+#if DBM_HAS_REDIS_TLS
+    if (r->phase == DBM__REDIS_SHAKE && op->status == DBM_OK) {
+        want = dbm__redis_tls_shake(r, &op->status);
+        op->fd = r->fd;
+        op->wake_us = INT64_MAX;
+        if (want != DBM_STEP_DONE) return want;
+        if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
+    }
+#endif
+    if (op->status == DBM_OK) want = dbm__redis_talk(r, op);
+    if (want != DBM_STEP_DONE) return want;
+    dbm__redis_over(r, op);
+    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
+    return DBM_STEP_DONE;
+}
+
+static dbm_status dbm__redis_no_sql(dbm_connection *c) {
+    return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
+}
+
+static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    bool fits = true;
+    op->state = NULL;
+    switch (op->kind) {
+    case DBM_OP_FETCH: op->status = dbm__redis_fetch(op); return;
+    case DBM_OP_FINISH:
+        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+        op->result = NULL;
+        return;
+    case DBM_OP_HOLD: return; /* rows are complete */
+    case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
+    case DBM_OP_NATIVE:
+        op->status = dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "there is no redisContext behind a session: the sockets are dbm.h's own; dbm_redis_command sends any command");
+        return;
+    case DBM_OP_CONNECT:
+        op->status = dbm__redis_make(c);
+        if (op->status != DBM_OK) return;
+        r = (dbm__redis *)dbm_adapter_data(c);
+        break;
+    case DBM_OP_COMMAND:
+        op->status = dbm__redis_look(r, op);
+        if (op->status == DBM_OK) op->status = dbm__redis_values(r, op);
+        if (op->status != DBM_OK) {
+            r->out_size = 0;
+            return;
+        }
+        r->expected = 1;
+        if (r->command == DBM__REDIS_EXEC) {
+            op->write = op->write || (r->multi && r->queued_writes);
+        } else if (r->multi) { /* it is only queued: lost with the connection, and not in doubt */
+            r->queued_writes = r->queued_writes || op->write;
+            op->write = false;
+        }
+        break;
+    case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
+    case DBM_OP_RESET:
+        if (r->changed) {
+            op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
+            return;
+        }
+        if (r->multi) fits = dbm__redis_words(r, "DISCARD", NULL, NULL);
+        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, "UNWATCH", NULL, NULL);
+        if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
+        break;
+    case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
+    case DBM_OP_UNPREPARE: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    }
+    if (!fits) {
+        r->out_size = 0;
+        r->expected = 0;
+        op->status = dbm__redis_no_memory(c);
+        return;
+    }
+    r->replies = 0;
+    op->state = r;
+    dbm__store_release(&r->busy, DBM__REDIS_BUSY);
+}
+
+static void dbm__redis_cancel(dbm_connection *c) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    dbm__word busy = DBM__REDIS_BUSY;
+    if (r == NULL || r->fd < 0 || !dbm__cas(&r->busy, &busy, DBM__REDIS_CANCELLING)) return;
+    dbm__net_shut(r->fd);
+    dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
+}
+
+static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
+    dbm_adapter_set_data(c, NULL);
+    if (r != NULL) dbm__redis_free(r);
+}
+
+static dbm_status dbm__redis_alive(dbm_connection *c) {
+    const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
+    dbm_status st = dbm__net_peek(r->fd);
+    return st == DBM_E_UNSUPPORTED ? DBM_OK : st;
+}
+
+/* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__redis_wrong(dbm_database *db, const char *format, const char *what) {
+    char block[400];
+    dbm__format(block, sizeof block, format, what);
+    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
+}
+
+static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *number = dbm_adapter_option(db, "db"), *path = url->path != NULL ? url->path : "", *c;
+    bool local = strcmp(url->scheme, "unix") == 0;
+    size_t i;
+    for (i = 0; i < url->parameter_count; i++) {
+        if (!dbm__list_has(DBM__REDIS_OPTIONS, url->parameters[i].name, strlen(url->parameters[i].name))) {
+            return dbm__redis_wrong(db, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
+        }
+    }
+    if (url->scheme[0] == 0) return dbm__redis_wrong(db, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
+    if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out");
+    }
+    if (config->init_sql != NULL) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "init_sql: Redis has no SQL; leave it out");
+    base->secure = strcmp(url->scheme, "rediss") == 0;
+    if (base->secure && config->tls != DBM_TLS_DEFAULT && config->tls < DBM_TLS_REQUIRE) {
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "tls says that it may be left out, and rediss:// asks for it: write redis://, or tls = require or better");
+    }
+#if !DBM_HAS_REDIS_TLS
+    if (base->secure || config->tls >= DBM_TLS_REQUIRE) {
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this hiredis has no TLS; build with hiredis 1.0 or newer, DBM_WITH_REDIS_TLS and -lhiredis_ssl -lssl -lcrypto");
+    }
+#endif
+    if (local) {
+        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__redis_wrong(db, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
+        if (path[0] == 0) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "the socket's path is missing: write unix:///path/to/redis.sock");
+        base->path = (char *)dbm_adapter_alloc(db, strlen(path) + 2);
+        if (base->path == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+        base->path[0] = '/';
+        memcpy(base->path + 1, path, strlen(path) + 1);
+    } else {
+        base->hosts = url->hosts != NULL && url->hosts[0] != 0 ? url->hosts : "localhost";
+        if (path[0] != 0 && number != NULL && strcmp(path, number) != 0) {
+            return dbm__redis_wrong(db, "the URL's path says another database than db = %s; say it once", number);
+        }
+        if (path[0] != 0) number = path;
+    }
+    if (number != NULL) {
+        for (c = number; *c >= '0' && *c <= '9'; c++) {}
+        if (*c != 0 || c == number || !dbm__parse_int(number, 0, INT32_MAX, &base->number)) {
+            return dbm__redis_wrong(db, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
+        }
+    }
+    base->client_name = dbm_adapter_option(db, "client_name");
+    if (base->client_name != NULL) {
+        for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
+        if (*c != 0) return dbm__redis_wrong(db, "client_name %q: only visible ASCII without blanks", base->client_name);
+        if (base->client_name[0] == 0) base->client_name = NULL;
+    }
+    return DBM_OK;
+}
+
+static void dbm__redis_close(dbm_database *db) {
+    dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(db);
+    dbm_adapter_set_db_data(db, NULL);
+    if (base == NULL) return;
+#if DBM_HAS_REDIS_TLS
+    SSL_CTX_free(base->tls);
+    dbm__lock_free(&base->lock);
+#endif
+    dbm_adapter_free(db, base->path);
+    dbm_adapter_free(db, base);
+}
+
+static dbm_status dbm__redis_init(dbm_database *db) {
+    dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_alloc(db, sizeof *base);
+    dbm_status st;
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memset(base, 0, sizeof *base);
+#if DBM_HAS_REDIS_TLS
+    if (!dbm__lock_init(&base->lock)) {
+        dbm_adapter_free(db, base);
+        return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    }
+#endif
+    dbm_adapter_set_db_data(db, base);
+    st = dbm__redis_check(db, base);
+    if (st != DBM_OK) dbm__redis_close(db);
+    return st;
+}
+
+static const dbm_adapter dbm__redis_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
+    DBM_ADAPTER_SOCKET,
+    DBM_PH_NATIVE, 0,
+    dbm__redis_init, dbm__redis_close,
+    NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
+    NULL,
+    NULL, NULL, dbm__redis_column, dbm__redis_column_name,
+    dbm__redis_start, dbm__redis_step
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
+
+#endif /* DBM__REDIS_MISSING */
+#endif /* DBM_HAS_REDIS */
