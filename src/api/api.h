@@ -11,5 +11,6 @@
 #include "manager.h"
 #include "session.h"
 #include "models.h"
+#include "mongo.h"
 #include "adapter.h"
 #endif /* DBM_DATABASE_MANAGER_H */

@@ -113,7 +113,7 @@
 #    define DBM_HAS_MONGODB 0
 #  endif
 #else
-#  define DBM_HAS_MONGODB 0
+#  define DBM_HAS_MONGODB DBM__WITH_ALL
 #endif
 #if defined(DBM_WITH_INI)
 #  if (7 - DBM_WITH_INI - 7)
@@ -135,9 +135,6 @@
 #  endif
 #  if DBM_HAS_REDIS
 #    error "dbm: DBM_WITH_REDIS: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
-#  if DBM_HAS_MONGODB
-#    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
 #  endif
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
 #    error "dbm: DBM_WITH_ASYNC: dbm.h 0.1.0 has no asynchronous half; leave this switch undefined"

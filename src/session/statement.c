@@ -440,6 +440,38 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     return DBM_OK;
 }
 
+DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
+    dbm__call call;
+    dbm_rows *rows;
+    dbm__work *w;
+    dbm_status st;
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
+    if (st != DBM_OK) return st;
+    w = call.work;
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    rows = call.owns ? dbm__rows_new(w) : &w->one;
+    if (rows == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+        return dbm__call_end(&call, dbm__work_fail(w, site));
+    }
+    dbm__rows_reset(w, rows, site);
+    st = dbm__work_command(w, values, count, writes, site, &rows->row.op);
+    if (st != DBM_OK) {
+        if (call.owns) dbm__rows_spare(w, rows);
+        return dbm__call_end(&call, st);
+    }
+    dbm__rows_opened(w, rows);
+    st = dbm_rows_next(rows, out);
+    if (st == DBM_OK) {
+        rows->row.owns_session = call.owns;
+        return DBM_OK;
+    }
+    dbm__rows_close(rows);
+    if (st == DBM_DONE) st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no document matched");
+    return dbm__call_end(&call, st);
+}
+
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *sql, const char *codes, va_list ap) {
