@@ -423,6 +423,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
     rows = dbm__rows_new(call.work);
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
@@ -577,7 +578,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && (rc = dbm__rows_hold(w, site)) != DBM_OK) return dbm__statement_failed(w, sql, site);
+    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
