@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a715cb5d1a66a4c8: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content c9604a97d53bbbbb: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -18140,6 +18140,7 @@ typedef struct dbm__mongo_lease {
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
     int silence_ms;          /* set on the client */
+    int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
 /* ---- failures ----------------------------------------------------------------------------------------------------------------- */
@@ -18148,6 +18149,7 @@ static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int nat
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
     va_list ap;
+    if (m->document >= 0) dbm__putf(&t, "insert_many: document %l (counted from 0): ", m->document);
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -18924,8 +18926,10 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
         if (v->type == DBM_TYPE_BLOB && v->name != NULL) {
             docs[i] = (const bson_t *)(const void *)v->as.text.data;
         } else {
+            j->m->document = (int64_t)i;
             status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
-            if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "insert_many: document %z is an array", i);
+            if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
+            j->m->document = -1;
             docs[i] = owned[i];
         }
     }
@@ -19051,7 +19055,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
 
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
 static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
-    const mongoc_read_prefs_t *prefs = mongoc_client_get_read_prefs(j->m->client);
+    const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
     bson_t *command = j->doc[0], *answer;
     bson_iter_t it, inner;
@@ -19292,8 +19296,8 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     size_t size = 0;
     char *text = dbm__mongo_url(base, user, password, &size);
     memset(error, 0, sizeof *error);
+    if (p != NULL) memset(p, 0, sizeof *p);
     if (p == NULL || text == NULL) goto fail;
-    memset(p, 0, sizeof *p);
     p->epoch = dbm__fork_epoch();
     if (user != NULL) {
         p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
@@ -19426,6 +19430,7 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
     memset(m, 0, sizeof *m);
     m->c = c;
+    m->document = -1;
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
