@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8a01f3074bfae8e9: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content a2b794126986172a: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -427,7 +427,7 @@
 #    define DBM_HAS_MONGODB 0
 #  endif
 #else
-#  define DBM_HAS_MONGODB 0
+#  define DBM_HAS_MONGODB DBM__WITH_ALL
 #endif
 #if defined(DBM_WITH_INI)
 #  if (7 - DBM_WITH_INI - 7)
@@ -441,9 +441,6 @@
 
 /* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if DBM_HAS_MONGODB
-#    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
 #    error "dbm: DBM_WITH_ASYNC: dbm.h 0.1.0 has no asynchronous half; leave this switch undefined"
 #  endif
@@ -556,6 +553,17 @@
 #  define dbm__find DBM__PREFIXED(dbm__find)
 #  define dbm__findv DBM__PREFIXED(dbm__findv)
 #  define dbm__insert_struct DBM__PREFIXED(dbm__insert_struct)
+#  define dbm__mongo DBM__PREFIXED(dbm__mongo)
+#  define dbm__mongo_count DBM__PREFIXED(dbm__mongo_count)
+#  define dbm__mongo_countv DBM__PREFIXED(dbm__mongo_countv)
+#  define dbm__mongo_each DBM__PREFIXED(dbm__mongo_each)
+#  define dbm__mongo_eachv DBM__PREFIXED(dbm__mongo_eachv)
+#  define dbm__mongo_many DBM__PREFIXED(dbm__mongo_many)
+#  define dbm__mongo_row DBM__PREFIXED(dbm__mongo_row)
+#  define dbm__mongo_rows DBM__PREFIXED(dbm__mongo_rows)
+#  define dbm__mongo_rowsv DBM__PREFIXED(dbm__mongo_rowsv)
+#  define dbm__mongo_rowv DBM__PREFIXED(dbm__mongo_rowv)
+#  define dbm__mongov DBM__PREFIXED(dbm__mongov)
 #  define dbm__only_one_file_may_define_DBM_IMPLEMENTATION DBM__PREFIXED(dbm__only_one_file_may_define_DBM_IMPLEMENTATION)
 #  define dbm__prepare DBM__PREFIXED(dbm__prepare)
 #  define dbm__query DBM__PREFIXED(dbm__query)
@@ -612,6 +620,7 @@
 #  define dbm_adapter_resize DBM__PREFIXED(dbm_adapter_resize)
 #  define dbm_adapter_set_data DBM__PREFIXED(dbm_adapter_set_data)
 #  define dbm_adapter_set_db_data DBM__PREFIXED(dbm_adapter_set_db_data)
+#  define dbm_adapter_set_db_native DBM__PREFIXED(dbm_adapter_set_db_native)
 #  define dbm_adapter_single DBM__PREFIXED(dbm_adapter_single)
 #  define dbm_adapter_state DBM__PREFIXED(dbm_adapter_state)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
@@ -626,6 +635,15 @@
 #  define dbm_database_config DBM__PREFIXED(dbm_database_config)
 #  define dbm_database_name DBM__PREFIXED(dbm_database_name)
 #  define dbm_db_native DBM__PREFIXED(dbm_db_native)
+#  define dbm_doc_bool DBM__PREFIXED(dbm_doc_bool)
+#  define dbm_doc_bson DBM__PREFIXED(dbm_doc_bson)
+#  define dbm_doc_double DBM__PREFIXED(dbm_doc_double)
+#  define dbm_doc_has DBM__PREFIXED(dbm_doc_has)
+#  define dbm_doc_int DBM__PREFIXED(dbm_doc_int)
+#  define dbm_doc_json DBM__PREFIXED(dbm_doc_json)
+#  define dbm_doc_text DBM__PREFIXED(dbm_doc_text)
+#  define dbm_doc_timestamp DBM__PREFIXED(dbm_doc_timestamp)
+#  define dbm_doc_value DBM__PREFIXED(dbm_doc_value)
 #  define dbm_free DBM__PREFIXED(dbm_free)
 #  define dbm_get DBM__PREFIXED(dbm_get)
 #  define dbm_health DBM__PREFIXED(dbm_health)
@@ -890,6 +908,7 @@ typedef struct dbm_session_options {
     bool separate;            /* do not join an outer block of the same database: take a connection of its own */
     int timeout_ms;           /* one deadline for all of it, checkout included (default none) */
     dbm_status *status;       /* where the outcome is written; DBM_ROLLED_BACK until then */
+    bool transaction;         /* one transaction, on backends whose sessions have none unless they ask (MongoDB) */
 } dbm_session_options;
 
 /* >>events
@@ -2059,7 +2078,7 @@ DBM_API dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count)
 DBM_API dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site);
 DBM_API dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
 DBM_API dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_status *status, const char *site);
-DBM_API dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, int attempts, const char *site);
+DBM_API dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, int attempts, const char *site);
 DBM_API bool dbm__block_commit(dbm_session *s);
 DBM_API bool dbm__retry_next(dbm_session *s);
 DBM_API void dbm__block_end(dbm_session *s);
@@ -2340,6 +2359,7 @@ public:
  *   DBM_SESSION_OPT(mgr, name, s, .timeout_ms = 100, .status = &rc)   any of dbm_session_options
  *   DBM_SESSION_WITH(mgr, name, s, &options)
  *   DBM_RETRY(mgr, name, s, attempts)   runs the body again when it failed in a way that another try may cure (1..100 attempts)
+ *   DBM_RETRY_OPT(mgr, name, s, attempts, .transaction = 1)   the same with options; timeout_ms counts for each attempt by itself
  *   DBM_SAVEPOINT(s) { ... }, DBM_SAVEPOINT_RC(s, &rc)   a part that can fail alone; dbm_clear_error(s) after it goes on
  *   DBM_AUTO_SESSION(mgr, name, s, &rc);   a declaration: given back at the end of the scope, commits only by dbm_commit(s)
  *   DBM_FAILED(err) { ... }          runs when the last session block on this thread failed, its checkout and commit included; it
@@ -2350,7 +2370,10 @@ public:
 #define DBM_SESSION_WITH(mgr, name, s, options) DBM__BLOCK(dbm__s_##s, s, dbm__block_step, dbm__block_begin(mgr, name, options, NULL, DBM__SITE))
 #define DBM_SESSION_OPT(mgr, name, s, ...) \
     DBM__BLOCK(dbm__s_##s, s, dbm__block_step, dbm__block_begin(mgr, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), NULL, DBM__SITE))
-#define DBM_RETRY(mgr, name, s, attempts) DBM__BLOCK(dbm__s_##s, s, dbm__retry_step, dbm__retry_begin(mgr, name, attempts, DBM__SITE))
+#define DBM_RETRY(mgr, name, s, attempts) DBM__BLOCK(dbm__s_##s, s, dbm__retry_step, dbm__retry_begin(mgr, name, NULL, attempts, DBM__SITE))
+#define DBM_RETRY_OPT(mgr, name, s, attempts, ...) \
+    DBM__BLOCK(dbm__s_##s, s, dbm__retry_step, \
+               dbm__retry_begin(mgr, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), attempts, DBM__SITE))
 #if defined(__COUNTER__)
 #  define DBM_SAVEPOINT(s) DBM__SAVEPOINT2(DBM__CAT(dbm__p_, __COUNTER__), dbm__savepoint_begin(s, NULL, DBM__SITE))
 #  define DBM_SAVEPOINT_RC(s, rc) DBM__SAVEPOINT2(DBM__CAT(dbm__p_, __COUNTER__), dbm__savepoint_begin(s, rc, DBM__SITE))
@@ -2648,6 +2671,163 @@ inline dbm_status dbm__redis_copy_cpp(dbm_session *on, const char *site, dbm__re
 #define dbm_redis_exec(on, rows) DBM__REDIS(on, DBM__REDIS_WANT_ROWS | DBM__REDIS_READS, dbm__redis_to_rows(rows), "EXEC")
 #define dbm_redis_discard(on) DBM__REDIS(on, DBM__REDIS_WANT_NOTHING | DBM__REDIS_READS, NULL, "DISCARD")
 /* --- end src/api/redis.h --- */
+/* --- begin src/api/mongo.h --- */
+/* MongoDB: documents as JSON text or bson_t, inserted, found, changed, counted, aggregated; a document is a row.
+ * May call: session.h.
+ * Must not know: how anything is done. Of the driver only the tag of one struct. */
+
+/* >>mongo
+ * Each takes a session or a database first, as dbm_exec() does, and works on the collection `coll` of the database that the URL names.
+ * Sessions have no transaction unless .transaction = 1 was asked for; each call then stands alone. Documents, filters, updates, keys and
+ * pipelines are JSON text (MongoDB's extended JSON, relaxed or canonical). A bare `?` in it, in the place of a value, stands for the next of
+ * the call's values, which goes into the document by its type and is never read as JSON: write {"name": ?}, and never build JSON by printf.
+ *   int, long...    int32 where it fits, else int64     dbm_timestamp(us)   date, in whole milliseconds (finer parts are cut off)
+ *   double, bool    the same                            dbm_decimal("1.10") Decimal128
+ *   text            string, must be UTF-8               dbm_uuid(text)      binary of subtype 4
+ *   dbm_blob(p, n)  binary                              dbm_oid(hex)        ObjectId
+ *   NULL            null                                dbm_json(text)      a document or an array, read as JSON
+ *   dbm_bson(b)     a document; as in dbm_mongo_insert(s, "users", "?", dbm_bson(b)), all of it
+ * An option of the operation goes anywhere among the values as dbm_mongo_options("{\"sort\": {\"age\": 1}, \"limit\": 10}"), by MongoDB's names;
+ * a `?` in it takes what the texts before it have left.
+ *
+ *   dbm_mongo_insert(s, coll, document, ...)              one document, which gets an ObjectId as its _id if it has none
+ *   dbm_mongo_insert_row(s, &row, coll, document, ...)    the same; the row's one column is the _id
+ *   dbm_mongo_insert_many(s, coll, texts, n)              n documents, `const char *const *`, in order; stops at the first that fails
+ *   dbm_mongo_insert_many_bson(s, coll, documents, n)     the same from a `const bson_t *const *`
+ *   dbm_mongo_find(s, &rows, coll, filter, ...)           documents, read by dbm_rows_next(); dbm_rows_end() when done
+ *   dbm_mongo_find_one(s, &row, coll, filter, ...)        the first one, or E_NOT_FOUND; it lives until the session's next statement
+ *   DBM_EACH_DOC(s, doc, coll, filter, ...) { }           a loop over the documents; a text that begins with [ is a pipeline
+ *   dbm_mongo_update(s, coll, filter, update, ...)        the first that matches; the filter's `?` come first, then those of the update
+ *   dbm_mongo_update_many(s, coll, filter, update, ...)   all that match
+ *   dbm_mongo_replace(s, coll, filter, document, ...)     the first that matches, whole
+ *   dbm_mongo_delete(s, coll, filter, ...)                the first that matches
+ *   dbm_mongo_delete_many(s, coll, filter, ...)           all that match
+ *   dbm_mongo_count(s, &n, coll, filter, ...)             how many match, into an int64_t
+ *   dbm_mongo_aggregate(s, &rows, coll, pipeline, ...)    the documents that a pipeline gives
+ *   dbm_mongo_create_index(s, coll, keys, ...)            {"name": 1}; options such as {"unique": true, "name": "by_name"}
+ *   dbm_mongo_drop(s, coll)                               the collection; one that does not exist is no failure
+ *   dbm_mongo_command(s, &rows, command, ...)             any command of the server; its answer, or the documents of its cursor, as rows
+ *   dbm_mongo_run(s, command, ...)                        the same without rows
+ * dbm_affected(s) is then the number of documents inserted, matched (upserted ones too) or deleted.
+ * Ownership rows as those of dbm_query(): dbm_rows_end() gives them back, and a session's end does. Texts and documents passed in are read
+ *           before the call returns.
+ * Errors    E_CONSTRAINT (a duplicate key: UNIQUE, PRIMARY_KEY for _id, with the index's name; a validator: CHECK), E_SERIALIZATION (a write
+ *           conflict or a transient error of a transaction: DBM_RETRY runs it again), E_TIMEOUT, E_CONNECT, E_AUTH, E_LOST, E_READ_ONLY,
+ *           E_IN_DOUBT (the connection died under a write), E_SQL (all else that the server refuses), E_RANGE (a value that BSON can't hold),
+ *           E_MISUSE (JSON that is none, with its place; as many `?` as values), E_LIMIT, E_UNSUPPORTED (another backend). They stick, but
+ *           E_NOT_FOUND.
+ * Threads   as dbm_exec().
+ * Source    libmongoc's mongoc_collection_...(); its retryable reads and writes are on, as the URL says. */
+struct _bson_t; /* libbson's bson_t */
+
+/* What a call of this part does; behind the macros. */
+enum {
+    DBM__MONGO_INSERT = 1, DBM__MONGO_INSERT_MANY, DBM__MONGO_FIND, DBM__MONGO_FIND_ONE, DBM__MONGO_UPDATE, DBM__MONGO_UPDATE_MANY, DBM__MONGO_REPLACE,
+    DBM__MONGO_DELETE, DBM__MONGO_DELETE_MANY, DBM__MONGO_COUNT, DBM__MONGO_AGGREGATE, DBM__MONGO_CREATE_INDEX, DBM__MONGO_DROP, DBM__MONGO_COMMAND
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+DBM_API dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...);
+DBM_API dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+                               const dbm_value *values, int count);
+DBM_API dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...);
+DBM_API dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                    const dbm_value *values, int count);
+DBM_API dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...);
+DBM_API dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                   const dbm_value *values, int count);
+DBM_API dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...);
+DBM_API dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count);
+DBM_API dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...);
+DBM_API dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count);
+DBM_API dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
+                                   size_t n);
+
+/* >>documents
+ * A document is a row: its fields are the columns, in its order, and dbm_row_...() and dbm_scan() read them by number. By name, letter for
+ * letter, of the document's own fields (not of documents inside it, which are JSON):
+ *   dbm_doc_has(doc, "age")         whether the field is there
+ *   dbm_doc_int, dbm_doc_double, dbm_doc_bool, dbm_doc_timestamp, dbm_doc_text(doc, "age")   as dbm_row_int() and its fellows. A field that is not there
+ *                                   is E_UNKNOWN_NAME, which sticks; for text it is ""
+ *   dbm_doc_value(doc, "age")       with its type; NULL when it is not there
+ *   dbm_doc_json(doc)               all of it as relaxed extended JSON; "" and a failure that sticks when no document is in hand
+ *   dbm_doc_bson(doc)               all of it as bson_t, NULL with a failure
+ * Types: int32 and int64 INT, double, bool, string TEXT, binary BLOB (subtype 4: UUID), date TIMESTAMP, ObjectId TEXT of 24 hex digits,
+ * Decimal128 DECIMAL, null and undefined NULL, documents, arrays and all else JSON.
+ * Ownership the document's and its texts: valid until the next document, or the end of the rows. */
+DBM_API bool dbm_doc_has(dbm_row *doc, const char *field);
+DBM_API int64_t dbm_doc_int(dbm_row *doc, const char *field);
+DBM_API double dbm_doc_double(dbm_row *doc, const char *field);
+DBM_API bool dbm_doc_bool(dbm_row *doc, const char *field);
+DBM_API int64_t dbm_doc_timestamp(dbm_row *doc, const char *field);
+DBM_API const char *dbm_doc_text(dbm_row *doc, const char *field);
+DBM_API dbm_value dbm_doc_value(dbm_row *doc, const char *field);
+DBM_API const char *dbm_doc_json(dbm_row *doc);
+DBM_API const struct _bson_t *dbm_doc_bson(dbm_row *doc);
+
+#ifdef __cplusplus
+}
+#endif
+
+/* Values that only MongoDB knows; they must live until the call that takes them returns. Elsewhere they are E_MISUSE: names without placeholders. */
+static inline dbm_value dbm__mark(const char *name, dbm_value v) {
+    if (v.type != DBM_TYPE_NULL) v.name = name;
+    return v;
+}
+static inline dbm_value dbm_bson(const struct _bson_t *document) { return dbm__mark("(bson)", dbm_blob(document, 0)); }
+static inline dbm_value dbm_oid(const char *hex) { return dbm__mark("(oid)", dbm_text(hex)); }
+static inline dbm_value dbm_mongo_options(const char *json) { return dbm__mark("(options)", dbm_json(json)); }
+
+#if defined(__cplusplus)
+template <class... V> inline dbm_status dbm__mongo_cpp(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+                                                       const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__mongov(on, site, call, coll, filter, json, a, static_cast<int>(sizeof...(V)));
+}
+template <class... V> inline dbm_status dbm__mongo_rows_cpp(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                                            const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__mongo_rowsv(on, rows, site, call, coll, json, a, static_cast<int>(sizeof...(V)));
+}
+template <class... V> inline dbm_status dbm__mongo_row_cpp(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                                           const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__mongo_rowv(on, row, site, call, coll, json, a, static_cast<int>(sizeof...(V)));
+}
+template <class... V> inline dbm_status dbm__mongo_count_cpp(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__mongo_countv(on, n, site, coll, json, a, static_cast<int>(sizeof...(V)));
+}
+template <class... V> inline dbm__cursor dbm__mongo_each_cpp(dbm_session *on, const char *site, const char *coll, const char *json, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__mongo_eachv(on, site, coll, json, a, static_cast<int>(sizeof...(V)));
+}
+#endif
+
+#define dbm_mongo_insert(on, coll, ...) DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_INSERT, coll, NULL, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_insert_row(on, row, coll, ...) DBM__CALL(dbm__mongo_row)(DBM__ON(on), row, DBM__SITE, DBM__MONGO_INSERT, coll, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_insert_many(on, coll, texts, n) dbm__mongo_many(DBM__ON(on), DBM__SITE, coll, texts, NULL, n)
+#define dbm_mongo_insert_many_bson(on, coll, documents, n) dbm__mongo_many(DBM__ON(on), DBM__SITE, coll, NULL, documents, n)
+#define dbm_mongo_find(on, rows, coll, ...) DBM__CALL(dbm__mongo_rows)(DBM__ON(on), rows, DBM__SITE, DBM__MONGO_FIND, coll, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_find_one(on, row, coll, ...) DBM__CALL(dbm__mongo_row)(DBM__ON(on), row, DBM__SITE, DBM__MONGO_FIND_ONE, coll, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_update(on, coll, filter, ...) DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_UPDATE, coll, filter, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_update_many(on, coll, filter, ...) \
+    DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_UPDATE_MANY, coll, filter, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_replace(on, coll, filter, ...) DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_REPLACE, coll, filter, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_delete(on, coll, ...) DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_DELETE, coll, NULL, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_delete_many(on, coll, ...) DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_DELETE_MANY, coll, NULL, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_count(on, n, coll, ...) DBM__CALL(dbm__mongo_count)(DBM__ON(on), n, DBM__SITE, coll, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_aggregate(on, rows, coll, ...) DBM__CALL(dbm__mongo_rows)(DBM__ON(on), rows, DBM__SITE, DBM__MONGO_AGGREGATE, coll, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_create_index(on, coll, ...) DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_CREATE_INDEX, coll, NULL, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_drop(on, coll) dbm__mongov(DBM__ON(on), DBM__SITE, DBM__MONGO_DROP, coll, NULL, NULL, NULL, 0)
+#define dbm_mongo_command(on, rows, ...) DBM__CALL(dbm__mongo_rows)(DBM__ON(on), rows, DBM__SITE, DBM__MONGO_COMMAND, NULL, DBM__VALUES(__VA_ARGS__))
+#define dbm_mongo_run(on, ...) DBM__CALL(dbm__mongo)(DBM__ON(on), DBM__SITE, DBM__MONGO_COMMAND, NULL, NULL, DBM__VALUES(__VA_ARGS__))
+#define DBM_EACH_DOC(on, doc, coll, ...) \
+    DBM__ROWS(dbm__r_##doc, doc, DBM__CALL(dbm__mongo_each)(DBM__ON(on), DBM__SITE, coll, DBM__VALUES(__VA_ARGS__)))
+/* --- end src/api/mongo.h --- */
 /* --- begin src/api/adapter.h --- */
 /* The adapter table: what a backend is to dbm.h. The built-in backends use this and nothing else.
  * May call: types.h.
@@ -2670,8 +2850,17 @@ enum {
     DBM_ADAPTER_SAVEPOINTS   = 4, /* the same for savepoints */
     DBM_ADAPTER_SOCKET       = 8, /* connections are sockets that can die unseen: peeked and pinged when idle */
     DBM_ADAPTER_NO_RECYCLE   = 16, /* pool_recycle does not apply (SQLite) */
-    DBM_ADAPTER_ONE_RESULT   = 32 /* a connection reads one result at a time: open ones are held (HOLD) before anything else is sent, not only
+    DBM_ADAPTER_ONE_RESULT   = 32, /* a connection reads one result at a time: open ones are held (HOLD) before anything else is sent, not only
                                    * before a statement that writes */
+    DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
+                                   * session begins, so that a refusal comes before the body */
+    DBM_ADAPTER_DOCUMENTS    = 128 /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+};
+
+/* What .column may be asked for in place of a column's number, where rows are documents. */
+enum {
+    DBM_COLUMN_DOCUMENT = -1,     /* the whole row as JSON text */
+    DBM_COLUMN_NATIVE = -2        /* a BLOB of no size whose data points to the driver's own object */
 };
 
 /* Which placeholders the backend's own statements have; dbm.h accepts `?` (and `:name` with dbm_named) everywhere. */
@@ -2890,6 +3079,8 @@ DBM_API void dbm_adapter_set_data(dbm_connection *c, void *data);
 DBM_API void *dbm_adapter_data(dbm_connection *c);
 DBM_API void dbm_adapter_set_db_data(dbm_database *db, void *data);
 DBM_API void *dbm_adapter_db_data(dbm_database *db);
+/* What dbm_db_native() hands out, where that is not the data set above. */
+DBM_API void dbm_adapter_set_db_native(dbm_database *db, void *native);
 /* At init: one connection only, never closed for age or idleness (an in-memory database). */
 DBM_API void dbm_adapter_single(dbm_database *db);
 /* At init: writers of this process take turns, in a queue shared by all databases of the manager that name the same key.
@@ -7479,6 +7670,7 @@ struct dbm_database {
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
     bool transactions, savepoints, one_result; /* the adapter's flags */
+    bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
     dbm_isolation isolation;
@@ -7486,6 +7678,7 @@ struct dbm_database {
     dbm__settings *settings;
     struct dbm__shared *shared;      /* what the databases of a manager share; pool/ */
     void *data;                      /* the adapter's */
+    dbm__word native;                /* a pointer: dbm_db_native()'s, where that is not `data` */
     dbm__word clear_text;            /* the warning about a password in clear has been given */
     /* Called on a connection that has just been made, before it serves: makes its statement cache, runs init_sql. session/ */
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
@@ -7670,6 +7863,7 @@ DBM__DEF void dbm_adapter_set_data(dbm_connection *c, void *data) { c->data = da
 DBM__DEF void *dbm_adapter_data(dbm_connection *c) { return c->data; }
 DBM__DEF void dbm_adapter_set_db_data(dbm_database *db, void *data) { db->data = data; }
 DBM__DEF void *dbm_adapter_db_data(dbm_database *db) { return db->data; }
+DBM__DEF void dbm_adapter_set_db_native(dbm_database *db, void *native) { dbm__store(&db->native, (dbm__word)native); }
 DBM__DEF void dbm_adapter_single(dbm_database *db) { db->single = true; }
 DBM__DEF void dbm_adapter_readers_block(dbm_connection *c, bool readers_block) { c->readers_block = readers_block; }
 DBM__DEF void *dbm_adapter_alloc(dbm_database *db, size_t size) { return dbm__alloc(db->host, size); }
@@ -12169,6 +12363,7 @@ typedef struct dbm__level {
     int64_t deadline_us;
     struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
     dbm_error_info error;                /* of sticky, or of outcome */
+    dbm_session_options options;         /* of DBM_RETRY_OPT, for the next attempt */
 } dbm__level;
 
 #define DBM__ARGUMENTS_KEPT ((size_t)16384)
@@ -12255,8 +12450,6 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
-/* From here on, until `committing` is 0 again, a dbm_cancel leaves the connection alone; one that is in flight has finished. */
-DBM__FN void dbm__work_shield(dbm__work *w);
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
@@ -12271,7 +12464,7 @@ DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
 DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
-DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site);
+DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site);
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
@@ -12320,11 +12513,13 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
 
 /* ---- for data/ ---- */
+DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
 DBM__FN dbm__host *dbm__on_host(dbm_session *on);
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
+DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 
@@ -12797,6 +12992,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
         if (options->read_only && !w->read_only) what = "read_only";
         if (options->write && !w->write && !w->gate_held && w->db->gate != NULL && w->in_transaction) what = "write";
         if (options->autocommit && !w->autocommit) what = "autocommit";
+        if (options->transaction && w->no_transaction) what = "transaction";
         if (what == NULL && options->write) w->write = w->unusual = true; /* the transaction, when it begins, begins as one that writes */
     }
     if (what != NULL) {
@@ -12854,7 +13050,7 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
         if (options->autocommit) w->autocommit = true;
     }
     if (kind >= DBM__KIND_CALL) w->autocommit = true;
-    w->no_transaction = !db->transactions || w->autocommit;
+    w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
     w->base.deadline_us = deadline;
     if (deadline != INT64_MAX) w->timed = true;
     if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
@@ -12885,6 +13081,24 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     self->open = w;
 }
 
+/* .transaction = 1, before anything is taken: whether there can be one. */
+static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
+    }
+    if (db->transactions || db->transactions_asked) return DBM_OK;
+    return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction, and a backend of type %q has none",
+                     db->adapter->type);
+}
+
+/* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
+ * dead is replaced once. */
+static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
+    dbm_status st = dbm__work_start(w, w->write, site);
+    if (st == DBM_E_LOST && w->slot.connection.broken && dbm__work_renew(w) == DBM_OK) st = dbm__work_start(w, w->write, site);
+    return st;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                    dbm_session *out) {
     dbm__work *w;
@@ -12907,6 +13121,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
         return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
     }
+    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
+        return dbm__session_refused(out, status, st, kind);
+    }
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -12915,6 +13132,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
+    if (options != NULL && options->transaction && db->transactions_asked && (st = dbm__transaction_begin(w, site)) != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        if (kept.site[0] == 0) dbm__copy_cut(kept.site, sizeof kept.site, site);
+        w->base.status = NULL;
+        dbm__session_close(out);
+        dbm__self()->last = kept;
+        return dbm__session_refused(out, status, st, kind);
+    }
     return DBM_OK;
 }
 
@@ -13335,7 +13560,8 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__session_close(s);
 }
 
-/* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23). */
+/* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */
+#define DBM__RETRY_OPTIONS 2u
 static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
     int64_t limit = 5000;
     uint32_t made = step >> 16 & 255u, i;
@@ -13349,7 +13575,7 @@ static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
     return true;
 }
 
-DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site) {
+DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     uint32_t step;
     bool joined;
@@ -13358,11 +13584,15 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const ch
     step = (uint32_t)(attempts - 1) << 8 | 1u << 16;
     joined = db != NULL && dbm__open_block(db) != NULL;
     if (joined) step = 1u << 16;
-    while (dbm__session_open(db, NULL, NULL, DBM__KIND_BLOCK, site, &s) != DBM_OK) {
+    while (dbm__session_open(db, options, NULL, DBM__KIND_BLOCK, site, &s) != DBM_OK) {
         if (db == NULL || !dbm__self()->last.retryable || !dbm__retry_pause(db, step)) return s;
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
     }
     s.step = step;
+    if (options != NULL && !joined) {
+        ((dbm__work *)s.slot)->base.options = *options;
+        s.step |= DBM__RETRY_OPTIONS;
+    }
     return s;
 }
 
@@ -13370,8 +13600,9 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_database *db;
     dbm_error_info error;
+    dbm_session_options options;
     const char *site;
-    uint32_t step = s->step;
+    uint32_t step = s->step, has_options = step & DBM__RETRY_OPTIONS;
     if (w == NULL) return false;
     db = w->db;
     dbm__block_commit(s);
@@ -13379,6 +13610,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
         || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
     error = w->top->error;
     site = w->top->site;
+    options = w->base.options;
     dbm__session_close(s);
     dbm__self()->has_failed = false;
     dbm__fail_again(&error);
@@ -13386,11 +13618,12 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
         dbm_status st;
         if (!dbm__retry_pause(db, step)) return false;
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
-        st = dbm__session_open(db, NULL, NULL, DBM__KIND_BLOCK, site, s);
+        st = dbm__session_open(db, has_options ? &options : NULL, NULL, DBM__KIND_BLOCK, site, s);
         if (st == DBM_OK) break;
         if (!dbm__self()->last.retryable) return false;
     }
-    s->step = step | DBM__STARTED;
+    if (has_options) ((dbm__work *)s->slot)->base.options = options;
+    s->step = step | has_options | DBM__STARTED;
     return true;
 }
 
@@ -13414,8 +13647,10 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
         return p;
     }
     if (w->no_transaction || !w->db->savepoints) {
-        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "DBM_SAVEPOINT needs a transaction: %s",
-                  w->db->transactions ? "this session is in autocommit" : "this backend has none");
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "DBM_SAVEPOINT needs %s",
+                  w->db->transactions ? w->no_transaction ? "a transaction: this session is in autocommit" : "savepoints, and this backend has none"
+                  : w->db->transactions_asked ? "savepoints, and this backend has none: its transactions succeed or fail whole"
+                                              : "a transaction: this backend has none");
         if (status != NULL) *status = DBM_E_UNSUPPORTED;
         dbm__work_fail(w, site);
         return p;
@@ -14319,6 +14554,7 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     row->ended = row->op.result == NULL;
     row->open = true;
     if (row->op.result != NULL) w->open_rows++;
+    if (rows == &w->one) return;
     rows->next = w->rows;
     w->rows = rows;
 }
@@ -14964,6 +15200,20 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
         return dbm__work_fail(row->work, row->site);
     }
     return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
+    dbm_status st;
+    if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
+    if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
+        *out = dbm_null();
+        return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type);
+    }
+    st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, which, out);
+    if (st == DBM_OK) return DBM_OK;
+    *out = dbm_null();
+    dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
+    return dbm__work_fail(row->work, row->site);
 }
 
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
@@ -16824,6 +17074,376 @@ DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const ch
 }
 #endif /* DBM_HAS_REDIS */
 /* --- end src/data/redis.c --- */
+/* --- begin src/data/mongo.c --- */
+/* MongoDB's calls: what was passed becomes one command of the backend's own, its answer rows.
+ * May call: the calls of session/, sql/'s reading of values, base/.
+ * Must not know: BSON, the driver. JSON only as far as it must know whether a command writes. */
+
+/* Of a command's values the first are these, then come the documents, then the values for their placeholders. */
+enum { DBM__MONGO_NAME, DBM__MONGO_COLL, DBM__MONGO_OPTIONS, DBM__MONGO_DOCUMENTS, DBM__MONGO_HEAD };
+/* As the adapter knows them; [0] is none. */
+static const char *const dbm__mongo_names[] = {
+    "", "insert", "insert_many", "find", "find_one", "update", "update_many", "replace", "delete", "delete_many", "count", "aggregate", "create_index",
+    "drop", "command"
+};
+
+typedef struct dbm__mongo_call {
+    dbm_session *on;
+    const char *site;
+    int call;
+    int count;
+    bool writes;
+    dbm_value values[DBM__MONGO_HEAD + 2 + DBM__MAX_VALUES];
+} dbm__mongo_call;
+
+static bool dbm__mongo_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/* Whether a JSON text has this text, quotes and all, among its strings. */
+static bool dbm__mongo_has(const char *json, const char *word) {
+    size_t size = strlen(word);
+    const char *c = json;
+    while (*c != 0) {
+        const char *begin = c;
+        if (*c++ != '"') continue;
+        while (*c != 0 && *c != '"') c += *c == '\\' && c[1] != 0 ? 2 : 1;
+        if (*c == '"') c++;
+        if ((size_t)(c - begin) == size && memcmp(begin, word, size) == 0) return true;
+    }
+    return false;
+}
+
+/* Whether a command changes anything, by its name, which comes first; one that is not known here is taken for one that does. */
+static bool dbm__mongo_command_writes(const char *json) {
+    static const char *const reads[] = {
+        "ping", "hello", "isMaster", "find", "count", "distinct", "getMore", "listCollections", "listIndexes", "listDatabases", "dbStats", "collStats",
+        "serverStatus", "buildInfo", "explain", "connectionStatus", "hostInfo", "getParameter", "currentOp", "validate", "top", "dataSize", "whatsmyuri"
+    };
+    const char *end;
+    size_t i;
+    while (dbm__mongo_blank(*json) || *json == '{') json++;
+    if (*json++ != '"') return true;
+    end = strchr(json, '"');
+    if (end == NULL) return true;
+    for (i = 0; i < sizeof reads / sizeof reads[0]; i++) if (strlen(reads[i]) == (size_t)(end - json) && strncmp(json, reads[i], (size_t)(end - json)) == 0) return false;
+    if ((size_t)(end - json) == 9 && strncmp(json, "aggregate", 9) == 0) return dbm__mongo_has(json, "\"$out\"") || dbm__mongo_has(json, "\"$merge\"");
+    return true;
+}
+
+static bool dbm__mongo_writes(int call, const char *json) {
+    switch (call) {
+    case DBM__MONGO_FIND: case DBM__MONGO_FIND_ONE: case DBM__MONGO_COUNT: return false;
+    case DBM__MONGO_AGGREGATE: return dbm__mongo_has(json, "\"$out\"") || dbm__mongo_has(json, "\"$merge\"");
+    case DBM__MONGO_COMMAND: return dbm__mongo_command_writes(json);
+    default: return true;
+    }
+}
+
+/* Whether the target is one of MongoDB. A target that is none at all goes on, to be refused as it is everywhere. */
+static dbm_status dbm__mongo_allowed(dbm_session *on, const char *site, const char *call) {
+    dbm_database *db = dbm__on_database(on);
+    if (db == NULL || dbm__same_word(db->adapter->type, "mongodb")) return DBM_OK;
+    return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "dbm_mongo_%s works on databases of type 'mongodb', and this one is of type %q", call, db->adapter->type);
+}
+
+/* Checks the call's values, which stand behind the head and `documents` texts, and puts the options in their place. */
+static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count) {
+    int i, first = DBM__MONGO_HEAD + documents, n = first;
+    for (i = first; i < first + count; i++) {
+        dbm_value *v = &m->values[i];
+        if (v->name != NULL && strcmp(v->name, "(options)") == 0) {
+            if (m->values[DBM__MONGO_OPTIONS].type != DBM_TYPE_NULL) {
+                return dbm__on_fail(m->on, DBM_E_MISUSE, m->site, "dbm_mongo_options is given twice: put all options into one text");
+            }
+            m->values[DBM__MONGO_OPTIONS] = *v;
+            continue;
+        }
+        if (v->name != NULL && strcmp(v->name, "(bson)") != 0 && strcmp(v->name, "(oid)") != 0) {
+            return dbm__on_fail(m->on, DBM_E_MISUSE, m->site, "dbm_named(%q, ...): JSON has no placeholders with names; write ?, and pass the values in order", v->name);
+        }
+        m->values[n++] = *v;
+    }
+    m->count = n;
+    return DBM_OK;
+}
+
+/* The head and the texts. */
+static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+                                   int *documents) {
+    dbm_status st = dbm__mongo_allowed(on, site, dbm__mongo_names[call]);
+    m->on = on;
+    m->site = site;
+    *documents = 0;
+    if (st != DBM_OK) return st;
+    if (call != DBM__MONGO_COMMAND && (coll == NULL || coll[0] == 0)) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: the collection has no name", dbm__mongo_names[call]);
+    }
+    if ((json == NULL && call != DBM__MONGO_DROP) || (filter == NULL && (call == DBM__MONGO_UPDATE || call == DBM__MONGO_UPDATE_MANY || call == DBM__MONGO_REPLACE))) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: a text is NULL; {} is the empty document", dbm__mongo_names[call]);
+    }
+    if (call == DBM__MONGO_FIND && json != NULL) {
+        const char *c = json;
+        while (dbm__mongo_blank(*c)) c++;
+        if (*c == '[') call = DBM__MONGO_AGGREGATE;
+    }
+    m->call = call;
+    m->writes = dbm__mongo_writes(call, json != NULL ? json : "");
+    m->values[DBM__MONGO_NAME] = dbm_textn(dbm__mongo_names[call], strlen(dbm__mongo_names[call]));
+    m->values[DBM__MONGO_COLL] = coll != NULL ? dbm_textn(coll, strlen(coll)) : dbm_null();
+    m->values[DBM__MONGO_OPTIONS] = dbm_null();
+    if (filter != NULL) m->values[DBM__MONGO_HEAD + (*documents)++] = dbm_textn(filter, strlen(filter));
+    if (json != NULL) m->values[DBM__MONGO_HEAD + (*documents)++] = dbm_textn(json, strlen(json));
+    m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+                                  const char *codes, va_list ap) {
+    int documents, count = 0;
+    bool named;
+    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    if (st != DBM_OK) return st;
+    st = dbm__values_read(m->values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
+    if (st != DBM_OK) {
+        char text[400];
+        dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
+        return dbm__on_fail(on, st, site, "%s", text);
+    }
+    return dbm__mongo_finish(m, documents, count);
+}
+
+static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+                                   const dbm_value *values, int count) {
+    int documents, i;
+    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    if (st != DBM_OK) return st;
+    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
+        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+    }
+    for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
+        dbm_value *v = &m->values[DBM__MONGO_HEAD + documents + i];
+        *v = values[i];
+        st = dbm__values_check(v, 1, NULL, site);
+        if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
+    }
+    return dbm__mongo_finish(m, documents, count);
+}
+
+/* ---- without rows --------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
+    dbm_rows *rows;
+    if (st != DBM_OK) return st;
+    st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
+    if (st == DBM_OK) dbm_rows_end(rows);
+    return st;
+}
+
+DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
+    dbm__mongo_call m;
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__mongo_list(&m, on, site, call, coll, filter, json, codes, ap);
+    va_end(ap);
+    return dbm__mongo_end(&m, st);
+}
+
+DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+                                const dbm_value *values, int count) {
+    dbm__mongo_call m;
+    return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
+}
+
+DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
+                                    size_t n) {
+    dbm__mongo_call m;
+    dbm_value *values;
+    dbm_rows *rows;
+    dbm__host *host = dbm__on_host(on);
+    size_t i;
+    int none;
+    dbm_status st = dbm__mongo_begin(&m, on, site, DBM__MONGO_INSERT_MANY, coll, NULL, "", &none);
+    if (st != DBM_OK) return st;
+    if (n > 0 && texts == NULL && documents == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_insert_many: the documents are NULL");
+    if (n > 10000000) return dbm__on_fail(on, DBM_E_LIMIT, site, "dbm_mongo_insert_many: %z documents in one call; 10 million at the most", n);
+    if (n == 0 || host == NULL) { /* nothing to do, or nobody to do it, which is said as it is everywhere */
+        m.values[DBM__MONGO_DOCUMENTS] = dbm_int(0);
+        m.count = DBM__MONGO_HEAD;
+        return dbm__mongo_end(&m, DBM_OK);
+    }
+    values = (dbm_value *)dbm__alloc(host, (DBM__MONGO_HEAD + n) * sizeof *values);
+    if (values == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
+    for (i = 0; i < DBM__MONGO_HEAD; i++) values[i] = m.values[i];
+    values[DBM__MONGO_DOCUMENTS] = dbm_int((int64_t)n);
+    for (i = 0; i < n && st == DBM_OK; i++) {
+        dbm_value *v = &values[DBM__MONGO_HEAD + i];
+        *v = texts != NULL ? dbm_text(texts[i]) : dbm_bson(documents[i]);
+        if (v->type == DBM_TYPE_NULL) st = dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_insert_many: document %z is NULL", i);
+        if (v->type == DBM_TYPE_TEXT) v->as.text.size = strlen(texts[i]);
+    }
+    if (st == DBM_OK) st = dbm__command(on, site, values, DBM__MONGO_HEAD + (int)n, true, &rows);
+    if (st == DBM_OK) dbm_rows_end(rows);
+    dbm__free(host, values);
+    return st;
+}
+
+/* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
+
+DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
+    dbm__mongo_call m;
+    va_list ap;
+    dbm_status st;
+    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
+    *rows = NULL;
+    va_start(ap, codes);
+    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
+    va_end(ap);
+    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
+}
+
+DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                     const dbm_value *values, int count) {
+    dbm__mongo_call m;
+    dbm_status st;
+    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
+    *rows = NULL;
+    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
+    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
+}
+
+/* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
+static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
+    dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
+    return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
+}
+
+DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
+    dbm__mongo_call m;
+    va_list ap;
+    dbm_status st;
+    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
+    *row = NULL;
+    va_start(ap, codes);
+    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
+    va_end(ap);
+    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
+}
+
+DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                    const dbm_value *values, int count) {
+    dbm__mongo_call m;
+    dbm_status st;
+    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
+    *row = NULL;
+    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
+    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
+}
+
+static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
+    dbm_row *row;
+    if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
+    if (st != DBM_OK) return st;
+    *n = dbm_row_int(row, 0);
+    dbm_row_end(row);
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm__mongo_call m;
+    va_list ap;
+    dbm_status st;
+    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
+    *n = 0;
+    va_start(ap, codes);
+    st = dbm__mongo_list(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, codes, ap);
+    va_end(ap);
+    return dbm__mongo_counted(&m, st, n);
+}
+
+DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    dbm__mongo_call m;
+    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
+    *n = 0;
+    return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
+}
+
+DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm__mongo_call m;
+    dbm_rows *rows = NULL;
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__mongo_list(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, codes, ap);
+    va_end(ap);
+    if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
+    return dbm__cursor_of(rows);
+}
+
+DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    dbm__mongo_call m;
+    dbm_rows *rows = NULL;
+    if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
+    return dbm__cursor_of(rows);
+}
+
+/* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
+
+/* The field's column, or -1. Names of fields are told apart by case. */
+static int dbm__doc_find(dbm_row *doc, const char *field) {
+    int i, n = doc != NULL && field != NULL ? dbm_row_columns(doc) : 0;
+    for (i = 0; i < n; i++) if (strcmp(dbm_row_name(doc, i), field) == 0) return i;
+    return -1;
+}
+
+static int dbm__doc_index(dbm_row *doc, const char *field) {
+    int i = dbm__doc_find(doc, field);
+    if (doc == NULL) dbm__fail_null("document");
+    else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
+    return i;
+}
+
+DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
+
+DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
+    int i = dbm__doc_index(doc, field);
+    return i >= 0 ? dbm_row_int(doc, i) : 0;
+}
+
+DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
+    int i = dbm__doc_index(doc, field);
+    return i >= 0 ? dbm_row_double(doc, i) : 0.0;
+}
+
+DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
+    int i = dbm__doc_index(doc, field);
+    return i >= 0 && dbm_row_bool(doc, i);
+}
+
+DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
+    int i = dbm__doc_index(doc, field);
+    return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
+}
+
+DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
+    int i = dbm__doc_find(doc, field);
+    return i >= 0 ? dbm_row_text(doc, i) : "";
+}
+
+DBM__DEF dbm_value dbm_doc_value(dbm_row *doc, const char *field) {
+    int i = dbm__doc_find(doc, field);
+    return i >= 0 ? dbm_row_value(doc, i) : dbm_null();
+}
+
+DBM__DEF const char *dbm_doc_json(dbm_row *doc) {
+    dbm_value v;
+    return dbm__row_whole(doc, DBM_COLUMN_DOCUMENT, &v) == DBM_OK ? v.as.text.data : "";
+}
+
+DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
+    dbm_value v;
+    return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL;
+}
+/* --- end src/data/mongo.c --- */
 /* --- begin src/adapters/adapters.h --- */
 /* The adapters that are built in, one function each: what manager/ puts into its map.
  * May call: api/, base/.
@@ -25290,6 +25910,1693 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM__REDIS_MISSING */
 #endif /* DBM_HAS_REDIS */
 /* --- end src/adapters/redis.c --- */
+/* --- begin src/adapters/mongodb.c --- */
+/* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
+ * May call: api/, base/, config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * Must not know: pools, sessions, other adapters.
+ *
+ * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
+ * credential callback brings another password, or after a fork, there is a new pool, and the old one goes with its last lease. The driver
+ * watches the servers from threads of its own, repeats reads and writes that died with their connection once, and calls abort() when there is no memory. */
+#if DBM_HAS_MONGODB
+#if defined(__has_include)
+#  if __has_include(<mongoc/mongoc.h>)
+#    define DBM__MONGOC_H <mongoc/mongoc.h>
+#  elif __has_include(<mongoc.h>)
+#    define DBM__MONGOC_H <mongoc.h>
+#  endif
+#else
+#  define DBM__MONGOC_H <mongoc/mongoc.h>
+#endif
+#if !defined(DBM__MONGOC_H)
+#  error "dbm: DBM_WITH_MONGODB needs mongoc/mongoc.h: install libmongoc-dev (Debian), mongo-c-driver-dev (Alpine), mongo-c-driver (macOS), and compile with `pkg-config --cflags libmongoc-1.0` (2.x: mongoc2)"
+#else
+#if defined(__GNUC__)
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wpedantic"
+#  pragma GCC diagnostic ignored "-Wundef"
+#  pragma GCC diagnostic ignored "-Wconversion"
+#  pragma GCC diagnostic ignored "-Wsign-conversion"
+#  pragma GCC diagnostic ignored "-Wshadow"
+#endif
+#include DBM__MONGOC_H
+#if defined(__GNUC__)
+#  pragma GCC diagnostic pop
+#endif
+#if !MONGOC_CHECK_VERSION(1, 17, 0)
+#  error "dbm: DBM_WITH_MONGODB needs libmongoc 1.17 or newer: put newer headers on the include path"
+#endif
+/* What came after 1.17, by the version of the header. */
+#if MONGOC_CHECK_VERSION(1, 21, 0)
+#  define DBM__MONGO_POOL_NEW(uri, error) mongoc_client_pool_new_with_error(uri, error)
+#else
+#  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
+#endif
+#if MONGOC_CHECK_VERSION(1, 27, 0)
+#  define DBM__MONGO_SOCKET_TIMEOUT 1 /* can be set for one operation */
+#else
+#  define DBM__MONGO_SOCKET_TIMEOUT 0
+#endif
+
+#define DBM__MONGO_OPTIONS_OWN "database,driver_log"
+#define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
+
+/* ---- what it keeps -------------------------------------------------------------------------------------------------------- */
+
+/* The driver, once per process: it can't be started again after it has been ended. */
+enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
+static dbm__word dbm__mongo_driver;
+
+typedef struct dbm__mongo_pool {
+    struct dbm__mongo_pool *older;
+    mongoc_client_pool_t *pool;
+    mongoc_uri_t *uri;
+    dbm__word epoch;         /* of forks, when it was made */
+    int users;
+    char *user, *password;   /* that it was made with; NULL: none */
+} dbm__mongo_pool;
+
+/* Of a database, from init to close. */
+typedef struct dbm__mongo_base {
+    dbm_database *db;
+    dbm__lock lock;          /* guards the pools and their users */
+    dbm__word epoch;         /* the fork epoch that the lock lives in */
+    dbm__mongo_pool *pools;  /* newest first; only that one is leased from */
+    const char *name;        /* of the database at the server */
+    bool local;              /* all hosts are this one */
+    bool clear;              /* a password would cross in clear */
+    int silence_ms;          /* socketTimeoutMS in force */
+    int select_ms;           /* serverSelectionTimeoutMS in force */
+} dbm__mongo_base;
+
+/* One field of the document in hand. */
+typedef struct dbm__mongo_field {
+    bson_iter_t at;
+    char *json;              /* what was written out for it */
+    char small[48];
+} dbm__mongo_field;
+
+/* Documents being read: of a cursor, or one of our own. */
+typedef struct dbm__mongo_result {
+    struct dbm__mongo_result *next;
+    mongoc_collection_t *collection;
+    mongoc_cursor_t *cursor;
+    bson_t *own;             /* the one document, where there is no cursor */
+    const bson_t *doc;       /* in hand */
+    char *json;              /* of all of it */
+    dbm__mongo_field *fields;
+    int fields_room;
+    int columns;
+} dbm__mongo_result;
+
+/* Of a connection. */
+typedef struct dbm__mongo_lease {
+    dbm_connection *c;
+    dbm_database *owner;
+    dbm__mongo_base *base;
+    dbm__mongo_pool *pool;
+    mongoc_client_t *client;
+    mongoc_client_session_t *session; /* made for the first transaction */
+    dbm__mongo_result *spare;
+    int silence_ms;          /* set on the client */
+    int64_t document;        /* of insert_many, being read; -1: none */
+} dbm__mongo_lease;
+
+/* ---- failures ----------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int native, const char *format, ...) {
+    char block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    if (m->document >= 0) dbm__putf(&t, "insert_many: document %l (counted from 0): ", m->document);
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail(m->c, status, NULL, native, block);
+}
+
+static bool dbm__mongo_late(const dbm__mongo_lease *m, int64_t deadline_us) {
+    return deadline_us != INT64_MAX && dbm_adapter_clock(m->owner) >= deadline_us;
+}
+
+/* Which of our statuses a server's code is. Source: MongoDB's error_codes.yml, and the specification of retryable writes. */
+static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *retryable) {
+    *sqlstate = NULL;
+    *retryable = false;
+    switch (code) {
+    case 11000: case 11001: case 12582: *sqlstate = "23505"; return DBM_E_CONSTRAINT;
+    case 121: *sqlstate = "23514"; return DBM_E_CONSTRAINT;
+    case 112: case 246: case 251: *sqlstate = "40001"; *retryable = true; return DBM_E_SERIALIZATION; /* WriteConflict, SnapshotUnavailable, NoSuchTransaction */
+    case 50: case 262: return DBM_E_TIMEOUT;                                            /* MaxTimeMSExpired, ExceededTimeLimit */
+    case 24: *retryable = true; return DBM_E_TIMEOUT;                                   /* LockTimeout */
+    case 18: case 13: *sqlstate = "28000"; return DBM_E_AUTH;
+    case 10107: case 13435: case 10058: case 189: *sqlstate = "25006"; *retryable = true; return DBM_E_READ_ONLY; /* it is no primary, or not any more */
+    case 91: case 11600: case 11602: case 13436: case 43: case 237: *retryable = true; return DBM_E_LOST;        /* it shuts down, or the cursor is gone */
+    case 6: case 7: case 89: case 9001: *retryable = true; return DBM_E_LOST;                                    /* it lost a host behind it */
+    case 11601: *sqlstate = "57014"; return DBM_E_CANCELLED;
+    case 59: case 115: case 263: case 20: return DBM_E_UNSUPPORTED;
+    case 10334: case 17280: case 146: case 292: case 16819: *sqlstate = "54000"; return DBM_E_LIMIT;
+    case 64: case 100: return DBM_E_IN_DOUBT; /* done at the primary, not known to be kept */
+    default: return DBM_E_SQL;
+    }
+}
+
+/* The index of "E11000 duplicate key error collection: db.users index: email_1 dup key: { ... }". */
+static void dbm__mongo_index(const char *said, char *out, size_t room) {
+    const char *begin = strstr(said, "index: "), *end;
+    size_t n;
+    out[0] = 0;
+    if (begin == NULL) return;
+    begin += 7;
+    end = strstr(begin, " dup key");
+    n = end != NULL ? (size_t)(end - begin) : strcspn(begin, " ");
+    if (n >= room) n = room - 1;
+    memcpy(out, begin, n);
+    out[n] = 0;
+}
+
+/* What the driver or the server said about a command. `what` is its name, `coll` its collection or NULL; reply may be NULL. */
+static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_op *op, const bson_error_t *error, const bson_t *reply, const char *what, const char *coll) {
+    const char *sqlstate = NULL, *said = error->message[0] != 0 ? error->message : "no reason was given";
+    char block[900], index[128];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    bool retryable = false, transient = reply != NULL && mongoc_error_has_label(reply, "TransientTransactionError");
+    bool network = error->domain == MONGOC_ERROR_STREAM || (error->domain == MONGOC_ERROR_PROTOCOL && error->code == (uint32_t)MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
+    dbm_status status;
+    if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
+        bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
+        status = strstr(said, "TLS handshake failed") != NULL ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
+        if (strstr(said, "Authentication failed") != NULL) status = DBM_E_AUTH;
+        retryable = status == DBM_E_CONNECT;
+        network = false;
+    } else if (network && strstr(said, "TLS handshake failed") != NULL) {
+        status = DBM_E_TLS;
+    } else if (network) {
+        status = dbm__mongo_late(m, op->deadline_us) ? DBM_E_TIMEOUT : DBM_E_LOST;
+        retryable = status == DBM_E_LOST;
+    } else if (error->domain == MONGOC_ERROR_CLIENT && error->code == (uint32_t)MONGOC_ERROR_CLIENT_AUTHENTICATE) {
+        status = DBM_E_AUTH;
+        sqlstate = "28000";
+    } else if (error->domain == MONGOC_ERROR_SCRAM || error->domain == MONGOC_ERROR_SASL) {
+        status = DBM_E_AUTH;
+    } else if (error->domain == MONGOC_ERROR_CLIENT && error->code == (uint32_t)MONGOC_ERROR_CLIENT_SESSION_FAILURE) {
+        status = DBM_E_UNSUPPORTED;
+    } else if (error->domain == MONGOC_ERROR_BSON && error->code == (uint32_t)MONGOC_ERROR_BSON_INVALID) {
+        status = DBM_E_RANGE;
+    } else if (error->domain == MONGOC_ERROR_CLIENT && error->code == (uint32_t)MONGOC_ERROR_CLIENT_TOO_BIG) {
+        status = DBM_E_LIMIT;
+    } else if (error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN) {
+        status = dbm__mongo_status(error->domain == MONGOC_ERROR_WRITE_CONCERN && error->code == 0 ? 64u : error->code, &sqlstate, &retryable);
+        if (status == DBM_E_SQL && error->domain == MONGOC_ERROR_WRITE_CONCERN) status = DBM_E_IN_DOUBT;
+        if (op->kind == DBM_OP_CONNECT && status != DBM_E_AUTH) status = DBM_E_CONNECT;
+    } else {
+        status = DBM_E_SQL;
+    }
+    if (transient && !network && status != DBM_E_LOST) { /* the transaction as a whole may be run again */
+        if (status == DBM_E_SQL || status == DBM_E_TIMEOUT || status == DBM_E_UNSUPPORTED) status = DBM_E_SERIALIZATION;
+        sqlstate = status == DBM_E_SERIALIZATION ? "40001" : sqlstate;
+        retryable = true;
+    }
+    if (coll != NULL) dbm__putf(&t, "%s in %q: ", what, coll);
+    else dbm__putf(&t, "%s: ", what);
+    dbm__put(&t, said);
+    if (status == DBM_E_UNSUPPORTED && error->code == 20 && m->session != NULL && mongoc_client_session_in_transaction(m->session)) {
+        dbm__put(&t, ": a transaction needs a replica set");
+    }
+    dbm__text_end(&t);
+    dbm__mongo_index(said, index, sizeof index);
+    dbm_adapter_fail(m->c, status, sqlstate, (int)error->code, block);
+    if (status == DBM_E_CONSTRAINT) {
+        dbm_constraint kind = error->code == 121 ? DBM_CONSTRAINT_CHECK : strcmp(index, "_id_") == 0 || strcmp(index, "_id") == 0 ? DBM_CONSTRAINT_PRIMARY_KEY : DBM_CONSTRAINT_UNIQUE;
+        dbm_adapter_fail_constraint(m->c, kind, index);
+    }
+    if (retryable) dbm_adapter_fail_retryable(m->c);
+    if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
+    return status;
+}
+
+/* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
+
+/* The values of a call that stand for placeholders, taken in order. */
+typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
+
+/* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
+#define DBM__MONGO_MARK "\001?"
+#define DBM__MONGO_MARK_JSON "\"\\u0001?\""
+
+/* `json` is the program's own text; NULL: a value, which is never shown. */
+static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
+    char near_it[40];
+    size_t i, n = 0, size = json != NULL ? strlen(json) : 0;
+    if (json == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
+    if (at > size) at = size;
+    for (i = at > 16 ? at - 16 : 0; i < size && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = json[i] == '\n' || json[i] == '\t' || json[i] == '\r' ? ' ' : json[i];
+    near_it[n] = 0;
+    return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+}
+
+static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
+    size_t i, n = 0;
+    for (i = 0; i < size; i++) {
+        char c = text[i];
+        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (c == '-' && bytes == 16 && (i == 8 || i == 13 || i == 18 || i == 23)) continue;
+        if (d < 0 || n == bytes * 2) return false;
+        out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
+        n++;
+    }
+    return n == bytes * 2;
+}
+
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
+
+static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
+    return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
+}
+
+/* One value under one key. Only a failure of libbson's own limits (a document of 2 GiB) answers false. */
+static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *key, int key_size, const dbm_value *v, int number) {
+    bool ok = false;
+    uint8_t bytes[16];
+    if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->as.text.size > 0x7fffff00u) return dbm__mongo_range(m, number, "has more bytes than a document can hold");
+    switch (v->type) {
+    case DBM_TYPE_NULL: ok = bson_append_null(b, key, key_size); break;
+    case DBM_TYPE_INT:
+        if (v->as.integer >= INT32_MIN && v->as.integer <= INT32_MAX) ok = bson_append_int32(b, key, key_size, (int32_t)v->as.integer);
+        else ok = bson_append_int64(b, key, key_size, v->as.integer);
+        break;
+    case DBM_TYPE_UINT:
+        if (v->as.uinteger > (uint64_t)INT64_MAX) return dbm__mongo_range(m, number, "is over 2^63 - 1, and BSON has no unsigned integers");
+        if (v->as.uinteger <= (uint64_t)INT32_MAX) ok = bson_append_int32(b, key, key_size, (int32_t)v->as.uinteger);
+        else ok = bson_append_int64(b, key, key_size, (int64_t)v->as.uinteger);
+        break;
+    case DBM_TYPE_DOUBLE: ok = bson_append_double(b, key, key_size, v->as.real); break;
+    case DBM_TYPE_BOOL: ok = bson_append_bool(b, key, key_size, v->as.integer != 0); break;
+    case DBM_TYPE_TIMESTAMP: {
+        int64_t us = v->as.integer, ms = us / 1000;
+        if (us % 1000 < 0) ms--;
+        ok = bson_append_date_time(b, key, key_size, ms);
+        break;
+    }
+    case DBM_TYPE_TEXT:
+        if (v->name != NULL) { /* dbm_oid */
+            bson_oid_t oid;
+            if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 12)) return dbm__mongo_range(m, number, "is no ObjectId: 24 hex digits");
+            bson_oid_init_from_data(&oid, bytes);
+            ok = bson_append_oid(b, key, key_size, &oid);
+            break;
+        }
+        if (!bson_utf8_validate(v->as.text.data, v->as.text.size, true)) return dbm__mongo_range(m, number, "is a text that is not UTF-8; pass bytes as dbm_blob(p, n)");
+        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size);
+        break;
+    case DBM_TYPE_BLOB:
+        if (v->name != NULL) ok = bson_append_document(b, key, key_size, (const bson_t *)(const void *)v->as.text.data);
+        else ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_BINARY, (const uint8_t *)v->as.text.data, (uint32_t)v->as.text.size);
+        break;
+    case DBM_TYPE_DECIMAL: {
+        bson_decimal128_t d;
+        char text[64];
+        if (v->as.text.size >= sizeof text) return dbm__mongo_range(m, number, "has more than the 34 digits of a Decimal128");
+        memcpy(text, v->as.text.data, v->as.text.size);
+        text[v->as.text.size] = 0;
+        if (!bson_decimal128_from_string(text, &d)) return dbm__mongo_range(m, number, "is no decimal number of up to 34 digits");
+        ok = bson_append_decimal128(b, key, key_size, &d);
+        break;
+    }
+    case DBM_TYPE_UUID:
+        if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 16)) return dbm__mongo_range(m, number, "is no UUID: 8-4-4-4-12 hex digits");
+        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
+        break;
+    case DBM_TYPE_JSON: {
+        bson_t *inner = NULL;
+        bool array = false;
+        dbm_status status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, &inner, &array);
+        if (status != DBM_OK) return status;
+        ok = array ? bson_append_array(b, key, key_size, inner) : bson_append_document(b, key, key_size, inner);
+        bson_destroy(inner);
+        break;
+    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
+}
+
+/* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
+static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
+    dbm_status status = DBM_OK;
+    while (status == DBM_OK && bson_iter_next(from)) {
+        const char *key = bson_iter_key(from);
+        int key_size = (int)strlen(key);
+        bson_type_t type = bson_iter_type(from);
+        bson_iter_t inner;
+        bson_t child;
+        if (type == BSON_TYPE_UTF8) {
+            uint32_t size = 0;
+            const char *text = bson_iter_utf8(from, &size);
+            if (size == sizeof DBM__MONGO_MARK - 1 && memcmp(text, DBM__MONGO_MARK, size) == 0 && args->next < args->count) {
+                status = dbm__mongo_append(m, to, key, key_size, &args->values[args->next], args->next + 1);
+                args->next++;
+                continue;
+            }
+        }
+        if (type == BSON_TYPE_REGEX) { /* {"$regex": ?} */
+            const char *flags = "";
+            if (strcmp(bson_iter_regex(from, &flags), DBM__MONGO_MARK) == 0 && args->next < args->count) {
+                const dbm_value *v = &args->values[args->next++];
+                if (v->type != DBM_TYPE_TEXT || v->name != NULL || memchr(v->as.text.data, 0, v->as.text.size) != NULL ||
+                    !bson_utf8_validate(v->as.text.data, v->as.text.size, false)) {
+                    status = dbm__mongo_range(m, args->next, "is no pattern for $regex: a text in UTF-8");
+                } else if (!bson_append_regex_w_len(to, key, key_size, v->as.text.data, (int)v->as.text.size, flags)) {
+                    status = dbm__mongo_range(m, args->next, "does not fit a document any more");
+                }
+                continue;
+            }
+        }
+        if (type == BSON_TYPE_DOCUMENT && bson_iter_recurse(from, &inner)) {
+            bson_append_document_begin(to, key, key_size, &child);
+            status = dbm__mongo_fill(m, &inner, &child, args);
+            bson_append_document_end(to, &child);
+            continue;
+        }
+        if (type == BSON_TYPE_ARRAY && bson_iter_recurse(from, &inner)) {
+            bson_append_array_begin(to, key, key_size, &child);
+            status = dbm__mongo_fill(m, &inner, &child, args);
+            bson_append_array_end(to, &child);
+            continue;
+        }
+        if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
+    }
+    return status;
+}
+
+/* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
+typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
+
+static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
+    size_t i, depth = 0;
+    bool done = false;
+    memset(shape, 0, sizeof *shape);
+    shape->shown = shown;
+    for (i = 0; i < size; i++) {
+        char c = json[i];
+        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
+        if (done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, "something follows the end of the document");
+        if (depth == 0) {
+            shape->begin = i;
+            if (c != '{' && c != '[' && c != '?') break;
+            shape->array = c == '[';
+        }
+        if (c == '"') {
+            size_t from = i++;
+            while (i < size && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
+            if (i >= size) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "a string does not end");
+            if (i - from == 8 && memcmp(json + from + 1, "\\u0001?", 7) == 0) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "this very string can't be written here; pass it as a value");
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            if (--depth == 0) done = true;
+        } else if (c == '?') {
+            shape->marks++;
+            if (depth == 0) done = shape->alone = true;
+        }
+        if (done) shape->end = i + 1;
+    }
+    if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
+    return DBM_OK;
+}
+
+/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
+    dbm__mongo_shape shape;
+    bson_error_t error;
+    bson_t *parsed;
+    bson_iter_t from;
+    char *text = NULL;
+    int before;
+    dbm_status status = dbm__mongo_look(m, json, size, args != NULL, &shape);
+    if (status != DBM_OK) return status;
+    *array = shape.array;
+    if (shape.marks != 0 && args == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands for a value, and this JSON is a value itself, or one of many documents: it can have none");
+    if (shape.marks != 0 && shape.marks > args->count - args->next) {
+        return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
+                              shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
+    }
+    if (shape.alone) {
+        const dbm_value *v = &args->values[args->next++];
+        if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
+        if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
+        else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
+        else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
+        if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
+        {
+            bson_iter_t it;
+            *array = bson_iter_init(&it, *out) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
+        }
+        return DBM_OK;
+    }
+    if (shape.marks != 0) {
+        size_t i, n = 0;
+        bool quoted = false;
+        text = (char *)dbm_adapter_alloc(m->owner, shape.end - shape.begin + (size_t)shape.marks * (sizeof DBM__MONGO_MARK_JSON - 1));
+        if (text == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+        for (i = shape.begin; i < shape.end; i++) {
+            char c = json[i];
+            if (c == '?' && !quoted) {
+                memcpy(text + n, DBM__MONGO_MARK_JSON, sizeof DBM__MONGO_MARK_JSON - 1);
+                n += sizeof DBM__MONGO_MARK_JSON - 1;
+                continue;
+            }
+            text[n++] = c;
+            if (c == '"') quoted = !quoted;
+            if (quoted && c == '\\') text[n++] = json[++i];
+        }
+        parsed = bson_new_from_json((const uint8_t *)text, (ssize_t)n, &error);
+        dbm_adapter_free(m->owner, text);
+    } else {
+        parsed = bson_new_from_json((const uint8_t *)json + shape.begin, (ssize_t)(shape.end - shape.begin), &error);
+    }
+    if (parsed == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "%s JSON is not right%s%s", args != NULL ? "the" : "a value's", args != NULL ? ": " : "", args != NULL ? error.message : "");
+    if (shape.marks == 0) {
+        *out = parsed;
+        return DBM_OK;
+    }
+    before = args->next;
+    *out = bson_new();
+    bson_iter_init(&from, parsed);
+    status = dbm__mongo_fill(m, &from, *out, args);
+    bson_destroy(parsed);
+    if (status == DBM_OK && args->next - before != shape.marks) {
+        status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands in the place of a field's name, or inside of {\"$oid\": ...} and the like: it stands for whole values only; "
+                                "pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
+    }
+    if (status != DBM_OK) {
+        bson_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mongo_forget(dbm__mongo_result *r) {
+    int i;
+    for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
+    if (r->json != NULL) bson_free(r->json);
+    r->json = NULL;
+    r->columns = 0;
+    r->doc = NULL;
+}
+
+/* `doc` is the row in hand: its fields are found. */
+static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
+    bson_iter_t it;
+    dbm__mongo_forget(r);
+    r->doc = doc;
+    if (bson_iter_init(&it, doc)) {
+        while (bson_iter_next(&it)) {
+            if (r->columns == r->fields_room) {
+                int room = r->fields_room != 0 ? r->fields_room * 2 : 16;
+                dbm__mongo_field *more = (dbm__mongo_field *)dbm_adapter_resize(m->owner, r->fields, (size_t)room * sizeof *more);
+                if (more == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+                r->fields = more;
+                r->fields_room = room;
+            }
+            r->fields[r->columns].at = it;
+            r->fields[r->columns].json = NULL;
+            r->columns++;
+        }
+    }
+    op->columns = r->columns;
+    return DBM_OK;
+}
+
+static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
+    dbm__mongo_result *r = m->spare;
+    if (r != NULL) {
+        m->spare = r->next;
+        return r;
+    }
+    r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
+    if (r != NULL) memset(r, 0, sizeof *r);
+    else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    return r;
+}
+
+static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
+    dbm__mongo_forget(r);
+    if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
+    if (r->collection != NULL) mongoc_collection_destroy(r->collection);
+    if (r->own != NULL) bson_destroy(r->own);
+    r->cursor = NULL;
+    r->collection = NULL;
+    r->own = NULL;
+    r->next = m->spare;
+    m->spare = r;
+}
+
+static void dbm__mongo_results_free(dbm__mongo_lease *m) {
+    while (m->spare != NULL) {
+        dbm__mongo_result *next = m->spare->next;
+        if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        dbm_adapter_free(m->owner, m->spare);
+        m->spare = next;
+    }
+}
+
+static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r) {
+    const bson_t *doc = NULL, *reply = NULL;
+    bson_error_t error;
+    if (r->cursor == NULL) return DBM_DONE; /* the one document has been in hand */
+    dbm__mongo_forget(r);
+    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc);
+    if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
+        return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
+    }
+    return DBM_DONE;
+}
+
+/* The JSON of one field: of a document { "v" : ... } what stands between. */
+static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+    bson_t wrap = BSON_INITIALIZER;
+    char *json, *begin = NULL;
+    size_t n = 0;
+    bson_append_iter(&wrap, "v", 1, at);
+    json = bson_as_relaxed_extended_json(&wrap, &n);
+    bson_destroy(&wrap);
+    if (json == NULL) return NULL;
+    while (n > 0 && json[n - 1] == ' ') n--;
+    if (n > 0 && json[n - 1] == '}') n--;
+    while (n > 0 && json[n - 1] == ' ') n--;
+    begin = (char *)memchr(json, ':', n);
+    if (begin != NULL) {
+        begin++;
+        while (*begin == ' ') begin++;
+        n -= (size_t)(begin - json);
+        memmove(json, begin, n);
+    }
+    json[n] = 0;
+    *size = n;
+    return json;
+}
+
+static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
+    static const char digits[] = "0123456789abcdef";
+    size_t i;
+    for (i = 0; i < n; i++) {
+        if (dashes && (i == 4 || i == 6 || i == 8 || i == 10)) *out++ = '-';
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = 0;
+}
+
+static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_result *r = (dbm__mongo_result *)op->result;
+    dbm__mongo_field *f;
+    const bson_iter_t *at;
+    size_t size = 0;
+    if (i == DBM_COLUMN_NATIVE) {
+        *out = dbm_blob(r->doc, 0);
+        return DBM_OK;
+    }
+    if (i == DBM_COLUMN_DOCUMENT) {
+        if (r->json == NULL) r->json = bson_as_relaxed_extended_json(r->doc, &size);
+        if (r->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the document can't be written as JSON: a text in it is not UTF-8");
+        *out = dbm__value(DBM_TYPE_JSON, r->json, strlen(r->json));
+        return DBM_OK;
+    }
+    f = &r->fields[i];
+    at = &f->at;
+    switch ((int)bson_iter_type(at)) {
+    case BSON_TYPE_INT32: *out = dbm_int(bson_iter_int32(at)); return DBM_OK;
+    case BSON_TYPE_INT64: *out = dbm_int(bson_iter_int64(at)); return DBM_OK;
+    case BSON_TYPE_DOUBLE: *out = dbm_double(bson_iter_double(at)); return DBM_OK;
+    case BSON_TYPE_BOOL: *out = dbm_bool(bson_iter_bool(at)); return DBM_OK;
+    case BSON_TYPE_NULL: case BSON_TYPE_UNDEFINED: *out = dbm_null(); return DBM_OK;
+    case BSON_TYPE_UTF8: {
+        uint32_t n = 0;
+        const char *text = bson_iter_utf8(at, &n);
+        *out = dbm_textn(text, n);
+        return DBM_OK;
+    }
+    case BSON_TYPE_BINARY: {
+        bson_subtype_t subtype;
+        uint32_t n = 0;
+        const uint8_t *bytes = NULL;
+        bson_iter_binary(at, &subtype, &n, &bytes);
+        if (subtype == BSON_SUBTYPE_UUID && n == 16) {
+            dbm__mongo_put_hex(f->small, bytes, 16, true);
+            *out = dbm__value(DBM_TYPE_UUID, f->small, 36);
+            return DBM_OK;
+        }
+        *out = dbm_blob(bytes != NULL ? bytes : (const uint8_t *)"", n);
+        return DBM_OK;
+    }
+    case BSON_TYPE_DATE_TIME: {
+        int64_t ms = bson_iter_date_time(at);
+        if (ms > INT64_MAX / 1000 || ms < INT64_MIN / 1000) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the date of field %q is %l ms from 1970, which is too far for microseconds", bson_iter_key(at), ms);
+        *out = dbm_timestamp(ms * 1000);
+        return DBM_OK;
+    }
+    case BSON_TYPE_OID: {
+        const bson_oid_t *oid = bson_iter_oid(at);
+        dbm__mongo_put_hex(f->small, oid->bytes, 12, false);
+        *out = dbm_textn(f->small, 24);
+        return DBM_OK;
+    }
+    case BSON_TYPE_DECIMAL128: {
+        bson_decimal128_t d;
+        bson_iter_decimal128(at, &d);
+        bson_decimal128_to_string(&d, f->small); /* 43 bytes at the most */
+        *out = dbm__value(DBM_TYPE_DECIMAL, f->small, strlen(f->small));
+        return DBM_OK;
+    }
+    default: break;
+    }
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
+    *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
+    return DBM_OK;
+}
+
+static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
+    dbm__mongo_result *r = (dbm__mongo_result *)op->result;
+    (void)c;
+    return r != NULL && i < r->columns ? bson_iter_key(&r->fields[i].at) : "";
+}
+
+static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
+    return dbm__mongo_advance((dbm__mongo_lease *)dbm_adapter_data(c), op, (dbm__mongo_result *)op->result);
+}
+
+/* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* One command on its way: what was passed, as BSON. */
+typedef struct dbm__mongo_job {
+    dbm__mongo_lease *m;
+    dbm_op *op;
+    const char *name, *coll;
+    const dbm_value *texts;   /* of the documents */
+    int documents;
+    dbm__mongo_args args;
+    bson_t *doc[2];
+    bool array[2];
+    bson_t *options;          /* what the user gave, or an empty one; then with the session and the time limit */
+    mongoc_collection_t *collection;
+    bson_t reply;
+    bool replied;
+    bson_error_t error;
+} dbm__mongo_job;
+
+static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
+    return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
+}
+
+/* How long the driver may wait for an answer to what comes next. */
+static void dbm__mongo_silence(dbm__mongo_lease *m, int64_t deadline_us) {
+#if DBM__MONGO_SOCKET_TIMEOUT
+    int64_t ms = m->base->silence_ms;
+    if (deadline_us != INT64_MAX) {
+        int64_t left = (deadline_us - dbm_adapter_clock(m->owner)) / 1000 + 250; /* the server's own answer that time is up comes first */
+        if (left < 250) left = 250;
+        if (left < ms || ms <= 0) ms = left;
+    }
+    if (ms == m->silence_ms) return;
+    m->silence_ms = (int)ms;
+    mongoc_client_set_sockettimeoutms(m->client, (int32_t)ms);
+#else
+    (void)m;
+    (void)deadline_us;
+#endif
+}
+
+/* The deadline as the server knows it. */
+static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
+    int64_t ms;
+    dbm__mongo_silence(j->m, j->op->deadline_us);
+    if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
+    ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
+    bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
+}
+
+static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
+    dbm__mongo_lease *m = j->m;
+    if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
+    if (!mongoc_client_session_append(m->session, to, &j->error)) return dbm__mongo_failed(j);
+    return DBM_OK;
+}
+
+/* Reads the head and the documents that are not insert_many's. */
+static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
+    const dbm_op *op = j->op;
+    dbm_status status = DBM_OK;
+    bool ignored = false;
+    int i, head = 4;
+    if (op->value_count < head || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT) {
+        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
+    }
+    j->name = op->values[0].as.text.data;
+    j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
+    j->documents = (int)op->values[3].as.integer;
+    j->texts = op->values + head;
+    if (j->documents < 0 || j->documents > op->value_count - head) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: fewer documents than announced", j->name);
+    j->args.values = op->values + head + j->documents;
+    j->args.count = op->value_count - head - j->documents;
+    if (strcmp(j->name, "insert_many") != 0) {
+        if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
+        for (i = 0; i < j->documents && status == DBM_OK; i++) {
+            status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
+        }
+    }
+    if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->options, &ignored);
+    }
+    if (status == DBM_OK && j->args.next != j->args.count) {
+        status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
+                                j->args.count == 1 ? "" : "s");
+    }
+    if (status == DBM_OK && j->options == NULL) j->options = bson_new();
+    if (status == DBM_OK && j->coll != NULL) j->collection = mongoc_client_get_collection(j->m->client, j->m->base->name, j->coll);
+    return status;
+}
+
+static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
+    if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
+    if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
+    return DBM_OK;
+}
+
+static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
+    bson_iter_t it;
+    return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
+}
+
+/* The answer is a document of our own. Takes it over. */
+static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
+    dbm__mongo_result *r = dbm__mongo_result_new(j->m);
+    dbm_status status;
+    if (r == NULL) {
+        bson_destroy(doc);
+        return DBM_E_NOMEM;
+    }
+    r->own = doc;
+    status = dbm__mongo_stand(j->m, j->op, r, doc);
+    if (status != DBM_OK) {
+        dbm__mongo_result_end(j->m, r);
+        return status;
+    }
+    j->op->result = r;
+    j->op->row = true;
+    return DBM_OK;
+}
+
+/* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
+static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
+    dbm__mongo_result *r = dbm__mongo_result_new(j->m);
+    dbm_status status;
+    if (r == NULL) {
+        mongoc_cursor_destroy(cursor);
+        return DBM_E_NOMEM;
+    }
+    r->cursor = cursor;
+    r->collection = j->collection; /* the cursor may look at it */
+    j->collection = NULL;
+    status = dbm__mongo_advance(j->m, j->op, r);
+    if (status != DBM_OK && status != DBM_DONE) {
+        dbm__mongo_result_end(j->m, r);
+        return status;
+    }
+    if (status == DBM_DONE) {
+        dbm__mongo_result_end(j->m, r);
+        return DBM_OK;
+    }
+    j->op->result = r;
+    j->op->row = true;
+    return DBM_OK;
+}
+
+/* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
+static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
+    bson_oid_t oid;
+    *made = NULL;
+    if (bson_has_field(doc, "_id")) return doc;
+    bson_oid_init(&oid, NULL);
+    *made = bson_sized_new(doc->len + 20);
+    bson_append_oid(*made, "_id", 3, &oid);
+    bson_concat(*made, doc);
+    return *made;
+}
+
+static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
+    bson_t *made, *row;
+    const bson_t *doc;
+    bson_iter_t it;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    doc = dbm__mongo_with_id(j->doc[0], &made);
+    j->replied = true;
+    if (!mongoc_collection_insert_one(j->collection, doc, j->options, &j->reply, &j->error)) {
+        if (made != NULL) bson_destroy(made);
+        return dbm__mongo_failed(j);
+    }
+    j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+    row = bson_new();
+    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(row, NULL, 0, &it);
+    if (made != NULL) bson_destroy(made);
+    return dbm__mongo_answer(j, row);
+}
+
+/* Which document of insert_many failed, and how many went before. */
+static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
+    bson_iter_t it, list, one;
+    int64_t index = -1;
+    char text[sizeof j->error.message];
+    dbm__copy_cut(text, sizeof text, j->error.message);
+    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
+        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
+        index = bson_iter_as_int64(&one);
+    }
+    if (index >= 0) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+                    dbm__mongo_number(&j->reply, "insertedCount"), text);
+    }
+    return dbm__mongo_failed(j);
+}
+
+static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
+    const bson_t **docs;
+    bson_t **owned;
+    dbm_status status = DBM_OK;
+    size_t n = (size_t)j->documents, i, made = 0;
+    if (n == 0) {
+        j->op->affected = 0;
+        return DBM_OK;
+    }
+    docs = (const bson_t **)dbm_adapter_alloc(j->m->owner, n * 2 * sizeof *docs);
+    if (docs == NULL) return dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    owned = (bson_t **)(void *)(docs + n);
+    for (i = 0; i < n && status == DBM_OK; i++) {
+        const dbm_value *v = &j->texts[i];
+        bool array = false;
+        owned[i] = NULL;
+        made = i + 1;
+        if (v->type == DBM_TYPE_BLOB && v->name != NULL) {
+            docs[i] = (const bson_t *)(const void *)v->as.text.data;
+        } else {
+            j->m->document = (int64_t)i;
+            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
+            if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
+            j->m->document = -1;
+            docs[i] = owned[i];
+        }
+    }
+    if (status == DBM_OK) {
+        j->replied = true;
+        if (mongoc_collection_insert_many(j->collection, docs, n, j->options, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+        else status = dbm__mongo_many_failed(j);
+    }
+    for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
+    dbm_adapter_free(j->m->owner, (void *)docs);
+    return status;
+}
+
+static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    if (one) {
+        if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
+        if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
+    }
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
+}
+
+static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
+    bson_iter_t it, stage;
+    if (!bson_iter_init(&it, pipeline)) return false;
+    while (bson_iter_next(&it)) {
+        if (bson_iter_recurse(&it, &stage) && bson_iter_next(&stage) && (strcmp(bson_iter_key(&stage), "$out") == 0 || strcmp(bson_iter_key(&stage), "$merge") == 0)) return true;
+    }
+    return false;
+}
+
+static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
+    dbm_status status = dbm__mongo_needs(j, 0, true);
+    if (status != DBM_OK) return status;
+    if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
+    if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
+        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
+    }
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
+}
+
+static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
+    bool ok;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status == DBM_OK) status = dbm__mongo_needs(j, 1, !replace);
+    if (status != DBM_OK) return status;
+    j->replied = true;
+    ok = replace ? mongoc_collection_replace_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
+         : many  ? mongoc_collection_update_many(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
+                 : mongoc_collection_update_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error);
+    if (!ok) return dbm__mongo_failed(j);
+    j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
+    bool ok;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    j->replied = true;
+    ok = many ? mongoc_collection_delete_many(j->collection, j->doc[0], j->options, &j->reply, &j->error)
+              : mongoc_collection_delete_one(j->collection, j->doc[0], j->options, &j->reply, &j->error);
+    if (!ok) return dbm__mongo_failed(j);
+    j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
+    int64_t n;
+    bson_t *row;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    j->replied = true;
+    n = mongoc_collection_count_documents(j->collection, j->doc[0], j->options, NULL, &j->reply, &j->error);
+    if (n < 0) return dbm__mongo_failed(j);
+    row = bson_new();
+    bson_append_int64(row, "n", 1, n);
+    return dbm__mongo_answer(j, row);
+}
+
+/* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
+static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list, one;
+    bool ok;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
+    if (status == DBM_OK) {
+        bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
+        bson_append_array_begin(&command, "indexes", 7, &list);
+        bson_append_document_begin(&list, "0", 1, &one);
+        bson_append_document(&one, "key", 3, j->doc[0]);
+        if (!bson_has_field(j->options, "name")) {
+            char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
+            bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
+            bson_free(name);
+        }
+        bson_concat(&one, j->options);
+        bson_append_document_end(&list, &one);
+        bson_append_array_end(&command, &list);
+        dbm__mongo_limit(j, &command);
+        j->replied = true;
+        ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
+        if (!ok) status = dbm__mongo_failed(j);
+    }
+    bson_destroy(&command);
+    bson_destroy(&outer);
+    return status;
+}
+
+static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER;
+    dbm_status status = DBM_OK;
+    bson_append_utf8(&command, "drop", 4, j->coll, -1);
+    j->replied = true;
+    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, j->options, &j->reply, &j->error) &&
+        !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
+        status = dbm__mongo_failed(j);
+    }
+    bson_destroy(&command);
+    return status;
+}
+
+/* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
+static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
+    const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
+    mongoc_server_description_t *server;
+    bson_t *command = j->doc[0], *answer;
+    bson_iter_t it, inner;
+    if (command == NULL || j->array[0]) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is a document: {\"ping\": 1}");
+    server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
+    if (server == NULL) return dbm__mongo_failed(j);
+    bson_append_int32(j->options, "serverId", 8, (int32_t)mongoc_server_description_id(server));
+    mongoc_server_description_destroy(server);
+    j->replied = true;
+    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, j->options, &j->reply, &j->error)) return dbm__mongo_failed(j);
+    if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
+    answer = bson_copy(&j->reply);
+    if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, j->options)); /* takes the answer */
+    }
+    return dbm__mongo_answer(j, answer);
+}
+
+static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
+    const char *name = j->name;
+    dbm_status status = strcmp(name, "create_index") == 0 ? DBM_OK : dbm__mongo_in_session(j, j->options);
+    if (status != DBM_OK) return status;
+    if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
+    if (strcmp(name, "command") == 0) {
+        if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
+        return dbm__mongo_command_any(j);
+    }
+    if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
+    if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
+    dbm__mongo_limit(j, j->options);
+    if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
+    if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
+    if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
+    if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
+    if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
+    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false);
+    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
+    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
+    if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
+    if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
+    if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
+    return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
+}
+
+static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
+    dbm__mongo_job j;
+    dbm_status status;
+    int i;
+    memset(&j, 0, sizeof j);
+    j.m = m;
+    j.op = op;
+    op->result = NULL;
+    op->row = false;
+    op->columns = 0;
+    status = dbm__mongo_job_read(&j);
+    if (status == DBM_OK) status = dbm__mongo_job_run(&j);
+    for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
+    if (j.options != NULL) bson_destroy(j.options);
+    if (j.collection != NULL) mongoc_collection_destroy(j.collection);
+    if (j.replied) bson_destroy(&j.reply);
+    return status;
+}
+
+/* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
+    bson_error_t error;
+    mongoc_server_description_t *server;
+    mongoc_transaction_opt_t *options = NULL;
+    bool alone, ok;
+    if (op->isolation != DBM_ISOLATION_DEFAULT) {
+        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
+    }
+    server = mongoc_client_select_server(m->client, true, NULL, &error);
+    if (server == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
+    alone = strcmp(mongoc_server_description_type(server), "Standalone") == 0;
+    mongoc_server_description_destroy(server);
+    if (alone) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 20, "a transaction needs a replica set, and this server stands alone: start it with --replSet and run rs.initiate(), or leave .transaction out");
+    if (m->session == NULL) m->session = mongoc_client_start_session(m->client, NULL, &error);
+    if (m->session == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
+    dbm__mongo_silence(m, op->deadline_us);
+    if (op->deadline_us != INT64_MAX) {
+        int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
+        options = mongoc_transaction_opts_new();
+        mongoc_transaction_opts_set_max_commit_time_ms(options, ms < 1 ? 1 : ms);
+    }
+    ok = mongoc_client_session_start_transaction(m->session, options, &error);
+    if (options != NULL) mongoc_transaction_opts_destroy(options);
+    return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
+}
+
+static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
+    bson_error_t error;
+    bson_t reply;
+    bool unknown;
+    dbm_status status;
+    if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
+    dbm__mongo_silence(m, op->deadline_us);
+    if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
+        bson_destroy(&reply);
+        return DBM_OK;
+    }
+    unknown = mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
+    status = dbm__mongo_fail(m, op, &error, &reply, "commit", NULL);
+    if (unknown) { /* done or not; the session makes it E_IN_DOUBT */
+        char text[600];
+        dbm__copy_cut(text, sizeof text, error.message);
+        status = dbm__mongo_say(m, status == DBM_E_TIMEOUT ? DBM_E_TIMEOUT : DBM_E_LOST, (int)error.code, "commit: %s", text);
+        dbm_adapter_broken(m->c);
+    }
+    bson_destroy(&reply);
+    return status;
+}
+
+static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
+    bson_error_t error;
+    if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
+    dbm__mongo_silence(m, op->deadline_us);
+    /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
+    return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
+    if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
+        if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
+        if (p->uri != NULL) mongoc_uri_destroy(p->uri);
+    }
+    if (p->user != NULL) dbm_adapter_free(base->db, p->user);
+    if (p->password != NULL) {
+        dbm__wipe(p->password, strlen(p->password));
+        dbm_adapter_free(base->db, p->password);
+    }
+    dbm_adapter_free(base->db, p);
+}
+
+static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (; *text != 0; text++) {
+        unsigned char c = (unsigned char)*text;
+        char coded[3];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+        coded[0] = plain ? *text : '%';
+        coded[1] = digits[c >> 4];
+        coded[2] = digits[c & 15];
+        dbm__put_n(t, coded, plain ? 1 : 3);
+    }
+}
+
+/* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
+static const char *dbm__mongo_said(dbm_database *db, const char *name) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    size_t i;
+    for (i = 0; i < config->option_count; i++) {
+        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value;
+    }
+    for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
+    return NULL;
+}
+
+static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
+    dbm__putf(t, "%c%s=", *between, name);
+    dbm__mongo_put_encoded(t, value);
+    *between = '&';
+}
+
+static void dbm__mongo_put_tls(const dbm__mongo_base *base, dbm__text *t, char *between) {
+    const dbm_config *config = dbm_adapter_config(base->db);
+    if (config->tls == DBM_TLS_DEFAULT) return; /* as the URL says; the driver's default is off, on for mongodb+srv */
+    dbm__mongo_put_option(t, between, "tls", config->tls == DBM_TLS_OFF ? "false" : "true");
+    if (config->tls == DBM_TLS_REQUIRE) dbm__mongo_put_option(t, between, "tlsAllowInvalidCertificates", "true");
+    if (config->tls == DBM_TLS_VERIFY_CA) dbm__mongo_put_option(t, between, "tlsAllowInvalidHostnames", "true");
+}
+
+/* The URL as the driver is given it. It holds the password: to be wiped. */
+static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const char *password, size_t *capacity) {
+    dbm_database *db = base->db;
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    size_t need = 512, i;
+    char between = '?', number[24], *text;
+    dbm__text t;
+    need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
+    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
+    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
+    if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
+    text = (char *)dbm_adapter_alloc(db, need);
+    if (text == NULL) return NULL;
+    t = dbm__text_in(text, need);
+    dbm__putf(&t, "%s%s%s://", url->scheme, url->driver[0] != 0 ? "+" : "", url->driver);
+    if (user != NULL && user[0] != 0) {
+        dbm__mongo_put_encoded(&t, user);
+        if (password != NULL && password[0] != 0) {
+            dbm__put(&t, ":");
+            dbm__mongo_put_encoded(&t, password);
+        }
+        dbm__put(&t, "@");
+    }
+    dbm__put(&t, url->hosts);
+    dbm__put(&t, "/");
+    dbm__mongo_put_encoded(&t, url->path);
+    for (i = 0; i < url->parameter_count; i++) {
+        const char *name = url->parameters[i].name;
+        if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
+            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        }
+        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value);
+    }
+    for (i = 0; i < config->option_count; i++) {
+        const char *name = config->options[i].name;
+        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS_OWN, name + 13, strlen(name + 13))) {
+            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value);
+        }
+    }
+    dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
+    if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
+    if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
+    dbm__format(number, sizeof number, "%d", base->silence_ms);
+    if (dbm__mongo_said(db, "socketTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "socketTimeoutMS", number);
+    dbm__mongo_put_tls(base, &t, &between);
+    if (config->tls_ca != NULL && config->tls_ca[0] != 0) dbm__mongo_put_option(&t, &between, "tlsCAFile", config->tls_ca);
+    if (config->tls_cert != NULL && config->tls_cert[0] != 0) dbm__mongo_put_option(&t, &between, "tlsCertificateKeyFile", config->tls_cert);
+    DBM_ASSERT(!t.cut);
+    *capacity = need;
+    return text;
+}
+
+static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
+
+/* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
+static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
+    dbm_database *db = base->db;
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm_adapter_alloc(db, sizeof *p);
+    size_t size = 0;
+    char *text = dbm__mongo_url(base, user, password, &size);
+    memset(error, 0, sizeof *error);
+    if (p != NULL) memset(p, 0, sizeof *p);
+    if (p == NULL || text == NULL) goto fail;
+    p->epoch = dbm__fork_epoch();
+    if (user != NULL) {
+        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
+        if (p->user == NULL) goto fail;
+        memcpy(p->user, user, strlen(user) + 1);
+    }
+    if (password != NULL) {
+        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
+        if (p->password == NULL) goto fail;
+        memcpy(p->password, password, strlen(password) + 1);
+    }
+    p->uri = mongoc_uri_new_with_error(text, error);
+    if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
+    if (p->pool == NULL) {
+        if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
+        goto fail;
+    }
+    mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
+    mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
+    dbm__wipe(text, size);
+    dbm_adapter_free(db, text);
+    return p;
+fail:
+    if (text != NULL) {
+        dbm__wipe(text, size);
+        dbm_adapter_free(db, text);
+    }
+    if (p != NULL) dbm__mongo_pool_free(base, p);
+    return NULL;
+}
+
+/* In a child process the lock may have been held by a thread that is not here. */
+static void dbm__mongo_after_fork(dbm__mongo_base *base) {
+    dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
+    if (was == epoch || !dbm__cas(&base->epoch, &was, epoch)) return;
+    dbm__lock_init(&base->lock);
+}
+
+/* The current pool for these credentials, one user more; NULL: *error says why, or there is no memory. */
+static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
+    dbm__mongo_pool *p, *idle = NULL;
+    memset(error, 0, sizeof *error);
+    dbm__mongo_after_fork(base);
+    dbm__lock_take(&base->lock);
+    p = base->pools;
+    if (p == NULL || p->epoch != dbm__fork_epoch() || !dbm__mongo_same(p->user, user) || !dbm__mongo_same(p->password, password)) {
+        p = dbm__mongo_pool_new(base, user, password, error);
+        if (p != NULL) {
+            if (base->pools != NULL && base->pools->users == 0) {
+                idle = base->pools;
+                base->pools = idle->older;
+            }
+            p->older = base->pools;
+            base->pools = p;
+            dbm_adapter_set_db_native(base->db, p->pool);
+        }
+    }
+    if (p != NULL) p->users++;
+    dbm__lock_give(&base->lock);
+    if (idle != NULL) dbm__mongo_pool_free(base, idle);
+    return p;
+}
+
+static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
+    dbm__mongo_pool **at;
+    bool gone;
+    dbm__mongo_after_fork(base);
+    dbm__lock_take(&base->lock);
+    gone = --p->users == 0 && p != base->pools;
+    if (gone) {
+        for (at = &base->pools; *at != NULL && *at != p; at = &(*at)->older) {}
+        if (*at == p) *at = p->older;
+    }
+    dbm__lock_give(&base->lock);
+    if (gone) dbm__mongo_pool_free(base, p);
+}
+
+/* With less time than the driver would take to find a server: looks until one is known. */
+static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
+    for (;;) {
+        size_t n = 0, i;
+        bool known = false;
+        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
+        for (i = 0; i < n && !known; i++) {
+            const char *type = mongoc_server_description_type(all[i]);
+            known = strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
+        }
+        mongoc_server_descriptions_destroy_all(all, n);
+        if (known) return true;
+        if (dbm_adapter_clock(m->owner) >= deadline_us) return false;
+        dbm__sleep_us(2000);
+    }
+}
+
+static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char *what) {
+    bson_t command = BSON_INITIALIZER, reply;
+    bson_error_t error;
+    dbm_status status = DBM_OK;
+    bson_append_int32(&command, "ping", 4, 1);
+    dbm__mongo_silence(m, op->deadline_us);
+    if (!mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) {
+        status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
+    }
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return status;
+}
+
+static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
+    dbm_database *db = m->owner;
+    if (m->session != NULL) {
+        dbm__mongo_silence(m, dbm_adapter_clock(db) + 500000);
+        mongoc_client_session_destroy(m->session);
+    }
+    if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
+    dbm__mongo_pool_give(m->base, m->pool);
+    dbm__mongo_results_free(m);
+    dbm_adapter_free(db, m);
+}
+
+static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
+    dbm_database *db = dbm_adapter_database(c);
+    dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
+    dbm_credentials who;
+    bson_error_t error;
+    dbm__mongo_lease *m;
+    dbm_status status = dbm_adapter_credentials(c, &who);
+    if (status != DBM_OK) return status;
+    m = (dbm__mongo_lease *)dbm_adapter_alloc(db, sizeof *m);
+    if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
+    memset(m, 0, sizeof *m);
+    m->c = c;
+    m->document = -1;
+    m->owner = db;
+    m->base = base;
+    m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
+    if (m->pool == NULL) {
+        status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
+        dbm_adapter_free(db, m);
+        return status;
+    }
+    m->client = mongoc_client_pool_try_pop(m->pool->pool);
+    if (m->client == NULL) {
+        status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
+    } else if (op->deadline_us != INT64_MAX && (op->deadline_us - dbm_adapter_clock(db)) / 1000 < base->select_ms - 250 && !dbm__mongo_wait(m, op->deadline_us)) {
+        status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline", dbm_adapter_url(db)->hosts);
+        dbm_adapter_fail_retryable(c);
+    } else {
+        if (base->clear) dbm_adapter_clear_text(c);
+        status = dbm__mongo_pinged(m, op, "connecting");
+    }
+    if (status != DBM_OK) {
+        dbm__mongo_lease_end(m);
+        return status;
+    }
+    dbm_adapter_set_data(c, m);
+    return DBM_OK;
+}
+
+static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    if (m == NULL) return;
+    dbm_adapter_set_data(c, NULL);
+    if (how == DBM_DISCONNECT_FORKED) { /* the client, its sockets and its session are the parent's: what is ours here is this block */
+        m->session = NULL;
+        m->client = NULL;
+    }
+    dbm__mongo_lease_end(m);
+}
+
+static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
+
+/* All that can be changed on a client. */
+static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm_status status = dbm__mongo_rollback(m, op);
+    if (status != DBM_OK) return status;
+    mongoc_client_set_read_prefs(m->client, mongoc_uri_get_read_prefs_t(m->pool->uri));
+    mongoc_client_set_read_concern(m->client, mongoc_uri_get_read_concern(m->pool->uri));
+    mongoc_client_set_write_concern(m->client, mongoc_uri_get_write_concern(m->pool->uri));
+    mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    switch (op->kind) {
+    case DBM_OP_COMMAND: return dbm__mongo_command(m, op);
+    case DBM_OP_FINISH:
+        if (op->result != NULL) dbm__mongo_result_end(m, (dbm__mongo_result *)op->result);
+        op->result = NULL;
+        return DBM_OK;
+    case DBM_OP_HOLD: return DBM_OK; /* a cursor lives at the server, whatever else is sent */
+    case DBM_OP_BEGIN: return dbm__mongo_begin_transaction(m, op);
+    case DBM_OP_COMMIT: return dbm__mongo_commit(m, op);
+    case DBM_OP_ROLLBACK: return dbm__mongo_rollback(m, op);
+    case DBM_OP_NATIVE:
+        op->native = m->client;
+        return DBM_OK;
+    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_SCRIPT:
+        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no SQL: use dbm_mongo_find, dbm_mongo_insert, dbm_mongo_update and their fellows, or dbm_mongo_command for any command");
+    case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
+        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no savepoints: a transaction succeeds or fails whole");
+    case DBM_OP_UNPREPARE: return DBM_OK;
+    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET: case DBM__OP_SIGNED: break;
+    }
+    return DBM_E_UNSUPPORTED;
+}
+
+/* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mongo_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, status, block);
+}
+
+/* The driver only logs what it does not know, and goes on without it. */
+static const char *const dbm__mongo_known[] = {
+    "appName", "authMechanism", "authMechanismProperties", "authSource", "canonicalizeHostname", "compressors", "connectTimeoutMS", "directConnection",
+    "gssapiServiceName", "heartbeatFrequencyMS", "journal", "loadBalanced", "localThresholdMS", "maxIdleTimeMS", "maxPoolSize", "maxStalenessSeconds",
+    "readConcernLevel", "readPreference", "readPreferenceTags", "replicaSet", "retryReads", "retryWrites", "safe", "serverMonitoringMode",
+    "serverSelectionTimeoutMS", "serverSelectionTryOnce", "socketCheckIntervalMS", "socketTimeoutMS", "srvMaxHosts", "srvServiceName", "ssl", "tls",
+    "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames", "tlsCAFile", "tlsCertificateKeyFile", "tlsCertificateKeyFilePassword",
+    "tlsDisableCertificateRevocationCheck", "tlsDisableOCSPEndpointCheck", "tlsInsecure", "w", "wTimeoutMS", "zlibCompressionLevel",
+    "sslClientCertificateKeyFile", "sslClientCertificateKeyPassword", "sslCertificateAuthorityFile", "sslAllowInvalidCertificates", "sslAllowInvalidHostnames"
+};
+enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
+
+static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
+    const char *near_one;
+    char hint[80] = "";
+    int i;
+    if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name))) return DBM_OK;
+    for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
+    near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
+    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
+    return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
+}
+
+static dbm_status dbm__mongo_check_options(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm_status status = DBM_OK;
+    size_t i;
+    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) status = dbm__mongo_check_option(db, url->parameters[i].name, "the URL's parameter");
+    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
+        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key");
+    }
+    return status;
+}
+
+static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *said = dbm__mongo_said(db, "tls");
+    bool on = false;
+    (void)base;
+    if (said == NULL) said = dbm__mongo_said(db, "ssl");
+    if (config->tls == DBM_TLS_PREFER) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
+    }
+    if (said != NULL && config->tls != DBM_TLS_DEFAULT && dbm__parse_bool(said, &on) && on != (config->tls != DBM_TLS_OFF)) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
+    }
+#if !defined(MONGOC_ENABLE_SSL)
+    if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
+#endif
+    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || strcmp(config->tls_key, config->tls_cert) != 0)) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
+    }
+    return DBM_OK;
+}
+
+static bool dbm__mongo_local(const char *hosts) {
+    while (*hosts != 0) {
+        size_t n = strcspn(hosts, ",");
+        bool local = (n >= 9 && dbm__same_word_n(hosts, 9, "localhost") && (n == 9 || hosts[9] == ':')) || strncmp(hosts, "127.", 4) == 0 ||
+                     strncmp(hosts, "[::1]", 5) == 0 || strncmp(hosts, "%2F", 3) == 0 || strncmp(hosts, "%2f", 3) == 0;
+        if (!local) return false;
+        hosts += n;
+        if (*hosts == ',') hosts++;
+    }
+    return true;
+}
+
+static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
+    const char *said = dbm__mongo_said(db, name);
+    int64_t ms = 0;
+    return said != NULL && dbm__parse_int(said, 0, INT32_MAX, &ms) ? (int)ms : otherwise;
+}
+
+/* Warnings of the driver hold addresses and what servers sent, and would go to stderr: what matters comes as the error of a call. */
+static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const char *message, void *ud) {
+    (void)level;
+    (void)domain;
+    (void)message;
+    (void)ud;
+}
+
+static dbm_status dbm__mongo_start(dbm_database *db) {
+    const char *log = dbm_adapter_option(db, "driver_log");
+    dbm__word was = DBM__MONGO_NEW;
+    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__mongo_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
+    if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
+        return dbm__mongo_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
+    }
+    if (log == NULL || strcmp(log, "off") == 0) {
+        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
+    } else {
+        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
+    }
+    mongoc_init(); /* does it once, whoever calls it how often */
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *mechanism = dbm__mongo_said(db, "authMechanism");
+    int slots = config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0), most;
+    base->name = dbm_adapter_option(db, "database");
+    if (base->name == NULL) base->name = url->path;
+    if (url->hosts[0] == 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
+    if (base->name == NULL || base->name[0] == 0) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
+    }
+    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__mongo_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
+    if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
+    }
+    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
+    most = dbm__mongo_ms(db, "maxPoolSize", slots);
+    if (most < slots) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
+    }
+    base->local = dbm__mongo_local(url->hosts);
+    base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
+                  config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
+    base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
+    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms
+                                     : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : DBM__MONGO_SILENCE_MS);
+    return dbm__mongo_check_tls(db, base);
+}
+
+static dbm_status dbm__mongo_init(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    dbm__mongo_base *base;
+    dbm__mongo_pool *p;
+    bson_error_t error;
+    dbm_status status = dbm__mongo_check_options(db);
+    if (status == DBM_OK) status = dbm__mongo_start(db);
+    if (status != DBM_OK) return status;
+    base = (dbm__mongo_base *)dbm_adapter_alloc(db, sizeof *base);
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memset(base, 0, sizeof *base);
+    base->db = db;
+    base->epoch = dbm__fork_epoch();
+    status = dbm__mongo_configure(db, base);
+    if (status == DBM_OK && !dbm__lock_init(&base->lock)) status = dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    if (status != DBM_OK) {
+        dbm_adapter_free(db, base);
+        return status;
+    }
+    dbm_adapter_set_db_data(db, base);
+    if (url->driver[0] != 0 || dbm_adapter_config(db)->credentials != NULL) return DBM_OK; /* names are looked up, or passwords asked for, by the first connect */
+    p = dbm__mongo_pool_new(base, url->user, url->password, &error);
+    if (p == NULL) {
+        dbm_adapter_set_db_data(db, NULL);
+        dbm__lock_free(&base->lock);
+        dbm_adapter_free(db, base);
+        if (error.message[0] == 0) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s", error.message);
+    }
+    base->pools = p;
+    dbm_adapter_set_db_native(db, p->pool);
+    return DBM_OK;
+}
+
+static void dbm__mongo_close(dbm_database *db) {
+    dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
+    if (base == NULL) return;
+    dbm_adapter_set_db_native(db, NULL);
+    dbm_adapter_set_db_data(db, NULL);
+    while (base->pools != NULL) {
+        dbm__mongo_pool *older = base->pools->older;
+        dbm__mongo_pool_free(base, base->pools);
+        base->pools = older;
+    }
+    dbm__lock_free(&base->lock);
+    dbm_adapter_free(db, base);
+}
+
+static const dbm_adapter dbm__mongo_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS_OWN,
+    DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
+    DBM_PH_NATIVE, 0,
+    dbm__mongo_init, dbm__mongo_close,
+    dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
+    NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
+    NULL,
+    dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
+    NULL, NULL /* start, step: the driver blocks */
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
+
+DBM__FN void dbm__adapter_mongodb_shutdown(void) {
+    dbm__word was = DBM__MONGO_STARTED;
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_ENDED)) mongoc_cleanup();
+}
+
+#endif /* DBM__MONGOC_H */
+#endif /* DBM_HAS_MONGODB */
+/* --- end src/adapters/mongodb.c --- */
 /* --- begin src/manager/manager.h --- */
 /* The manager: names to databases, the adapter map, the configuration's way to a database that is ready, start and shutdown.
  * May call: everything above.
@@ -25356,7 +27663,7 @@ static const dbm__builtin dbm__builtins[] = {
     { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
     { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", "libmariadb-dev" },
     { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", "libhiredis-dev" },
-    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }
+    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", "libmongoc-dev" }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
 
@@ -25538,6 +27845,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->autocommit = db->isolation == DBM_AUTOCOMMIT;
         db->transactions = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS) != 0;
         db->savepoints = (db->adapter->flags & DBM_ADAPTER_SAVEPOINTS) != 0;
+        db->transactions_asked = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS_ASKED) != 0;
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
@@ -25669,13 +27977,16 @@ DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
 }
 
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
+    void *native;
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
-    if (type == NULL || !dbm__same_word(type, db->adapter->type) || db->data == NULL) {
+    native = (void *)dbm__load(&db->native);
+    if (native == NULL) native = db->data;
+    if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "dbm_db_native: the database is of type %q%s", db->adapter->type,
-                  db->data == NULL ? ", which has no handle of its own" : "");
+                  native == NULL ? ", which has no handle of its own" : "");
         return NULL;
     }
-    return db->data;
+    return native;
 }
 /* --- end src/manager/manager.c --- */
 /* --- begin src/manager/lifecycle.c --- */
@@ -26145,11 +28456,11 @@ DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_sta
     return s;
 }
 
-DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, int attempts, const char *site) {
+DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
-    if (db != NULL) return dbm__retry_begin_on(db, attempts, site);
-    dbm__session_refused(&s, NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
+    if (db != NULL) return dbm__retry_begin_on(db, options, attempts, site);
+    dbm__session_refused(&s, options != NULL ? options->status : NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }
 /* --- end src/manager/byname.c --- */

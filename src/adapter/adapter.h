@@ -19,6 +19,7 @@ struct dbm_database {
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
     bool transactions, savepoints, one_result; /* the adapter's flags */
+    bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
     dbm_isolation isolation;
@@ -26,6 +27,7 @@ struct dbm_database {
     dbm__settings *settings;
     struct dbm__shared *shared;      /* what the databases of a manager share; pool/ */
     void *data;                      /* the adapter's */
+    dbm__word native;                /* a pointer: dbm_db_native()'s, where that is not `data` */
     dbm__word clear_text;            /* the warning about a password in clear has been given */
     /* Called on a connection that has just been made, before it serves: makes its statement cache, runs init_sql. session/ */
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);

@@ -119,6 +119,7 @@ DBM__DEF void dbm_adapter_set_data(dbm_connection *c, void *data) { c->data = da
 DBM__DEF void *dbm_adapter_data(dbm_connection *c) { return c->data; }
 DBM__DEF void dbm_adapter_set_db_data(dbm_database *db, void *data) { db->data = data; }
 DBM__DEF void *dbm_adapter_db_data(dbm_database *db) { return db->data; }
+DBM__DEF void dbm_adapter_set_db_native(dbm_database *db, void *native) { dbm__store(&db->native, (dbm__word)native); }
 DBM__DEF void dbm_adapter_single(dbm_database *db) { db->single = true; }
 DBM__DEF void dbm_adapter_readers_block(dbm_connection *c, bool readers_block) { c->readers_block = readers_block; }
 DBM__DEF void *dbm_adapter_alloc(dbm_database *db, size_t size) { return dbm__alloc(db->host, size); }

@@ -19,8 +19,17 @@ enum {
     DBM_ADAPTER_SAVEPOINTS   = 4, /* the same for savepoints */
     DBM_ADAPTER_SOCKET       = 8, /* connections are sockets that can die unseen: peeked and pinged when idle */
     DBM_ADAPTER_NO_RECYCLE   = 16, /* pool_recycle does not apply (SQLite) */
-    DBM_ADAPTER_ONE_RESULT   = 32 /* a connection reads one result at a time: open ones are held (HOLD) before anything else is sent, not only
+    DBM_ADAPTER_ONE_RESULT   = 32, /* a connection reads one result at a time: open ones are held (HOLD) before anything else is sent, not only
                                    * before a statement that writes */
+    DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
+                                   * session begins, so that a refusal comes before the body */
+    DBM_ADAPTER_DOCUMENTS    = 128 /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+};
+
+/* What .column may be asked for in place of a column's number, where rows are documents. */
+enum {
+    DBM_COLUMN_DOCUMENT = -1,     /* the whole row as JSON text */
+    DBM_COLUMN_NATIVE = -2        /* a BLOB of no size whose data points to the driver's own object */
 };
 
 /* Which placeholders the backend's own statements have; dbm.h accepts `?` (and `:name` with dbm_named) everywhere. */
@@ -239,6 +248,8 @@ DBM_API void dbm_adapter_set_data(dbm_connection *c, void *data);
 DBM_API void *dbm_adapter_data(dbm_connection *c);
 DBM_API void dbm_adapter_set_db_data(dbm_database *db, void *data);
 DBM_API void *dbm_adapter_db_data(dbm_database *db);
+/* What dbm_db_native() hands out, where that is not the data set above. */
+DBM_API void dbm_adapter_set_db_native(dbm_database *db, void *native);
 /* At init: one connection only, never closed for age or idleness (an in-memory database). */
 DBM_API void dbm_adapter_single(dbm_database *db);
 /* At init: writers of this process take turns, in a queue shared by all databases of the manager that name the same key.

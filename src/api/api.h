@@ -12,5 +12,6 @@
 #include "session.h"
 #include "models.h"
 #include "redis.h"
+#include "mongo.h"
 #include "adapter.h"
 #endif /* DBM_DATABASE_MANAGER_H */

@@ -122,7 +122,7 @@
 #    define DBM_HAS_MONGODB 0
 #  endif
 #else
-#  define DBM_HAS_MONGODB 0
+#  define DBM_HAS_MONGODB DBM__WITH_ALL
 #endif
 #if defined(DBM_WITH_INI)
 #  if (7 - DBM_WITH_INI - 7)
@@ -136,9 +136,6 @@
 
 /* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if DBM_HAS_MONGODB
-#    error "dbm: DBM_WITH_MONGODB: dbm.h 0.1.0 contains SQLite and adapters of your own (dbm_register); leave this switch undefined"
-#  endif
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
 #    error "dbm: DBM_WITH_ASYNC: dbm.h 0.1.0 has no asynchronous half; leave this switch undefined"
 #  endif

@@ -159,7 +159,7 @@ DBM_API dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count)
 DBM_API dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site);
 DBM_API dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
 DBM_API dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_status *status, const char *site);
-DBM_API dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, int attempts, const char *site);
+DBM_API dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, int attempts, const char *site);
 DBM_API bool dbm__block_commit(dbm_session *s);
 DBM_API bool dbm__retry_next(dbm_session *s);
 DBM_API void dbm__block_end(dbm_session *s);
@@ -440,6 +440,7 @@ public:
  *   DBM_SESSION_OPT(mgr, name, s, .timeout_ms = 100, .status = &rc)   any of dbm_session_options
  *   DBM_SESSION_WITH(mgr, name, s, &options)
  *   DBM_RETRY(mgr, name, s, attempts)   runs the body again when it failed in a way that another try may cure (1..100 attempts)
+ *   DBM_RETRY_OPT(mgr, name, s, attempts, .transaction = 1)   the same with options; timeout_ms counts for each attempt by itself
  *   DBM_SAVEPOINT(s) { ... }, DBM_SAVEPOINT_RC(s, &rc)   a part that can fail alone; dbm_clear_error(s) after it goes on
  *   DBM_AUTO_SESSION(mgr, name, s, &rc);   a declaration: given back at the end of the scope, commits only by dbm_commit(s)
  *   DBM_FAILED(err) { ... }          runs when the last session block on this thread failed, its checkout and commit included; it
@@ -450,7 +451,10 @@ public:
 #define DBM_SESSION_WITH(mgr, name, s, options) DBM__BLOCK(dbm__s_##s, s, dbm__block_step, dbm__block_begin(mgr, name, options, NULL, DBM__SITE))
 #define DBM_SESSION_OPT(mgr, name, s, ...) \
     DBM__BLOCK(dbm__s_##s, s, dbm__block_step, dbm__block_begin(mgr, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), NULL, DBM__SITE))
-#define DBM_RETRY(mgr, name, s, attempts) DBM__BLOCK(dbm__s_##s, s, dbm__retry_step, dbm__retry_begin(mgr, name, attempts, DBM__SITE))
+#define DBM_RETRY(mgr, name, s, attempts) DBM__BLOCK(dbm__s_##s, s, dbm__retry_step, dbm__retry_begin(mgr, name, NULL, attempts, DBM__SITE))
+#define DBM_RETRY_OPT(mgr, name, s, attempts, ...) \
+    DBM__BLOCK(dbm__s_##s, s, dbm__retry_step, \
+               dbm__retry_begin(mgr, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), attempts, DBM__SITE))
 #if defined(__COUNTER__)
 #  define DBM_SAVEPOINT(s) DBM__SAVEPOINT2(DBM__CAT(dbm__p_, __COUNTER__), dbm__savepoint_begin(s, NULL, DBM__SITE))
 #  define DBM_SAVEPOINT_RC(s, rc) DBM__SAVEPOINT2(DBM__CAT(dbm__p_, __COUNTER__), dbm__savepoint_begin(s, rc, DBM__SITE))

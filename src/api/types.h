@@ -217,6 +217,7 @@ typedef struct dbm_session_options {
     bool separate;            /* do not join an outer block of the same database: take a connection of its own */
     int timeout_ms;           /* one deadline for all of it, checkout included (default none) */
     dbm_status *status;       /* where the outcome is written; DBM_ROLLED_BACK until then */
+    bool transaction;         /* one transaction, on backends whose sessions have none unless they ask (MongoDB) */
 } dbm_session_options;
 
 /* >>events

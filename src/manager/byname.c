@@ -32,10 +32,10 @@ DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_sta
     return s;
 }
 
-DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, int attempts, const char *site) {
+DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
-    if (db != NULL) return dbm__retry_begin_on(db, attempts, site);
-    dbm__session_refused(&s, NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
+    if (db != NULL) return dbm__retry_begin_on(db, options, attempts, site);
+    dbm__session_refused(&s, options != NULL ? options->status : NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }

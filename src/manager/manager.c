@@ -16,7 +16,7 @@ static const dbm__builtin dbm__builtins[] = {
     { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
     { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", "libmariadb-dev" },
     { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", "libhiredis-dev" },
-    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", NULL }
+    { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", "libmongoc-dev" }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
 
@@ -198,6 +198,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->autocommit = db->isolation == DBM_AUTOCOMMIT;
         db->transactions = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS) != 0;
         db->savepoints = (db->adapter->flags & DBM_ADAPTER_SAVEPOINTS) != 0;
+        db->transactions_asked = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS_ASKED) != 0;
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
@@ -329,11 +330,14 @@ DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
 }
 
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
+    void *native;
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
-    if (type == NULL || !dbm__same_word(type, db->adapter->type) || db->data == NULL) {
+    native = (void *)dbm__load(&db->native);
+    if (native == NULL) native = db->data;
+    if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "dbm_db_native: the database is of type %q%s", db->adapter->type,
-                  db->data == NULL ? ", which has no handle of its own" : "");
+                  native == NULL ? ", which has no handle of its own" : "");
         return NULL;
     }
-    return db->data;
+    return native;
 }

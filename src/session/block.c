@@ -98,6 +98,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
         if (options->read_only && !w->read_only) what = "read_only";
         if (options->write && !w->write && !w->gate_held && w->db->gate != NULL && w->in_transaction) what = "write";
         if (options->autocommit && !w->autocommit) what = "autocommit";
+        if (options->transaction && w->no_transaction) what = "transaction";
         if (what == NULL && options->write) w->write = w->unusual = true; /* the transaction, when it begins, begins as one that writes */
     }
     if (what != NULL) {
@@ -155,7 +156,7 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
         if (options->autocommit) w->autocommit = true;
     }
     if (kind >= DBM__KIND_CALL) w->autocommit = true;
-    w->no_transaction = !db->transactions || w->autocommit;
+    w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
     w->base.deadline_us = deadline;
     if (deadline != INT64_MAX) w->timed = true;
     if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
@@ -186,6 +187,24 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     self->open = w;
 }
 
+/* .transaction = 1, before anything is taken: whether there can be one. */
+static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
+    }
+    if (db->transactions || db->transactions_asked) return DBM_OK;
+    return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction, and a backend of type %q has none",
+                     db->adapter->type);
+}
+
+/* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
+ * dead is replaced once. */
+static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
+    dbm_status st = dbm__work_start(w, w->write, site);
+    if (st == DBM_E_LOST && w->slot.connection.broken && dbm__work_renew(w) == DBM_OK) st = dbm__work_start(w, w->write, site);
+    return st;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                    dbm_session *out) {
     dbm__work *w;
@@ -208,6 +227,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
         return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
     }
+    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
+        return dbm__session_refused(out, status, st, kind);
+    }
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -216,6 +238,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
+    if (options != NULL && options->transaction && db->transactions_asked && (st = dbm__transaction_begin(w, site)) != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        if (kept.site[0] == 0) dbm__copy_cut(kept.site, sizeof kept.site, site);
+        w->base.status = NULL;
+        dbm__session_close(out);
+        dbm__self()->last = kept;
+        return dbm__session_refused(out, status, st, kind);
+    }
     return DBM_OK;
 }
 
@@ -636,7 +666,8 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__session_close(s);
 }
 
-/* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23). */
+/* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */
+#define DBM__RETRY_OPTIONS 2u
 static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
     int64_t limit = 5000;
     uint32_t made = step >> 16 & 255u, i;
@@ -650,7 +681,7 @@ static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
     return true;
 }
 
-DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site) {
+DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     uint32_t step;
     bool joined;
@@ -659,11 +690,15 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const ch
     step = (uint32_t)(attempts - 1) << 8 | 1u << 16;
     joined = db != NULL && dbm__open_block(db) != NULL;
     if (joined) step = 1u << 16;
-    while (dbm__session_open(db, NULL, NULL, DBM__KIND_BLOCK, site, &s) != DBM_OK) {
+    while (dbm__session_open(db, options, NULL, DBM__KIND_BLOCK, site, &s) != DBM_OK) {
         if (db == NULL || !dbm__self()->last.retryable || !dbm__retry_pause(db, step)) return s;
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
     }
     s.step = step;
+    if (options != NULL && !joined) {
+        ((dbm__work *)s.slot)->base.options = *options;
+        s.step |= DBM__RETRY_OPTIONS;
+    }
     return s;
 }
 
@@ -671,8 +706,9 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_database *db;
     dbm_error_info error;
+    dbm_session_options options;
     const char *site;
-    uint32_t step = s->step;
+    uint32_t step = s->step, has_options = step & DBM__RETRY_OPTIONS;
     if (w == NULL) return false;
     db = w->db;
     dbm__block_commit(s);
@@ -680,6 +716,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
         || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
     error = w->top->error;
     site = w->top->site;
+    options = w->base.options;
     dbm__session_close(s);
     dbm__self()->has_failed = false;
     dbm__fail_again(&error);
@@ -687,11 +724,12 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
         dbm_status st;
         if (!dbm__retry_pause(db, step)) return false;
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
-        st = dbm__session_open(db, NULL, NULL, DBM__KIND_BLOCK, site, s);
+        st = dbm__session_open(db, has_options ? &options : NULL, NULL, DBM__KIND_BLOCK, site, s);
         if (st == DBM_OK) break;
         if (!dbm__self()->last.retryable) return false;
     }
-    s->step = step | DBM__STARTED;
+    if (has_options) ((dbm__work *)s->slot)->base.options = options;
+    s->step = step | has_options | DBM__STARTED;
     return true;
 }
 
@@ -715,8 +753,10 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
         return p;
     }
     if (w->no_transaction || !w->db->savepoints) {
-        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "DBM_SAVEPOINT needs a transaction: %s",
-                  w->db->transactions ? "this session is in autocommit" : "this backend has none");
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "DBM_SAVEPOINT needs %s",
+                  w->db->transactions ? w->no_transaction ? "a transaction: this session is in autocommit" : "savepoints, and this backend has none"
+                  : w->db->transactions_asked ? "savepoints, and this backend has none: its transactions succeed or fail whole"
+                                              : "a transaction: this backend has none");
         if (status != NULL) *status = DBM_E_UNSUPPORTED;
         dbm__work_fail(w, site);
         return p;

@@ -82,6 +82,7 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     row->ended = row->op.result == NULL;
     row->open = true;
     if (row->op.result != NULL) w->open_rows++;
+    if (rows == &w->one) return;
     rows->next = w->rows;
     w->rows = rows;
 }
@@ -727,6 +728,20 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
         return dbm__work_fail(row->work, row->site);
     }
     return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
+    dbm_status st;
+    if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
+    if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
+        *out = dbm_null();
+        return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type);
+    }
+    st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, which, out);
+    if (st == DBM_OK) return DBM_OK;
+    *out = dbm_null();
+    dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
+    return dbm__work_fail(row->work, row->site);
 }
 
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {

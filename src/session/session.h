@@ -43,6 +43,7 @@ typedef struct dbm__level {
     int64_t deadline_us;
     struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
     dbm_error_info error;                /* of sticky, or of outcome */
+    dbm_session_options options;         /* of DBM_RETRY_OPT, for the next attempt */
 } dbm__level;
 
 #define DBM__ARGUMENTS_KEPT ((size_t)16384)
@@ -129,8 +130,6 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
-/* From here on, until `committing` is 0 again, a dbm_cancel leaves the connection alone; one that is in flight has finished. */
-DBM__FN void dbm__work_shield(dbm__work *w);
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
@@ -145,7 +144,7 @@ DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
 DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
-DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, int attempts, const char *site);
+DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site);
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
@@ -194,11 +193,13 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
 
 /* ---- for data/ ---- */
+DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
 DBM__FN dbm__host *dbm__on_host(dbm_session *on);
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
+DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 

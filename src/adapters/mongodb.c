@@ -1,0 +1,1687 @@
+/* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
+ * May call: api/, base/, config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * Must not know: pools, sessions, other adapters.
+ *
+ * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
+ * credential callback brings another password, or after a fork, there is a new pool, and the old one goes with its last lease. The driver
+ * watches the servers from threads of its own, repeats reads and writes that died with their connection once, and calls abort() when there is no memory. */
+#include "adapters.h"
+#include "../config/config.h"
+#if DBM_HAS_MONGODB
+#if defined(__has_include)
+#  if __has_include(<mongoc/mongoc.h>)
+#    define DBM__MONGOC_H <mongoc/mongoc.h>
+#  elif __has_include(<mongoc.h>)
+#    define DBM__MONGOC_H <mongoc.h>
+#  endif
+#else
+#  define DBM__MONGOC_H <mongoc/mongoc.h>
+#endif
+#if !defined(DBM__MONGOC_H)
+#  error "dbm: DBM_WITH_MONGODB needs mongoc/mongoc.h: install libmongoc-dev (Debian), mongo-c-driver-dev (Alpine), mongo-c-driver (macOS), and compile with `pkg-config --cflags libmongoc-1.0` (2.x: mongoc2)"
+#else
+#if defined(__GNUC__)
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wpedantic"
+#  pragma GCC diagnostic ignored "-Wundef"
+#  pragma GCC diagnostic ignored "-Wconversion"
+#  pragma GCC diagnostic ignored "-Wsign-conversion"
+#  pragma GCC diagnostic ignored "-Wshadow"
+#endif
+#include DBM__MONGOC_H
+#if defined(__GNUC__)
+#  pragma GCC diagnostic pop
+#endif
+#if !MONGOC_CHECK_VERSION(1, 17, 0)
+#  error "dbm: DBM_WITH_MONGODB needs libmongoc 1.17 or newer: put newer headers on the include path"
+#endif
+/* What came after 1.17, by the version of the header. */
+#if MONGOC_CHECK_VERSION(1, 21, 0)
+#  define DBM__MONGO_POOL_NEW(uri, error) mongoc_client_pool_new_with_error(uri, error)
+#else
+#  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
+#endif
+#if MONGOC_CHECK_VERSION(1, 27, 0)
+#  define DBM__MONGO_SOCKET_TIMEOUT 1 /* can be set for one operation */
+#else
+#  define DBM__MONGO_SOCKET_TIMEOUT 0
+#endif
+
+#define DBM__MONGO_OPTIONS_OWN "database,driver_log"
+#define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
+
+/* ---- what it keeps -------------------------------------------------------------------------------------------------------- */
+
+/* The driver, once per process: it can't be started again after it has been ended. */
+enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
+static dbm__word dbm__mongo_driver;
+
+typedef struct dbm__mongo_pool {
+    struct dbm__mongo_pool *older;
+    mongoc_client_pool_t *pool;
+    mongoc_uri_t *uri;
+    dbm__word epoch;         /* of forks, when it was made */
+    int users;
+    char *user, *password;   /* that it was made with; NULL: none */
+} dbm__mongo_pool;
+
+/* Of a database, from init to close. */
+typedef struct dbm__mongo_base {
+    dbm_database *db;
+    dbm__lock lock;          /* guards the pools and their users */
+    dbm__word epoch;         /* the fork epoch that the lock lives in */
+    dbm__mongo_pool *pools;  /* newest first; only that one is leased from */
+    const char *name;        /* of the database at the server */
+    bool local;              /* all hosts are this one */
+    bool clear;              /* a password would cross in clear */
+    int silence_ms;          /* socketTimeoutMS in force */
+    int select_ms;           /* serverSelectionTimeoutMS in force */
+} dbm__mongo_base;
+
+/* One field of the document in hand. */
+typedef struct dbm__mongo_field {
+    bson_iter_t at;
+    char *json;              /* what was written out for it */
+    char small[48];
+} dbm__mongo_field;
+
+/* Documents being read: of a cursor, or one of our own. */
+typedef struct dbm__mongo_result {
+    struct dbm__mongo_result *next;
+    mongoc_collection_t *collection;
+    mongoc_cursor_t *cursor;
+    bson_t *own;             /* the one document, where there is no cursor */
+    const bson_t *doc;       /* in hand */
+    char *json;              /* of all of it */
+    dbm__mongo_field *fields;
+    int fields_room;
+    int columns;
+} dbm__mongo_result;
+
+/* Of a connection. */
+typedef struct dbm__mongo_lease {
+    dbm_connection *c;
+    dbm_database *owner;
+    dbm__mongo_base *base;
+    dbm__mongo_pool *pool;
+    mongoc_client_t *client;
+    mongoc_client_session_t *session; /* made for the first transaction */
+    dbm__mongo_result *spare;
+    int silence_ms;          /* set on the client */
+    int64_t document;        /* of insert_many, being read; -1: none */
+} dbm__mongo_lease;
+
+/* ---- failures ----------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int native, const char *format, ...) {
+    char block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    if (m->document >= 0) dbm__putf(&t, "insert_many: document %l (counted from 0): ", m->document);
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail(m->c, status, NULL, native, block);
+}
+
+static bool dbm__mongo_late(const dbm__mongo_lease *m, int64_t deadline_us) {
+    return deadline_us != INT64_MAX && dbm_adapter_clock(m->owner) >= deadline_us;
+}
+
+/* Which of our statuses a server's code is. Source: MongoDB's error_codes.yml, and the specification of retryable writes. */
+static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *retryable) {
+    *sqlstate = NULL;
+    *retryable = false;
+    switch (code) {
+    case 11000: case 11001: case 12582: *sqlstate = "23505"; return DBM_E_CONSTRAINT;
+    case 121: *sqlstate = "23514"; return DBM_E_CONSTRAINT;
+    case 112: case 246: case 251: *sqlstate = "40001"; *retryable = true; return DBM_E_SERIALIZATION; /* WriteConflict, SnapshotUnavailable, NoSuchTransaction */
+    case 50: case 262: return DBM_E_TIMEOUT;                                            /* MaxTimeMSExpired, ExceededTimeLimit */
+    case 24: *retryable = true; return DBM_E_TIMEOUT;                                   /* LockTimeout */
+    case 18: case 13: *sqlstate = "28000"; return DBM_E_AUTH;
+    case 10107: case 13435: case 10058: case 189: *sqlstate = "25006"; *retryable = true; return DBM_E_READ_ONLY; /* it is no primary, or not any more */
+    case 91: case 11600: case 11602: case 13436: case 43: case 237: *retryable = true; return DBM_E_LOST;        /* it shuts down, or the cursor is gone */
+    case 6: case 7: case 89: case 9001: *retryable = true; return DBM_E_LOST;                                    /* it lost a host behind it */
+    case 11601: *sqlstate = "57014"; return DBM_E_CANCELLED;
+    case 59: case 115: case 263: case 20: return DBM_E_UNSUPPORTED;
+    case 10334: case 17280: case 146: case 292: case 16819: *sqlstate = "54000"; return DBM_E_LIMIT;
+    case 64: case 100: return DBM_E_IN_DOUBT; /* done at the primary, not known to be kept */
+    default: return DBM_E_SQL;
+    }
+}
+
+/* The index of "E11000 duplicate key error collection: db.users index: email_1 dup key: { ... }". */
+static void dbm__mongo_index(const char *said, char *out, size_t room) {
+    const char *begin = strstr(said, "index: "), *end;
+    size_t n;
+    out[0] = 0;
+    if (begin == NULL) return;
+    begin += 7;
+    end = strstr(begin, " dup key");
+    n = end != NULL ? (size_t)(end - begin) : strcspn(begin, " ");
+    if (n >= room) n = room - 1;
+    memcpy(out, begin, n);
+    out[n] = 0;
+}
+
+/* What the driver or the server said about a command. `what` is its name, `coll` its collection or NULL; reply may be NULL. */
+static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_op *op, const bson_error_t *error, const bson_t *reply, const char *what, const char *coll) {
+    const char *sqlstate = NULL, *said = error->message[0] != 0 ? error->message : "no reason was given";
+    char block[900], index[128];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    bool retryable = false, transient = reply != NULL && mongoc_error_has_label(reply, "TransientTransactionError");
+    bool network = error->domain == MONGOC_ERROR_STREAM || (error->domain == MONGOC_ERROR_PROTOCOL && error->code == (uint32_t)MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
+    dbm_status status;
+    if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
+        bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
+        status = strstr(said, "TLS handshake failed") != NULL ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
+        if (strstr(said, "Authentication failed") != NULL) status = DBM_E_AUTH;
+        retryable = status == DBM_E_CONNECT;
+        network = false;
+    } else if (network && strstr(said, "TLS handshake failed") != NULL) {
+        status = DBM_E_TLS;
+    } else if (network) {
+        status = dbm__mongo_late(m, op->deadline_us) ? DBM_E_TIMEOUT : DBM_E_LOST;
+        retryable = status == DBM_E_LOST;
+    } else if (error->domain == MONGOC_ERROR_CLIENT && error->code == (uint32_t)MONGOC_ERROR_CLIENT_AUTHENTICATE) {
+        status = DBM_E_AUTH;
+        sqlstate = "28000";
+    } else if (error->domain == MONGOC_ERROR_SCRAM || error->domain == MONGOC_ERROR_SASL) {
+        status = DBM_E_AUTH;
+    } else if (error->domain == MONGOC_ERROR_CLIENT && error->code == (uint32_t)MONGOC_ERROR_CLIENT_SESSION_FAILURE) {
+        status = DBM_E_UNSUPPORTED;
+    } else if (error->domain == MONGOC_ERROR_BSON && error->code == (uint32_t)MONGOC_ERROR_BSON_INVALID) {
+        status = DBM_E_RANGE;
+    } else if (error->domain == MONGOC_ERROR_CLIENT && error->code == (uint32_t)MONGOC_ERROR_CLIENT_TOO_BIG) {
+        status = DBM_E_LIMIT;
+    } else if (error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN) {
+        status = dbm__mongo_status(error->domain == MONGOC_ERROR_WRITE_CONCERN && error->code == 0 ? 64u : error->code, &sqlstate, &retryable);
+        if (status == DBM_E_SQL && error->domain == MONGOC_ERROR_WRITE_CONCERN) status = DBM_E_IN_DOUBT;
+        if (op->kind == DBM_OP_CONNECT && status != DBM_E_AUTH) status = DBM_E_CONNECT;
+    } else {
+        status = DBM_E_SQL;
+    }
+    if (transient && !network && status != DBM_E_LOST) { /* the transaction as a whole may be run again */
+        if (status == DBM_E_SQL || status == DBM_E_TIMEOUT || status == DBM_E_UNSUPPORTED) status = DBM_E_SERIALIZATION;
+        sqlstate = status == DBM_E_SERIALIZATION ? "40001" : sqlstate;
+        retryable = true;
+    }
+    if (coll != NULL) dbm__putf(&t, "%s in %q: ", what, coll);
+    else dbm__putf(&t, "%s: ", what);
+    dbm__put(&t, said);
+    if (status == DBM_E_UNSUPPORTED && error->code == 20 && m->session != NULL && mongoc_client_session_in_transaction(m->session)) {
+        dbm__put(&t, ": a transaction needs a replica set");
+    }
+    dbm__text_end(&t);
+    dbm__mongo_index(said, index, sizeof index);
+    dbm_adapter_fail(m->c, status, sqlstate, (int)error->code, block);
+    if (status == DBM_E_CONSTRAINT) {
+        dbm_constraint kind = error->code == 121 ? DBM_CONSTRAINT_CHECK : strcmp(index, "_id_") == 0 || strcmp(index, "_id") == 0 ? DBM_CONSTRAINT_PRIMARY_KEY : DBM_CONSTRAINT_UNIQUE;
+        dbm_adapter_fail_constraint(m->c, kind, index);
+    }
+    if (retryable) dbm_adapter_fail_retryable(m->c);
+    if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
+    return status;
+}
+
+/* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
+
+/* The values of a call that stand for placeholders, taken in order. */
+typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
+
+/* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
+#define DBM__MONGO_MARK "\001?"
+#define DBM__MONGO_MARK_JSON "\"\\u0001?\""
+
+/* `json` is the program's own text; NULL: a value, which is never shown. */
+static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
+    char near_it[40];
+    size_t i, n = 0, size = json != NULL ? strlen(json) : 0;
+    if (json == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
+    if (at > size) at = size;
+    for (i = at > 16 ? at - 16 : 0; i < size && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = json[i] == '\n' || json[i] == '\t' || json[i] == '\r' ? ' ' : json[i];
+    near_it[n] = 0;
+    return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+}
+
+static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
+    size_t i, n = 0;
+    for (i = 0; i < size; i++) {
+        char c = text[i];
+        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (c == '-' && bytes == 16 && (i == 8 || i == 13 || i == 18 || i == 23)) continue;
+        if (d < 0 || n == bytes * 2) return false;
+        out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
+        n++;
+    }
+    return n == bytes * 2;
+}
+
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
+
+static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
+    return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
+}
+
+/* One value under one key. Only a failure of libbson's own limits (a document of 2 GiB) answers false. */
+static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *key, int key_size, const dbm_value *v, int number) {
+    bool ok = false;
+    uint8_t bytes[16];
+    if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->as.text.size > 0x7fffff00u) return dbm__mongo_range(m, number, "has more bytes than a document can hold");
+    switch (v->type) {
+    case DBM_TYPE_NULL: ok = bson_append_null(b, key, key_size); break;
+    case DBM_TYPE_INT:
+        if (v->as.integer >= INT32_MIN && v->as.integer <= INT32_MAX) ok = bson_append_int32(b, key, key_size, (int32_t)v->as.integer);
+        else ok = bson_append_int64(b, key, key_size, v->as.integer);
+        break;
+    case DBM_TYPE_UINT:
+        if (v->as.uinteger > (uint64_t)INT64_MAX) return dbm__mongo_range(m, number, "is over 2^63 - 1, and BSON has no unsigned integers");
+        if (v->as.uinteger <= (uint64_t)INT32_MAX) ok = bson_append_int32(b, key, key_size, (int32_t)v->as.uinteger);
+        else ok = bson_append_int64(b, key, key_size, (int64_t)v->as.uinteger);
+        break;
+    case DBM_TYPE_DOUBLE: ok = bson_append_double(b, key, key_size, v->as.real); break;
+    case DBM_TYPE_BOOL: ok = bson_append_bool(b, key, key_size, v->as.integer != 0); break;
+    case DBM_TYPE_TIMESTAMP: {
+        int64_t us = v->as.integer, ms = us / 1000;
+        if (us % 1000 < 0) ms--;
+        ok = bson_append_date_time(b, key, key_size, ms);
+        break;
+    }
+    case DBM_TYPE_TEXT:
+        if (v->name != NULL) { /* dbm_oid */
+            bson_oid_t oid;
+            if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 12)) return dbm__mongo_range(m, number, "is no ObjectId: 24 hex digits");
+            bson_oid_init_from_data(&oid, bytes);
+            ok = bson_append_oid(b, key, key_size, &oid);
+            break;
+        }
+        if (!bson_utf8_validate(v->as.text.data, v->as.text.size, true)) return dbm__mongo_range(m, number, "is a text that is not UTF-8; pass bytes as dbm_blob(p, n)");
+        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size);
+        break;
+    case DBM_TYPE_BLOB:
+        if (v->name != NULL) ok = bson_append_document(b, key, key_size, (const bson_t *)(const void *)v->as.text.data);
+        else ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_BINARY, (const uint8_t *)v->as.text.data, (uint32_t)v->as.text.size);
+        break;
+    case DBM_TYPE_DECIMAL: {
+        bson_decimal128_t d;
+        char text[64];
+        if (v->as.text.size >= sizeof text) return dbm__mongo_range(m, number, "has more than the 34 digits of a Decimal128");
+        memcpy(text, v->as.text.data, v->as.text.size);
+        text[v->as.text.size] = 0;
+        if (!bson_decimal128_from_string(text, &d)) return dbm__mongo_range(m, number, "is no decimal number of up to 34 digits");
+        ok = bson_append_decimal128(b, key, key_size, &d);
+        break;
+    }
+    case DBM_TYPE_UUID:
+        if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 16)) return dbm__mongo_range(m, number, "is no UUID: 8-4-4-4-12 hex digits");
+        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
+        break;
+    case DBM_TYPE_JSON: {
+        bson_t *inner = NULL;
+        bool array = false;
+        dbm_status status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, &inner, &array);
+        if (status != DBM_OK) return status;
+        ok = array ? bson_append_array(b, key, key_size, inner) : bson_append_document(b, key, key_size, inner);
+        bson_destroy(inner);
+        break;
+    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
+}
+
+/* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
+static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
+    dbm_status status = DBM_OK;
+    while (status == DBM_OK && bson_iter_next(from)) {
+        const char *key = bson_iter_key(from);
+        int key_size = (int)strlen(key);
+        bson_type_t type = bson_iter_type(from);
+        bson_iter_t inner;
+        bson_t child;
+        if (type == BSON_TYPE_UTF8) {
+            uint32_t size = 0;
+            const char *text = bson_iter_utf8(from, &size);
+            if (size == sizeof DBM__MONGO_MARK - 1 && memcmp(text, DBM__MONGO_MARK, size) == 0 && args->next < args->count) {
+                status = dbm__mongo_append(m, to, key, key_size, &args->values[args->next], args->next + 1);
+                args->next++;
+                continue;
+            }
+        }
+        if (type == BSON_TYPE_REGEX) { /* {"$regex": ?} */
+            const char *flags = "";
+            if (strcmp(bson_iter_regex(from, &flags), DBM__MONGO_MARK) == 0 && args->next < args->count) {
+                const dbm_value *v = &args->values[args->next++];
+                if (v->type != DBM_TYPE_TEXT || v->name != NULL || memchr(v->as.text.data, 0, v->as.text.size) != NULL ||
+                    !bson_utf8_validate(v->as.text.data, v->as.text.size, false)) {
+                    status = dbm__mongo_range(m, args->next, "is no pattern for $regex: a text in UTF-8");
+                } else if (!bson_append_regex_w_len(to, key, key_size, v->as.text.data, (int)v->as.text.size, flags)) {
+                    status = dbm__mongo_range(m, args->next, "does not fit a document any more");
+                }
+                continue;
+            }
+        }
+        if (type == BSON_TYPE_DOCUMENT && bson_iter_recurse(from, &inner)) {
+            bson_append_document_begin(to, key, key_size, &child);
+            status = dbm__mongo_fill(m, &inner, &child, args);
+            bson_append_document_end(to, &child);
+            continue;
+        }
+        if (type == BSON_TYPE_ARRAY && bson_iter_recurse(from, &inner)) {
+            bson_append_array_begin(to, key, key_size, &child);
+            status = dbm__mongo_fill(m, &inner, &child, args);
+            bson_append_array_end(to, &child);
+            continue;
+        }
+        if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
+    }
+    return status;
+}
+
+/* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
+typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
+
+static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
+    size_t i, depth = 0;
+    bool done = false;
+    memset(shape, 0, sizeof *shape);
+    shape->shown = shown;
+    for (i = 0; i < size; i++) {
+        char c = json[i];
+        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
+        if (done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, "something follows the end of the document");
+        if (depth == 0) {
+            shape->begin = i;
+            if (c != '{' && c != '[' && c != '?') break;
+            shape->array = c == '[';
+        }
+        if (c == '"') {
+            size_t from = i++;
+            while (i < size && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
+            if (i >= size) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "a string does not end");
+            if (i - from == 8 && memcmp(json + from + 1, "\\u0001?", 7) == 0) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "this very string can't be written here; pass it as a value");
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            if (--depth == 0) done = true;
+        } else if (c == '?') {
+            shape->marks++;
+            if (depth == 0) done = shape->alone = true;
+        }
+        if (done) shape->end = i + 1;
+    }
+    if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
+    return DBM_OK;
+}
+
+/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
+    dbm__mongo_shape shape;
+    bson_error_t error;
+    bson_t *parsed;
+    bson_iter_t from;
+    char *text = NULL;
+    int before;
+    dbm_status status = dbm__mongo_look(m, json, size, args != NULL, &shape);
+    if (status != DBM_OK) return status;
+    *array = shape.array;
+    if (shape.marks != 0 && args == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands for a value, and this JSON is a value itself, or one of many documents: it can have none");
+    if (shape.marks != 0 && shape.marks > args->count - args->next) {
+        return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
+                              shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
+    }
+    if (shape.alone) {
+        const dbm_value *v = &args->values[args->next++];
+        if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
+        if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
+        else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
+        else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
+        if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
+        {
+            bson_iter_t it;
+            *array = bson_iter_init(&it, *out) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
+        }
+        return DBM_OK;
+    }
+    if (shape.marks != 0) {
+        size_t i, n = 0;
+        bool quoted = false;
+        text = (char *)dbm_adapter_alloc(m->owner, shape.end - shape.begin + (size_t)shape.marks * (sizeof DBM__MONGO_MARK_JSON - 1));
+        if (text == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+        for (i = shape.begin; i < shape.end; i++) {
+            char c = json[i];
+            if (c == '?' && !quoted) {
+                memcpy(text + n, DBM__MONGO_MARK_JSON, sizeof DBM__MONGO_MARK_JSON - 1);
+                n += sizeof DBM__MONGO_MARK_JSON - 1;
+                continue;
+            }
+            text[n++] = c;
+            if (c == '"') quoted = !quoted;
+            if (quoted && c == '\\') text[n++] = json[++i];
+        }
+        parsed = bson_new_from_json((const uint8_t *)text, (ssize_t)n, &error);
+        dbm_adapter_free(m->owner, text);
+    } else {
+        parsed = bson_new_from_json((const uint8_t *)json + shape.begin, (ssize_t)(shape.end - shape.begin), &error);
+    }
+    if (parsed == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "%s JSON is not right%s%s", args != NULL ? "the" : "a value's", args != NULL ? ": " : "", args != NULL ? error.message : "");
+    if (shape.marks == 0) {
+        *out = parsed;
+        return DBM_OK;
+    }
+    before = args->next;
+    *out = bson_new();
+    bson_iter_init(&from, parsed);
+    status = dbm__mongo_fill(m, &from, *out, args);
+    bson_destroy(parsed);
+    if (status == DBM_OK && args->next - before != shape.marks) {
+        status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands in the place of a field's name, or inside of {\"$oid\": ...} and the like: it stands for whole values only; "
+                                "pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
+    }
+    if (status != DBM_OK) {
+        bson_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__mongo_forget(dbm__mongo_result *r) {
+    int i;
+    for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
+    if (r->json != NULL) bson_free(r->json);
+    r->json = NULL;
+    r->columns = 0;
+    r->doc = NULL;
+}
+
+/* `doc` is the row in hand: its fields are found. */
+static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
+    bson_iter_t it;
+    dbm__mongo_forget(r);
+    r->doc = doc;
+    if (bson_iter_init(&it, doc)) {
+        while (bson_iter_next(&it)) {
+            if (r->columns == r->fields_room) {
+                int room = r->fields_room != 0 ? r->fields_room * 2 : 16;
+                dbm__mongo_field *more = (dbm__mongo_field *)dbm_adapter_resize(m->owner, r->fields, (size_t)room * sizeof *more);
+                if (more == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+                r->fields = more;
+                r->fields_room = room;
+            }
+            r->fields[r->columns].at = it;
+            r->fields[r->columns].json = NULL;
+            r->columns++;
+        }
+    }
+    op->columns = r->columns;
+    return DBM_OK;
+}
+
+static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
+    dbm__mongo_result *r = m->spare;
+    if (r != NULL) {
+        m->spare = r->next;
+        return r;
+    }
+    r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
+    if (r != NULL) memset(r, 0, sizeof *r);
+    else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    return r;
+}
+
+static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
+    dbm__mongo_forget(r);
+    if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
+    if (r->collection != NULL) mongoc_collection_destroy(r->collection);
+    if (r->own != NULL) bson_destroy(r->own);
+    r->cursor = NULL;
+    r->collection = NULL;
+    r->own = NULL;
+    r->next = m->spare;
+    m->spare = r;
+}
+
+static void dbm__mongo_results_free(dbm__mongo_lease *m) {
+    while (m->spare != NULL) {
+        dbm__mongo_result *next = m->spare->next;
+        if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        dbm_adapter_free(m->owner, m->spare);
+        m->spare = next;
+    }
+}
+
+static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r) {
+    const bson_t *doc = NULL, *reply = NULL;
+    bson_error_t error;
+    if (r->cursor == NULL) return DBM_DONE; /* the one document has been in hand */
+    dbm__mongo_forget(r);
+    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc);
+    if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
+        return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
+    }
+    return DBM_DONE;
+}
+
+/* The JSON of one field: of a document { "v" : ... } what stands between. */
+static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+    bson_t wrap = BSON_INITIALIZER;
+    char *json, *begin = NULL;
+    size_t n = 0;
+    bson_append_iter(&wrap, "v", 1, at);
+    json = bson_as_relaxed_extended_json(&wrap, &n);
+    bson_destroy(&wrap);
+    if (json == NULL) return NULL;
+    while (n > 0 && json[n - 1] == ' ') n--;
+    if (n > 0 && json[n - 1] == '}') n--;
+    while (n > 0 && json[n - 1] == ' ') n--;
+    begin = (char *)memchr(json, ':', n);
+    if (begin != NULL) {
+        begin++;
+        while (*begin == ' ') begin++;
+        n -= (size_t)(begin - json);
+        memmove(json, begin, n);
+    }
+    json[n] = 0;
+    *size = n;
+    return json;
+}
+
+static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
+    static const char digits[] = "0123456789abcdef";
+    size_t i;
+    for (i = 0; i < n; i++) {
+        if (dashes && (i == 4 || i == 6 || i == 8 || i == 10)) *out++ = '-';
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = 0;
+}
+
+static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_result *r = (dbm__mongo_result *)op->result;
+    dbm__mongo_field *f;
+    const bson_iter_t *at;
+    size_t size = 0;
+    if (i == DBM_COLUMN_NATIVE) {
+        *out = dbm_blob(r->doc, 0);
+        return DBM_OK;
+    }
+    if (i == DBM_COLUMN_DOCUMENT) {
+        if (r->json == NULL) r->json = bson_as_relaxed_extended_json(r->doc, &size);
+        if (r->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the document can't be written as JSON: a text in it is not UTF-8");
+        *out = dbm__value(DBM_TYPE_JSON, r->json, strlen(r->json));
+        return DBM_OK;
+    }
+    f = &r->fields[i];
+    at = &f->at;
+    switch ((int)bson_iter_type(at)) {
+    case BSON_TYPE_INT32: *out = dbm_int(bson_iter_int32(at)); return DBM_OK;
+    case BSON_TYPE_INT64: *out = dbm_int(bson_iter_int64(at)); return DBM_OK;
+    case BSON_TYPE_DOUBLE: *out = dbm_double(bson_iter_double(at)); return DBM_OK;
+    case BSON_TYPE_BOOL: *out = dbm_bool(bson_iter_bool(at)); return DBM_OK;
+    case BSON_TYPE_NULL: case BSON_TYPE_UNDEFINED: *out = dbm_null(); return DBM_OK;
+    case BSON_TYPE_UTF8: {
+        uint32_t n = 0;
+        const char *text = bson_iter_utf8(at, &n);
+        *out = dbm_textn(text, n);
+        return DBM_OK;
+    }
+    case BSON_TYPE_BINARY: {
+        bson_subtype_t subtype;
+        uint32_t n = 0;
+        const uint8_t *bytes = NULL;
+        bson_iter_binary(at, &subtype, &n, &bytes);
+        if (subtype == BSON_SUBTYPE_UUID && n == 16) {
+            dbm__mongo_put_hex(f->small, bytes, 16, true);
+            *out = dbm__value(DBM_TYPE_UUID, f->small, 36);
+            return DBM_OK;
+        }
+        *out = dbm_blob(bytes != NULL ? bytes : (const uint8_t *)"", n);
+        return DBM_OK;
+    }
+    case BSON_TYPE_DATE_TIME: {
+        int64_t ms = bson_iter_date_time(at);
+        if (ms > INT64_MAX / 1000 || ms < INT64_MIN / 1000) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the date of field %q is %l ms from 1970, which is too far for microseconds", bson_iter_key(at), ms);
+        *out = dbm_timestamp(ms * 1000);
+        return DBM_OK;
+    }
+    case BSON_TYPE_OID: {
+        const bson_oid_t *oid = bson_iter_oid(at);
+        dbm__mongo_put_hex(f->small, oid->bytes, 12, false);
+        *out = dbm_textn(f->small, 24);
+        return DBM_OK;
+    }
+    case BSON_TYPE_DECIMAL128: {
+        bson_decimal128_t d;
+        bson_iter_decimal128(at, &d);
+        bson_decimal128_to_string(&d, f->small); /* 43 bytes at the most */
+        *out = dbm__value(DBM_TYPE_DECIMAL, f->small, strlen(f->small));
+        return DBM_OK;
+    }
+    default: break;
+    }
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
+    *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
+    return DBM_OK;
+}
+
+static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
+    dbm__mongo_result *r = (dbm__mongo_result *)op->result;
+    (void)c;
+    return r != NULL && i < r->columns ? bson_iter_key(&r->fields[i].at) : "";
+}
+
+static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
+    return dbm__mongo_advance((dbm__mongo_lease *)dbm_adapter_data(c), op, (dbm__mongo_result *)op->result);
+}
+
+/* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* One command on its way: what was passed, as BSON. */
+typedef struct dbm__mongo_job {
+    dbm__mongo_lease *m;
+    dbm_op *op;
+    const char *name, *coll;
+    const dbm_value *texts;   /* of the documents */
+    int documents;
+    dbm__mongo_args args;
+    bson_t *doc[2];
+    bool array[2];
+    bson_t *options;          /* what the user gave, or an empty one; then with the session and the time limit */
+    mongoc_collection_t *collection;
+    bson_t reply;
+    bool replied;
+    bson_error_t error;
+} dbm__mongo_job;
+
+static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
+    return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
+}
+
+/* How long the driver may wait for an answer to what comes next. */
+static void dbm__mongo_silence(dbm__mongo_lease *m, int64_t deadline_us) {
+#if DBM__MONGO_SOCKET_TIMEOUT
+    int64_t ms = m->base->silence_ms;
+    if (deadline_us != INT64_MAX) {
+        int64_t left = (deadline_us - dbm_adapter_clock(m->owner)) / 1000 + 250; /* the server's own answer that time is up comes first */
+        if (left < 250) left = 250;
+        if (left < ms || ms <= 0) ms = left;
+    }
+    if (ms == m->silence_ms) return;
+    m->silence_ms = (int)ms;
+    mongoc_client_set_sockettimeoutms(m->client, (int32_t)ms);
+#else
+    (void)m;
+    (void)deadline_us;
+#endif
+}
+
+/* The deadline as the server knows it. */
+static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
+    int64_t ms;
+    dbm__mongo_silence(j->m, j->op->deadline_us);
+    if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
+    ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
+    bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
+}
+
+static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
+    dbm__mongo_lease *m = j->m;
+    if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
+    if (!mongoc_client_session_append(m->session, to, &j->error)) return dbm__mongo_failed(j);
+    return DBM_OK;
+}
+
+/* Reads the head and the documents that are not insert_many's. */
+static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
+    const dbm_op *op = j->op;
+    dbm_status status = DBM_OK;
+    bool ignored = false;
+    int i, head = 4;
+    if (op->value_count < head || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT) {
+        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
+    }
+    j->name = op->values[0].as.text.data;
+    j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
+    j->documents = (int)op->values[3].as.integer;
+    j->texts = op->values + head;
+    if (j->documents < 0 || j->documents > op->value_count - head) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: fewer documents than announced", j->name);
+    j->args.values = op->values + head + j->documents;
+    j->args.count = op->value_count - head - j->documents;
+    if (strcmp(j->name, "insert_many") != 0) {
+        if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
+        for (i = 0; i < j->documents && status == DBM_OK; i++) {
+            status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
+        }
+    }
+    if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->options, &ignored);
+    }
+    if (status == DBM_OK && j->args.next != j->args.count) {
+        status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
+                                j->args.count == 1 ? "" : "s");
+    }
+    if (status == DBM_OK && j->options == NULL) j->options = bson_new();
+    if (status == DBM_OK && j->coll != NULL) j->collection = mongoc_client_get_collection(j->m->client, j->m->base->name, j->coll);
+    return status;
+}
+
+static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
+    if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
+    if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
+    return DBM_OK;
+}
+
+static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
+    bson_iter_t it;
+    return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
+}
+
+/* The answer is a document of our own. Takes it over. */
+static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
+    dbm__mongo_result *r = dbm__mongo_result_new(j->m);
+    dbm_status status;
+    if (r == NULL) {
+        bson_destroy(doc);
+        return DBM_E_NOMEM;
+    }
+    r->own = doc;
+    status = dbm__mongo_stand(j->m, j->op, r, doc);
+    if (status != DBM_OK) {
+        dbm__mongo_result_end(j->m, r);
+        return status;
+    }
+    j->op->result = r;
+    j->op->row = true;
+    return DBM_OK;
+}
+
+/* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
+static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
+    dbm__mongo_result *r = dbm__mongo_result_new(j->m);
+    dbm_status status;
+    if (r == NULL) {
+        mongoc_cursor_destroy(cursor);
+        return DBM_E_NOMEM;
+    }
+    r->cursor = cursor;
+    r->collection = j->collection; /* the cursor may look at it */
+    j->collection = NULL;
+    status = dbm__mongo_advance(j->m, j->op, r);
+    if (status != DBM_OK && status != DBM_DONE) {
+        dbm__mongo_result_end(j->m, r);
+        return status;
+    }
+    if (status == DBM_DONE) {
+        dbm__mongo_result_end(j->m, r);
+        return DBM_OK;
+    }
+    j->op->result = r;
+    j->op->row = true;
+    return DBM_OK;
+}
+
+/* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
+static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
+    bson_oid_t oid;
+    *made = NULL;
+    if (bson_has_field(doc, "_id")) return doc;
+    bson_oid_init(&oid, NULL);
+    *made = bson_sized_new(doc->len + 20);
+    bson_append_oid(*made, "_id", 3, &oid);
+    bson_concat(*made, doc);
+    return *made;
+}
+
+static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
+    bson_t *made, *row;
+    const bson_t *doc;
+    bson_iter_t it;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    doc = dbm__mongo_with_id(j->doc[0], &made);
+    j->replied = true;
+    if (!mongoc_collection_insert_one(j->collection, doc, j->options, &j->reply, &j->error)) {
+        if (made != NULL) bson_destroy(made);
+        return dbm__mongo_failed(j);
+    }
+    j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+    row = bson_new();
+    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(row, NULL, 0, &it);
+    if (made != NULL) bson_destroy(made);
+    return dbm__mongo_answer(j, row);
+}
+
+/* Which document of insert_many failed, and how many went before. */
+static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
+    bson_iter_t it, list, one;
+    int64_t index = -1;
+    char text[sizeof j->error.message];
+    dbm__copy_cut(text, sizeof text, j->error.message);
+    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
+        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
+        index = bson_iter_as_int64(&one);
+    }
+    if (index >= 0) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+                    dbm__mongo_number(&j->reply, "insertedCount"), text);
+    }
+    return dbm__mongo_failed(j);
+}
+
+static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
+    const bson_t **docs;
+    bson_t **owned;
+    dbm_status status = DBM_OK;
+    size_t n = (size_t)j->documents, i, made = 0;
+    if (n == 0) {
+        j->op->affected = 0;
+        return DBM_OK;
+    }
+    docs = (const bson_t **)dbm_adapter_alloc(j->m->owner, n * 2 * sizeof *docs);
+    if (docs == NULL) return dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    owned = (bson_t **)(void *)(docs + n);
+    for (i = 0; i < n && status == DBM_OK; i++) {
+        const dbm_value *v = &j->texts[i];
+        bool array = false;
+        owned[i] = NULL;
+        made = i + 1;
+        if (v->type == DBM_TYPE_BLOB && v->name != NULL) {
+            docs[i] = (const bson_t *)(const void *)v->as.text.data;
+        } else {
+            j->m->document = (int64_t)i;
+            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
+            if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
+            j->m->document = -1;
+            docs[i] = owned[i];
+        }
+    }
+    if (status == DBM_OK) {
+        j->replied = true;
+        if (mongoc_collection_insert_many(j->collection, docs, n, j->options, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+        else status = dbm__mongo_many_failed(j);
+    }
+    for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
+    dbm_adapter_free(j->m->owner, (void *)docs);
+    return status;
+}
+
+static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    if (one) {
+        if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
+        if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
+    }
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
+}
+
+static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
+    bson_iter_t it, stage;
+    if (!bson_iter_init(&it, pipeline)) return false;
+    while (bson_iter_next(&it)) {
+        if (bson_iter_recurse(&it, &stage) && bson_iter_next(&stage) && (strcmp(bson_iter_key(&stage), "$out") == 0 || strcmp(bson_iter_key(&stage), "$merge") == 0)) return true;
+    }
+    return false;
+}
+
+static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
+    dbm_status status = dbm__mongo_needs(j, 0, true);
+    if (status != DBM_OK) return status;
+    if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
+    if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
+        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
+    }
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
+}
+
+static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
+    bool ok;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status == DBM_OK) status = dbm__mongo_needs(j, 1, !replace);
+    if (status != DBM_OK) return status;
+    j->replied = true;
+    ok = replace ? mongoc_collection_replace_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
+         : many  ? mongoc_collection_update_many(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
+                 : mongoc_collection_update_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error);
+    if (!ok) return dbm__mongo_failed(j);
+    j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
+    bool ok;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    j->replied = true;
+    ok = many ? mongoc_collection_delete_many(j->collection, j->doc[0], j->options, &j->reply, &j->error)
+              : mongoc_collection_delete_one(j->collection, j->doc[0], j->options, &j->reply, &j->error);
+    if (!ok) return dbm__mongo_failed(j);
+    j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
+    int64_t n;
+    bson_t *row;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status != DBM_OK) return status;
+    j->replied = true;
+    n = mongoc_collection_count_documents(j->collection, j->doc[0], j->options, NULL, &j->reply, &j->error);
+    if (n < 0) return dbm__mongo_failed(j);
+    row = bson_new();
+    bson_append_int64(row, "n", 1, n);
+    return dbm__mongo_answer(j, row);
+}
+
+/* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
+static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list, one;
+    bool ok;
+    dbm_status status = dbm__mongo_needs(j, 0, false);
+    if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
+    if (status == DBM_OK) {
+        bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
+        bson_append_array_begin(&command, "indexes", 7, &list);
+        bson_append_document_begin(&list, "0", 1, &one);
+        bson_append_document(&one, "key", 3, j->doc[0]);
+        if (!bson_has_field(j->options, "name")) {
+            char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
+            bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
+            bson_free(name);
+        }
+        bson_concat(&one, j->options);
+        bson_append_document_end(&list, &one);
+        bson_append_array_end(&command, &list);
+        dbm__mongo_limit(j, &command);
+        j->replied = true;
+        ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
+        if (!ok) status = dbm__mongo_failed(j);
+    }
+    bson_destroy(&command);
+    bson_destroy(&outer);
+    return status;
+}
+
+static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER;
+    dbm_status status = DBM_OK;
+    bson_append_utf8(&command, "drop", 4, j->coll, -1);
+    j->replied = true;
+    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, j->options, &j->reply, &j->error) &&
+        !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
+        status = dbm__mongo_failed(j);
+    }
+    bson_destroy(&command);
+    return status;
+}
+
+/* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
+static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
+    const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
+    mongoc_server_description_t *server;
+    bson_t *command = j->doc[0], *answer;
+    bson_iter_t it, inner;
+    if (command == NULL || j->array[0]) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is a document: {\"ping\": 1}");
+    server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
+    if (server == NULL) return dbm__mongo_failed(j);
+    bson_append_int32(j->options, "serverId", 8, (int32_t)mongoc_server_description_id(server));
+    mongoc_server_description_destroy(server);
+    j->replied = true;
+    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, j->options, &j->reply, &j->error)) return dbm__mongo_failed(j);
+    if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
+    answer = bson_copy(&j->reply);
+    if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, j->options)); /* takes the answer */
+    }
+    return dbm__mongo_answer(j, answer);
+}
+
+static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
+    const char *name = j->name;
+    dbm_status status = strcmp(name, "create_index") == 0 ? DBM_OK : dbm__mongo_in_session(j, j->options);
+    if (status != DBM_OK) return status;
+    if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
+    if (strcmp(name, "command") == 0) {
+        if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
+        return dbm__mongo_command_any(j);
+    }
+    if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
+    if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
+    dbm__mongo_limit(j, j->options);
+    if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
+    if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
+    if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
+    if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
+    if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
+    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false);
+    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
+    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
+    if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
+    if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
+    if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
+    return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
+}
+
+static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
+    dbm__mongo_job j;
+    dbm_status status;
+    int i;
+    memset(&j, 0, sizeof j);
+    j.m = m;
+    j.op = op;
+    op->result = NULL;
+    op->row = false;
+    op->columns = 0;
+    status = dbm__mongo_job_read(&j);
+    if (status == DBM_OK) status = dbm__mongo_job_run(&j);
+    for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
+    if (j.options != NULL) bson_destroy(j.options);
+    if (j.collection != NULL) mongoc_collection_destroy(j.collection);
+    if (j.replied) bson_destroy(&j.reply);
+    return status;
+}
+
+/* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
+    bson_error_t error;
+    mongoc_server_description_t *server;
+    mongoc_transaction_opt_t *options = NULL;
+    bool alone, ok;
+    if (op->isolation != DBM_ISOLATION_DEFAULT) {
+        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
+    }
+    server = mongoc_client_select_server(m->client, true, NULL, &error);
+    if (server == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
+    alone = strcmp(mongoc_server_description_type(server), "Standalone") == 0;
+    mongoc_server_description_destroy(server);
+    if (alone) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 20, "a transaction needs a replica set, and this server stands alone: start it with --replSet and run rs.initiate(), or leave .transaction out");
+    if (m->session == NULL) m->session = mongoc_client_start_session(m->client, NULL, &error);
+    if (m->session == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
+    dbm__mongo_silence(m, op->deadline_us);
+    if (op->deadline_us != INT64_MAX) {
+        int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
+        options = mongoc_transaction_opts_new();
+        mongoc_transaction_opts_set_max_commit_time_ms(options, ms < 1 ? 1 : ms);
+    }
+    ok = mongoc_client_session_start_transaction(m->session, options, &error);
+    if (options != NULL) mongoc_transaction_opts_destroy(options);
+    return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
+}
+
+static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
+    bson_error_t error;
+    bson_t reply;
+    bool unknown;
+    dbm_status status;
+    if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
+    dbm__mongo_silence(m, op->deadline_us);
+    if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
+        bson_destroy(&reply);
+        return DBM_OK;
+    }
+    unknown = mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
+    status = dbm__mongo_fail(m, op, &error, &reply, "commit", NULL);
+    if (unknown) { /* done or not; the session makes it E_IN_DOUBT */
+        char text[600];
+        dbm__copy_cut(text, sizeof text, error.message);
+        status = dbm__mongo_say(m, status == DBM_E_TIMEOUT ? DBM_E_TIMEOUT : DBM_E_LOST, (int)error.code, "commit: %s", text);
+        dbm_adapter_broken(m->c);
+    }
+    bson_destroy(&reply);
+    return status;
+}
+
+static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
+    bson_error_t error;
+    if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
+    dbm__mongo_silence(m, op->deadline_us);
+    /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
+    return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
+    if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
+        if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
+        if (p->uri != NULL) mongoc_uri_destroy(p->uri);
+    }
+    if (p->user != NULL) dbm_adapter_free(base->db, p->user);
+    if (p->password != NULL) {
+        dbm__wipe(p->password, strlen(p->password));
+        dbm_adapter_free(base->db, p->password);
+    }
+    dbm_adapter_free(base->db, p);
+}
+
+static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (; *text != 0; text++) {
+        unsigned char c = (unsigned char)*text;
+        char coded[3];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+        coded[0] = plain ? *text : '%';
+        coded[1] = digits[c >> 4];
+        coded[2] = digits[c & 15];
+        dbm__put_n(t, coded, plain ? 1 : 3);
+    }
+}
+
+/* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
+static const char *dbm__mongo_said(dbm_database *db, const char *name) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    size_t i;
+    for (i = 0; i < config->option_count; i++) {
+        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value;
+    }
+    for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
+    return NULL;
+}
+
+static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
+    dbm__putf(t, "%c%s=", *between, name);
+    dbm__mongo_put_encoded(t, value);
+    *between = '&';
+}
+
+static void dbm__mongo_put_tls(const dbm__mongo_base *base, dbm__text *t, char *between) {
+    const dbm_config *config = dbm_adapter_config(base->db);
+    if (config->tls == DBM_TLS_DEFAULT) return; /* as the URL says; the driver's default is off, on for mongodb+srv */
+    dbm__mongo_put_option(t, between, "tls", config->tls == DBM_TLS_OFF ? "false" : "true");
+    if (config->tls == DBM_TLS_REQUIRE) dbm__mongo_put_option(t, between, "tlsAllowInvalidCertificates", "true");
+    if (config->tls == DBM_TLS_VERIFY_CA) dbm__mongo_put_option(t, between, "tlsAllowInvalidHostnames", "true");
+}
+
+/* The URL as the driver is given it. It holds the password: to be wiped. */
+static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const char *password, size_t *capacity) {
+    dbm_database *db = base->db;
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    size_t need = 512, i;
+    char between = '?', number[24], *text;
+    dbm__text t;
+    need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
+    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
+    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
+    if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
+    text = (char *)dbm_adapter_alloc(db, need);
+    if (text == NULL) return NULL;
+    t = dbm__text_in(text, need);
+    dbm__putf(&t, "%s%s%s://", url->scheme, url->driver[0] != 0 ? "+" : "", url->driver);
+    if (user != NULL && user[0] != 0) {
+        dbm__mongo_put_encoded(&t, user);
+        if (password != NULL && password[0] != 0) {
+            dbm__put(&t, ":");
+            dbm__mongo_put_encoded(&t, password);
+        }
+        dbm__put(&t, "@");
+    }
+    dbm__put(&t, url->hosts);
+    dbm__put(&t, "/");
+    dbm__mongo_put_encoded(&t, url->path);
+    for (i = 0; i < url->parameter_count; i++) {
+        const char *name = url->parameters[i].name;
+        if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
+            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        }
+        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value);
+    }
+    for (i = 0; i < config->option_count; i++) {
+        const char *name = config->options[i].name;
+        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS_OWN, name + 13, strlen(name + 13))) {
+            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value);
+        }
+    }
+    dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
+    if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
+    if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
+    dbm__format(number, sizeof number, "%d", base->silence_ms);
+    if (dbm__mongo_said(db, "socketTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "socketTimeoutMS", number);
+    dbm__mongo_put_tls(base, &t, &between);
+    if (config->tls_ca != NULL && config->tls_ca[0] != 0) dbm__mongo_put_option(&t, &between, "tlsCAFile", config->tls_ca);
+    if (config->tls_cert != NULL && config->tls_cert[0] != 0) dbm__mongo_put_option(&t, &between, "tlsCertificateKeyFile", config->tls_cert);
+    DBM_ASSERT(!t.cut);
+    *capacity = need;
+    return text;
+}
+
+static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
+
+/* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
+static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
+    dbm_database *db = base->db;
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm_adapter_alloc(db, sizeof *p);
+    size_t size = 0;
+    char *text = dbm__mongo_url(base, user, password, &size);
+    memset(error, 0, sizeof *error);
+    if (p != NULL) memset(p, 0, sizeof *p);
+    if (p == NULL || text == NULL) goto fail;
+    p->epoch = dbm__fork_epoch();
+    if (user != NULL) {
+        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
+        if (p->user == NULL) goto fail;
+        memcpy(p->user, user, strlen(user) + 1);
+    }
+    if (password != NULL) {
+        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
+        if (p->password == NULL) goto fail;
+        memcpy(p->password, password, strlen(password) + 1);
+    }
+    p->uri = mongoc_uri_new_with_error(text, error);
+    if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
+    if (p->pool == NULL) {
+        if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
+        goto fail;
+    }
+    mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
+    mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
+    dbm__wipe(text, size);
+    dbm_adapter_free(db, text);
+    return p;
+fail:
+    if (text != NULL) {
+        dbm__wipe(text, size);
+        dbm_adapter_free(db, text);
+    }
+    if (p != NULL) dbm__mongo_pool_free(base, p);
+    return NULL;
+}
+
+/* In a child process the lock may have been held by a thread that is not here. */
+static void dbm__mongo_after_fork(dbm__mongo_base *base) {
+    dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
+    if (was == epoch || !dbm__cas(&base->epoch, &was, epoch)) return;
+    dbm__lock_init(&base->lock);
+}
+
+/* The current pool for these credentials, one user more; NULL: *error says why, or there is no memory. */
+static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
+    dbm__mongo_pool *p, *idle = NULL;
+    memset(error, 0, sizeof *error);
+    dbm__mongo_after_fork(base);
+    dbm__lock_take(&base->lock);
+    p = base->pools;
+    if (p == NULL || p->epoch != dbm__fork_epoch() || !dbm__mongo_same(p->user, user) || !dbm__mongo_same(p->password, password)) {
+        p = dbm__mongo_pool_new(base, user, password, error);
+        if (p != NULL) {
+            if (base->pools != NULL && base->pools->users == 0) {
+                idle = base->pools;
+                base->pools = idle->older;
+            }
+            p->older = base->pools;
+            base->pools = p;
+            dbm_adapter_set_db_native(base->db, p->pool);
+        }
+    }
+    if (p != NULL) p->users++;
+    dbm__lock_give(&base->lock);
+    if (idle != NULL) dbm__mongo_pool_free(base, idle);
+    return p;
+}
+
+static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
+    dbm__mongo_pool **at;
+    bool gone;
+    dbm__mongo_after_fork(base);
+    dbm__lock_take(&base->lock);
+    gone = --p->users == 0 && p != base->pools;
+    if (gone) {
+        for (at = &base->pools; *at != NULL && *at != p; at = &(*at)->older) {}
+        if (*at == p) *at = p->older;
+    }
+    dbm__lock_give(&base->lock);
+    if (gone) dbm__mongo_pool_free(base, p);
+}
+
+/* With less time than the driver would take to find a server: looks until one is known. */
+static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
+    for (;;) {
+        size_t n = 0, i;
+        bool known = false;
+        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
+        for (i = 0; i < n && !known; i++) {
+            const char *type = mongoc_server_description_type(all[i]);
+            known = strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
+        }
+        mongoc_server_descriptions_destroy_all(all, n);
+        if (known) return true;
+        if (dbm_adapter_clock(m->owner) >= deadline_us) return false;
+        dbm__sleep_us(2000);
+    }
+}
+
+static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char *what) {
+    bson_t command = BSON_INITIALIZER, reply;
+    bson_error_t error;
+    dbm_status status = DBM_OK;
+    bson_append_int32(&command, "ping", 4, 1);
+    dbm__mongo_silence(m, op->deadline_us);
+    if (!mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) {
+        status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
+    }
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return status;
+}
+
+static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
+    dbm_database *db = m->owner;
+    if (m->session != NULL) {
+        dbm__mongo_silence(m, dbm_adapter_clock(db) + 500000);
+        mongoc_client_session_destroy(m->session);
+    }
+    if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
+    dbm__mongo_pool_give(m->base, m->pool);
+    dbm__mongo_results_free(m);
+    dbm_adapter_free(db, m);
+}
+
+static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
+    dbm_database *db = dbm_adapter_database(c);
+    dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
+    dbm_credentials who;
+    bson_error_t error;
+    dbm__mongo_lease *m;
+    dbm_status status = dbm_adapter_credentials(c, &who);
+    if (status != DBM_OK) return status;
+    m = (dbm__mongo_lease *)dbm_adapter_alloc(db, sizeof *m);
+    if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
+    memset(m, 0, sizeof *m);
+    m->c = c;
+    m->document = -1;
+    m->owner = db;
+    m->base = base;
+    m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
+    if (m->pool == NULL) {
+        status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
+        dbm_adapter_free(db, m);
+        return status;
+    }
+    m->client = mongoc_client_pool_try_pop(m->pool->pool);
+    if (m->client == NULL) {
+        status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
+    } else if (op->deadline_us != INT64_MAX && (op->deadline_us - dbm_adapter_clock(db)) / 1000 < base->select_ms - 250 && !dbm__mongo_wait(m, op->deadline_us)) {
+        status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline", dbm_adapter_url(db)->hosts);
+        dbm_adapter_fail_retryable(c);
+    } else {
+        if (base->clear) dbm_adapter_clear_text(c);
+        status = dbm__mongo_pinged(m, op, "connecting");
+    }
+    if (status != DBM_OK) {
+        dbm__mongo_lease_end(m);
+        return status;
+    }
+    dbm_adapter_set_data(c, m);
+    return DBM_OK;
+}
+
+static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    if (m == NULL) return;
+    dbm_adapter_set_data(c, NULL);
+    if (how == DBM_DISCONNECT_FORKED) { /* the client, its sockets and its session are the parent's: what is ours here is this block */
+        m->session = NULL;
+        m->client = NULL;
+    }
+    dbm__mongo_lease_end(m);
+}
+
+static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
+
+/* All that can be changed on a client. */
+static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm_status status = dbm__mongo_rollback(m, op);
+    if (status != DBM_OK) return status;
+    mongoc_client_set_read_prefs(m->client, mongoc_uri_get_read_prefs_t(m->pool->uri));
+    mongoc_client_set_read_concern(m->client, mongoc_uri_get_read_concern(m->pool->uri));
+    mongoc_client_set_write_concern(m->client, mongoc_uri_get_write_concern(m->pool->uri));
+    mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    switch (op->kind) {
+    case DBM_OP_COMMAND: return dbm__mongo_command(m, op);
+    case DBM_OP_FINISH:
+        if (op->result != NULL) dbm__mongo_result_end(m, (dbm__mongo_result *)op->result);
+        op->result = NULL;
+        return DBM_OK;
+    case DBM_OP_HOLD: return DBM_OK; /* a cursor lives at the server, whatever else is sent */
+    case DBM_OP_BEGIN: return dbm__mongo_begin_transaction(m, op);
+    case DBM_OP_COMMIT: return dbm__mongo_commit(m, op);
+    case DBM_OP_ROLLBACK: return dbm__mongo_rollback(m, op);
+    case DBM_OP_NATIVE:
+        op->native = m->client;
+        return DBM_OK;
+    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_SCRIPT:
+        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no SQL: use dbm_mongo_find, dbm_mongo_insert, dbm_mongo_update and their fellows, or dbm_mongo_command for any command");
+    case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
+        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no savepoints: a transaction succeeds or fails whole");
+    case DBM_OP_UNPREPARE: return DBM_OK;
+    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET: case DBM__OP_SIGNED: break;
+    }
+    return DBM_E_UNSUPPORTED;
+}
+
+/* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__mongo_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, status, block);
+}
+
+/* The driver only logs what it does not know, and goes on without it. */
+static const char *const dbm__mongo_known[] = {
+    "appName", "authMechanism", "authMechanismProperties", "authSource", "canonicalizeHostname", "compressors", "connectTimeoutMS", "directConnection",
+    "gssapiServiceName", "heartbeatFrequencyMS", "journal", "loadBalanced", "localThresholdMS", "maxIdleTimeMS", "maxPoolSize", "maxStalenessSeconds",
+    "readConcernLevel", "readPreference", "readPreferenceTags", "replicaSet", "retryReads", "retryWrites", "safe", "serverMonitoringMode",
+    "serverSelectionTimeoutMS", "serverSelectionTryOnce", "socketCheckIntervalMS", "socketTimeoutMS", "srvMaxHosts", "srvServiceName", "ssl", "tls",
+    "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames", "tlsCAFile", "tlsCertificateKeyFile", "tlsCertificateKeyFilePassword",
+    "tlsDisableCertificateRevocationCheck", "tlsDisableOCSPEndpointCheck", "tlsInsecure", "w", "wTimeoutMS", "zlibCompressionLevel",
+    "sslClientCertificateKeyFile", "sslClientCertificateKeyPassword", "sslCertificateAuthorityFile", "sslAllowInvalidCertificates", "sslAllowInvalidHostnames"
+};
+enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
+
+static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
+    const char *near_one;
+    char hint[80] = "";
+    int i;
+    if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name))) return DBM_OK;
+    for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
+    near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
+    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
+    return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
+}
+
+static dbm_status dbm__mongo_check_options(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    dbm_status status = DBM_OK;
+    size_t i;
+    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) status = dbm__mongo_check_option(db, url->parameters[i].name, "the URL's parameter");
+    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
+        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key");
+    }
+    return status;
+}
+
+static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *said = dbm__mongo_said(db, "tls");
+    bool on = false;
+    (void)base;
+    if (said == NULL) said = dbm__mongo_said(db, "ssl");
+    if (config->tls == DBM_TLS_PREFER) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
+    }
+    if (said != NULL && config->tls != DBM_TLS_DEFAULT && dbm__parse_bool(said, &on) && on != (config->tls != DBM_TLS_OFF)) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
+    }
+#if !defined(MONGOC_ENABLE_SSL)
+    if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
+#endif
+    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || strcmp(config->tls_key, config->tls_cert) != 0)) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
+    }
+    return DBM_OK;
+}
+
+static bool dbm__mongo_local(const char *hosts) {
+    while (*hosts != 0) {
+        size_t n = strcspn(hosts, ",");
+        bool local = (n >= 9 && dbm__same_word_n(hosts, 9, "localhost") && (n == 9 || hosts[9] == ':')) || strncmp(hosts, "127.", 4) == 0 ||
+                     strncmp(hosts, "[::1]", 5) == 0 || strncmp(hosts, "%2F", 3) == 0 || strncmp(hosts, "%2f", 3) == 0;
+        if (!local) return false;
+        hosts += n;
+        if (*hosts == ',') hosts++;
+    }
+    return true;
+}
+
+static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
+    const char *said = dbm__mongo_said(db, name);
+    int64_t ms = 0;
+    return said != NULL && dbm__parse_int(said, 0, INT32_MAX, &ms) ? (int)ms : otherwise;
+}
+
+/* Warnings of the driver hold addresses and what servers sent, and would go to stderr: what matters comes as the error of a call. */
+static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const char *message, void *ud) {
+    (void)level;
+    (void)domain;
+    (void)message;
+    (void)ud;
+}
+
+static dbm_status dbm__mongo_start(dbm_database *db) {
+    const char *log = dbm_adapter_option(db, "driver_log");
+    dbm__word was = DBM__MONGO_NEW;
+    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__mongo_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
+    if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
+        return dbm__mongo_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
+    }
+    if (log == NULL || strcmp(log, "off") == 0) {
+        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
+    } else {
+        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
+    }
+    mongoc_init(); /* does it once, whoever calls it how often */
+    return DBM_OK;
+}
+
+static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) {
+    const dbm_url *url = dbm_adapter_url(db);
+    const dbm_config *config = dbm_adapter_config(db);
+    const char *mechanism = dbm__mongo_said(db, "authMechanism");
+    int slots = config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0), most;
+    base->name = dbm_adapter_option(db, "database");
+    if (base->name == NULL) base->name = url->path;
+    if (url->hosts[0] == 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
+    if (base->name == NULL || base->name[0] == 0) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
+    }
+    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__mongo_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
+    if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
+    }
+    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
+    most = dbm__mongo_ms(db, "maxPoolSize", slots);
+    if (most < slots) {
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
+    }
+    base->local = dbm__mongo_local(url->hosts);
+    base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
+                  config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
+    base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
+    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms
+                                     : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : DBM__MONGO_SILENCE_MS);
+    return dbm__mongo_check_tls(db, base);
+}
+
+static dbm_status dbm__mongo_init(dbm_database *db) {
+    const dbm_url *url = dbm_adapter_url(db);
+    dbm__mongo_base *base;
+    dbm__mongo_pool *p;
+    bson_error_t error;
+    dbm_status status = dbm__mongo_check_options(db);
+    if (status == DBM_OK) status = dbm__mongo_start(db);
+    if (status != DBM_OK) return status;
+    base = (dbm__mongo_base *)dbm_adapter_alloc(db, sizeof *base);
+    if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    memset(base, 0, sizeof *base);
+    base->db = db;
+    base->epoch = dbm__fork_epoch();
+    status = dbm__mongo_configure(db, base);
+    if (status == DBM_OK && !dbm__lock_init(&base->lock)) status = dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+    if (status != DBM_OK) {
+        dbm_adapter_free(db, base);
+        return status;
+    }
+    dbm_adapter_set_db_data(db, base);
+    if (url->driver[0] != 0 || dbm_adapter_config(db)->credentials != NULL) return DBM_OK; /* names are looked up, or passwords asked for, by the first connect */
+    p = dbm__mongo_pool_new(base, url->user, url->password, &error);
+    if (p == NULL) {
+        dbm_adapter_set_db_data(db, NULL);
+        dbm__lock_free(&base->lock);
+        dbm_adapter_free(db, base);
+        if (error.message[0] == 0) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
+        return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s", error.message);
+    }
+    base->pools = p;
+    dbm_adapter_set_db_native(db, p->pool);
+    return DBM_OK;
+}
+
+static void dbm__mongo_close(dbm_database *db) {
+    dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
+    if (base == NULL) return;
+    dbm_adapter_set_db_native(db, NULL);
+    dbm_adapter_set_db_data(db, NULL);
+    while (base->pools != NULL) {
+        dbm__mongo_pool *older = base->pools->older;
+        dbm__mongo_pool_free(base, base->pools);
+        base->pools = older;
+    }
+    dbm__lock_free(&base->lock);
+    dbm_adapter_free(db, base);
+}
+
+static const dbm_adapter dbm__mongo_adapter = {
+    sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
+    "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS_OWN,
+    DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
+    DBM_PH_NATIVE, 0,
+    dbm__mongo_init, dbm__mongo_close,
+    dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
+    NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
+    NULL,
+    dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
+    NULL, NULL /* start, step: the driver blocks */
+};
+
+DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
+
+DBM__FN void dbm__adapter_mongodb_shutdown(void) {
+    dbm__word was = DBM__MONGO_STARTED;
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_ENDED)) mongoc_cleanup();
+}
+
+#endif /* DBM__MONGOC_H */
+#endif /* DBM_HAS_MONGODB */
