@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5b89df868c7b7bd0: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 4f4dbc70a9748391: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -7410,7 +7410,10 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
 /* ---- gates ---- */
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
-DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site);
+DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
+                                   const char *site);
+/* Every waiter looks at its `stop` again. */
+DBM__FN void dbm__gate_wake(dbm__gate *gate);
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
 
 /* ---- pools ---- */
@@ -7680,7 +7683,8 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
 }
 
-DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site) {
+DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
+                                   const char *site) {
     dbm__word o = 0;
 #if DBM__THREADS
     dbm__gate_waiter w;
@@ -7702,6 +7706,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     }
 #if !DBM__THREADS
     (void)deadline_us;
+    (void)stop;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
@@ -7742,9 +7747,10 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
                 w.granted = true;
                 break;
             }
-            if (dbm__now(db->host) >= deadline_us) {
+            if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
+            else if (dbm__now(db->host) >= deadline_us) st = DBM_E_TIMEOUT;
+            if (st != DBM_OK) {
                 dbm__gate_unlink(gate, &w);
-                st = DBM_E_TIMEOUT;
                 break;
             }
             dbm__wait_until(db->host, &w.signal, &gate->lock, deadline_us);
@@ -7760,7 +7766,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (w.granted) dbm__gate_held(gate, holder, site);
-    if (st != DBM_OK) {
+    if (st == DBM_E_CANCELLED) {
+        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
+    } else if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
                   dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
@@ -7768,6 +7776,13 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     }
     return st;
 #endif
+}
+
+DBM__FN void dbm__gate_wake(dbm__gate *gate) {
+    dbm__gate_waiter *w;
+    dbm__lock_take(&gate->lock);
+    for (w = gate->first; w != NULL; w = w->next) dbm__signal_one(&w->signal);
+    dbm__lock_give(&gate->lock);
 }
 
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
@@ -11476,6 +11491,7 @@ typedef struct dbm__work {
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
+DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after a failure was lifted */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
@@ -11584,8 +11600,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
     }
-    dbm__store(&w->trouble, 0);
+    dbm__work_look_again(w);
     return DBM_OK;
+}
+
+/* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
+DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
+    dbm__swap(&w->trouble, 0);
+    if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
@@ -11624,7 +11646,7 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     if (w->db->gate == NULL || w->gate_held) return DBM_OK;
     deadline = dbm__work_deadline(w);
     if (deadline == INT64_MAX) deadline = dbm__deadline(w->db->host, w->db->settings->config.pool.timeout_ms > 0 ? w->db->settings->config.pool.timeout_ms : 30000);
-    st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, site);
+    st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, &w->cancelled, site);
     if (st == DBM_OK) w->gate_held = true;
     return st;
 }
@@ -12253,7 +12275,8 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     }
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
-    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
+    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
+                      || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
 }
 
@@ -12266,7 +12289,7 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     dbm__store32(&w->gen, w->top->gen);
     dbm__store32(&level->gen, 0);
     dbm__lock_give(&w->slot.pool->lock);
-    dbm__store(&w->trouble, w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 ? 1u : 0u);
+    dbm__work_look_again(w);
     return st;
 }
 
@@ -12371,7 +12394,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
@@ -12391,7 +12414,7 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     }
     w->top->sticky = DBM_OK;
     w->top->undone = false;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     return DBM_OK;
 }
 
@@ -12439,6 +12462,7 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
@@ -15601,6 +15625,7 @@ typedef struct dbm__sqlite {
     bool read_only;          /* the transaction is */
     bool wal;
     bool connecting;
+    bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
@@ -15756,11 +15781,16 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
     return block;
 }
 
+/* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
+DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
+    return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending);
+}
+
 /* Reports what the connection's last call answered. Called before the statement is reset. */
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
-    bool retryable, cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED, timed_out = q->timed_out;
+    bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
     int primary = rc & 0xff, offset;
     char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
     dbm__store(&q->state, DBM__SQLITE_IDLE);
@@ -15863,7 +15893,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
     if (q->timed_out) left = q->deadline_us - now;
     if (q->waited_us == 0) q->waited_us = 1; /* that it was asked is seen by this */
-    if (left <= 0 || dbm__load(&q->state) == DBM__SQLITE_CANCELLED) return 0;
+    if (left <= 0 || dbm__sqlite_cancelled(q)) return 0;
     q->timed_out = false;
     step = (size_t)count < sizeof steps / sizeof steps[0] ? steps[count] : 25000;
     if (step > left) step = left;
@@ -15876,7 +15906,7 @@ static int dbm__sqlite_busy(void *data, int count) {
  * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    bool cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED;
+    bool cancelled = dbm__sqlite_cancelled(q);
     if (!cancelled && (q->deadline_us == INT64_MAX || dbm_adapter_clock(q->owner) < q->deadline_us)) return 0;
     if (q->running == NULL || !sqlite3_stmt_busy(q->running)) return 0;
     q->timed_out = !cancelled;
@@ -15993,6 +16023,15 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     return status;
 }
 
+/* A word that ends a transaction: no dbm_cancel may stop it. */
+static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us) {
+    dbm_status status;
+    q->ending = true;
+    status = dbm__sqlite_word(q, word, deadline_us);
+    q->ending = false;
+    return status;
+}
+
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
@@ -16000,7 +16039,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
                                "SQLite had already rolled this transaction back when one of its "
                                "statements failed; nothing was committed");
     }
-    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT, op->deadline_us);
+    return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
 
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
@@ -16012,12 +16051,12 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
     dbm_status status;
     q->read_only = false;
     if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
+    status = dbm__sqlite_end(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (DBM__LIKELY(status == DBM_OK)) return status;
     /* After an interrupt SQLite interrupts everything else too, as long as any statement is in progress. */
     dbm__sqlite_reset_all(q);
     if (sqlite3_get_autocommit(q->db)) return DBM_OK;
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
+    status = dbm__sqlite_end(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
     return status;
 }

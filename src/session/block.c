@@ -334,7 +334,8 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     }
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
-    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
+    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
+                      || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
 }
 
@@ -347,7 +348,7 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     dbm__store32(&w->gen, w->top->gen);
     dbm__store32(&level->gen, 0);
     dbm__lock_give(&w->slot.pool->lock);
-    dbm__store(&w->trouble, w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 ? 1u : 0u);
+    dbm__work_look_again(w);
     return st;
 }
 
@@ -452,7 +453,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
@@ -472,7 +473,7 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     }
     w->top->sticky = DBM_OK;
     w->top->undone = false;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     return DBM_OK;
 }
 
@@ -520,6 +521,7 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
