@@ -1,5 +1,6 @@
 /* A database server that does what a test says: adapters made of the public table alone, over one plan.
  * Forms:  scripted  blocking entries, nothing to peek at      socketed  the same, with .alive, and pinged as sockets are
+ *         serial    the same, one result at a time
  *         stepped   start and step on a real socket pair      sharing   SHARED, statements of its own (DBM_PH_NATIVE)
  *         bare      init and close, nothing else
  *
@@ -745,6 +746,9 @@ static const dbm_adapter adapter_scripted __attribute__((__unused__)) = {
 static const dbm_adapter adapter_socketed __attribute__((__unused__)) = {
     .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "socketed", .flags = WITH_TRANSACTIONS | DBM_ADAPTER_SOCKET, .alive = on_alive, BLOCKING
 };
+static const dbm_adapter adapter_serial __attribute__((__unused__)) = {
+    .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "serial", .flags = WITH_TRANSACTIONS | DBM_ADAPTER_ONE_RESULT, BLOCKING
+};
 static const dbm_adapter adapter_sharing __attribute__((__unused__)) = {
     .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "sharing", .flags = DBM_ADAPTER_SHARED, .placeholders = DBM_PH_NATIVE, BLOCKING
 };
@@ -763,7 +767,7 @@ static test_log the_log;
 
 /* options may be NULL; its log hook is replaced. */
 TEST_HELPER dbm_manager *server_manager(const dbm_options *given) {
-    static const dbm_adapter *const all[] = { &adapter_scripted, &adapter_socketed, &adapter_sharing, &adapter_stepped, &adapter_bare };
+    static const dbm_adapter *const all[] = { &adapter_scripted, &adapter_socketed, &adapter_serial, &adapter_sharing, &adapter_stepped, &adapter_bare };
     dbm_options options;
     dbm_manager *mgr = NULL;
     memset(&options, 0, sizeof options);

@@ -18,7 +18,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints;   /* the adapter's flags */
+    bool transactions, savepoints, one_result; /* the adapter's flags */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
     dbm_isolation isolation;
@@ -60,6 +60,21 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
  * this thread's last error, with database and stage. */
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
+/* The same for start/step adapters in pieces, for who waits for several at once: start; then, until `want` is DBM_STEP_DONE, wait for op->fd
+ * and `want` until dbm__running_until() at the latest (INT64_MAX: look in after a second) and tell dbm__running_heard() what came: DBM_OK, DBM_E_TIMEOUT or
+ * what dbm__net_wait() said; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
+typedef struct dbm__running {
+    dbm_connection *c;
+    dbm_op *op;
+    dbm_step want;
+    int phase;
+    bool cancellable;
+    int64_t limit_us, quiet_us;
+} dbm__running;
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
+DBM__FN int64_t dbm__running_until(dbm__running *r);
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */

@@ -76,61 +76,90 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     return DBM_E_TIMEOUT;
 }
 
-/* start, then step until DONE; what it waits for is waited for here. At the deadline a statement is cancelled, and has a second more to end, as
- * it has after a dbm_cancel that the server does not answer; a silence longer than socket_timeout ends the connection. */
-static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
-    const dbm_adapter *a = c->db->adapter;
-    dbm__host *host = c->db->host;
-    const bool cancellable = a->cancel != NULL && dbm__cancellable(op->kind);
-    int64_t silence_us = (int64_t)c->db->settings->config.socket_timeout_ms * 1000, limit = op->deadline_us, quiet = INT64_MAX;
-    enum { DBM__RUNNING, DBM__STOPPED, DBM__LATE } phase = DBM__RUNNING; /* stopped by dbm_cancel, or at the deadline */
-    dbm_step want;
+/* ---- the step loop ---------------------------------------------------------------------------------------------------
+ *
+ *     RUNNING --dbm_cancel--> STOPPED --a second--> given up
+ *        +------deadline----> LATE ----a second--> given up        (COMMIT, CONNECT and their like: given up at once)
+ *
+ * Whoever drives it waits for what `want` says, and tells what came of that; the synchronous side below waits for one, dbm_init_all for
+ * many. */
+enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
+
+static void dbm__running_stop(dbm__running *r, int phase) {
+    r->phase = phase;
+    r->limit_us = dbm__now(r->c->db->host) + 1000000;
+    r->c->db->adapter->cancel(r->c);
+}
+
+static void dbm__running_step(dbm__running *r) {
+    r->op->wake_us = r->quiet_us = INT64_MAX;
+    r->want = r->c->db->adapter->step(r->c, r->op);
+    if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
+}
+
+static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+    dbm__steps_give_up(r->c, r->op, st, why);
+    r->want = DBM_STEP_DONE;
+}
+
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+    r->c = c;
+    r->op = op;
+    r->phase = DBM__RUNNING;
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->limit_us = op->deadline_us;
     op->fd = -1;
-    op->wake_us = INT64_MAX;
     op->status = DBM_OK;
-    a->start(c, op);
-    want = a->step(c, op);
-    while (want != DBM_STEP_DONE) {
-        int64_t until = op->wake_us < limit ? op->wake_us : limit, now;
-        dbm_status st;
-        if (DBM__UNLIKELY(phase == DBM__RUNNING && cancellable && dbm__load(&c->cancelled) != 0)) {
-            phase = DBM__STOPPED; /* once more from here: dbm_cancel may have come before there was anything to cancel */
-            a->cancel(c);
-            limit = dbm__now(host) + 1000000;
-            continue;
+    c->db->adapter->start(c, op);
+    dbm__running_step(r);
+}
+
+DBM__FN int64_t dbm__running_until(dbm__running *r) {
+    dbm__host *host = r->c->db->host;
+    int silence_ms = r->c->db->settings->config.socket_timeout_ms;
+    int64_t until, soon;
+    /* Once more from here: dbm_cancel may have come before there was anything to cancel. */
+    if (DBM__UNLIKELY(r->phase == DBM__RUNNING && r->cancellable && dbm__load(&r->c->cancelled) != 0)) dbm__running_stop(r, DBM__STOPPED);
+    until = r->op->wake_us < r->limit_us ? r->op->wake_us : r->limit_us;
+    if (silence_ms > 0 && r->quiet_us == INT64_MAX) r->quiet_us = dbm__now(host) + (int64_t)silence_ms * 1000;
+    if (r->quiet_us < until) until = r->quiet_us;
+    if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
+    return until;
+}
+
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
+    if (heard == DBM_E_TIMEOUT) {
+        int64_t now = dbm__now(r->c->db->host);
+        if (now >= r->limit_us) {
+            if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
+            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
+            else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
+            return;
         }
-        if (silence_us > 0 && quiet == INT64_MAX) quiet = dbm__now(host) + silence_us;
-        if (quiet < until) until = quiet;
-        if (cancellable && until != INT64_MAX && until > (now = dbm__now(host) + 1000000)) until = now; /* dbm_cancel is heard within a second */
-        if (want == DBM_STEP_TIMER || op->fd < 0) {
-            dbm__sleep_until(host, until);
-            st = DBM_E_TIMEOUT;
-        } else {
-            st = dbm__net_wait(host, op->fd, (int)want & 3, until);
+        if (now >= r->quiet_us) {
+            dbm__running_give_up(r, DBM_E_TIMEOUT, "the server was silent for longer than socket_timeout; the connection is closed");
+            return;
         }
-        if (st == DBM_E_TIMEOUT) {
-            now = dbm__now(host);
-            if (now >= limit) {
-                if (phase != DBM__RUNNING || !cancellable) {
-                    return dbm__steps_give_up(c, op, phase == DBM__STOPPED ? DBM_E_CANCELLED : st,
-                                              phase == DBM__STOPPED ? "the session was cancelled, and the server did not answer; the connection is closed"
-                                                                    : "no answer before the deadline; the connection is closed");
-                }
-                phase = DBM__LATE;
-                limit = now + 1000000;
-                a->cancel(c);
-                continue;
-            }
-            if (now >= quiet) return dbm__steps_give_up(c, op, st, "the server was silent for longer than socket_timeout; the connection is closed");
-            if (now < op->wake_us) continue; /* nothing has come yet */
-        }
-        if (st != DBM_OK && st != DBM_E_TIMEOUT) {
-            return dbm__steps_give_up(c, op, st, st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
-        }
-        op->wake_us = quiet = INT64_MAX;
-        want = a->step(c, op);
+        if (now < r->op->wake_us) return; /* nothing has come yet */
+    } else if (heard != DBM_OK) {
+        dbm__running_give_up(r, heard, heard == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        return;
     }
-    return DBM__UNLIKELY(phase == DBM__LATE) && op->status == DBM_E_CANCELLED ? dbm__steps_timed_out(c, op) : op->status;
+    dbm__running_step(r);
+}
+
+static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
+    dbm__host *host = c->db->host;
+    dbm__running r;
+    dbm__running_start(&r, c, op);
+    while (r.want != DBM_STEP_DONE) {
+        int64_t until = dbm__running_until(&r);
+        dbm_status heard = DBM_E_TIMEOUT;
+        if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
+        else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
+        dbm__running_heard(&r, heard);
+    }
+    return op->status;
 }
 
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
@@ -190,9 +219,11 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
 }
 
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
-    dbm_status st;
     c->reported = false;
-    st = dbm__op_call(c, op);
+    return dbm__op_end(c, op, dbm__op_call(c, op));
+}
+
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
     if (st == DBM_OK || st == DBM_DONE) return st;

@@ -18,7 +18,9 @@ enum {
     DBM_ADAPTER_TRANSACTIONS = 2, /* BEGIN, COMMIT, ROLLBACK: as operations, or as SQL when those are unsupported */
     DBM_ADAPTER_SAVEPOINTS   = 4, /* the same for savepoints */
     DBM_ADAPTER_SOCKET       = 8, /* connections are sockets that can die unseen: peeked and pinged when idle */
-    DBM_ADAPTER_NO_RECYCLE   = 16 /* pool_recycle does not apply (SQLite) */
+    DBM_ADAPTER_NO_RECYCLE   = 16, /* pool_recycle does not apply (SQLite) */
+    DBM_ADAPTER_ONE_RESULT   = 32 /* a connection reads one result at a time: open ones are held (HOLD) before anything else is sent, not only
+                                   * before a statement that writes */
 };
 
 /* Which placeholders the backend's own statements have; dbm.h accepts `?` (and `:name` with dbm_named) everywhere. */
@@ -54,7 +56,7 @@ typedef enum dbm_op_kind {
     DBM_OP_UNPREPARE,     /* free prepared->data */
     DBM_OP_EXECUTE,       /* run sql (or prepared) with values */
     DBM_OP_FETCH,         /* the next row of result; DBM_DONE after the last */
-    DBM_OP_HOLD,          /* another statement is about to write: make the rest of result independent of it */
+    DBM_OP_HOLD,          /* another statement is about to write (DBM_ADAPTER_ONE_RESULT: to be sent): make the rest of result independent of it */
     DBM_OP_FINISH,        /* drop result, read to its end or not */
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,

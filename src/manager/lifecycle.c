@@ -153,28 +153,81 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     return DBM_OK;
 }
 
+/* The first failure of several stays. */
+static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
+    if (st == DBM_OK || *result != DBM_OK) return;
+    *result = st;
+    *first = dbm__self()->last;
+}
+
+/* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
+static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    dbm__net_item items[DBM__NET_MANY];
+    int of[DBM__NET_MANY], i, left = count;
+    while (left > 0) {
+        int64_t until = INT64_MAX;
+        int waiting = 0;
+        for (i = 0; i < count; i++) {
+            dbm__opening *o = &openings[i];
+            int64_t own;
+            if (o->slot == NULL) continue;
+            if (o->running.want == DBM_STEP_DONE) {
+                dbm__first_failure(result, first, dbm__opening_end(o));
+                o->slot = NULL;
+                left--;
+                continue;
+            }
+            own = dbm__running_until(&o->running);
+            if (own < until) until = own;
+            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
+            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
+            of[waiting++] = i;
+        }
+        if (waiting == 0) continue;
+        dbm__net_wait_many(host, items, waiting, until);
+        for (i = 0; i < waiting; i++) dbm__running_heard(&openings[of[i]].running, items[i].heard);
+    }
+}
+
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
+    dbm__host *host;
+    dbm__opening *openings;
+    bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
-    int i;
+    int i, opening = 0, room;
     if (mgr == NULL) return dbm__fail_null("manager");
     names = dbm__manager_names(mgr);
+    host = &mgr->shared->host;
+    room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
+    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
+    tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         st = dbm__database_ready(db);
-        if (st == DBM_OK) {
-            dbm_stats_info s;
-            dbm__pool_stats(db->pool, &s);
-            if (s.open == 0) st = dbm__database_check(db, "dbm_init_all");
-        } else {
+        if (st != DBM_OK) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-        }
-        if (st != DBM_OK && result == DBM_OK) {
-            result = st;
-            first = dbm__self()->last;
+            dbm__first_failure(&result, &first, st);
+            tried[i] = true;
+        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+            tried[i] = true;
+            if (++opening == room) {
+                dbm__open_side_by_side(openings, opening, host, &result, &first);
+                opening = 0;
+            }
         }
     }
+    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        dbm_stats_info s;
+        if (tried[i]) continue;
+        dbm__pool_stats(db->pool, &s);
+        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all"));
+    }
+    dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
 

@@ -198,6 +198,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->autocommit = db->isolation == DBM_AUTOCOMMIT;
         db->transactions = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS) != 0;
         db->savepoints = (db->adapter->flags & DBM_ADAPTER_SAVEPOINTS) != 0;
+        db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
     }

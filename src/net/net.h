@@ -16,6 +16,12 @@ extern "C" {
  *           cannot wait for sockets. The thread's last failure is left to the caller, who knows the database. */
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us);
 
+/* The same for up to DBM__NET_MANY sockets at once: comes back when one is ready, or at the time. `heard` of each says what dbm__net_wait() would
+ * have; one with a negative fd is only waited with. */
+#define DBM__NET_MANY 64
+typedef struct dbm__net_item { int fd, want; dbm_status heard; } dbm__net_item;
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us);
+
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);

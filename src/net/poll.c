@@ -10,12 +10,12 @@
 typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
 typedef UINT_PTR dbm__poll_number;
 enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
+static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
-    return call ? call(p, 1, ms) : -2;
+    return call ? call(p, (ULONG)count, ms) : -2;
 }
 #elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__POLL 1
@@ -26,8 +26,8 @@ static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
 typedef struct pollfd dbm__poll_fd;
 typedef int dbm__poll_number;
 enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
-    int n = poll(p, 1, ms);
+static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+    int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
@@ -62,14 +62,51 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
         if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
         ms = dbm__poll_ms(host, until_us);
-        n = dbm__poll(&p, ms, &again);
+        n = dbm__poll(&p, 1, ms, &again);
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
         if (n == -2) return DBM_E_UNSUPPORTED;
         if (n < 0 && !again) return DBM_E_LOST;
         if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
     }
 }
+
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
+    dbm__poll_fd p[DBM__NET_MANY];
+    int which[DBM__NET_MANY], i, n, polled = 0;
+    bool again;
+    for (i = 0; i < count; i++) {
+        items[i].heard = DBM_E_TIMEOUT;
+        if (items[i].fd < 0 || !(items[i].want & DBM_STEP_BOTH)) continue;
+        memset(&p[polled], 0, sizeof p[polled]);
+        p[polled].fd = (dbm__poll_number)items[i].fd;
+        if (items[i].want & DBM_STEP_READ) p[polled].events = (short)(p[polled].events | DBM__POLL_IN);
+        if (items[i].want & DBM_STEP_WRITE) p[polled].events = (short)(p[polled].events | DBM__POLL_OUT);
+        which[polled++] = i;
+    }
+    if (polled == 0) {
+        dbm__sleep_until(host, until_us);
+        return;
+    }
+    for (;;) {
+        int ms = dbm__poll_ms(host, until_us);
+        n = dbm__poll(p, polled, ms, &again);
+        if (n > 0 || (n < 0 && !again)) break;
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return;
+    }
+    for (i = 0; i < polled; i++) {
+        if (n == -2) items[which[i]].heard = DBM_E_UNSUPPORTED;
+        else if (n < 0) items[which[i]].heard = DBM_E_LOST;
+        else if (p[i].revents != 0) items[which[i]].heard = p[i].revents & p[i].events ? DBM_OK : DBM_E_LOST;
+    }
+}
 #else
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
+    int i;
+    for (i = 0; i < count; i++) items[i].heard = items[i].fd >= 0 && (items[i].want & DBM_STEP_BOTH) ? DBM_E_UNSUPPORTED : DBM_E_TIMEOUT;
+    for (i = 0; i < count; i++) if (items[i].heard == DBM_E_UNSUPPORTED) return;
+    dbm__sleep_until(host, until_us);
+}
+
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     if (fd >= 0 && (want & DBM_STEP_BOTH)) return DBM_E_UNSUPPORTED;
     dbm__sleep_until(host, until_us);
@@ -95,7 +132,7 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
     memset(&p, 0, sizeof p);
     p.fd = (dbm__poll_number)fd;
     p.events = (short)DBM__POLL_IN;
-    n = dbm__poll(&p, 0, &again);
+    n = dbm__poll(&p, 1, 0, &again);
     return n == -2 ? DBM_E_UNSUPPORTED : n == 0 ? DBM_OK : DBM_E_LOST;
 }
 #else

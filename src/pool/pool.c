@@ -136,33 +136,14 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
 }
 
-/* One physical connect, with what a new connection needs. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
+static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
     const dbm_config *config = &db->settings->config;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)config->connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
-    }
+    dbm_connection *c = &slot->connection;
     if (st == DBM_OK) {
         c->open = true;
-        if (physical != c) {
-            c->data = physical->data;
-            c->broken = false;
-        }
         c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
         c->connecting = false;
@@ -192,6 +173,101 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
     slot->reset_full = false;
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
     return DBM_OK;
+}
+
+/* One physical connect. No lock is held; the slot is ours. */
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
+    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
+    bool connect = true;
+    dbm_status st = DBM_OK;
+    dbm_op op;
+    if (limit > deadline_us) limit = deadline_us;
+    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
+    if (st == DBM_OK && connect) {
+        dbm__op_init(&op, DBM_OP_CONNECT, limit);
+        physical->broken = false;
+        physical->connecting = true;
+        st = dbm__op_run(physical, &op);
+        physical->connecting = false;
+        dbm__credentials_drop(physical);
+        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
+    }
+    if (st == DBM_OK && physical != c) {
+        c->data = physical->data;
+        c->broken = false;
+    }
+    return dbm__slot_connected(slot, st, began, limit);
+}
+
+/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
+
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
+    dbm__slot *slot = NULL;
+    int64_t now = dbm__now(pool->db->host);
+    int w, idle = 0;
+    dbm__lock_take(&pool->lock);
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
+        while (v != 0) { v &= v - 1u; idle++; }
+    }
+    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
+        slot = dbm__pool_pick_empty(pool);
+    }
+    if (slot != NULL) pool->connecting++;
+    dbm__lock_give(&pool->lock);
+    return slot;
+}
+
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    bool went_down = false, came_up = false, closing = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        closing = pool->state != DBM__POOL_OPEN;
+        if (!closing) dbm__pool_set_idle(slot);
+    } else {
+        dbm__slot_to_empty(slot);
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__lock_give(&pool->lock);
+    if (closing) dbm__slot_retire(slot);
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
+    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
+}
+
+DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
+    dbm_database *db = pool->db;
+    dbm_connection *c;
+    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
+    o->slot = dbm__pool_open_begin(pool, 1);
+    if (o->slot == NULL) return false;
+    c = &o->slot->connection;
+    o->began_us = dbm__now(db->host);
+    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
+    c->broken = c->reported = false;
+    c->connecting = true;
+    dbm__running_start(&o->running, c, &o->op);
+    return true;
+}
+
+DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
+    dbm_connection *c = &o->slot->connection;
+    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
+    c->connecting = false;
+    dbm__credentials_drop(c);
+    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
+    dbm__pool_open_end(o->slot, st);
+    return st;
 }
 
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */

@@ -159,6 +159,20 @@ DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadlin
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+/* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
+ * the connection is idle, or the failure (this thread's last) counts like any other. */
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
+/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
+ * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
+typedef struct dbm__opening {
+    dbm__slot *slot;
+    int64_t began_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__opening;
+DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
+DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */

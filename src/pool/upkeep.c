@@ -83,41 +83,9 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     }
     if (!all) return;
     /* min_idle: opened one after the other, from here. */
-    for (;;) {
-        dbm_status st;
-        bool went_down = false, came_up = false, closing = false;
-        int w, idle = 0;
-        dbm__lock_take(&pool->lock);
-        for (w = 0; w < pool->words; w++) {
-            dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-            while (v != 0) { v &= v - 1u; idle++; }
-        }
-        slot = NULL;
-        if (pool->state == DBM__POOL_OPEN && idle < config->pool.min_idle && pool->open + pool->connecting < pool->size
-            && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-            slot = dbm__pool_pick_empty(pool);
-        }
-        if (slot != NULL) pool->connecting++;
-        dbm__lock_give(&pool->lock);
-        if (slot == NULL) return;
-        st = dbm__slot_connect(slot, INT64_MAX);
-        dbm__lock_take(&pool->lock);
-        pool->connecting--;
-        if (st == DBM_OK) {
-            came_up = dbm__pool_connected(pool);
-            closing = pool->state != DBM__POOL_OPEN;
-            if (!closing) dbm__pool_set_idle(slot);
-        } else {
-            dbm__slot_to_empty(slot);
-            dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-            dbm__pool_set_slow(pool);
-        }
-        dbm__pool_dispatch(pool, dbm__now(db->host));
-        if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-        dbm__lock_give(&pool->lock);
-        if (closing) dbm__slot_retire(slot);
-        if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-        if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
+    while ((slot = dbm__pool_open_begin(pool, config->pool.min_idle)) != NULL) {
+        dbm_status st = dbm__slot_connect(slot, INT64_MAX);
+        dbm__pool_open_end(slot, st);
         if (st != DBM_OK) return;
     }
 }

@@ -130,32 +130,36 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
 
+static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
+    dbm_status st;
+    if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
+    if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
+                         "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
+                         "all first", row->site);
+    }
+    row->op.kind = DBM_OP_HOLD;
+    row->op.row_buffer = w->db->settings->config.row_buffer;
+    row->op.deadline_us = dbm__work_deadline(w);
+    st = dbm__op_run(&w->slot.connection, &row->op);
+    if (st != DBM_OK) {
+        dbm_error_info *e = &dbm__self()->last;
+        char text[600];
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement %s (at %s): %s",
+                    row->site, w->db->one_result ? "runs" : "writes", site != NULL ? site : "a savepoint", text);
+        return st;
+    }
+    row->held = true;
+    return DBM_OK;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
-    for (rows = w->rows; rows != NULL; rows = rows->next) {
-        dbm_row *row = &rows->row;
-        dbm_status st;
-        if (row->op.result == NULL || row->held || row->ended) continue;
-        if (row->entry != NULL && row->entry->random) { /* the rest is taken from a second run, which would give other rows */
-            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
-                             "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
-                             "all first", row->site);
-        }
-        row->op.kind = DBM_OP_HOLD;
-        row->op.row_buffer = w->db->settings->config.row_buffer;
-        row->op.deadline_us = dbm__work_deadline(w);
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        if (st != DBM_OK) {
-            dbm_error_info *e = &dbm__self()->last;
-            char text[600];
-            dbm__copy_cut(text, sizeof text, e->message);
-            dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement writes (at %s): %s",
-                        row->site, site != NULL ? site : "a savepoint", text);
-            return st;
-        }
-        row->held = true;
-    }
-    return DBM_OK;
+    dbm_status st = DBM_OK;
+    if (w->db->one_result && w->one.row.open) st = dbm__row_hold(w, &w->one.row, site);
+    for (rows = w->rows; rows != NULL && st == DBM_OK; rows = rows->next) st = dbm__row_hold(w, &rows->row, site);
+    return st;
 }
 
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,

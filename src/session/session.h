@@ -182,7 +182,7 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
-DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes */
+DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);

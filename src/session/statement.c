@@ -220,6 +220,10 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the statement was sent");
         return dbm__work_fail(w, site);
     }
+    if (DBM__UNLIKELY(w->open_rows != 0) && w->db->one_result) { /* preparing may already talk to the server */
+        rc = dbm__rows_hold(w, site);
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql != NULL ? sql : st->entry != NULL ? st->entry->text : st->sql, site);
+    }
 again:
     if (st != NULL) {
         if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
@@ -541,6 +545,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
+    if (w->open_rows != 0 && w->db->one_result && (rc = dbm__rows_hold(w, site)) != DBM_OK) return dbm__statement_failed(w, sql, site);
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);

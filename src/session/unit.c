@@ -188,6 +188,7 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     if (w->points_sent >= point && w->in_transaction) {
         dbm_op op;
+        if (w->open_rows != 0 && w->db->one_result && (st = dbm__rows_hold(w, NULL)) != DBM_OK) return st;
         dbm__op_init(&op, DBM_OP_RELEASE, dbm__work_deadline(w));
         op.savepoint = point;
         st = dbm__op_run(&w->slot.connection, &op);
@@ -275,7 +276,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->lane = !w->timed && !w->echo && !w->db->one_result && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;

@@ -2051,6 +2051,7 @@ static int serve_on(const char *kind_of) {
 }
 static int serve(void **state) { (void)state; return serve_on("scripted"); }
 static int serve_sockets(void **state) { (void)state; return serve_on("socketed"); }
+static int serve_serial(void **state) { (void)state; return serve_on("serial"); }
 static int serve_steps(void **state) { (void)state; return serve_on("stepped"); }
 
 static int serve_no_more(void **state) {
@@ -2068,6 +2069,49 @@ static int serve_no_more(void **state) {
 static void assert_sent(const char *what) {
     assert_string_equal(log_text(v), what);
     log_clear(v);
+}
+
+/* One hold before the first statement of any kind that runs inside, none after it; with a backend that has no such need, none for reads. */
+static void one_result_at_a_time(void **state) {
+    const bool serial = strcmp(db->adapter->type, "serial") == 0;
+    dbm_statement *st;
+    dbm_row *first;
+    dbm_status rc = DBM_E_SQL;
+    int rows = 0;
+    (void)state;
+    dbm_exec(db, "rows 1 x 1"); /* connected */
+    log_clear(v);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        DBM_EACH(s, row, "rows 3 x 1") {
+            dbm_query_one(s, &first, "rows 1 x 1");
+            rows++;
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(rows, 3);
+    assert_int_equal(log_count(v, DBM_OP_HOLD, 0), serial ? 1 : 0);
+    if (!serial) return;
+    log_clear(v);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        DBM_EACH(s, row, "rows 2 x 1") DBM_EACH(s, inner, "rows 2 x 1 text") dbm_exec(s, "rows 0 x 1"); /* each result once */
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(log_count(v, DBM_OP_HOLD, 0), 3);
+    log_clear(v);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) DBM_EACH(s, row, "rows 1 x 1") dbm_prepare(s, "write it", &st);
+    assert_int_equal(log_count(v, DBM_OP_HOLD, 0), 1);
+    log_clear(v);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        dbm_exec(s, "write");
+        DBM_SAVEPOINT(s) { dbm_exec(s, "write"); dbm_query_one(s, &first, "rows 1 x 1"); }
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(log_count(v, DBM_OP_HOLD, 0), 1); /* the row in hand, before RELEASE */
+    log_clear(v);
+    plan_fail(v, DBM_OP_HOLD, 1, DBM_E_LIMIT, NULL);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) DBM_EACH(s, row, "rows 3 x 1") dbm_query_one(s, &first, "rows 1 x 1");
+    assert_int_equal(rc, DBM_E_LIMIT);
+    assert_non_null(strstr(dbm_last_error()->message, "can't be kept while another statement runs"));
 }
 
 static void only_what_is_needed_is_sent(void **state) {
@@ -2263,6 +2307,7 @@ static void a_dead_connection_is_replaced_before_anything_was_sent(void **state)
     assert_int_equal(rc, DBM_E_IN_DOUBT);
     plan(v, DBM_OP_EXECUTE, 1, LOSE);
     assert_int_equal(dbm_exec(db, "write"), DBM_E_IN_DOUBT);
+    v->deaf = true; /* silent also when it is told to stop */
     plan(v, DBM_OP_EXECUTE, 1, DROP);
     memset(&options, 0, sizeof options);
     options.timeout_ms = 60;
@@ -2309,6 +2354,7 @@ static void connections_die_anywhere(void **state) {
     }
     assert_int_equal(rc, DBM_OK);
     plan(v, DBM_OP_EXECUTE, 2, DROP); /* so does what follows a statement whose answer may still come */
+    v->deaf = true;
     DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 300, .status = &rc) {
         long before = v->connections;
         put(s, 1);
@@ -2488,6 +2534,8 @@ int main(void) {
         T(prepared_statements_live_with_their_session),
 #define S(f, setup) cmocka_unit_test_setup_teardown(f, setup, serve_no_more)
         S(only_what_is_needed_is_sent, serve),
+        S(one_result_at_a_time, serve),
+        S(one_result_at_a_time, serve_serial),
         S(a_commit_may_fail, serve),
         S(a_commit_may_fail, serve_steps),
         S(a_commit_that_was_asked_for_may_fail, serve),

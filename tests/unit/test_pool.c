@@ -1844,6 +1844,50 @@ static void test_every_allocation_fails(void **state) {
     assert_in_range(n, 15, 999);
 }
 
+/* ---- opening all ---------------------------------------------------------------------------------------------------------------------- */
+
+static void job_init_all(worker *w) {
+    w->status = dbm_init_all((dbm_manager *)w->ud);
+    w->error = *dbm_last_error();
+}
+
+/* Adapters that need not block are opened at the same time; the failures of some do not hold up the others. */
+static void test_side_by_side(void **state) {
+    enum { COUNT = 5 };
+    const char *names[COUNT] = { "default", "b", "c", "d", "e" };
+    server *v[COUNT];
+    dbm_manager *mgr = server_manager_virtual();
+    dbm_database *db[COUNT];
+    worker w;
+    int i;
+    (void)state;
+    for (i = 0; i < COUNT; i++) {
+        dbm_config config = pool_of(1, 0);
+        config.name = names[i];
+        config.connect_timeout_ms = 10000;
+        v[i] = server_make();
+        db[i] = server_add(mgr, v[i], "stepped", &config);
+        plan_delay(v[i], DBM_OP_CONNECT, 1, 200000);
+    }
+    plan_clear(v[1]);
+    plan_fail(v[1], DBM_OP_CONNECT, 1, DBM_E_AUTH, "28P01");
+    plan_clear(v[3]);
+    plan(v[3], DBM_OP_CONNECT, 1, DROP); /* its time-out alone is waited for */
+    worker_start(&w, db[0]);
+    w.ud = mgr;
+    worker_do(&w, job_init_all);
+    for (i = 0; i < COUNT; i++) UNTIL(server_count(v[i], DBM_OP_CONNECT) == 1); /* none waits for another */
+    CHECK_STATUS(worker_wait_moving(&w, 5), DBM_E_AUTH); /* the first failure, not the last */
+    assert_string_equal(w.error.database, "b");
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(server_count(v[i], DBM_OP_CONNECT), 1);
+        settled(db[i], i == 1 || i == 3 ? 0 : 1, i == 1 || i == 3 ? 0 : 1, 0);
+        assert_int_equal(stats_of(db[i]).down, i == 1 || i == 3);
+    }
+    worker_end(&w);
+    dbm_manager_free(mgr);
+}
+
 /* ---- one connection for all -------------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void test_shared(void **state) {
@@ -1926,7 +1970,7 @@ int main(void) {
         T(test_init_sql), T(test_stats), T(test_deadlock_self), T(test_deadlock_two), T(test_deadlock_ring), T(test_deadlock_gate),
         T(test_no_false_deadlock), T(test_no_false_deadlock_stress), T(test_handles), T(test_cancel), T(test_fork), T(test_drain), T(test_drain_leaked),
         T(test_outlives_manager), T(test_free_races_with_end), T(test_close_during_connect), T(test_close_during_upkeep), T(test_close_unused), T(test_no_lock),
-        T(test_no_allocation), T(test_memory_block), T(test_every_allocation_fails), T(test_shared), T(test_shared_breaks)
+        T(test_no_allocation), T(test_memory_block), T(test_every_allocation_fails), T(test_side_by_side), T(test_shared), T(test_shared_breaks)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
