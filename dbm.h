@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4f4dbc70a9748391: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 5011318c3fff1e14: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2489,7 +2489,9 @@ enum {
     DBM_ADAPTER_TRANSACTIONS = 2, /* BEGIN, COMMIT, ROLLBACK: as operations, or as SQL when those are unsupported */
     DBM_ADAPTER_SAVEPOINTS   = 4, /* the same for savepoints */
     DBM_ADAPTER_SOCKET       = 8, /* connections are sockets that can die unseen: peeked and pinged when idle */
-    DBM_ADAPTER_NO_RECYCLE   = 16 /* pool_recycle does not apply (SQLite) */
+    DBM_ADAPTER_NO_RECYCLE   = 16, /* pool_recycle does not apply (SQLite) */
+    DBM_ADAPTER_ONE_RESULT   = 32 /* a connection reads one result at a time: open ones are held (HOLD) before anything else is sent, not only
+                                   * before a statement that writes */
 };
 
 /* Which placeholders the backend's own statements have; dbm.h accepts `?` (and `:name` with dbm_named) everywhere. */
@@ -2525,7 +2527,7 @@ typedef enum dbm_op_kind {
     DBM_OP_UNPREPARE,     /* free prepared->data */
     DBM_OP_EXECUTE,       /* run sql (or prepared) with values */
     DBM_OP_FETCH,         /* the next row of result; DBM_DONE after the last */
-    DBM_OP_HOLD,          /* another statement is about to write: make the rest of result independent of it */
+    DBM_OP_HOLD,          /* another statement is about to write (DBM_ADAPTER_ONE_RESULT: to be sent): make the rest of result independent of it */
     DBM_OP_FINISH,        /* drop result, read to its end or not */
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
@@ -4030,6 +4032,12 @@ extern "C" {
  *           cannot wait for sockets. The thread's last failure is left to the caller, who knows the database. */
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us);
 
+/* The same for up to DBM__NET_MANY sockets at once: comes back when one is ready, or at the time. `heard` of each says what dbm__net_wait() would
+ * have; one with a negative fd is only waited with. */
+#define DBM__NET_MANY 64
+typedef struct dbm__net_item { int fd, want; dbm_status heard; } dbm__net_item;
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us);
+
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
@@ -4051,12 +4059,12 @@ DBM__FN dbm_status dbm__net_peek(int fd);
 typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
 typedef UINT_PTR dbm__poll_number;
 enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
+static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
-    return call ? call(p, 1, ms) : -2;
+    return call ? call(p, (ULONG)count, ms) : -2;
 }
 #elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__POLL 1
@@ -4067,8 +4075,8 @@ static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
 typedef struct pollfd dbm__poll_fd;
 typedef int dbm__poll_number;
 enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int ms, bool *again) {
-    int n = poll(p, 1, ms);
+static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+    int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
@@ -4103,14 +4111,51 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
         if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
         ms = dbm__poll_ms(host, until_us);
-        n = dbm__poll(&p, ms, &again);
+        n = dbm__poll(&p, 1, ms, &again);
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
         if (n == -2) return DBM_E_UNSUPPORTED;
         if (n < 0 && !again) return DBM_E_LOST;
         if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
     }
 }
+
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
+    dbm__poll_fd p[DBM__NET_MANY];
+    int which[DBM__NET_MANY], i, n, polled = 0;
+    bool again;
+    for (i = 0; i < count; i++) {
+        items[i].heard = DBM_E_TIMEOUT;
+        if (items[i].fd < 0 || !(items[i].want & DBM_STEP_BOTH)) continue;
+        memset(&p[polled], 0, sizeof p[polled]);
+        p[polled].fd = (dbm__poll_number)items[i].fd;
+        if (items[i].want & DBM_STEP_READ) p[polled].events = (short)(p[polled].events | DBM__POLL_IN);
+        if (items[i].want & DBM_STEP_WRITE) p[polled].events = (short)(p[polled].events | DBM__POLL_OUT);
+        which[polled++] = i;
+    }
+    if (polled == 0) {
+        dbm__sleep_until(host, until_us);
+        return;
+    }
+    for (;;) {
+        int ms = dbm__poll_ms(host, until_us);
+        n = dbm__poll(p, polled, ms, &again);
+        if (n > 0 || (n < 0 && !again)) break;
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return;
+    }
+    for (i = 0; i < polled; i++) {
+        if (n == -2) items[which[i]].heard = DBM_E_UNSUPPORTED;
+        else if (n < 0) items[which[i]].heard = DBM_E_LOST;
+        else if (p[i].revents != 0) items[which[i]].heard = p[i].revents & p[i].events ? DBM_OK : DBM_E_LOST;
+    }
+}
 #else
+DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
+    int i;
+    for (i = 0; i < count; i++) items[i].heard = items[i].fd >= 0 && (items[i].want & DBM_STEP_BOTH) ? DBM_E_UNSUPPORTED : DBM_E_TIMEOUT;
+    for (i = 0; i < count; i++) if (items[i].heard == DBM_E_UNSUPPORTED) return;
+    dbm__sleep_until(host, until_us);
+}
+
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     if (fd >= 0 && (want & DBM_STEP_BOTH)) return DBM_E_UNSUPPORTED;
     dbm__sleep_until(host, until_us);
@@ -4136,7 +4181,7 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
     memset(&p, 0, sizeof p);
     p.fd = (dbm__poll_number)fd;
     p.events = (short)DBM__POLL_IN;
-    n = dbm__poll(&p, 0, &again);
+    n = dbm__poll(&p, 1, 0, &again);
     return n == -2 ? DBM_E_UNSUPPORTED : n == 0 ? DBM_OK : DBM_E_LOST;
 }
 #else
@@ -6819,7 +6864,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints;   /* the adapter's flags */
+    bool transactions, savepoints, one_result; /* the adapter's flags */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
     dbm_isolation isolation;
@@ -6861,6 +6906,21 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
  * this thread's last error, with database and stage. */
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
+/* The same for start/step adapters in pieces, for who waits for several at once: start; then, until `want` is DBM_STEP_DONE, wait for op->fd
+ * and `want` until dbm__running_until() at the latest (INT64_MAX: look in after a second) and tell dbm__running_heard() what came: DBM_OK, DBM_E_TIMEOUT or
+ * what dbm__net_wait() said; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
+typedef struct dbm__running {
+    dbm_connection *c;
+    dbm_op *op;
+    dbm_step want;
+    int phase;
+    bool cancellable;
+    int64_t limit_us, quiet_us;
+} dbm__running;
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
+DBM__FN int64_t dbm__running_until(dbm__running *r);
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7127,61 +7187,90 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     return DBM_E_TIMEOUT;
 }
 
-/* start, then step until DONE; what it waits for is waited for here. At the deadline a statement is cancelled, and has a second more to end, as
- * it has after a dbm_cancel that the server does not answer; a silence longer than socket_timeout ends the connection. */
-static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
-    const dbm_adapter *a = c->db->adapter;
-    dbm__host *host = c->db->host;
-    const bool cancellable = a->cancel != NULL && dbm__cancellable(op->kind);
-    int64_t silence_us = (int64_t)c->db->settings->config.socket_timeout_ms * 1000, limit = op->deadline_us, quiet = INT64_MAX;
-    enum { DBM__RUNNING, DBM__STOPPED, DBM__LATE } phase = DBM__RUNNING; /* stopped by dbm_cancel, or at the deadline */
-    dbm_step want;
+/* ---- the step loop ---------------------------------------------------------------------------------------------------
+ *
+ *     RUNNING --dbm_cancel--> STOPPED --a second--> given up
+ *        +------deadline----> LATE ----a second--> given up        (COMMIT, CONNECT and their like: given up at once)
+ *
+ * Whoever drives it waits for what `want` says, and tells what came of that; the synchronous side below waits for one, dbm_init_all for
+ * many. */
+enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
+
+static void dbm__running_stop(dbm__running *r, int phase) {
+    r->phase = phase;
+    r->limit_us = dbm__now(r->c->db->host) + 1000000;
+    r->c->db->adapter->cancel(r->c);
+}
+
+static void dbm__running_step(dbm__running *r) {
+    r->op->wake_us = r->quiet_us = INT64_MAX;
+    r->want = r->c->db->adapter->step(r->c, r->op);
+    if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
+}
+
+static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+    dbm__steps_give_up(r->c, r->op, st, why);
+    r->want = DBM_STEP_DONE;
+}
+
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+    r->c = c;
+    r->op = op;
+    r->phase = DBM__RUNNING;
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->limit_us = op->deadline_us;
     op->fd = -1;
-    op->wake_us = INT64_MAX;
     op->status = DBM_OK;
-    a->start(c, op);
-    want = a->step(c, op);
-    while (want != DBM_STEP_DONE) {
-        int64_t until = op->wake_us < limit ? op->wake_us : limit, now;
-        dbm_status st;
-        if (DBM__UNLIKELY(phase == DBM__RUNNING && cancellable && dbm__load(&c->cancelled) != 0)) {
-            phase = DBM__STOPPED; /* once more from here: dbm_cancel may have come before there was anything to cancel */
-            a->cancel(c);
-            limit = dbm__now(host) + 1000000;
-            continue;
+    c->db->adapter->start(c, op);
+    dbm__running_step(r);
+}
+
+DBM__FN int64_t dbm__running_until(dbm__running *r) {
+    dbm__host *host = r->c->db->host;
+    int silence_ms = r->c->db->settings->config.socket_timeout_ms;
+    int64_t until, soon;
+    /* Once more from here: dbm_cancel may have come before there was anything to cancel. */
+    if (DBM__UNLIKELY(r->phase == DBM__RUNNING && r->cancellable && dbm__load(&r->c->cancelled) != 0)) dbm__running_stop(r, DBM__STOPPED);
+    until = r->op->wake_us < r->limit_us ? r->op->wake_us : r->limit_us;
+    if (silence_ms > 0 && r->quiet_us == INT64_MAX) r->quiet_us = dbm__now(host) + (int64_t)silence_ms * 1000;
+    if (r->quiet_us < until) until = r->quiet_us;
+    if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
+    return until;
+}
+
+DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
+    if (heard == DBM_E_TIMEOUT) {
+        int64_t now = dbm__now(r->c->db->host);
+        if (now >= r->limit_us) {
+            if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
+            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
+            else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
+            return;
         }
-        if (silence_us > 0 && quiet == INT64_MAX) quiet = dbm__now(host) + silence_us;
-        if (quiet < until) until = quiet;
-        if (cancellable && until != INT64_MAX && until > (now = dbm__now(host) + 1000000)) until = now; /* dbm_cancel is heard within a second */
-        if (want == DBM_STEP_TIMER || op->fd < 0) {
-            dbm__sleep_until(host, until);
-            st = DBM_E_TIMEOUT;
-        } else {
-            st = dbm__net_wait(host, op->fd, (int)want & 3, until);
+        if (now >= r->quiet_us) {
+            dbm__running_give_up(r, DBM_E_TIMEOUT, "the server was silent for longer than socket_timeout; the connection is closed");
+            return;
         }
-        if (st == DBM_E_TIMEOUT) {
-            now = dbm__now(host);
-            if (now >= limit) {
-                if (phase != DBM__RUNNING || !cancellable) {
-                    return dbm__steps_give_up(c, op, phase == DBM__STOPPED ? DBM_E_CANCELLED : st,
-                                              phase == DBM__STOPPED ? "the session was cancelled, and the server did not answer; the connection is closed"
-                                                                    : "no answer before the deadline; the connection is closed");
-                }
-                phase = DBM__LATE;
-                limit = now + 1000000;
-                a->cancel(c);
-                continue;
-            }
-            if (now >= quiet) return dbm__steps_give_up(c, op, st, "the server was silent for longer than socket_timeout; the connection is closed");
-            if (now < op->wake_us) continue; /* nothing has come yet */
-        }
-        if (st != DBM_OK && st != DBM_E_TIMEOUT) {
-            return dbm__steps_give_up(c, op, st, st == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
-        }
-        op->wake_us = quiet = INT64_MAX;
-        want = a->step(c, op);
+        if (now < r->op->wake_us) return; /* nothing has come yet */
+    } else if (heard != DBM_OK) {
+        dbm__running_give_up(r, heard, heard == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        return;
     }
-    return DBM__UNLIKELY(phase == DBM__LATE) && op->status == DBM_E_CANCELLED ? dbm__steps_timed_out(c, op) : op->status;
+    dbm__running_step(r);
+}
+
+static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
+    dbm__host *host = c->db->host;
+    dbm__running r;
+    dbm__running_start(&r, c, op);
+    while (r.want != DBM_STEP_DONE) {
+        int64_t until = dbm__running_until(&r);
+        dbm_status heard = DBM_E_TIMEOUT;
+        if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
+        else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
+        dbm__running_heard(&r, heard);
+    }
+    return op->status;
 }
 
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
@@ -7241,9 +7330,11 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
 }
 
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
-    dbm_status st;
     c->reported = false;
-    st = dbm__op_call(c, op);
+    return dbm__op_end(c, op, dbm__op_call(c, op));
+}
+
+DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
     if (st == DBM_OK || st == DBM_DONE) return st;
@@ -7427,6 +7518,20 @@ DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadlin
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+/* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
+ * the connection is idle, or the failure (this thread's last) counts like any other. */
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
+/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
+ * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
+typedef struct dbm__opening {
+    dbm__slot *slot;
+    int64_t began_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__opening;
+DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
+DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7945,33 +8050,14 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
 }
 
-/* One physical connect, with what a new connection needs. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
+static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
     const dbm_config *config = &db->settings->config;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)config->connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
-    }
+    dbm_connection *c = &slot->connection;
     if (st == DBM_OK) {
         c->open = true;
-        if (physical != c) {
-            c->data = physical->data;
-            c->broken = false;
-        }
         c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
         c->connecting = false;
@@ -8001,6 +8087,101 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
     slot->reset_full = false;
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
     return DBM_OK;
+}
+
+/* One physical connect. No lock is held; the slot is ours. */
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
+    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
+    bool connect = true;
+    dbm_status st = DBM_OK;
+    dbm_op op;
+    if (limit > deadline_us) limit = deadline_us;
+    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
+    if (st == DBM_OK && connect) {
+        dbm__op_init(&op, DBM_OP_CONNECT, limit);
+        physical->broken = false;
+        physical->connecting = true;
+        st = dbm__op_run(physical, &op);
+        physical->connecting = false;
+        dbm__credentials_drop(physical);
+        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
+    }
+    if (st == DBM_OK && physical != c) {
+        c->data = physical->data;
+        c->broken = false;
+    }
+    return dbm__slot_connected(slot, st, began, limit);
+}
+
+/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
+
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
+    dbm__slot *slot = NULL;
+    int64_t now = dbm__now(pool->db->host);
+    int w, idle = 0;
+    dbm__lock_take(&pool->lock);
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
+        while (v != 0) { v &= v - 1u; idle++; }
+    }
+    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
+        slot = dbm__pool_pick_empty(pool);
+    }
+    if (slot != NULL) pool->connecting++;
+    dbm__lock_give(&pool->lock);
+    return slot;
+}
+
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    bool went_down = false, came_up = false, closing = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        closing = pool->state != DBM__POOL_OPEN;
+        if (!closing) dbm__pool_set_idle(slot);
+    } else {
+        dbm__slot_to_empty(slot);
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__lock_give(&pool->lock);
+    if (closing) dbm__slot_retire(slot);
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
+    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
+}
+
+DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
+    dbm_database *db = pool->db;
+    dbm_connection *c;
+    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
+    o->slot = dbm__pool_open_begin(pool, 1);
+    if (o->slot == NULL) return false;
+    c = &o->slot->connection;
+    o->began_us = dbm__now(db->host);
+    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
+    c->broken = c->reported = false;
+    c->connecting = true;
+    dbm__running_start(&o->running, c, &o->op);
+    return true;
+}
+
+DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
+    dbm_connection *c = &o->slot->connection;
+    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
+    c->connecting = false;
+    dbm__credentials_drop(c);
+    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
+    dbm__pool_open_end(o->slot, st);
+    return st;
 }
 
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
@@ -8759,41 +8940,9 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     }
     if (!all) return;
     /* min_idle: opened one after the other, from here. */
-    for (;;) {
-        dbm_status st;
-        bool went_down = false, came_up = false, closing = false;
-        int w, idle = 0;
-        dbm__lock_take(&pool->lock);
-        for (w = 0; w < pool->words; w++) {
-            dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-            while (v != 0) { v &= v - 1u; idle++; }
-        }
-        slot = NULL;
-        if (pool->state == DBM__POOL_OPEN && idle < config->pool.min_idle && pool->open + pool->connecting < pool->size
-            && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-            slot = dbm__pool_pick_empty(pool);
-        }
-        if (slot != NULL) pool->connecting++;
-        dbm__lock_give(&pool->lock);
-        if (slot == NULL) return;
-        st = dbm__slot_connect(slot, INT64_MAX);
-        dbm__lock_take(&pool->lock);
-        pool->connecting--;
-        if (st == DBM_OK) {
-            came_up = dbm__pool_connected(pool);
-            closing = pool->state != DBM__POOL_OPEN;
-            if (!closing) dbm__pool_set_idle(slot);
-        } else {
-            dbm__slot_to_empty(slot);
-            dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-            dbm__pool_set_slow(pool);
-        }
-        dbm__pool_dispatch(pool, dbm__now(db->host));
-        if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-        dbm__lock_give(&pool->lock);
-        if (closing) dbm__slot_retire(slot);
-        if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-        if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
+    while ((slot = dbm__pool_open_begin(pool, config->pool.min_idle)) != NULL) {
+        dbm_status st = dbm__slot_connect(slot, INT64_MAX);
+        dbm__pool_open_end(slot, st);
         if (st != DBM_OK) return;
     }
 }
@@ -11550,7 +11699,7 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
-DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes */
+DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
@@ -11759,6 +11908,7 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     if (w->points_sent >= point && w->in_transaction) {
         dbm_op op;
+        if (w->open_rows != 0 && w->db->one_result && (st = dbm__rows_hold(w, NULL)) != DBM_OK) return st;
         dbm__op_init(&op, DBM_OP_RELEASE, dbm__work_deadline(w));
         op.savepoint = point;
         st = dbm__op_run(&w->slot.connection, &op);
@@ -11846,7 +11996,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->lane = !w->timed && !w->echo && !w->db->one_result && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -12920,6 +13070,10 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the statement was sent");
         return dbm__work_fail(w, site);
     }
+    if (DBM__UNLIKELY(w->open_rows != 0) && w->db->one_result) { /* preparing may already talk to the server */
+        rc = dbm__rows_hold(w, site);
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql != NULL ? sql : st->entry != NULL ? st->entry->text : st->sql, site);
+    }
 again:
     if (st != NULL) {
         if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
@@ -13241,6 +13395,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
+    if (w->open_rows != 0 && w->db->one_result && (rc = dbm__rows_hold(w, site)) != DBM_OK) return dbm__statement_failed(w, sql, site);
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
@@ -13552,32 +13707,36 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
 
+static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
+    dbm_status st;
+    if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
+    if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
+                         "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
+                         "all first", row->site);
+    }
+    row->op.kind = DBM_OP_HOLD;
+    row->op.row_buffer = w->db->settings->config.row_buffer;
+    row->op.deadline_us = dbm__work_deadline(w);
+    st = dbm__op_run(&w->slot.connection, &row->op);
+    if (st != DBM_OK) {
+        dbm_error_info *e = &dbm__self()->last;
+        char text[600];
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement %s (at %s): %s",
+                    row->site, w->db->one_result ? "runs" : "writes", site != NULL ? site : "a savepoint", text);
+        return st;
+    }
+    row->held = true;
+    return DBM_OK;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
-    for (rows = w->rows; rows != NULL; rows = rows->next) {
-        dbm_row *row = &rows->row;
-        dbm_status st;
-        if (row->op.result == NULL || row->held || row->ended) continue;
-        if (row->entry != NULL && row->entry->random) { /* the rest is taken from a second run, which would give other rows */
-            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
-                             "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
-                             "all first", row->site);
-        }
-        row->op.kind = DBM_OP_HOLD;
-        row->op.row_buffer = w->db->settings->config.row_buffer;
-        row->op.deadline_us = dbm__work_deadline(w);
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        if (st != DBM_OK) {
-            dbm_error_info *e = &dbm__self()->last;
-            char text[600];
-            dbm__copy_cut(text, sizeof text, e->message);
-            dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement writes (at %s): %s",
-                        row->site, site != NULL ? site : "a savepoint", text);
-            return st;
-        }
-        row->held = true;
-    }
-    return DBM_OK;
+    dbm_status st = DBM_OK;
+    if (w->db->one_result && w->one.row.open) st = dbm__row_hold(w, &w->one.row, site);
+    for (rows = w->rows; rows != NULL && st == DBM_OK; rows = rows->next) st = dbm__row_hold(w, &rows->row, site);
+    return st;
 }
 
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
@@ -17487,6 +17646,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->autocommit = db->isolation == DBM_AUTOCOMMIT;
         db->transactions = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS) != 0;
         db->savepoints = (db->adapter->flags & DBM_ADAPTER_SAVEPOINTS) != 0;
+        db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
     }
@@ -17781,28 +17941,81 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     return DBM_OK;
 }
 
+/* The first failure of several stays. */
+static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
+    if (st == DBM_OK || *result != DBM_OK) return;
+    *result = st;
+    *first = dbm__self()->last;
+}
+
+/* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
+static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    dbm__net_item items[DBM__NET_MANY];
+    int of[DBM__NET_MANY], i, left = count;
+    while (left > 0) {
+        int64_t until = INT64_MAX;
+        int waiting = 0;
+        for (i = 0; i < count; i++) {
+            dbm__opening *o = &openings[i];
+            int64_t own;
+            if (o->slot == NULL) continue;
+            if (o->running.want == DBM_STEP_DONE) {
+                dbm__first_failure(result, first, dbm__opening_end(o));
+                o->slot = NULL;
+                left--;
+                continue;
+            }
+            own = dbm__running_until(&o->running);
+            if (own < until) until = own;
+            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
+            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
+            of[waiting++] = i;
+        }
+        if (waiting == 0) continue;
+        dbm__net_wait_many(host, items, waiting, until);
+        for (i = 0; i < waiting; i++) dbm__running_heard(&openings[of[i]].running, items[i].heard);
+    }
+}
+
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
+    dbm__host *host;
+    dbm__opening *openings;
+    bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
-    int i;
+    int i, opening = 0, room;
     if (mgr == NULL) return dbm__fail_null("manager");
     names = dbm__manager_names(mgr);
+    host = &mgr->shared->host;
+    room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
+    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
+    tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         st = dbm__database_ready(db);
-        if (st == DBM_OK) {
-            dbm_stats_info s;
-            dbm__pool_stats(db->pool, &s);
-            if (s.open == 0) st = dbm__database_check(db, "dbm_init_all");
-        } else {
+        if (st != DBM_OK) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-        }
-        if (st != DBM_OK && result == DBM_OK) {
-            result = st;
-            first = dbm__self()->last;
+            dbm__first_failure(&result, &first, st);
+            tried[i] = true;
+        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+            tried[i] = true;
+            if (++opening == room) {
+                dbm__open_side_by_side(openings, opening, host, &result, &first);
+                opening = 0;
+            }
         }
     }
+    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    for (i = 0; i < names->count; i++) {
+        dbm_database *db = names->items[i];
+        dbm_stats_info s;
+        if (tried[i]) continue;
+        dbm__pool_stats(db->pool, &s);
+        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all"));
+    }
+    dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
 
