@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5011318c3fff1e14: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content b1a47479060a20ba: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -172,7 +172,7 @@
  * Whatever happens, the connection goes back to its pool exactly once. When the checkout fails the body does not run. The reliable report is
  * the caller's own status: DBM_SESSION_RC(mgr, "default", s, &rc). DBM_FAILED(err) looks at the last block that ended on this thread.
  * A block inside another one of the same database joins it as a savepoint. Where there is no cleanup attribute (tcc, MSVC's C) return and
- * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label).
+ * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label), and out of a DBM_EACH alone DBM_RETURN(row, value).
  *
  *
  * POOLS AND THREADS
@@ -579,6 +579,7 @@
 #  define dbm__stmt_queryv DBM__PREFIXED(dbm__stmt_queryv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
+#  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
 #  define dbm_adapter_alloc DBM__PREFIXED(dbm_adapter_alloc)
 #  define dbm_adapter_broken DBM__PREFIXED(dbm_adapter_broken)
@@ -2052,6 +2053,7 @@ DBM_API bool dbm__block_commit(dbm_session *s);
 DBM_API bool dbm__retry_next(dbm_session *s);
 DBM_API void dbm__block_end(dbm_session *s);
 DBM_API void dbm__unwind(dbm_session *s);
+DBM_API void dbm__unwind_row(dbm_row *row);
 DBM_API dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site);
 DBM_API bool dbm__savepoint_release(dbm__savepoint *p);
 DBM_API void dbm__savepoint_end(dbm__savepoint *p);
@@ -2369,14 +2371,20 @@ public:
     dbm__guard<dbm_session, dbm__block_end> dbm__s_##s(dbm__auto_begin(mgr, name, rc, DBM__SITE)); dbm_session *const s = &dbm__s_##s.held
 #endif
 
-/* Where there is no cleanup attribute (tcc, MSVC's C), return and goto out of a block need these; they end session `s` and every block
- * that was opened inside it. Elsewhere they are return and goto. `value` must not use the session or its rows. */
+/* Where there is no cleanup attribute (tcc, MSVC's C), return and goto out of a block need these; they end session `s` and every block and
+ * DBM_EACH that was opened inside it. Out of a DBM_EACH alone, name its row: DBM_RETURN(row, value) ends the loop and what is inside it, and
+ * leaves a session around it open. Elsewhere they are return and goto. `value` must not use the session or its rows. */
 #if defined(__cplusplus) || DBM__CLEANUP_BLOCKS
 #  define DBM_RETURN(s, value) return value
 #  define DBM_GOTO(s, label) goto label
 #else
-#  define DBM_RETURN(s, value) do { dbm__unwind(s); return value; } while (0)
-#  define DBM_GOTO(s, label) do { dbm__unwind(s); goto label; } while (0)
+#  if DBM__HAS_GENERIC
+#    define DBM__UNWIND(x) DBM__GENERIC(x, dbm_session *: dbm__unwind, dbm_row *: dbm__unwind_row)(x)
+#  else
+#    define DBM__UNWIND(s) dbm__unwind(s)
+#  endif
+#  define DBM_RETURN(s, value) do { DBM__UNWIND(s); return value; } while (0)
+#  define DBM_GOTO(s, label) do { DBM__UNWIND(s); goto label; } while (0)
 #endif
 
 /* DBM_CONFIG(.name = "a", .pool.size = 5): a `const dbm_config *` for dbm_add_database(), in C and in C++11. */
@@ -2975,6 +2983,8 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
+    uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
 } dbm__thread;
@@ -11588,6 +11598,11 @@ struct dbm_row {
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
+    /* Of a DBM_EACH on a database, in the list of its thread, so that a way out of the loop which the compiler does not see can end it. */
+    struct dbm_rows *outer_loop;
+    struct dbm__work *within;            /* the block around it, */
+    uint32_t within_gen;                 /* and its level */
+    uint32_t loop;                       /* its number on the thread */
 };
 
 struct dbm_statement {
@@ -11632,6 +11647,8 @@ typedef struct dbm__work {
     dbm_statement *statements, *spare_statements, *last_spare_statement;
     int spare_rows_count, spare_statements_count;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
+    dbm__thread *begun_by;               /* of a session by hand: the thread, */
+    uint32_t loops_before;               /* and how many loops it had made */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
 } dbm__work;
@@ -11699,6 +11716,7 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN void dbm__rows_close_all(dbm__work *w);
+DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after);         /* those of the innermost block, down to loop number `after` */
 DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
@@ -12028,6 +12046,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows = w->rows;
         if (rows == NULL) break;
     }
+    dbm__self()->loops = NULL;
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
@@ -12307,6 +12326,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
+    if (kind == DBM__KIND_HAND) {
+        w->begun_by = dbm__self();
+        w->loops_before = w->begun_by->loops_made;
+    }
     return DBM_OK;
 }
 
@@ -12706,21 +12729,48 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__level_end(w);
 }
 
+/* Ends what was opened on this thread inside level `gen` of w; w NULL: inside no block. */
+static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) {
+    dbm__work *open;
+    while ((open = (dbm__work *)self->open) != NULL && (open != w || open->top->gen != gen)) {
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
+        dbm__level_end(open);
+    }
+}
+
 DBM__DEF void dbm__unwind(dbm_session *s) {
-    dbm__work *w, *open;
-    dbm__thread *self = dbm__self();
+    dbm__work *w;
+    dbm__thread *self;
     bool suspended;
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
     if (dbm__level_of(w, s->gen, &suspended) == NULL) return;
+    self = dbm__self();
     if (!w->joinable) { /* by hand: the blocks around it are not inside it */
-        dbm__session_close(s);
-        return;
+        if (w->begun_by == self) dbm__loops_end(self, w->loops_before);
+    } else { /* blocks of other databases, and loops on them, that were opened inside: newest first */
+        dbm__unwind_to(self, w, s->gen);
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
     }
-    /* Blocks of other databases that were opened inside, newest first. */
-    while ((open = (dbm__work *)self->open) != NULL && open != w) dbm__level_end(open);
-    while (w->top->gen != s->gen) dbm__level_end(w);
     dbm__session_close(s);
+}
+
+DBM__DEF void dbm__unwind_row(dbm_row *row) {
+    dbm_rows *rows = (dbm_rows *)(void *)row;
+    dbm__thread *self = dbm__self();
+    if (row == NULL || !row->open) return;
+    if (row->owns_session) {
+        dbm__unwind_to(self, rows->within, rows->within_gen);
+        dbm__loops_end(self, rows->loop);
+    } else {
+        dbm_rows *r = row->work->rows, *next;
+        if (row->work->joinable) dbm__unwind_to(self, row->work, row->gen);
+        for (; r != NULL && r != rows; r = next) {
+            next = r->next;
+            if (r->row.looping) dbm__rows_close(r);
+        }
+    }
+    dbm_rows_end(rows);
 }
 
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23). */
@@ -14072,11 +14122,38 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
 }
 
+static void dbm__loop_push(dbm_rows *rows) {
+    dbm__thread *self = dbm__self();
+    rows->within = (dbm__work *)self->open;
+    rows->within_gen = rows->within != NULL ? rows->within->top->gen : 0;
+    rows->loop = ++self->loops_made;
+    rows->outer_loop = (dbm_rows *)self->loops;
+    self->loops = rows;
+}
+
+static void dbm__loop_pop(dbm_rows *rows) {
+    dbm_rows **p = (dbm_rows **)(void *)&dbm__self()->loops;
+    while (*p != NULL && *p != rows) p = &(*p)->outer_loop;
+    if (*p == rows) *p = rows->outer_loop;
+}
+
+DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
+    dbm_rows *loop;
+    while ((loop = (dbm_rows *)self->loops) != NULL && (int32_t)(loop->loop - after) > 0) {
+        const dbm__work *open = (const dbm__work *)self->open;
+        if (loop->within != open || (open != NULL && loop->within_gen != open->top->gen)) return;
+        dbm_rows_end(loop);
+    }
+}
+
 static dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
     c.dbm__started = 0;
-    if (rows != NULL) rows->row.looping = true;
+    if (rows != NULL) {
+        rows->row.looping = true;
+        if (rows->row.owns_session) dbm__loop_push(rows);
+    }
     return c;
 }
 
@@ -14226,6 +14303,7 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
     owns = rows->row.owns_session;
+    if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
         dbm__pool_after_fork(w->slot.pool);
         return;

@@ -216,6 +216,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
+    if (kind == DBM__KIND_HAND) {
+        w->begun_by = dbm__self();
+        w->loops_before = w->begun_by->loops_made;
+    }
     return DBM_OK;
 }
 
@@ -615,21 +619,48 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__level_end(w);
 }
 
+/* Ends what was opened on this thread inside level `gen` of w; w NULL: inside no block. */
+static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) {
+    dbm__work *open;
+    while ((open = (dbm__work *)self->open) != NULL && (open != w || open->top->gen != gen)) {
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
+        dbm__level_end(open);
+    }
+}
+
 DBM__DEF void dbm__unwind(dbm_session *s) {
-    dbm__work *w, *open;
-    dbm__thread *self = dbm__self();
+    dbm__work *w;
+    dbm__thread *self;
     bool suspended;
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
     if (dbm__level_of(w, s->gen, &suspended) == NULL) return;
+    self = dbm__self();
     if (!w->joinable) { /* by hand: the blocks around it are not inside it */
-        dbm__session_close(s);
-        return;
+        if (w->begun_by == self) dbm__loops_end(self, w->loops_before);
+    } else { /* blocks of other databases, and loops on them, that were opened inside: newest first */
+        dbm__unwind_to(self, w, s->gen);
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
     }
-    /* Blocks of other databases that were opened inside, newest first. */
-    while ((open = (dbm__work *)self->open) != NULL && open != w) dbm__level_end(open);
-    while (w->top->gen != s->gen) dbm__level_end(w);
     dbm__session_close(s);
+}
+
+DBM__DEF void dbm__unwind_row(dbm_row *row) {
+    dbm_rows *rows = (dbm_rows *)(void *)row;
+    dbm__thread *self = dbm__self();
+    if (row == NULL || !row->open) return;
+    if (row->owns_session) {
+        dbm__unwind_to(self, rows->within, rows->within_gen);
+        dbm__loops_end(self, rows->loop);
+    } else {
+        dbm_rows *r = row->work->rows, *next;
+        if (row->work->joinable) dbm__unwind_to(self, row->work, row->gen);
+        for (; r != NULL && r != rows; r = next) {
+            next = r->next;
+            if (r->row.looping) dbm__rows_close(r);
+        }
+    }
+    dbm_rows_end(rows);
 }
 
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23). */

@@ -308,6 +308,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows = w->rows;
         if (rows == NULL) break;
     }
+    dbm__self()->loops = NULL;
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
