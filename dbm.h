@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b1a47479060a20ba: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content c1418214c408568c: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2909,6 +2909,12 @@ DBM__FN void dbm__sleep_us(int64_t us);
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
 DBM__FN void dbm__fork_watch(void);
+/* Before the epoch is compared at a checkout, a call on a session or a row: without threads nobody tells of a fork, and getpid() is asked. */
+#if DBM__THREADS
+DBM__INLINE void dbm__fork_look(void) { }
+#else
+DBM__FN void dbm__fork_look(void);
+#endif
 
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
@@ -3026,6 +3032,9 @@ DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 1
 #  include <errno.h>
+#  if !DBM__THREADS
+#    include <unistd.h>
+#  endif
 #else
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 0
@@ -3205,9 +3214,23 @@ DBM__FN void dbm__fork_watch(void) {
 #  endif
     if (rc != 0) dbm__store(&dbm__forks_watched, 0); /* no memory now: the next manager tries again */
 }
+#elif DBM__OS_POSIX
+static dbm__word dbm__forks;
+static pid_t dbm__process; /* whose epoch it is; 0: there is no manager yet */
+DBM__FN dbm__word dbm__fork_epoch(void) { return dbm__forks; }
+DBM__FN void dbm__fork_look(void) {
+    pid_t now = getpid();
+    if (now == dbm__process) return;
+    if (dbm__process != 0) dbm__forks++;
+    dbm__process = now;
+}
+DBM__FN void dbm__fork_watch(void) { dbm__fork_look(); }
 #else
 DBM__FN dbm__word dbm__fork_epoch(void) { return 0; }
 DBM__FN void dbm__fork_watch(void) { }
+#  if !DBM__THREADS
+DBM__FN void dbm__fork_look(void) { }
+#  endif
 #endif
 
 /* ---- threads --------------------------------------------------------------------------------------------------------- */
@@ -8460,6 +8483,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     int64_t began, deadline, connect_deadline, now;
     dbm_status st = DBM_OK;
     *out = NULL;
+    dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
     for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
     began = now = dbm__now(db->host);
@@ -8934,6 +8958,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     int64_t now = dbm__now(db->host), idle_limit = (int64_t)config->pool.idle_timeout_ms * 1000;
     dbm__slot *slot;
     bool old = false;
+    dbm__fork_look();
     if (pool->fork != dbm__fork_epoch()) dbm__pool_after_fork(pool);
     if (all || config->leak_warning_ms > 0) dbm__upkeep_leaks(pool, now, config->leak_warning_ms);
     if (db->single) return;
@@ -11685,6 +11710,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     dbm__work *w = (dbm__work *)s->slot;
+    dbm__fork_look();
     if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
     return w;
 }
@@ -12163,6 +12189,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
     dbm__work *w = (dbm__work *)self->open;
     if (DBM__LIKELY(w == NULL)) return NULL;
+    dbm__fork_look();
     if (self->fork != dbm__fork_epoch()) { /* what is open there is the parent's */
         self->fork = dbm__fork_epoch();
         self->open = NULL;
@@ -12303,6 +12330,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     dbm__thread *self = NULL;
     int64_t deadline = INT64_MAX;
     dbm_status st;
+    dbm__fork_look();
     if (options != NULL && options->status != NULL) status = options->status;
     if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self = dbm__self();
@@ -12667,6 +12695,7 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
     dbm_session s;
     dbm__thread *self = dbm__self();
     dbm__slot *slot;
+    dbm__fork_look();
     if (DBM__LIKELY(options == NULL && self->open == NULL && self->number != 0 && db->pool != NULL)) {
         self->has_failed = false;
         self->fork = dbm__fork_epoch();
@@ -13480,6 +13509,7 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm_statement **p;
     if (st == NULL || st->gen == 0) return;
     w = st->work;
+    dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
         dbm__pool_after_fork(w->slot.pool);
         return;
@@ -13499,6 +13529,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
     if (st == NULL) return dbm__fail_null("prepared statement");
     w = st->work;
+    dbm__fork_look();
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again");
@@ -13687,7 +13718,10 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
 }
 
 /* Whether the process has forked since: what the row reads from is the parent's. */
-DBM__INLINE bool dbm__row_forked(const dbm_row *row) { return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
+    dbm__fork_look();
+    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch();
+}
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
@@ -14221,6 +14255,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
     dbm_status st;
     if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
         dbm__work *w = prepared->work;
+        dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
             dbm_value values[DBM__LANE_VALUES];
             int count;
@@ -18227,6 +18262,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     }
     mgr->closed = true;
     dbm__lock_give(&mgr->lock);
+    dbm__fork_look();
     dbm__upkeep_end(mgr);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {

@@ -177,6 +177,12 @@ DBM__FN void dbm__sleep_us(int64_t us);
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
 DBM__FN void dbm__fork_watch(void);
+/* Before the epoch is compared at a checkout, a call on a session or a row: without threads nobody tells of a fork, and getpid() is asked. */
+#if DBM__THREADS
+DBM__INLINE void dbm__fork_look(void) { }
+#else
+DBM__FN void dbm__fork_look(void);
+#endif
 
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how

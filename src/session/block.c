@@ -53,6 +53,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
     dbm__work *w = (dbm__work *)self->open;
     if (DBM__LIKELY(w == NULL)) return NULL;
+    dbm__fork_look();
     if (self->fork != dbm__fork_epoch()) { /* what is open there is the parent's */
         self->fork = dbm__fork_epoch();
         self->open = NULL;
@@ -193,6 +194,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     dbm__thread *self = NULL;
     int64_t deadline = INT64_MAX;
     dbm_status st;
+    dbm__fork_look();
     if (options != NULL && options->status != NULL) status = options->status;
     if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self = dbm__self();
@@ -557,6 +559,7 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
     dbm_session s;
     dbm__thread *self = dbm__self();
     dbm__slot *slot;
+    dbm__fork_look();
     if (DBM__LIKELY(options == NULL && self->open == NULL && self->number != 0 && db->pool != NULL)) {
         self->has_failed = false;
         self->fork = dbm__fork_epoch();

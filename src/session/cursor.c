@@ -60,7 +60,10 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
 }
 
 /* Whether the process has forked since: what the row reads from is the parent's. */
-DBM__INLINE bool dbm__row_forked(const dbm_row *row) { return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
+    dbm__fork_look();
+    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch();
+}
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
@@ -594,6 +597,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
     dbm_status st;
     if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
         dbm__work *w = prepared->work;
+        dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
             dbm_value values[DBM__LANE_VALUES];
             int count;
