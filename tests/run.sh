@@ -5,7 +5,7 @@
 #   check        dbm.h is what src/ says; the tests of amalgamate.py
 #   unit         every test of tests/unit, tests/integration and tests/faults: gcc, dbm.h as one file
 #   asan         the same with clang, the rooms of src/ as separate files, under ASan and UBSan
-#   tsan         the tests of pool, session, manager and threads under ThreadSanitizer, one file
+#   tsan         the tests of pool, session, manager and threads (test_*threads*) under ThreadSanitizer, one file
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
 #   counts       tests/bench/counts.sh: instructions, allocations and code size against their limits
@@ -15,14 +15,16 @@
 # After the stages, names of tests may follow: `sh tests/run.sh unit test_pool` runs those alone.
 # In the environment: JOBS (how many at once; default: the processors), DBM_TEST_TIMEOUT (seconds per test, default 300),
 # DBM_TEST_KEEP=1 (keep the directory), DBM_TEST_NO_INSTALL=1 (never call apt).
-# A test that needs more than the usual flags says so in a line `/* cc: -Wl,--wrap=poll */`.
+# A test that needs more than the usual flags says so in a line `/* cc: -Wl,--wrap=poll */`. One that needs PostgreSQL, MariaDB, Redis,
+# MongoDB, PgBouncer or memcached includes "servers/test_servers.h", a script of a stage reads DBM_TEST_SERVERS: then tests/servers/all.sh
+# installs and starts them before the stages, on ports and in a directory of this run, and ends them after; else they are left alone.
 set -u
 LC_ALL=C
 export LC_ALL
 STAGES="check unit asan tsan portability lint counts examples readme"
 WARNINGS="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror"
-BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI"
-LIBRARIES="-lsqlite3 -linih -lcmocka -lpthread"
+# BACKENDS, DRIVER_CFLAGS and DRIVER_LIBS are found below, by tests/drivers.sh; a job has them from the environment.
+LIBRARIES="-lcmocka -lpthread"
 SANITIZERS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
 # ---- one job: this script again, called by xargs as `run.sh .job KIND FILE` ----------------------------------------------------
@@ -77,13 +79,13 @@ job_test() {
         *) gcc=gcc clang=clang standard=c11 ;;
     esac
     case $form in
-        unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $BACKENDS ;;
-        tsan) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $BACKENDS -fsanitize=thread ;;
-        asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $BACKENDS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
+        unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;
+        tsan) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS -fsanitize=thread ;;
+        asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $DRIVER_CFLAGS $BACKENDS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
     esac
     library=
     if [ "$form" = asan ]; then library=$BUILD/split/libdbm.a; fi
-    if ! "$@" "$file" $library $extra $LIBRARIES -o "$program"; then
+    if ! "$@" "$file" $library $extra $DRIVER_LIBS $LIBRARIES -o "$program"; then
         echo "*** $file does not build"
         echo "0 1" >"$result"
         return
@@ -117,7 +119,7 @@ job_script() {
 
 job_room() {
     object=$BUILD/split/$(echo "$1" | tr / _).o
-    if clang -std=c11 -O1 -g $WARNINGS -Isrc -I. $BACKENDS -DDBM__SPLIT_BUILD $SANITIZERS -c "$1" -o "$object"; then
+    if clang -std=c11 -O1 -g $WARNINGS -Isrc -I. $DRIVER_CFLAGS $BACKENDS -DDBM__SPLIT_BUILD $SANITIZERS -c "$1" -o "$object"; then
         rm -f "$result"
     else
         echo "0 1" >"$result"
@@ -125,7 +127,7 @@ job_room() {
 }
 
 job_tidy() {
-    tidy_flags="-std=c11 -Isrc -I. $BACKENDS -DDBM__SPLIT_BUILD -include tests/lint/analyzer.h"
+    tidy_flags="-std=c11 -Isrc -I. $DRIVER_CFLAGS $BACKENDS -DDBM__SPLIT_BUILD -include tests/lint/analyzer.h"
     case $1 in src/base/*) tidy_flags="$tidy_flags -DDBM_LINT_DEFINES_THEM" ;; esac
     if guarded clang-tidy --quiet --warnings-as-errors='*' "$1" -- $tidy_flags >"$log.full" 2>&1; then
         echo "1 0" >"$result"
@@ -163,6 +165,7 @@ job_unittest() {
 }
 
 if [ "${1:-}" = .job ]; then
+    [ $# -ge 3 ] || exit 0 # xargs calls once even for nothing
     [ ! -e "$BUILD/stop" ] || exit 0
     # A signal for the whole group ends the wait for a test, and then the test; a default action would leave it behind.
     trap : HUP INT TERM
@@ -215,12 +218,18 @@ wants() {
 
 # -- tools --
 packages=
-# tool PACKAGE COMMAND, header PACKAGE FILE: notes the package when its command or header is missing.
+# tool PACKAGE COMMAND, header PACKAGE FILE, library PACKAGE FILE: notes the package when its command, header or library is missing.
 tool() {
     command -v "$2" >/dev/null 2>&1 || packages="$packages $1"
 }
 header() {
     [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] || packages="$packages $1"
+}
+library() {
+    for f in /usr/lib/*/"$2" /usr/lib/"$2" /usr/local/lib/"$2"; do
+        if [ -e "$f" ]; then return; fi
+    done
+    packages="$packages $1"
 }
 install_missing() {
     [ -n "$packages" ] || return 0
@@ -272,6 +281,11 @@ clean_up() {
         rounds=$((rounds + 1))
         sleep 0.2 2>/dev/null || sleep 1
     done
+    if [ -d "$BUILD/servers" ]; then
+        trap '' HUP INT TERM
+        if [ -n "${DBM_TEST_KEEP:-}" ]; then mkdir "$BUILD/servers.logs" && cp "$BUILD"/servers/*.log "$BUILD/servers.logs"; fi
+        sh tests/servers/all.sh stop "$BUILD/servers"
+    fi
     if [ -n "${DBM_TEST_KEEP:-}" ]; then
         echo "kept: $BUILD"
     else
@@ -287,8 +301,8 @@ mkdir "$BUILD/bin" "$BUILD/jobs" "$BUILD/logs" "$BUILD/pids" "$BUILD/results" "$
 tool python3 python3
 tool gcc gcc
 header libc6-dev stdio.h
-header libsqlite3-dev sqlite3.h
-header libinih-dev ini.h
+. tests/drivers.sh
+driver_packages . tool header
 if wants unit asan tsan; then header libcmocka-dev cmocka.h; fi
 if wants asan portability lint; then tool clang clang; fi
 if wants asan; then tool binutils ar; fi
@@ -299,6 +313,14 @@ if wants portability; then
     tool gcc-mingw-w64-x86-64-win32 x86_64-w64-mingw32-gcc
     header libgdbm-compat-dev ndbm.h
     header libgdbm-dev gdbm.h
+fi
+# What an example or a test of a user's own adapter is built with.
+includes() { grep -r -q --include='*.[ch]*' "^#include <$1>" examples tests; }
+if includes libmemcached/memcached.h; then header libmemcached-dev libmemcached/memcached.h; fi
+if includes sql.h; then
+    header unixodbc-dev sql.h
+    library odbc-postgresql odbc/psqlodbcw.so
+    library libsqliteodbc odbc/libsqlite3odbc.so
 fi
 if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
 if wants counts; then tool valgrind valgrind; tool binutils nm; fi
@@ -311,6 +333,8 @@ if wants asan portability; then
         install_missing
     fi
 fi
+find_drivers .
+export BACKENDS DRIVER_CFLAGS DRIVER_LIBS
 
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
@@ -335,7 +359,7 @@ tests_of() {
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_pool* | test_session* | test_manager* | test_threads* | test_sqlite_threads*) ;; *) continue ;; esac
+            case $base in test_no_threads*) continue ;; test_pool* | test_session* | test_manager* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
@@ -377,6 +401,35 @@ stage_lint() {
 stage_counts() { if [ -f tests/bench/counts.sh ]; then echo tests/bench/counts.sh | each script; fi; }
 stage_examples() { if [ -f tests/examples.sh ]; then echo tests/examples.sh | each script; fi; }
 stage_readme() { if [ -f tests/readme.py ]; then echo tests/readme.py | each script; fi; }
+
+# needs_servers STAGE: true when a test of it, a chosen one where names were given, wants the servers.
+needs_servers() {
+    case $1 in
+        unit | asan | tsan) tests_of "$1" | xargs grep -l '^#include "servers/test_servers.h"' /dev/null ;;
+        portability) grep -l DBM_TEST_SERVERS tests/portability/*.sh ;;
+        examples) grep -l DBM_TEST_SERVERS tests/examples.sh ;;
+        readme) grep -l DBM_TEST_SERVERS tests/readme.py ;;
+    esac | grep -q .
+}
+
+start_servers() {
+    # A signal for the whole group must not part the run from servers that are just being started; all.sh hears it too, and ends them.
+    trap : HUP INT TERM
+    sh tests/servers/all.sh install && sh tests/servers/all.sh start "$BUILD/servers"
+}
+
+for stage in $chosen; do
+    if needs_servers "$stage"; then
+        # They run as users of their own, who have to come through; nobody can list what is in it.
+        chmod a+x "$BUILD"
+        start_servers &
+        stage_pid=$!
+        wait "$stage_pid" || fatal "the servers for the tests did not start"
+        stage_pid=
+        . "$BUILD/servers/env"
+        break
+    fi
+done
 
 passed=0 failed=0
 for stage in $chosen; do

@@ -1159,6 +1159,7 @@ static void test_deadlock_ring(void **state) {
     (void)state;
     for (int i = 0; i < 3; i++) {
         v[i] = server_make();
+        v[i]->clock = virtual_clock;
         config.name = names[i];
         db[i] = server_add(mgr, v[i], "stepped", &config);
     }
@@ -1866,6 +1867,7 @@ static void test_side_by_side(void **state) {
         config.name = names[i];
         config.connect_timeout_ms = 10000;
         v[i] = server_make();
+        v[i]->clock = virtual_clock;
         db[i] = server_add(mgr, v[i], "stepped", &config);
         plan_delay(v[i], DBM_OP_CONNECT, 1, 200000);
     }
