@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a2b794126986172a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 132d4c84d0980abb: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -179,7 +179,7 @@
  * Whatever happens, the connection goes back to its pool exactly once. When the checkout fails the body does not run. The reliable report is
  * the caller's own status: DBM_SESSION_RC(mgr, "default", s, &rc). DBM_FAILED(err) looks at the last block that ended on this thread.
  * A block inside another one of the same database joins it as a savepoint. Where there is no cleanup attribute (tcc, MSVC's C) return and
- * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label).
+ * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label), and out of a DBM_EACH alone DBM_RETURN(row, value).
  *
  *
  * POOLS AND THREADS
@@ -598,6 +598,7 @@
 #  define dbm__stmt_queryv DBM__PREFIXED(dbm__stmt_queryv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
+#  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
 #  define dbm_adapter_alloc DBM__PREFIXED(dbm_adapter_alloc)
 #  define dbm_adapter_broken DBM__PREFIXED(dbm_adapter_broken)
@@ -2083,6 +2084,7 @@ DBM_API bool dbm__block_commit(dbm_session *s);
 DBM_API bool dbm__retry_next(dbm_session *s);
 DBM_API void dbm__block_end(dbm_session *s);
 DBM_API void dbm__unwind(dbm_session *s);
+DBM_API void dbm__unwind_row(dbm_row *row);
 DBM_API dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site);
 DBM_API bool dbm__savepoint_release(dbm__savepoint *p);
 DBM_API void dbm__savepoint_end(dbm__savepoint *p);
@@ -2404,14 +2406,20 @@ public:
     dbm__guard<dbm_session, dbm__block_end> dbm__s_##s(dbm__auto_begin(mgr, name, rc, DBM__SITE)); dbm_session *const s = &dbm__s_##s.held
 #endif
 
-/* Where there is no cleanup attribute (tcc, MSVC's C), return and goto out of a block need these; they end session `s` and every block
- * that was opened inside it. Elsewhere they are return and goto. `value` must not use the session or its rows. */
+/* Where there is no cleanup attribute (tcc, MSVC's C), return and goto out of a block need these; they end session `s` and every block and
+ * DBM_EACH that was opened inside it. Out of a DBM_EACH alone, name its row: DBM_RETURN(row, value) ends the loop and what is inside it, and
+ * leaves a session around it open. Elsewhere they are return and goto. `value` must not use the session or its rows. */
 #if defined(__cplusplus) || DBM__CLEANUP_BLOCKS
 #  define DBM_RETURN(s, value) return value
 #  define DBM_GOTO(s, label) goto label
 #else
-#  define DBM_RETURN(s, value) do { dbm__unwind(s); return value; } while (0)
-#  define DBM_GOTO(s, label) do { dbm__unwind(s); goto label; } while (0)
+#  if DBM__HAS_GENERIC
+#    define DBM__UNWIND(x) DBM__GENERIC(x, dbm_session *: dbm__unwind, dbm_row *: dbm__unwind_row)(x)
+#  else
+#    define DBM__UNWIND(s) dbm__unwind(s)
+#  endif
+#  define DBM_RETURN(s, value) do { DBM__UNWIND(s); return value; } while (0)
+#  define DBM_GOTO(s, label) do { DBM__UNWIND(s); goto label; } while (0)
 #endif
 
 /* DBM_CONFIG(.name = "a", .pool.size = 5): a `const dbm_config *` for dbm_add_database(), in C and in C++11. */
@@ -3287,6 +3295,12 @@ DBM__FN void dbm__sleep_us(int64_t us);
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
 DBM__FN void dbm__fork_watch(void);
+/* Before the epoch is compared at a checkout, a call on a session or a row: without threads nobody tells of a fork, and getpid() is asked. */
+#if DBM__THREADS
+DBM__INLINE void dbm__fork_look(void) { }
+#else
+DBM__FN void dbm__fork_look(void);
+#endif
 
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
@@ -3361,6 +3375,8 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
+    uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
 } dbm__thread;
@@ -3402,6 +3418,9 @@ DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 1
 #  include <errno.h>
+#  if !DBM__THREADS
+#    include <unistd.h>
+#  endif
 #else
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 0
@@ -3581,9 +3600,23 @@ DBM__FN void dbm__fork_watch(void) {
 #  endif
     if (rc != 0) dbm__store(&dbm__forks_watched, 0); /* no memory now: the next manager tries again */
 }
+#elif DBM__OS_POSIX
+static dbm__word dbm__forks;
+static pid_t dbm__process; /* whose epoch it is; 0: there is no manager yet */
+DBM__FN dbm__word dbm__fork_epoch(void) { return dbm__forks; }
+DBM__FN void dbm__fork_look(void) {
+    pid_t now = getpid();
+    if (now == dbm__process) return;
+    if (dbm__process != 0) dbm__forks++;
+    dbm__process = now;
+}
+DBM__FN void dbm__fork_watch(void) { dbm__fork_look(); }
 #else
 DBM__FN dbm__word dbm__fork_epoch(void) { return 0; }
 DBM__FN void dbm__fork_watch(void) { }
+#  if !DBM__THREADS
+DBM__FN void dbm__fork_look(void) { }
+#  endif
 #endif
 
 /* ---- threads --------------------------------------------------------------------------------------------------------- */
@@ -8312,7 +8345,10 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
 /* ---- gates ---- */
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
-DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site);
+DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
+                                   const char *site);
+/* Every waiter looks at its `stop` again. */
+DBM__FN void dbm__gate_wake(dbm__gate *gate);
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
 
 /* ---- pools ---- */
@@ -8596,7 +8632,8 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
 }
 
-DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site) {
+DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
+                                   const char *site) {
     dbm__word o = 0;
 #if DBM__THREADS
     dbm__gate_waiter w;
@@ -8618,6 +8655,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     }
 #if !DBM__THREADS
     (void)deadline_us;
+    (void)stop;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
@@ -8658,9 +8696,10 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
                 w.granted = true;
                 break;
             }
-            if (dbm__now(db->host) >= deadline_us) {
+            if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
+            else if (dbm__now(db->host) >= deadline_us) st = DBM_E_TIMEOUT;
+            if (st != DBM_OK) {
                 dbm__gate_unlink(gate, &w);
-                st = DBM_E_TIMEOUT;
                 break;
             }
             dbm__wait_until(db->host, &w.signal, &gate->lock, deadline_us);
@@ -8676,7 +8715,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (w.granted) dbm__gate_held(gate, holder, site);
-    if (st != DBM_OK) {
+    if (st == DBM_E_CANCELLED) {
+        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
+    } else if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
                   dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
@@ -8684,6 +8725,13 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     }
     return st;
 #endif
+}
+
+DBM__FN void dbm__gate_wake(dbm__gate *gate) {
+    dbm__gate_waiter *w;
+    dbm__lock_take(&gate->lock);
+    for (w = gate->first; w != NULL; w = w->next) dbm__signal_one(&w->signal);
+    dbm__lock_give(&gate->lock);
 }
 
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
@@ -9246,6 +9294,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     int64_t began, deadline, connect_deadline, now;
     dbm_status st = DBM_OK;
     *out = NULL;
+    dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
     for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
     began = now = dbm__now(db->host);
@@ -9727,6 +9776,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     int64_t now = dbm__now(db->host), idle_limit = (int64_t)config->pool.idle_timeout_ms * 1000;
     dbm__slot *slot;
     bool old = false;
+    dbm__fork_look();
     if (pool->fork != dbm__fork_epoch()) dbm__pool_after_fork(pool);
     if (all || config->leak_warning_ms > 0) dbm__upkeep_leaks(pool, now, config->leak_warning_ms);
     if (db->single) return;
@@ -12392,6 +12442,11 @@ struct dbm_row {
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
+    /* Of a DBM_EACH on a database, in the list of its thread, so that a way out of the loop which the compiler does not see can end it. */
+    struct dbm_rows *outer_loop;
+    struct dbm__work *within;            /* the block around it, */
+    uint32_t within_gen;                 /* and its level */
+    uint32_t loop;                       /* its number on the thread */
 };
 
 struct dbm_statement {
@@ -12436,6 +12491,8 @@ typedef struct dbm__work {
     dbm_statement *statements, *spare_statements, *last_spare_statement;
     int spare_rows_count, spare_statements_count;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
+    dbm__thread *begun_by;               /* of a session by hand: the thread, */
+    uint32_t loops_before;               /* and how many loops it had made */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
 } dbm__work;
@@ -12444,6 +12501,7 @@ typedef struct dbm__work {
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
+DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after a failure was lifted */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
@@ -12472,6 +12530,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     dbm__work *w = (dbm__work *)s->slot;
+    dbm__fork_look();
     if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
     return w;
 }
@@ -12507,6 +12566,7 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
+DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after);         /* those of the innermost block, down to loop number `after` */
 DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* before a statement that writes, or, with `one_result`, before anything is sent */
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
@@ -12559,8 +12619,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
     }
-    dbm__store(&w->trouble, 0);
+    dbm__work_look_again(w);
     return DBM_OK;
+}
+
+/* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
+DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
+    dbm__swap(&w->trouble, 0);
+    if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
@@ -12599,7 +12665,7 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     if (w->db->gate == NULL || w->gate_held) return DBM_OK;
     deadline = dbm__work_deadline(w);
     if (deadline == INT64_MAX) deadline = dbm__deadline(w->db->host, w->db->settings->config.pool.timeout_ms > 0 ? w->db->settings->config.pool.timeout_ms : 30000);
-    st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, site);
+    st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, &w->cancelled, site);
     if (st == DBM_OK) w->gate_held = true;
     return st;
 }
@@ -12831,6 +12897,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows = w->rows;
         if (rows == NULL) break;
     }
+    dbm__self()->loops = NULL;
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
@@ -12947,6 +13014,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
     dbm__work *w = (dbm__work *)self->open;
     if (DBM__LIKELY(w == NULL)) return NULL;
+    dbm__fork_look();
     if (self->fork != dbm__fork_epoch()) { /* what is open there is the parent's */
         self->fork = dbm__fork_epoch();
         self->open = NULL;
@@ -13106,6 +13174,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     dbm__thread *self = NULL;
     int64_t deadline = INT64_MAX;
     dbm_status st;
+    dbm__fork_look();
     if (options != NULL && options->status != NULL) status = options->status;
     if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self = dbm__self();
@@ -13132,6 +13201,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
+    if (kind == DBM__KIND_HAND) {
+        w->begun_by = dbm__self();
+        w->loops_before = w->begun_by->loops_made;
+    }
     if (options != NULL && options->transaction && db->transactions_asked && (st = dbm__transaction_begin(w, site)) != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (kept.site[0] == 0) dbm__copy_cut(kept.site, sizeof kept.site, site);
@@ -13258,7 +13331,8 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     }
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
-    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
+    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
+                      || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
 }
 
@@ -13271,7 +13345,7 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     dbm__store32(&w->gen, w->top->gen);
     dbm__store32(&level->gen, 0);
     dbm__lock_give(&w->slot.pool->lock);
-    dbm__store(&w->trouble, w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 ? 1u : 0u);
+    dbm__work_look_again(w);
     return st;
 }
 
@@ -13376,7 +13450,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
@@ -13396,7 +13470,7 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     }
     w->top->sticky = DBM_OK;
     w->top->undone = false;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     return DBM_OK;
 }
 
@@ -13450,6 +13524,7 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
@@ -13481,6 +13556,7 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
     dbm_session s;
     dbm__thread *self = dbm__self();
     dbm__slot *slot;
+    dbm__fork_look();
     if (DBM__LIKELY(options == NULL && self->open == NULL && self->number != 0 && db->pool != NULL)) {
         self->has_failed = false;
         self->fork = dbm__fork_epoch();
@@ -13543,21 +13619,48 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__level_end(w);
 }
 
+/* Ends what was opened on this thread inside level `gen` of w; w NULL: inside no block. */
+static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) {
+    dbm__work *open;
+    while ((open = (dbm__work *)self->open) != NULL && (open != w || open->top->gen != gen)) {
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
+        dbm__level_end(open);
+    }
+}
+
 DBM__DEF void dbm__unwind(dbm_session *s) {
-    dbm__work *w, *open;
-    dbm__thread *self = dbm__self();
+    dbm__work *w;
+    dbm__thread *self;
     bool suspended;
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
     if (dbm__level_of(w, s->gen, &suspended) == NULL) return;
+    self = dbm__self();
     if (!w->joinable) { /* by hand: the blocks around it are not inside it */
-        dbm__session_close(s);
-        return;
+        if (w->begun_by == self) dbm__loops_end(self, w->loops_before);
+    } else { /* blocks of other databases, and loops on them, that were opened inside: newest first */
+        dbm__unwind_to(self, w, s->gen);
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
     }
-    /* Blocks of other databases that were opened inside, newest first. */
-    while ((open = (dbm__work *)self->open) != NULL && open != w) dbm__level_end(open);
-    while (w->top->gen != s->gen) dbm__level_end(w);
     dbm__session_close(s);
+}
+
+DBM__DEF void dbm__unwind_row(dbm_row *row) {
+    dbm_rows *rows = (dbm_rows *)(void *)row;
+    dbm__thread *self = dbm__self();
+    if (row == NULL || !row->open) return;
+    if (row->owns_session) {
+        dbm__unwind_to(self, rows->within, rows->within_gen);
+        dbm__loops_end(self, rows->loop);
+    } else {
+        dbm_rows *r = row->work->rows, *next;
+        if (row->work->joinable) dbm__unwind_to(self, row->work, row->gen);
+        for (; r != NULL && r != rows; r = next) {
+            next = r->next;
+            if (r->row.looping) dbm__rows_close(r);
+        }
+    }
+    dbm_rows_end(rows);
 }
 
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */
@@ -14325,6 +14428,7 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm_statement **p;
     if (st == NULL || st->gen == 0) return;
     w = st->work;
+    dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
         dbm__pool_after_fork(w->slot.pool);
         return;
@@ -14344,6 +14448,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
     if (st == NULL) return dbm__fail_null("prepared statement");
     w = st->work;
+    dbm__fork_look();
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again");
@@ -14532,7 +14637,10 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
 }
 
 /* Whether the process has forked since: what the row reads from is the parent's. */
-DBM__INLINE bool dbm__row_forked(const dbm_row *row) { return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
+    dbm__fork_look();
+    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch();
+}
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
@@ -14968,11 +15076,38 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
 }
 
+static void dbm__loop_push(dbm_rows *rows) {
+    dbm__thread *self = dbm__self();
+    rows->within = (dbm__work *)self->open;
+    rows->within_gen = rows->within != NULL ? rows->within->top->gen : 0;
+    rows->loop = ++self->loops_made;
+    rows->outer_loop = (dbm_rows *)self->loops;
+    self->loops = rows;
+}
+
+static void dbm__loop_pop(dbm_rows *rows) {
+    dbm_rows **p = (dbm_rows **)(void *)&dbm__self()->loops;
+    while (*p != NULL && *p != rows) p = &(*p)->outer_loop;
+    if (*p == rows) *p = rows->outer_loop;
+}
+
+DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
+    dbm_rows *loop;
+    while ((loop = (dbm_rows *)self->loops) != NULL && (int32_t)(loop->loop - after) > 0) {
+        const dbm__work *open = (const dbm__work *)self->open;
+        if (loop->within != open || (open != NULL && loop->within_gen != open->top->gen)) return;
+        dbm_rows_end(loop);
+    }
+}
+
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
     c.dbm__started = 0;
-    if (rows != NULL) rows->row.looping = true;
+    if (rows != NULL) {
+        rows->row.looping = true;
+        if (rows->row.owns_session) dbm__loop_push(rows);
+    }
     return c;
 }
 
@@ -15040,6 +15175,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
     dbm_status st;
     if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
         dbm__work *w = prepared->work;
+        dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
             dbm_value values[DBM__LANE_VALUES];
             int count;
@@ -15122,6 +15258,7 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
     owns = rows->row.owns_session;
+    if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
         dbm__pool_after_fork(w->slot.pool);
         return;
@@ -17582,6 +17719,7 @@ typedef struct dbm__sqlite {
     bool read_only;          /* the transaction is */
     bool wal;
     bool connecting;
+    bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
@@ -17737,11 +17875,16 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
     return block;
 }
 
+/* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
+DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
+    return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending);
+}
+
 /* Reports what the connection's last call answered. Called before the statement is reset. */
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
-    bool retryable, cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED, timed_out = q->timed_out;
+    bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
     int primary = rc & 0xff, offset;
     char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
     dbm__store(&q->state, DBM__SQLITE_IDLE);
@@ -17844,7 +17987,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
     if (q->timed_out) left = q->deadline_us - now;
     if (q->waited_us == 0) q->waited_us = 1; /* that it was asked is seen by this */
-    if (left <= 0 || dbm__load(&q->state) == DBM__SQLITE_CANCELLED) return 0;
+    if (left <= 0 || dbm__sqlite_cancelled(q)) return 0;
     q->timed_out = false;
     step = (size_t)count < sizeof steps / sizeof steps[0] ? steps[count] : 25000;
     if (step > left) step = left;
@@ -17857,7 +18000,7 @@ static int dbm__sqlite_busy(void *data, int count) {
  * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    bool cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED;
+    bool cancelled = dbm__sqlite_cancelled(q);
     if (!cancelled && (q->deadline_us == INT64_MAX || dbm_adapter_clock(q->owner) < q->deadline_us)) return 0;
     if (q->running == NULL || !sqlite3_stmt_busy(q->running)) return 0;
     q->timed_out = !cancelled;
@@ -17974,6 +18117,15 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     return status;
 }
 
+/* A word that ends a transaction: no dbm_cancel may stop it. */
+static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us) {
+    dbm_status status;
+    q->ending = true;
+    status = dbm__sqlite_word(q, word, deadline_us);
+    q->ending = false;
+    return status;
+}
+
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
@@ -17981,7 +18133,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
                                "SQLite had already rolled this transaction back when one of its "
                                "statements failed; nothing was committed");
     }
-    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT, op->deadline_us);
+    return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
 
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
@@ -17993,12 +18145,12 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
     dbm_status status;
     q->read_only = false;
     if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
+    status = dbm__sqlite_end(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (DBM__LIKELY(status == DBM_OK)) return status;
     /* After an interrupt SQLite interrupts everything else too, as long as any statement is in progress. */
     dbm__sqlite_reset_all(q);
     if (sqlite3_get_autocommit(q->db)) return DBM_OK;
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
+    status = dbm__sqlite_end(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
     return status;
 }
@@ -28352,6 +28504,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     }
     mgr->closed = true;
     dbm__lock_give(&mgr->lock);
+    dbm__fork_look();
     dbm__upkeep_end(mgr);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {

@@ -9,6 +9,7 @@
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
 #   counts       tests/bench/counts.sh: instructions, allocations and code size against their limits
+#   fuzz         tests/fuzz/run.sh: a fixed number of inputs for each target, the same ones each time; it alone runs longer
 #   examples     tests/examples.sh: every example builds and runs
 #   readme       tests/readme.py: every piece of code in README.md is what it says
 #
@@ -21,7 +22,7 @@
 set -u
 LC_ALL=C
 export LC_ALL
-STAGES="check unit asan tsan portability lint counts examples readme"
+STAGES="check unit asan tsan portability lint counts fuzz examples readme"
 WARNINGS="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror"
 # BACKENDS, DRIVER_CFLAGS and DRIVER_LIBS are found below, by tests/drivers.sh; a job has them from the environment.
 LIBRARIES="-lcmocka -lpthread"
@@ -104,6 +105,7 @@ job_test() {
 job_script() {
     case $1 in
         *.py) set -- python3 "$1" ;;
+        fuzz_*) FUZZ_RUNS=${FUZZ_RUNS:-20000} && export FUZZ_RUNS && set -- sh tests/fuzz/run.sh "$1" ;;
         *.sh) set -- sh "$1" ;;
     esac
     DBM_TEST_TMP=$BUILD/tmp/$name
@@ -304,7 +306,7 @@ header libc6-dev stdio.h
 . tests/drivers.sh
 driver_packages . tool header
 if wants unit asan tsan; then header libcmocka-dev cmocka.h; fi
-if wants asan portability lint; then tool clang clang; fi
+if wants asan portability lint fuzz; then tool clang clang; fi
 if wants asan; then tool binutils ar; fi
 if wants portability check unit tsan; then tool g++ g++; tool binutils nm; fi
 if wants portability; then
@@ -326,7 +328,7 @@ if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
 if wants counts; then tool valgrind valgrind; tool binutils nm; fi
 install_missing
 # The sanitizers' library is a package of its own, of the same version as clang.
-if wants asan portability; then
+if wants asan portability fuzz; then
     runtime=$(find "$(clang -print-resource-dir)" /usr/lib/llvm-* -name 'libclang_rt.asan*.a' 2>/dev/null | head -n 1)
     if [ -z "$runtime" ]; then
         packages="libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
@@ -399,6 +401,7 @@ stage_lint() {
     wait "$cppcheck_pid"
 }
 stage_counts() { if [ -f tests/bench/counts.sh ]; then echo tests/bench/counts.sh | each script; fi; }
+stage_fuzz() { for f in tests/fuzz/fuzz_*.c; do basename "$f" .c; done | each script; }
 stage_examples() { if [ -f tests/examples.sh ]; then echo tests/examples.sh | each script; fi; }
 stage_readme() { if [ -f tests/readme.py ]; then echo tests/readme.py | each script; fi; }
 

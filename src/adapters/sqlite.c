@@ -101,6 +101,7 @@ typedef struct dbm__sqlite {
     bool read_only;          /* the transaction is */
     bool wal;
     bool connecting;
+    bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
@@ -256,11 +257,16 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
     return block;
 }
 
+/* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
+DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
+    return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending);
+}
+
 /* Reports what the connection's last call answered. Called before the statement is reset. */
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
-    bool retryable, cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED, timed_out = q->timed_out;
+    bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
     int primary = rc & 0xff, offset;
     char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
     dbm__store(&q->state, DBM__SQLITE_IDLE);
@@ -363,7 +369,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
     if (q->timed_out) left = q->deadline_us - now;
     if (q->waited_us == 0) q->waited_us = 1; /* that it was asked is seen by this */
-    if (left <= 0 || dbm__load(&q->state) == DBM__SQLITE_CANCELLED) return 0;
+    if (left <= 0 || dbm__sqlite_cancelled(q)) return 0;
     q->timed_out = false;
     step = (size_t)count < sizeof steps / sizeof steps[0] ? steps[count] : 25000;
     if (step > left) step = left;
@@ -376,7 +382,7 @@ static int dbm__sqlite_busy(void *data, int count) {
  * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    bool cancelled = dbm__load(&q->state) == DBM__SQLITE_CANCELLED;
+    bool cancelled = dbm__sqlite_cancelled(q);
     if (!cancelled && (q->deadline_us == INT64_MAX || dbm_adapter_clock(q->owner) < q->deadline_us)) return 0;
     if (q->running == NULL || !sqlite3_stmt_busy(q->running)) return 0;
     q->timed_out = !cancelled;
@@ -493,6 +499,15 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     return status;
 }
 
+/* A word that ends a transaction: no dbm_cancel may stop it. */
+static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us) {
+    dbm_status status;
+    q->ending = true;
+    status = dbm__sqlite_word(q, word, deadline_us);
+    q->ending = false;
+    return status;
+}
+
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
@@ -500,7 +515,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
                                "SQLite had already rolled this transaction back when one of its "
                                "statements failed; nothing was committed");
     }
-    return dbm__sqlite_word(q, DBM__SQLITE_COMMIT, op->deadline_us);
+    return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
 
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
@@ -512,12 +527,12 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
     dbm_status status;
     q->read_only = false;
     if (sqlite3_get_autocommit(q->db)) return DBM_OK; /* a statement that failed has rolled back already */
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
+    status = dbm__sqlite_end(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (DBM__LIKELY(status == DBM_OK)) return status;
     /* After an interrupt SQLite interrupts everything else too, as long as any statement is in progress. */
     dbm__sqlite_reset_all(q);
     if (sqlite3_get_autocommit(q->db)) return DBM_OK;
-    status = dbm__sqlite_word(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
+    status = dbm__sqlite_end(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
     return status;
 }

@@ -179,7 +179,7 @@
  * Whatever happens, the connection goes back to its pool exactly once. When the checkout fails the body does not run. The reliable report is
  * the caller's own status: DBM_SESSION_RC(mgr, "default", s, &rc). DBM_FAILED(err) looks at the last block that ended on this thread.
  * A block inside another one of the same database joins it as a savepoint. Where there is no cleanup attribute (tcc, MSVC's C) return and
- * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label).
+ * goto out of a block must be DBM_RETURN(s, value) and DBM_GOTO(s, label), and out of a DBM_EACH alone DBM_RETURN(row, value).
  *
  *
  * POOLS AND THREADS

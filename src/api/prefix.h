@@ -66,6 +66,7 @@
 #  define dbm__stmt_queryv DBM__PREFIXED(dbm__stmt_queryv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
+#  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
 #  define dbm_adapter_alloc DBM__PREFIXED(dbm_adapter_alloc)
 #  define dbm_adapter_broken DBM__PREFIXED(dbm_adapter_broken)

@@ -164,6 +164,7 @@ DBM_API bool dbm__block_commit(dbm_session *s);
 DBM_API bool dbm__retry_next(dbm_session *s);
 DBM_API void dbm__block_end(dbm_session *s);
 DBM_API void dbm__unwind(dbm_session *s);
+DBM_API void dbm__unwind_row(dbm_row *row);
 DBM_API dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site);
 DBM_API bool dbm__savepoint_release(dbm__savepoint *p);
 DBM_API void dbm__savepoint_end(dbm__savepoint *p);
@@ -485,14 +486,20 @@ public:
     dbm__guard<dbm_session, dbm__block_end> dbm__s_##s(dbm__auto_begin(mgr, name, rc, DBM__SITE)); dbm_session *const s = &dbm__s_##s.held
 #endif
 
-/* Where there is no cleanup attribute (tcc, MSVC's C), return and goto out of a block need these; they end session `s` and every block
- * that was opened inside it. Elsewhere they are return and goto. `value` must not use the session or its rows. */
+/* Where there is no cleanup attribute (tcc, MSVC's C), return and goto out of a block need these; they end session `s` and every block and
+ * DBM_EACH that was opened inside it. Out of a DBM_EACH alone, name its row: DBM_RETURN(row, value) ends the loop and what is inside it, and
+ * leaves a session around it open. Elsewhere they are return and goto. `value` must not use the session or its rows. */
 #if defined(__cplusplus) || DBM__CLEANUP_BLOCKS
 #  define DBM_RETURN(s, value) return value
 #  define DBM_GOTO(s, label) goto label
 #else
-#  define DBM_RETURN(s, value) do { dbm__unwind(s); return value; } while (0)
-#  define DBM_GOTO(s, label) do { dbm__unwind(s); goto label; } while (0)
+#  if DBM__HAS_GENERIC
+#    define DBM__UNWIND(x) DBM__GENERIC(x, dbm_session *: dbm__unwind, dbm_row *: dbm__unwind_row)(x)
+#  else
+#    define DBM__UNWIND(s) dbm__unwind(s)
+#  endif
+#  define DBM_RETURN(s, value) do { DBM__UNWIND(s); return value; } while (0)
+#  define DBM_GOTO(s, label) do { DBM__UNWIND(s); goto label; } while (0)
 #endif
 
 /* DBM_CONFIG(.name = "a", .pool.size = 5): a `const dbm_config *` for dbm_add_database(), in C and in C++11. */

@@ -177,6 +177,12 @@ DBM__FN void dbm__sleep_us(int64_t us);
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
 DBM__FN void dbm__fork_watch(void);
+/* Before the epoch is compared at a checkout, a call on a session or a row: without threads nobody tells of a fork, and getpid() is asked. */
+#if DBM__THREADS
+DBM__INLINE void dbm__fork_look(void) { }
+#else
+DBM__FN void dbm__fork_look(void);
+#endif
 
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
@@ -251,6 +257,8 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
+    uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
 } dbm__thread;

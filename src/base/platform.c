@@ -11,6 +11,9 @@
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 1
 #  include <errno.h>
+#  if !DBM__THREADS
+#    include <unistd.h>
+#  endif
 #else
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 0
@@ -190,9 +193,23 @@ DBM__FN void dbm__fork_watch(void) {
 #  endif
     if (rc != 0) dbm__store(&dbm__forks_watched, 0); /* no memory now: the next manager tries again */
 }
+#elif DBM__OS_POSIX
+static dbm__word dbm__forks;
+static pid_t dbm__process; /* whose epoch it is; 0: there is no manager yet */
+DBM__FN dbm__word dbm__fork_epoch(void) { return dbm__forks; }
+DBM__FN void dbm__fork_look(void) {
+    pid_t now = getpid();
+    if (now == dbm__process) return;
+    if (dbm__process != 0) dbm__forks++;
+    dbm__process = now;
+}
+DBM__FN void dbm__fork_watch(void) { dbm__fork_look(); }
 #else
 DBM__FN dbm__word dbm__fork_epoch(void) { return 0; }
 DBM__FN void dbm__fork_watch(void) { }
+#  if !DBM__THREADS
+DBM__FN void dbm__fork_look(void) { }
+#  endif
 #endif
 
 /* ---- threads --------------------------------------------------------------------------------------------------------- */

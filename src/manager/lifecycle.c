@@ -361,6 +361,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     }
     mgr->closed = true;
     dbm__lock_give(&mgr->lock);
+    dbm__fork_look();
     dbm__upkeep_end(mgr);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {

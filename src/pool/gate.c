@@ -54,7 +54,8 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
 }
 
-DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site) {
+DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
+                                   const char *site) {
     dbm__word o = 0;
 #if DBM__THREADS
     dbm__gate_waiter w;
@@ -76,6 +77,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     }
 #if !DBM__THREADS
     (void)deadline_us;
+    (void)stop;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
@@ -116,9 +118,10 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
                 w.granted = true;
                 break;
             }
-            if (dbm__now(db->host) >= deadline_us) {
+            if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
+            else if (dbm__now(db->host) >= deadline_us) st = DBM_E_TIMEOUT;
+            if (st != DBM_OK) {
                 dbm__gate_unlink(gate, &w);
-                st = DBM_E_TIMEOUT;
                 break;
             }
             dbm__wait_until(db->host, &w.signal, &gate->lock, deadline_us);
@@ -134,7 +137,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (w.granted) dbm__gate_held(gate, holder, site);
-    if (st != DBM_OK) {
+    if (st == DBM_E_CANCELLED) {
+        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
+    } else if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
                   dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
@@ -142,6 +147,13 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     }
     return st;
 #endif
+}
+
+DBM__FN void dbm__gate_wake(dbm__gate *gate) {
+    dbm__gate_waiter *w;
+    dbm__lock_take(&gate->lock);
+    for (w = gate->first; w != NULL; w = w->next) dbm__signal_one(&w->signal);
+    dbm__lock_give(&gate->lock);
 }
 
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {

@@ -536,6 +536,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     int64_t began, deadline, connect_deadline, now;
     dbm_status st = DBM_OK;
     *out = NULL;
+    dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
     for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
     began = now = dbm__now(db->host);

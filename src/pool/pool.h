@@ -142,7 +142,10 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
 /* ---- gates ---- */
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
-DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const char *site);
+DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
+                                   const char *site);
+/* Every waiter looks at its `stop` again. */
+DBM__FN void dbm__gate_wake(dbm__gate *gate);
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
 
 /* ---- pools ---- */

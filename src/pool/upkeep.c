@@ -67,6 +67,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     int64_t now = dbm__now(db->host), idle_limit = (int64_t)config->pool.idle_timeout_ms * 1000;
     dbm__slot *slot;
     bool old = false;
+    dbm__fork_look();
     if (pool->fork != dbm__fork_epoch()) dbm__pool_after_fork(pool);
     if (all || config->leak_warning_ms > 0) dbm__upkeep_leaks(pool, now, config->leak_warning_ms);
     if (db->single) return;

@@ -53,6 +53,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
     dbm__work *w = (dbm__work *)self->open;
     if (DBM__LIKELY(w == NULL)) return NULL;
+    dbm__fork_look();
     if (self->fork != dbm__fork_epoch()) { /* what is open there is the parent's */
         self->fork = dbm__fork_epoch();
         self->open = NULL;
@@ -212,6 +213,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     dbm__thread *self = NULL;
     int64_t deadline = INT64_MAX;
     dbm_status st;
+    dbm__fork_look();
     if (options != NULL && options->status != NULL) status = options->status;
     if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self = dbm__self();
@@ -238,6 +240,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
+    if (kind == DBM__KIND_HAND) {
+        w->begun_by = dbm__self();
+        w->loops_before = w->begun_by->loops_made;
+    }
     if (options != NULL && options->transaction && db->transactions_asked && (st = dbm__transaction_begin(w, site)) != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (kept.site[0] == 0) dbm__copy_cut(kept.site, sizeof kept.site, site);
@@ -364,7 +370,8 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     }
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
-    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || w->slot.connection.broken)) dbm__work_restore(w);
+    if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
+                      || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
 }
 
@@ -377,7 +384,7 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     dbm__store32(&w->gen, w->top->gen);
     dbm__store32(&level->gen, 0);
     dbm__lock_give(&w->slot.pool->lock);
-    dbm__store(&w->trouble, w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 ? 1u : 0u);
+    dbm__work_look_again(w);
     return st;
 }
 
@@ -482,7 +489,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
@@ -502,7 +509,7 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     }
     w->top->sticky = DBM_OK;
     w->top->undone = false;
-    dbm__store(&w->trouble, dbm__load(&w->cancelled));
+    dbm__work_look_again(w);
     return DBM_OK;
 }
 
@@ -556,6 +563,7 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
@@ -587,6 +595,7 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
     dbm_session s;
     dbm__thread *self = dbm__self();
     dbm__slot *slot;
+    dbm__fork_look();
     if (DBM__LIKELY(options == NULL && self->open == NULL && self->number != 0 && db->pool != NULL)) {
         self->has_failed = false;
         self->fork = dbm__fork_epoch();
@@ -649,21 +658,48 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__level_end(w);
 }
 
+/* Ends what was opened on this thread inside level `gen` of w; w NULL: inside no block. */
+static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) {
+    dbm__work *open;
+    while ((open = (dbm__work *)self->open) != NULL && (open != w || open->top->gen != gen)) {
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
+        dbm__level_end(open);
+    }
+}
+
 DBM__DEF void dbm__unwind(dbm_session *s) {
-    dbm__work *w, *open;
-    dbm__thread *self = dbm__self();
+    dbm__work *w;
+    dbm__thread *self;
     bool suspended;
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
     if (dbm__level_of(w, s->gen, &suspended) == NULL) return;
+    self = dbm__self();
     if (!w->joinable) { /* by hand: the blocks around it are not inside it */
-        dbm__session_close(s);
-        return;
+        if (w->begun_by == self) dbm__loops_end(self, w->loops_before);
+    } else { /* blocks of other databases, and loops on them, that were opened inside: newest first */
+        dbm__unwind_to(self, w, s->gen);
+        dbm__loops_end(self, self->loops_made - INT32_MAX);
     }
-    /* Blocks of other databases that were opened inside, newest first. */
-    while ((open = (dbm__work *)self->open) != NULL && open != w) dbm__level_end(open);
-    while (w->top->gen != s->gen) dbm__level_end(w);
     dbm__session_close(s);
+}
+
+DBM__DEF void dbm__unwind_row(dbm_row *row) {
+    dbm_rows *rows = (dbm_rows *)(void *)row;
+    dbm__thread *self = dbm__self();
+    if (row == NULL || !row->open) return;
+    if (row->owns_session) {
+        dbm__unwind_to(self, rows->within, rows->within_gen);
+        dbm__loops_end(self, rows->loop);
+    } else {
+        dbm_rows *r = row->work->rows, *next;
+        if (row->work->joinable) dbm__unwind_to(self, row->work, row->gen);
+        for (; r != NULL && r != rows; r = next) {
+            next = r->next;
+            if (r->row.looping) dbm__rows_close(r);
+        }
+    }
+    dbm_rows_end(rows);
 }
 
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */

@@ -60,7 +60,10 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
 }
 
 /* Whether the process has forked since: what the row reads from is the parent's. */
-DBM__INLINE bool dbm__row_forked(const dbm_row *row) { return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
+    dbm__fork_look();
+    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch();
+}
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
@@ -496,11 +499,38 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
 }
 
+static void dbm__loop_push(dbm_rows *rows) {
+    dbm__thread *self = dbm__self();
+    rows->within = (dbm__work *)self->open;
+    rows->within_gen = rows->within != NULL ? rows->within->top->gen : 0;
+    rows->loop = ++self->loops_made;
+    rows->outer_loop = (dbm_rows *)self->loops;
+    self->loops = rows;
+}
+
+static void dbm__loop_pop(dbm_rows *rows) {
+    dbm_rows **p = (dbm_rows **)(void *)&dbm__self()->loops;
+    while (*p != NULL && *p != rows) p = &(*p)->outer_loop;
+    if (*p == rows) *p = rows->outer_loop;
+}
+
+DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
+    dbm_rows *loop;
+    while ((loop = (dbm_rows *)self->loops) != NULL && (int32_t)(loop->loop - after) > 0) {
+        const dbm__work *open = (const dbm__work *)self->open;
+        if (loop->within != open || (open != NULL && loop->within_gen != open->top->gen)) return;
+        dbm_rows_end(loop);
+    }
+}
+
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
     c.dbm__started = 0;
-    if (rows != NULL) rows->row.looping = true;
+    if (rows != NULL) {
+        rows->row.looping = true;
+        if (rows->row.owns_session) dbm__loop_push(rows);
+    }
     return c;
 }
 
@@ -568,6 +598,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
     dbm_status st;
     if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
         dbm__work *w = prepared->work;
+        dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
             dbm_value values[DBM__LANE_VALUES];
             int count;
@@ -650,6 +681,7 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
     owns = rows->row.owns_session;
+    if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
         dbm__pool_after_fork(w->slot.pool);
         return;

@@ -628,6 +628,7 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm_statement **p;
     if (st == NULL || st->gen == 0) return;
     w = st->work;
+    dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
         dbm__pool_after_fork(w->slot.pool);
         return;
@@ -647,6 +648,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
     if (st == NULL) return dbm__fail_null("prepared statement");
     w = st->work;
+    dbm__fork_look();
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again");

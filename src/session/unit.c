@@ -29,8 +29,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
     }
-    dbm__store(&w->trouble, 0);
+    dbm__work_look_again(w);
     return DBM_OK;
+}
+
+/* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
+DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
+    dbm__swap(&w->trouble, 0);
+    if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
@@ -69,7 +75,7 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     if (w->db->gate == NULL || w->gate_held) return DBM_OK;
     deadline = dbm__work_deadline(w);
     if (deadline == INT64_MAX) deadline = dbm__deadline(w->db->host, w->db->settings->config.pool.timeout_ms > 0 ? w->db->settings->config.pool.timeout_ms : 30000);
-    st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, site);
+    st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, &w->cancelled, site);
     if (st == DBM_OK) w->gate_held = true;
     return st;
 }
@@ -301,6 +307,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows = w->rows;
         if (rows == NULL) break;
     }
+    dbm__self()->loops = NULL;
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;

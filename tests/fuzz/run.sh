@@ -2,12 +2,15 @@
 # Fuzzes for a while: `sh tests/fuzz/run.sh` for every tests/fuzz/fuzz_*.c, `sh tests/fuzz/run.sh fuzz_sql` for some. Each is built with clang's
 # libFuzzer, ASan and UBSan, and runs from a fixed seed on a small corpus that is made here. A finding fails the run, and its input is
 # printed in base64, to be replayed: `base64 -d >input && ./fuzz_sql input`.
-# In the environment: FUZZ_SECONDS (for each target, default 10), FUZZ_SEED (default 1), FUZZ_CORPUS (a directory to keep what is found
-# interesting in, one folder for each target).
+# In the environment: FUZZ_SECONDS (for each target, default 10), or FUZZ_RUNS (inputs for each target, a twentieth of them for fuzz_sql,
+# which runs whole sessions: the same ones each time); FUZZ_SEED (default 1), FUZZ_CORPUS (a directory to keep what is found interesting
+# in, one folder for each target).
 . "$(dirname "$0")/../lib.sh"
 SECONDS_EACH=${FUZZ_SECONDS:-10}
 SEED=${FUZZ_SEED:-1}
+RUNS=${FUZZ_RUNS:-0}
 case $SECONDS_EACH in '' | *[!0-9]*) echo "FUZZ_SECONDS is not a number: $SECONDS_EACH"; exit 1 ;; esac
+case $RUNS in *[!0-9]*) echo "FUZZ_RUNS is not a number: $RUNS"; exit 1 ;; esac
 cd "$ROOT" || exit 1
 
 # seed NAME BYTES: one input of the corpus; BYTES as printf reads them.
@@ -78,8 +81,13 @@ build() {
 
 fuzz() {
     fuzz_found=$WORK/found-$1-
+    limit=-max_total_time=$SECONDS_EACH
+    if [ "$RUNS" -gt 0 ]; then
+        limit=-runs=$RUNS
+        if [ "$1" = fuzz_sql ]; then limit=-runs=$((RUNS / 20 + 1)); fi
+    fi
     ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-        "$WORK/$1" -seed="$SEED" -max_total_time="$SECONDS_EACH" -timeout=20 -rss_limit_mb=3000 -max_len=2048 -dict="$WORK/dictionary" \
+        "$WORK/$1" -seed="$SEED" "$limit" -timeout=20 -rss_limit_mb=3000 -max_len=2048 -dict="$WORK/dictionary" \
         -artifact_prefix="$fuzz_found" -print_final_stats=1 "$corpus" >"$WORK/$1.log" 2>&1
     fuzz_status=$?
     if [ "$fuzz_status" -ne 0 ]; then
@@ -98,7 +106,8 @@ for target in tests/fuzz/fuzz_*.c; do
     fi
     check "$name builds" build "$name" || continue
     corpus_of "$name"
-    if check "$name for $SECONDS_EACH s" fuzz "$name"; then
+    if [ "$RUNS" -gt 0 ]; then how="a fixed number of inputs"; else how="$SECONDS_EACH s"; fi
+    if check "$name for $how" fuzz "$name"; then
         awk -v name="$name" '/stat::number_of_executed_units/ { runs = $2 } /cov: [0-9]+/ { for (i = 1; i < NF; i++) if ($i == "cov:") cov = $(i + 1) }
             END { printf "    %s: %d inputs, %d places in the code\n", name, runs, cov }' "$WORK/$name.log"
     fi

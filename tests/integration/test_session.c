@@ -1685,6 +1685,71 @@ static void cancel_stops_what_runs(void **state) {
     assert_int_equal(rows_kept(), 1);
 }
 
+/* From the log, which is told of a statement after the session has looked whether it may run, and before it is sent. */
+static dbm_session *cancel_in_log;
+static void cancelling_log(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
+    (void)ud; (void)level; (void)database; (void)text;
+    if (event_id == DBM_EVENT_STATEMENT && cancel_in_log != NULL) {
+        dbm_session *copy = cancel_in_log;
+        cancel_in_log = NULL;
+        assert_int_equal(dbm_cancel(copy), DBM_OK);
+    }
+}
+
+static void cancel_between_the_look_and_the_start(void **state) {
+    dbm_options options;
+    dbm_manager *own = NULL;
+    dbm_session copy;
+    dbm_status rc;
+    dbm_config c = config_of("echoing");
+    int rows = 0;
+    (void)state;
+    memset(&options, 0, sizeof options);
+    options.no_env = true;
+    options.log = cancelling_log;
+    assert_int_equal(dbm_manager_create(&own, &options), DBM_OK);
+    c.echo = DBM_ECHO_STATEMENTS;
+    c.pool.size = 1;
+    assert_int_equal(dbm_add_database(own, &c), DBM_OK);
+    DBM_SESSION_RC(own, "echoing", s, &rc) {
+        copy = *s;
+        cancel_in_log = &copy;
+        assert_int_equal(dbm_exec(s, LONG_QUERY), DBM_E_CANCELLED);
+    }
+    assert_int_equal(rc, DBM_E_CANCELLED);
+    DBM_SESSION_RC(own, "echoing", s, &rc) { /* the next one on this connection has nothing of it */
+        DBM_EACH(s, row, "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 20000) SELECT x FROM c") { (void)row; rows++; }
+        put(s, 1);
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(rows, 20000);
+    dbm_manager_free(own);
+    assert_int_equal(rows_kept(), 1);
+}
+
+/* A writer that waits for its turn is woken. */
+static void cancel_ends_the_wait_for_a_turn(void **state) {
+    pthread_t thread;
+    dbm_session copy, hand;
+    dbm_status rc;
+    int64_t began = now_ms();
+    (void)state;
+    assert_int_equal(dbm_session_begin(db, NULL, &hand), DBM_OK); /* counts as running, so that the wait is no deadlock */
+    assert_int_equal(put(&hand, 1), DBM_OK);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        copy = *s;
+        assert_int_equal(pthread_create(&thread, NULL, cancel_later, &copy), 0);
+        assert_int_equal(put(s, 2), DBM_E_CANCELLED);
+        assert_last(DBM_E_CANCELLED, "waiting for its turn to write");
+        pthread_join(thread, NULL);
+    }
+    assert_int_equal(rc, DBM_E_CANCELLED);
+    assert_int_equal(dbm_commit(&hand), DBM_OK);
+    dbm_session_end(&hand);
+    assert_true(now_ms() - began < 2000);
+    assert_int_equal(rows_kept(), 1);
+}
+
 static void cancel_between_statements(void **state) {
     dbm_session copy;
     dbm_status rc, inner = DBM_OK;
@@ -2460,6 +2525,8 @@ int main(void) {
         T(retry_knows_its_bounds),
         T(retry_waits_for_a_connection),
         T(cancel_stops_what_runs),
+        T(cancel_between_the_look_and_the_start),
+        T(cancel_ends_the_wait_for_a_turn),
         T(cancel_between_statements),
         T(cancel_never_breaks_a_commit),
         T(deadlines_end_statements),

@@ -772,6 +772,47 @@ static void test_cancel(void **state) {
     shut(&c);
 }
 
+/* The session is cancelled, but cancel() came when there was nothing to stop: what can be stopped is, and what ends a transaction is not. */
+static void test_cancelled_before(void **state) {
+    dbm_database *db = impatient("r", "r.db", "60ms", "delete");
+    dbm_connection c, d;
+    dbm_prepared p;
+    dbm_op op;
+    int64_t began;
+    (void)state;
+    open_on(db, &c);
+    open_on(db, &d);
+    run(&c, "CREATE TABLE t(a)");
+    run(&c, "INSERT INTO t VALUES (1), (2)");
+    dbm__store(&c.cancelled, 1);
+    assert_int_equal(try_run(&c, endless), DBM_E_CANCELLED);
+    assert_says("cancelled by dbm_cancel");
+    assert_int_equal(begin(&d, true, INT64_MAX), DBM_OK);
+    began = dbm__now(db->host);
+    assert_int_equal(begin(&c, true, INT64_MAX), DBM_E_CANCELLED);
+    assert_true(dbm__now(db->host) - began < 60000); /* it did not wait */
+    assert_int_equal(plain(&d, DBM_OP_ROLLBACK, INT64_MAX), DBM_OK);
+    /* A COMMIT waits for a reader as long as it may, and is done then. */
+    assert_int_equal(prepare(&d, &p, "SELECT a FROM t", 0), DBM_OK);
+    assert_int_equal(start(&d, &op, &p, NULL, 0), DBM_OK);
+    assert_int_equal(begin(&c, true, INT64_MAX), DBM_OK);
+    run(&c, "INSERT INTO t VALUES (3)");
+    began = dbm__now(db->host);
+    assert_int_equal(plain(&c, DBM_OP_COMMIT, INT64_MAX), DBM_E_TIMEOUT);
+    assert_true(dbm__now(db->host) - began >= 60000);
+    finish(&d, &op);
+    assert_int_equal(plain(&c, DBM_OP_COMMIT, INT64_MAX), DBM_OK);
+    assert_int_equal(begin(&c, true, INT64_MAX), DBM_OK);
+    run(&c, "INSERT INTO t VALUES (4)");
+    assert_int_equal(plain(&c, DBM_OP_ROLLBACK, INT64_MAX), DBM_OK);
+    assert_int_equal(number(&d, "SELECT count(*) FROM t"), 3);
+    unprepare(&d, &p);
+    dbm__store(&c.cancelled, 0);
+    assert_int_equal(number(&c, "SELECT count(*) FROM t"), 3);
+    shut(&d);
+    shut(&c);
+}
+
 /* ---- rows while others write ------------------------------------------------------------------------------------------------ */
 
 static void fill(dbm_connection *c, int rows) {
@@ -1355,6 +1396,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_commit_waits_for_readers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancelled_before, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_schema_changes, setup, teardown),

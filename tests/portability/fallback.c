@@ -163,6 +163,106 @@ static int by_hand(void) {
 }
 #endif
 
+/* Out of loops on a database's handle, which own their connections. */
+static int leave_loops(int way, dbm_status *rc) {
+    DBM_SESSION_RC(mgr, NULL, s, rc) {
+        put(s, 1);
+        DBM_EACH(DBM_ON(other), row, "SELECT 1 UNION ALL SELECT 2") {
+            DBM_EACH(DBM_ON(other), row2, "SELECT 1 UNION ALL SELECT 2") {
+                (void)row;
+                (void)row2;
+                if (way == 1) DBM_RETURN(s, 1);
+                if (way == 2) DBM_GOTO(s, out);
+                if (way == 3) DBM_GOTO(row, next);
+            }
+        }
+    next:
+        CHECK(out_of(other) == 0 && out_of(db) == 1);
+        put(s, 2);
+    }
+    return 10;
+out:
+    return 20;
+}
+
+/* Out of a loop that stands in no block, and of a block inside it. */
+static int leave_a_loop(int way) {
+    DBM_EACH(DBM_ON(db), row, "SELECT 1 UNION ALL SELECT 2") {
+        DBM_SESSION(mgr, "other", s) {
+            DBM_EACH(DBM_ON(other), row2, "SELECT 1") {
+                (void)row2;
+                (void)s;
+                if (way == 1) DBM_RETURN(row, 1);
+                if (way == 2) DBM_GOTO(row, out);
+            }
+        }
+    }
+    return 10;
+out:
+    return 20;
+}
+
+#if defined(NO_AUTO)
+static int leave_by_hand(void) {
+    dbm_session h;
+    CHECK(dbm_session_begin(other, NULL, &h) == DBM_OK);
+    DBM_EACH(DBM_ON(db), row, "SELECT 1 UNION ALL SELECT 2") {
+        (void)row;
+        CHECK(out_of(db) == 2 && out_of(other) == 1); /* the caller's loop too */
+        DBM_RETURN(&h, 7);
+    }
+    return 10;
+}
+#endif
+
+/* Only the loop: the session is the caller's. */
+static int first_above(dbm_session *s, int a) {
+    DBM_EACH(s, row, "SELECT a FROM t ORDER BY a") {
+        DBM_EACH(s, again, "SELECT 1") {
+            int found = (int)dbm_row_int(row, 0);
+            (void)again;
+            if (found > a) {
+                DBM_SESSION(mgr, NULL, s2) {
+                    (void)s2;
+                    DBM_RETURN(row, found);
+                }
+            }
+        }
+    }
+    return -1;
+}
+
+static void loops_on_a_handle(void) {
+    static const int returned[] = { 10, 1, 20, 10 };
+    dbm_status rc;
+    int way;
+    for (way = 0; way < 4; way++) {
+        CHECK(leave_loops(way, &rc) == returned[way]);
+        CHECK(rc == (way == 1 || way == 2 ? DBM_E_LEFT_EARLY : DBM_OK));
+        CHECK(out_of(db) == 0 && out_of(other) == 0);
+    }
+    for (way = 0; way < 3; way++) {
+        CHECK(leave_a_loop(way) == returned[way]);
+        CHECK(out_of(db) == 0 && out_of(other) == 0);
+    }
+    dbm_session_failed(NULL);
+#if defined(NO_AUTO)
+    DBM_EACH(DBM_ON(db), row, "SELECT 5") {
+        CHECK(leave_by_hand() == 7);
+        CHECK(out_of(db) == 1 && out_of(other) == 0);
+        CHECK(dbm_row_int(row, 0) == 5);
+    }
+    CHECK(out_of(db) == 0);
+#endif
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        CHECK(first_above(s, 1) == 2);
+        CHECK(dbm_commit(s) == DBM_OK); /* no row is open, and the session is */
+        put(s, 4);
+    }
+    CHECK(rc == DBM_OK);
+    dbm_exec(DBM_ON(db), "DELETE FROM t");
+}
+
 static void rows_and_the_rest(void) {
     dbm_status rc;
     int loops = 0, failed = 0, runs = 0;
@@ -227,6 +327,7 @@ int main(int argc, char **argv) {
     CHECK(warnings == 3);
     nested_blocks_end_together();
     savepoints();
+    loops_on_a_handle();
     rows_and_the_rest();
     CHECK(out_of(db) == 0 && out_of(other) == 0);
     CHECK(dbm_close_all(mgr) == DBM_OK);

@@ -24,7 +24,7 @@ typedef struct visit {
 static void job_visit(worker *w) {
     visit *v = (visit *)w->ud;
     dbm__word holder = v->holder == 0 ? 0 : dbm__thread_number();
-    w->status = dbm__gate_enter(w->db, v->gate, holder, v->deadline_us, true, "visit:1");
+    w->status = dbm__gate_enter(w->db, v->gate, holder, v->deadline_us, true, NULL, "visit:1");
     if (w->status != DBM_OK) {
         w->error = *dbm_last_error();
         return;
@@ -92,9 +92,9 @@ static void test_alone(void **state) {
     (void)state;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(word_of(db->gate), 0);
-        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, "here:1"), DBM_OK);
+        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "here:1"), DBM_OK);
         assert_int_equal(word_of(db->gate), 1);
-        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, false, "here:2"), DBM_E_SERIALIZATION);
+        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, false, NULL, "here:2"), DBM_E_SERIALIZATION);
         assert_true(dbm_last_error()->retryable);
         assert_non_null(strstr(dbm_last_error()->message, "here:1"));
         dbm__gate_leave(db, db->gate);
@@ -111,7 +111,7 @@ static void job_many(worker *w) {
     for (int i = 0; i < 20000 / SLOW; i++) {
         random = random * 1664525u + 1013904223u;
         int64_t deadline = random >> 30 == 0 ? real_us() + (random >> 20 & 511) : INT64_MAX;
-        dbm_status st = dbm__gate_enter(w->db, w->db->gate, holder, deadline, true, "many:1");
+        dbm_status st = dbm__gate_enter(w->db, w->db->gate, holder, deadline, true, NULL, "many:1");
         if (st != DBM_OK) {
             if (st != DBM_E_TIMEOUT || deadline == INT64_MAX) fprintf(stderr, "%s\n", dbm_last_error()->message);
             CHECK_STATUS(st, DBM_E_TIMEOUT);
@@ -165,7 +165,7 @@ static void test_barging_is_bounded(void **state) {
     for (int round = 0; round < 200 / SLOW; round++) {
         worker w;
         visit x;
-        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, "barge:1"), DBM_OK);
+        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "barge:1"), DBM_OK);
         visit_start(&w, &x, db, INT64_MAX);
         worker_do(&w, job_visit);
         UNTIL(queue(db->gate) == 1);
@@ -173,7 +173,7 @@ static void test_barging_is_bounded(void **state) {
         uint64_t before = db->gate->barges;
         for (int i = 0; i < 1000 && !__atomic_load_n(&x.in, __ATOMIC_ACQUIRE); i++) {
             dbm__gate_leave(db, db->gate);
-            CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, "barge:2"), DBM_OK);
+            CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "barge:2"), DBM_OK);
         }
         dbm__gate_leave(db, db->gate);
         (void)worker_wait(&w);
@@ -195,7 +195,7 @@ static void test_hand_over(void **state) {
     for (int by_time = 0; by_time < 2; by_time++) {
         worker w[2];
         visit x[2];
-        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, "over:1"), DBM_OK);
+        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "over:1"), DBM_OK);
         for (int i = 0; i < 2; i++) {
             visit_start(&w[i], &x[i], db, INT64_MAX);
             worker_do(&w[i], job_visit);
@@ -235,7 +235,7 @@ static void test_time_out(void **state) {
     worker w[2];
     visit x[2];
     (void)state;
-    CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, "slow.c:77"), DBM_OK);
+    CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "slow.c:77"), DBM_OK);
     visit_start(&w[0], &x[0], db, virtual_clock(NULL) + 20000);
     visit_start(&w[1], &x[1], db, INT64_MAX);
     for (int i = 0; i < 2; i++) {
@@ -267,8 +267,8 @@ static void test_time_out_alone(void **state) {
     dbm_database *db;
     dbm_manager *mgr = gated(&v, &db, true);
     (void)state;
-    CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, "a:1"), DBM_OK);
-    CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, virtual_clock(NULL), true, "a:2"), DBM_E_TIMEOUT);
+    CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "a:1"), DBM_OK);
+    CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, virtual_clock(NULL), true, NULL, "a:2"), DBM_E_TIMEOUT);
     assert_int_equal(word_of(db->gate), 1);
     dbm__gate_leave(db, db->gate);
     assert_int_equal(word_of(db->gate), 0);
@@ -280,10 +280,10 @@ static void test_time_out_alone(void **state) {
 typedef struct pair { dbm__gate *first, *second; int at, go; } pair;
 static void job_pair(worker *w) {
     pair *p = (pair *)w->ud;
-    CHECK_STATUS(dbm__gate_enter(w->db, p->first, dbm__thread_number(), INT64_MAX, true, "pair:1"), DBM_OK);
+    CHECK_STATUS(dbm__gate_enter(w->db, p->first, dbm__thread_number(), INT64_MAX, true, NULL, "pair:1"), DBM_OK);
     __atomic_store_n(&p->at, 1, __ATOMIC_RELEASE);
     UNTIL(__atomic_load_n(&p->go, __ATOMIC_ACQUIRE));
-    w->status = dbm__gate_enter(w->db, p->second, dbm__thread_number(), INT64_MAX, true, "pair:2");
+    w->status = dbm__gate_enter(w->db, p->second, dbm__thread_number(), INT64_MAX, true, NULL, "pair:2");
     if (w->status == DBM_OK) dbm__gate_leave(w->db, p->second);
     else w->error = *dbm_last_error();
     dbm__gate_leave(w->db, p->first);
@@ -313,8 +313,8 @@ static void test_deadlock(void **state) {
     CHECK_STATUS(worker_wait(&w[0]), DBM_OK);
     for (int i = 0; i < 2; i++) worker_end(&w[i]);
     /* And one thread with itself. */
-    CHECK_STATUS(dbm__gate_enter(db, other, dbm__thread_number(), INT64_MAX, true, "self:1"), DBM_OK);
-    CHECK_STATUS(dbm__gate_enter(db, other, dbm__thread_number(), INT64_MAX, true, "self:2"), DBM_E_WOULD_DEADLOCK);
+    CHECK_STATUS(dbm__gate_enter(db, other, dbm__thread_number(), INT64_MAX, true, NULL, "self:1"), DBM_OK);
+    CHECK_STATUS(dbm__gate_enter(db, other, dbm__thread_number(), INT64_MAX, true, NULL, "self:2"), DBM_E_WOULD_DEADLOCK);
     dbm__gate_leave(db, other);
     assert_int_equal(word_of(other), 0);
     dbm_manager_free(mgr);

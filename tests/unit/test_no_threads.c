@@ -4,6 +4,8 @@
 #  define DBM_NO_THREADS
 #endif
 #include "scripted.h"
+#include <sys/wait.h>
+#include <unistd.h>
 
 #if defined(DBM_TEST_SPLIT)
 static void test_nothing(void **state) { (void)state; }
@@ -134,9 +136,81 @@ static void test_the_rest(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* A child of a fork, whatever it touches first: the parent's session and rows are not used, nor is a byte sent on their connection. */
+enum { TOUCHES = 10 };
+static bool touch(int which, dbm_manager *mgr, server *v, dbm_session *s, dbm_rows *rows, dbm_statement *prepared) {
+    dbm_database *db = dbm_get(mgr, NULL);
+    dbm_session mine;
+    dbm_row *row;
+    dbm_status rc;
+    int logged = v->logged, loops = 0;
+    bool good = false;
+    switch (which) {
+    case 0: good = dbm_exec(s, "write") == DBM_E_FORKED; break;
+    case 1: good = dbm_commit(s) == DBM_E_FORKED; break;
+    case 2: good = dbm_session_end(s) == DBM_E_FORKED; break;
+    case 3: good = dbm_rows_next(rows, &row) == DBM_E_FORKED; break;
+    case 4: dbm_rows_end(rows); good = true; break;
+    case 5: good = dbm_stmt_exec(prepared) != DBM_OK; break;
+    case 6: dbm_stmt_end(prepared); good = true; break;
+    case 7: dbm__block_end(s); good = true; break; /* as leaving the block does */
+    case 8: /* a block of the parent's is not joined */
+        DBM_SESSION_RC(mgr, NULL, b, &rc) {
+            dbm_exec(b, "write");
+            DBM_EACH(b, r, "rows 2 x 1") loops++;
+        }
+        good = rc == DBM_OK && loops == 2;
+        break;
+    case 9: good = dbm_exec(db, "write") == DBM_OK; break;
+    default: break;
+    }
+    if (dbm_session_begin(db, NULL, &mine) != DBM_OK || dbm_exec(&mine, "write") != DBM_OK || dbm_commit(&mine) != DBM_OK) good = false;
+    (void)dbm_session_end(&mine);
+    if (dbm_close_all(mgr) != DBM_OK) good = false;
+    for (int i = logged; i < v->logged; i++) {
+        if (v->log[i].connection == 1 && (v->log[i].kind != ON_DISCONNECT || v->log[i].how != DBM_DISCONNECT_FORKED)) good = false;
+    }
+    return good;
+}
+
+static void test_fork(void **state) {
+    (void)state;
+    for (int which = 0; which < TOUCHES; which++) {
+        server *v = server_make();
+        dbm_config config = pool_of(2, 0);
+        dbm_manager *mgr = server_manager(NULL);
+        dbm_rows *rows = NULL;
+        dbm_row *row;
+        dbm_statement *prepared = NULL;
+        int status = -1;
+        dbm_database *db = server_add(mgr, v, which % 2 ? "stepped" : "scripted", &config);
+        DBM_SESSION_ON(db, s) {
+            CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
+            CHECK_STATUS(dbm_prepare(s, "write 7", &prepared), DBM_OK);
+            CHECK_STATUS(dbm_query(s, &rows, "rows 3 x 1"), DBM_OK);
+            (void)fflush(NULL);
+            pid_t child = fork();
+            if (child == 0) {
+                dbm_session copy = *s;
+                alarm(30);
+                _exit(touch(which, mgr, v, &copy, rows, prepared) ? 0 : 1);
+            }
+            assert_true(child > 0 && waitpid(child, &status, 0) == child);
+            if (status != 0) fail_msg("touch %d: the child ended by %d", which, status);
+            CHECK_STATUS(dbm_rows_next(rows, &row), DBM_OK); /* the parent goes on */
+            dbm_rows_end(rows);
+            CHECK_STATUS(dbm_stmt_exec(prepared), DBM_OK);
+        }
+        assert_false(dbm_session_failed(NULL));
+        assert_int_equal(v->commits, 1);
+        dbm_manager_free(mgr);
+        assert_int_equal(tear_down(NULL), 0);
+    }
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
-    const struct CMUnitTest tests[] = { T(test_exhausted), T(test_blocks), T(test_gate), T(test_the_rest) };
+    const struct CMUnitTest tests[] = { T(test_exhausted), T(test_blocks), T(test_gate), T(test_the_rest), T(test_fork) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #endif
