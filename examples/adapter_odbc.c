@@ -3,6 +3,7 @@
  *     odbc:///shop                                            the data source [shop] of odbc.ini
  *     odbc:///?driver=SQLite3&database=/var/lib/app.db        without one: parameters go to the driver as they are
  *     odbc://app:secret@db1:5432/?driver=PostgreSQL Unicode&database=shop      (a blank in a URL is written %20)
+ * (protocol=7.4-0 leaves it to dbm.h to roll back, which savepoints of PostgreSQL's driver need)
  * So do connect_args.NAME of the configuration; user and password become UID and PWD, host and port SERVER and PORT. ping_sql (default: SELECT 1)
  * is what asks whether a connection is alive. The program takes ODBC_URL from the environment, or makes an SQLite file. */
 #define DBM_IMPLEMENTATION
@@ -138,7 +139,7 @@ static dbm_status odbc_fail(dbm_connection *c, const dbm_op *op, SQLSMALLINT typ
     }
     if (op->kind == DBM_OP_CONNECT) status = strncmp(state, "28", 2) == 0 ? DBM_E_AUTH : DBM_E_CONNECT;
     else if (strncmp(state, "HYT", 3) == 0) status = DBM_E_TIMEOUT;
-    else if (strcmp(state, "HY008") == 0 || strcmp(state, "57014") == 0) status = dbm_adapter_clock(k->db) >= op->deadline_us ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
+    else if (strcmp(state, "HY008") == 0 || strcmp(state, "57014") == 0 || strstr(text, "]interrupted") != NULL) status = dbm_adapter_clock(k->db) >= op->deadline_us ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     else if (strcmp(state, "HY001") == 0) status = DBM_E_NOMEM;
     else if (strstr(text, "constraint failed") != NULL) status = DBM_E_CONSTRAINT; /* SQLite's driver: HY000 for all that it has to say */
     else if (strstr(text, "database is locked") != NULL) status = DBM_E_SERIALIZATION;
@@ -284,13 +285,17 @@ static void odbc_limit(dbm_connection *c, const dbm_op *op, SQLHSTMT h, unsigned
     *set = seconds;
 }
 
-static dbm_status odbc_prepare_on(dbm_connection *c, const dbm_op *op, odbc_statement *st) {
+/* Sends the text: to be prepared, or to be run at once. */
+static dbm_status odbc_send(dbm_connection *c, const dbm_op *op, odbc_statement *st, bool run) {
     odbc_connection *k = odbc_of(c);
     size_t units;
     SQLWCHAR *wide = odbc_widen(k->db, op->sql, op->sql_size, &units);
     SQLRETURN rc;
     if (wide == NULL) return units == 0 ? DBM_E_NOMEM : dbm_adapter_fail(c, DBM_E_RANGE, NULL, 0, "the statement is no UTF-8");
-    rc = SQLPrepareW(st->h, wide, (SQLINTEGER)units);
+    odbc_limit(c, op, st->h, &st->seconds);
+    odbc_begin(k, st->h);
+    rc = run ? SQLExecDirectW(st->h, wide, (SQLINTEGER)units) : SQLPrepareW(st->h, wide, (SQLINTEGER)units);
+    odbc_end(k);
     dbm_adapter_free(k->db, wide);
     st->endings = k->endings;
     return odbc_ok(rc) ? DBM_OK : odbc_fail(c, op, SQL_HANDLE_STMT, st->h);
@@ -303,7 +308,7 @@ static dbm_status odbc_prepare(dbm_connection *c, dbm_op *op) {
     dbm_status status;
     if (st == NULL) return DBM_E_NOMEM;
     memset(st, 0, sizeof *st);
-    status = odbc_ok(SQLAllocHandle(SQL_HANDLE_STMT, k->dbc, &st->h)) ? odbc_prepare_on(c, op, st) : odbc_fail(c, op, SQL_HANDLE_DBC, k->dbc);
+    status = odbc_ok(SQLAllocHandle(SQL_HANDLE_STMT, k->dbc, &st->h)) ? odbc_send(c, op, st, false) : odbc_fail(c, op, SQL_HANDLE_DBC, k->dbc);
     if (status == DBM_OK && odbc_ok(SQLNumParams(st->h, &parameters)) && parameters != op->prepared->parameters) {
         status = dbm_adapter_fail(c, DBM_E_SQL, NULL, 0, "the driver counts other placeholders in the statement than dbm.h");
     }
@@ -441,24 +446,25 @@ static dbm_status odbc_result(dbm_connection *c, dbm_op *op, SQLHSTMT h, bool ow
     return DBM_OK;
 }
 
-static dbm_status odbc_execute_on(dbm_connection *c, dbm_op *op, odbc_statement *st, bool direct) {
+static dbm_status odbc_execute_prepared(dbm_connection *c, dbm_op *op, odbc_statement *st) {
     odbc_connection *k = odbc_of(c);
     odbc_value values[ODBC_VALUES];
-    dbm_status status = DBM_OK;
+    dbm_status status = st->endings != k->endings ? odbc_send(c, op, st, false) : DBM_OK;
     SQLRETURN rc;
-    int i;
-    if (direct || st->endings != k->endings) status = odbc_prepare_on(c, op, st);
-    for (i = 0; i < op->value_count; i++) values[i].wide = NULL;
-    for (i = 0; i < op->value_count && status == DBM_OK; i++) status = odbc_bind(c, op, st->h, i, &op->values[i], &values[i]);
+    int i, bound = 0;
+    for (; bound < op->value_count && status == DBM_OK; bound++) {
+        values[bound].wide = NULL;
+        status = odbc_bind(c, op, st->h, bound, &op->values[bound], &values[bound]);
+    }
     if (status == DBM_OK) {
         odbc_limit(c, op, st->h, &st->seconds);
         odbc_begin(k, st->h);
         rc = SQLExecute(st->h);
         odbc_end(k);
-        status = odbc_ok(rc) ? odbc_result(c, op, st->h, direct) : odbc_fail(c, op, SQL_HANDLE_STMT, st->h);
+        status = odbc_ok(rc) ? odbc_result(c, op, st->h, false) : odbc_fail(c, op, SQL_HANDLE_STMT, st->h);
     }
-    if (op->value_count > 0 && (op->result != NULL || !direct || status != DBM_OK)) SQLFreeStmt(st->h, SQL_RESET_PARAMS);
-    for (i = 0; i < op->value_count; i++) dbm_adapter_free(k->db, values[i].wide);
+    if (bound > 0) SQLFreeStmt(st->h, SQL_RESET_PARAMS);
+    for (i = 0; i < bound; i++) dbm_adapter_free(k->db, values[i].wide);
     if (status != DBM_OK) SQLFreeStmt(st->h, SQL_CLOSE);
     return status;
 }
@@ -468,10 +474,11 @@ static dbm_status odbc_run(dbm_connection *c, dbm_op *op) {
     odbc_statement once;
     dbm_status status;
     if (op->value_count > ODBC_VALUES) return dbm_adapter_fail(c, DBM_E_LIMIT, NULL, 0, "too many values");
-    if (op->prepared->data != NULL) return odbc_execute_on(c, op, (odbc_statement *)op->prepared->data, false);
-    memset(&once, 0, sizeof once); /* what dbm.h says by itself: SAVEPOINT and its like */
+    if (op->prepared->data != NULL) return odbc_execute_prepared(c, op, (odbc_statement *)op->prepared->data);
+    memset(&once, 0, sizeof once); /* what dbm.h says by itself: SAVEPOINT and its like; they have no values */
     if (!odbc_ok(SQLAllocHandle(SQL_HANDLE_STMT, k->dbc, &once.h))) return odbc_fail(c, op, SQL_HANDLE_DBC, k->dbc);
-    status = odbc_execute_on(c, op, &once, true);
+    status = odbc_send(c, op, &once, true);
+    if (status == DBM_OK) status = odbc_result(c, op, once.h, true);
     if (status != DBM_OK) SQLFreeHandle(SQL_HANDLE_STMT, once.h);
     return status;
 }
