@@ -296,7 +296,8 @@ again:
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
+        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
         if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
@@ -409,7 +410,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         return dbm__work_fail(w, site);
     }
     if (writes) {
-        w->wrote = w->top->wrote = true;
+        if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
     }
@@ -423,6 +424,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
     rows = dbm__rows_new(call.work);
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
@@ -545,7 +547,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && (rc = dbm__rows_hold(w, site)) != DBM_OK) return dbm__statement_failed(w, sql, site);
+    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
