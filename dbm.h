@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 132d4c84d0980abb: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 30e7a38eacb6e65f: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -615,6 +615,8 @@
 #  define dbm_adapter_fail_retryable DBM__PREFIXED(dbm_adapter_fail_retryable)
 #  define dbm_adapter_free DBM__PREFIXED(dbm_adapter_free)
 #  define dbm_adapter_gate DBM__PREFIXED(dbm_adapter_gate)
+#  define dbm_adapter_host DBM__PREFIXED(dbm_adapter_host)
+#  define dbm_adapter_left_ms DBM__PREFIXED(dbm_adapter_left_ms)
 #  define dbm_adapter_notice DBM__PREFIXED(dbm_adapter_notice)
 #  define dbm_adapter_option DBM__PREFIXED(dbm_adapter_option)
 #  define dbm_adapter_readers_block DBM__PREFIXED(dbm_adapter_readers_block)
@@ -624,6 +626,8 @@
 #  define dbm_adapter_set_db_native DBM__PREFIXED(dbm_adapter_set_db_native)
 #  define dbm_adapter_single DBM__PREFIXED(dbm_adapter_single)
 #  define dbm_adapter_state DBM__PREFIXED(dbm_adapter_state)
+#  define dbm_adapter_text DBM__PREFIXED(dbm_adapter_text)
+#  define dbm_adapter_timestamp DBM__PREFIXED(dbm_adapter_timestamp)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
@@ -2888,7 +2892,9 @@ enum {
     DBM_LEX_BRACKETS    = 16, /* [name] (SQLite) */
     DBM_LEX_BACKTICKS   = 32, /* `name` (MySQL, SQLite) */
     DBM_LEX_ESTRING     = 64, /* E'it\'s' (PostgreSQL) */
-    DBM_LEX_DASH_SPACE  = 128 /* -- is a comment only before a blank (MySQL) */
+    DBM_LEX_DASH_SPACE  = 128, /* -- is a comment only before a blank (MySQL) */
+    DBM_LEX_NOT_SQL     = 256 /* another language: its words and semicolons mean nothing to dbm.h (`set ? ?` of a cache is no SET), and a statement
+                               * counts as one that writes and may have rows unless PREPARE says otherwise */
 };
 
 typedef enum dbm_op_kind {
@@ -3101,6 +3107,17 @@ DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
 DBM_API void dbm_adapter_free(dbm_database *db, void *block);
 /* Monotonic microseconds by the manager's clock. */
 DBM_API int64_t dbm_adapter_clock(dbm_database *db);
+/* Milliseconds that are left for an operation: until its deadline, or socket_timeout where that is shorter; 1 at least, -1 when it has all the
+ * time in the world. For drivers that take a time-out and block. */
+DBM_API int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op);
+/* Host number i (from 0) of the URL: decoded, an IPv6 address without its brackets, and its port (`port` stays as it is where the URL has none).
+ * Returns   false when there is no such host, or when it does not fit. */
+DBM_API bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port);
+/* A value as text, for drivers that want all as text: what a text holds itself, a number, "2024-02-29 12:34:56.789012" of a timestamp, "true"
+ * and "false"; "" of NULL. What has to be written out is written to `block`. */
+DBM_API const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t *size);
+/* Microseconds since 1970 UTC of such a text, of ISO 8601 with T, Z and offsets, or of a date alone; false when it is none. */
+DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds);
 /* The TLS mode in force for a connect: as configured; else DBM_TLS_OFF where `local` (loopback, or a local socket) and DBM_TLS_PREFER elsewhere. */
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 /* A password crosses to another host in clear: says so once per database, as a warning. */
@@ -7904,6 +7921,46 @@ DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { 
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
 
+DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
+    int silence_ms = c->db->settings->config.socket_timeout_ms;
+    int64_t left = INT64_MAX;
+    if (op->deadline_us != INT64_MAX) left = (op->deadline_us - dbm__now(c->db->host) + 999) / 1000;
+    if (silence_ms > 0 && silence_ms < left) left = silence_ms;
+    if (left == INT64_MAX) return -1;
+    return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+/* The list was checked when it was configured: what stands in it are hosts. */
+DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
+    const char *c = db->settings->url.hosts, *end, *last;
+    size_t size = 0;
+    for (; i > 0 && c != NULL; i--) c = (c = strchr(c, ',')) != NULL ? c + 1 : NULL;
+    if (i < 0 || c == NULL || *c == 0) return false;
+    end = last = c + strcspn(c, ",");
+    if (*c == '[') {
+        c++;
+        last = (const char *)memchr(c, ']', (size_t)(end - c));
+        if (last == NULL) return false;
+    } else {
+        const char *colon = (const char *)memchr(c, ':', (size_t)(end - c));
+        if (colon != NULL) last = colon;
+    }
+    for (; c < last; c++) {
+        char one = *c;
+        if (one == '%' && last - c > 2 && dbm__cfg_hex(c[1]) >= 0 && dbm__cfg_hex(c[2]) >= 0) {
+            one = (char)(dbm__cfg_hex(c[1]) * 16 + dbm__cfg_hex(c[2]));
+            c += 2;
+        }
+        if (size + 1 >= n) return false;
+        host[size++] = one;
+    }
+    if (n == 0) return false;
+    host[size] = 0;
+    if (last < end && *last == ']') last++;
+    if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
+    return true;
+}
+
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
     if (tls != DBM_TLS_DEFAULT) return tls;
@@ -10796,18 +10853,20 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
             else dbm__classify_done(&verbs, DBM__VERB_OTHER); /* another language, with quotes of its own */
         }
         if (x.token == DBM__TOKEN_OPEN || x.token == DBM__TOKEN_END) break;
-        if (!ended && dbm__split_feed(&split, &x)) {
-            if (any) ended = true;
-            continue;
-        }
-        if (x.code == DBM__CODE_SIGN(';') && ended) continue;
-        any = true;
-        out->several = ended;
-        if (!ended) dbm__classify_feed(&verbs, &x);
-        if (x.code == DBM__KW_RETURNING) out->returning = true;
-        if (x.code == DBM__CODE_SIGN('(')) { /* "random"() calls it too */
-            int called = x.previous % DBM__CODE_QUOTED;
-            if (called == DBM__KW_RANDOM || called == DBM__KW_RANDOMBLOB) out->random = true;
+        if (!(lexer & DBM_LEX_NOT_SQL)) {
+            if (!ended && dbm__split_feed(&split, &x)) {
+                if (any) ended = true;
+                continue;
+            }
+            if (x.code == DBM__CODE_SIGN(';') && ended) continue;
+            any = true;
+            out->several = ended;
+            if (!ended) dbm__classify_feed(&verbs, &x);
+            if (x.code == DBM__KW_RETURNING) out->returning = true;
+            if (x.code == DBM__CODE_SIGN('(')) { /* "random"() calls it too */
+                int called = x.previous % DBM__CODE_QUOTED;
+                if (called == DBM__KW_RANDOM || called == DBM__KW_RANDOMBLOB) out->random = true;
+            }
         }
         status = dbm__rewrite_feed(&w);
         if (status != DBM_OK) break;
@@ -11416,6 +11475,13 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     *size = t.size;
     return block;
 }
+
+DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t *size) {
+    size_t unused;
+    return dbm__to_text(v, block, 64, size != NULL ? size : &unused);
+}
+
+DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
 
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
 
@@ -28303,6 +28369,14 @@ static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_st
     *first = dbm__self()->last;
 }
 
+/* Ends an opening as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
+static bool dbm__opening_done(dbm__opening *o, dbm_status *result, dbm_error_info *first) {
+    if (o->running.want != DBM_STEP_DONE) return false;
+    dbm__first_failure(result, first, dbm__opening_end(o));
+    o->slot = NULL;
+    return true;
+}
+
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
 static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
     dbm__net_item items[DBM__NET_MANY];
@@ -28314,21 +28388,17 @@ static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host 
             dbm__opening *o = &openings[i];
             int64_t own;
             if (o->slot == NULL) continue;
-            if (o->running.want == DBM_STEP_DONE) {
-                dbm__first_failure(result, first, dbm__opening_end(o));
-                o->slot = NULL;
-                left--;
-                continue;
-            }
             own = dbm__running_until(&o->running);
             if (own < until) until = own;
             items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
             items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
             of[waiting++] = i;
         }
-        if (waiting == 0) continue;
         dbm__net_wait_many(host, items, waiting, until);
-        for (i = 0; i < waiting; i++) dbm__running_heard(&openings[of[i]].running, items[i].heard);
+        for (i = 0; i < waiting; i++) {
+            dbm__running_heard(&openings[of[i]].running, items[i].heard);
+            if (dbm__opening_done(&openings[of[i]], result, first)) left--;
+        }
     }
 }
 
@@ -28356,7 +28426,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             tried[i] = true;
         } else if (dbm__opening_start(&openings[opening], db->pool)) {
             tried[i] = true;
-            if (++opening == room) {
+            if (!dbm__opening_done(&openings[opening], &result, &first) && ++opening == room) {
                 dbm__open_side_by_side(openings, opening, host, &result, &first);
                 opening = 0;
             }

@@ -127,6 +127,46 @@ DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { 
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
 
+DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
+    int silence_ms = c->db->settings->config.socket_timeout_ms;
+    int64_t left = INT64_MAX;
+    if (op->deadline_us != INT64_MAX) left = (op->deadline_us - dbm__now(c->db->host) + 999) / 1000;
+    if (silence_ms > 0 && silence_ms < left) left = silence_ms;
+    if (left == INT64_MAX) return -1;
+    return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+/* The list was checked when it was configured: what stands in it are hosts. */
+DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
+    const char *c = db->settings->url.hosts, *end, *last;
+    size_t size = 0;
+    for (; i > 0 && c != NULL; i--) c = (c = strchr(c, ',')) != NULL ? c + 1 : NULL;
+    if (i < 0 || c == NULL || *c == 0) return false;
+    end = last = c + strcspn(c, ",");
+    if (*c == '[') {
+        c++;
+        last = (const char *)memchr(c, ']', (size_t)(end - c));
+        if (last == NULL) return false;
+    } else {
+        const char *colon = (const char *)memchr(c, ':', (size_t)(end - c));
+        if (colon != NULL) last = colon;
+    }
+    for (; c < last; c++) {
+        char one = *c;
+        if (one == '%' && last - c > 2 && dbm__cfg_hex(c[1]) >= 0 && dbm__cfg_hex(c[2]) >= 0) {
+            one = (char)(dbm__cfg_hex(c[1]) * 16 + dbm__cfg_hex(c[2]));
+            c += 2;
+        }
+        if (size + 1 >= n) return false;
+        host[size++] = one;
+    }
+    if (n == 0) return false;
+    host[size] = 0;
+    if (last < end && *last == ']') last++;
+    if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
+    return true;
+}
+
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
     if (tls != DBM_TLS_DEFAULT) return tls;

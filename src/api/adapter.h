@@ -49,7 +49,9 @@ enum {
     DBM_LEX_BRACKETS    = 16, /* [name] (SQLite) */
     DBM_LEX_BACKTICKS   = 32, /* `name` (MySQL, SQLite) */
     DBM_LEX_ESTRING     = 64, /* E'it\'s' (PostgreSQL) */
-    DBM_LEX_DASH_SPACE  = 128 /* -- is a comment only before a blank (MySQL) */
+    DBM_LEX_DASH_SPACE  = 128, /* -- is a comment only before a blank (MySQL) */
+    DBM_LEX_NOT_SQL     = 256 /* another language: its words and semicolons mean nothing to dbm.h (`set ? ?` of a cache is no SET), and a statement
+                               * counts as one that writes and may have rows unless PREPARE says otherwise */
 };
 
 typedef enum dbm_op_kind {
@@ -262,6 +264,17 @@ DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
 DBM_API void dbm_adapter_free(dbm_database *db, void *block);
 /* Monotonic microseconds by the manager's clock. */
 DBM_API int64_t dbm_adapter_clock(dbm_database *db);
+/* Milliseconds that are left for an operation: until its deadline, or socket_timeout where that is shorter; 1 at least, -1 when it has all the
+ * time in the world. For drivers that take a time-out and block. */
+DBM_API int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op);
+/* Host number i (from 0) of the URL: decoded, an IPv6 address without its brackets, and its port (`port` stays as it is where the URL has none).
+ * Returns   false when there is no such host, or when it does not fit. */
+DBM_API bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port);
+/* A value as text, for drivers that want all as text: what a text holds itself, a number, "2024-02-29 12:34:56.789012" of a timestamp, "true"
+ * and "false"; "" of NULL. What has to be written out is written to `block`. */
+DBM_API const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t *size);
+/* Microseconds since 1970 UTC of such a text, of ISO 8601 with T, Z and offsets, or of a date alone; false when it is none. */
+DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds);
 /* The TLS mode in force for a connect: as configured; else DBM_TLS_OFF where `local` (loopback, or a local socket) and DBM_TLS_PREFER elsewhere. */
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 /* A password crosses to another host in clear: says so once per database, as a warning. */

@@ -160,6 +160,14 @@ static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_st
     *first = dbm__self()->last;
 }
 
+/* Ends an opening as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
+static bool dbm__opening_done(dbm__opening *o, dbm_status *result, dbm_error_info *first) {
+    if (o->running.want != DBM_STEP_DONE) return false;
+    dbm__first_failure(result, first, dbm__opening_end(o));
+    o->slot = NULL;
+    return true;
+}
+
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
 static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
     dbm__net_item items[DBM__NET_MANY];
@@ -171,21 +179,17 @@ static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host 
             dbm__opening *o = &openings[i];
             int64_t own;
             if (o->slot == NULL) continue;
-            if (o->running.want == DBM_STEP_DONE) {
-                dbm__first_failure(result, first, dbm__opening_end(o));
-                o->slot = NULL;
-                left--;
-                continue;
-            }
             own = dbm__running_until(&o->running);
             if (own < until) until = own;
             items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
             items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
             of[waiting++] = i;
         }
-        if (waiting == 0) continue;
         dbm__net_wait_many(host, items, waiting, until);
-        for (i = 0; i < waiting; i++) dbm__running_heard(&openings[of[i]].running, items[i].heard);
+        for (i = 0; i < waiting; i++) {
+            dbm__running_heard(&openings[of[i]].running, items[i].heard);
+            if (dbm__opening_done(&openings[of[i]], result, first)) left--;
+        }
     }
 }
 
@@ -213,7 +217,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             tried[i] = true;
         } else if (dbm__opening_start(&openings[opening], db->pool)) {
             tried[i] = true;
-            if (++opening == room) {
+            if (!dbm__opening_done(&openings[opening], &result, &first) && ++opening == room) {
                 dbm__open_side_by_side(openings, opening, host, &result, &first);
                 opening = 0;
             }

@@ -921,18 +921,20 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
             else dbm__classify_done(&verbs, DBM__VERB_OTHER); /* another language, with quotes of its own */
         }
         if (x.token == DBM__TOKEN_OPEN || x.token == DBM__TOKEN_END) break;
-        if (!ended && dbm__split_feed(&split, &x)) {
-            if (any) ended = true;
-            continue;
-        }
-        if (x.code == DBM__CODE_SIGN(';') && ended) continue;
-        any = true;
-        out->several = ended;
-        if (!ended) dbm__classify_feed(&verbs, &x);
-        if (x.code == DBM__KW_RETURNING) out->returning = true;
-        if (x.code == DBM__CODE_SIGN('(')) { /* "random"() calls it too */
-            int called = x.previous % DBM__CODE_QUOTED;
-            if (called == DBM__KW_RANDOM || called == DBM__KW_RANDOMBLOB) out->random = true;
+        if (!(lexer & DBM_LEX_NOT_SQL)) {
+            if (!ended && dbm__split_feed(&split, &x)) {
+                if (any) ended = true;
+                continue;
+            }
+            if (x.code == DBM__CODE_SIGN(';') && ended) continue;
+            any = true;
+            out->several = ended;
+            if (!ended) dbm__classify_feed(&verbs, &x);
+            if (x.code == DBM__KW_RETURNING) out->returning = true;
+            if (x.code == DBM__CODE_SIGN('(')) { /* "random"() calls it too */
+                int called = x.previous % DBM__CODE_QUOTED;
+                if (called == DBM__KW_RANDOM || called == DBM__KW_RANDOMBLOB) out->random = true;
+            }
         }
         status = dbm__rewrite_feed(&w);
         if (status != DBM_OK) break;

@@ -434,6 +434,13 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     return block;
 }
 
+DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t *size) {
+    size_t unused;
+    return dbm__to_text(v, block, 64, size != NULL ? size : &unused);
+}
+
+DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
+
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {

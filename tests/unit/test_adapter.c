@@ -780,6 +780,96 @@ static void test_options(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* ---- what helps adapters outside of dbm.h ------------------------------------------------------------------------------------------- */
+
+static void test_hosts(void **state) {
+    server *v = server_make();
+    dbm_manager *mgr = server_manager(NULL);
+    dbm_config config;
+    char host[16];
+    int port = 7;
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.url = "scripted://db%2D1:5432,[fe80::1],[::1]:81,d,a%20b.example:1/0";
+    dbm_database *db = server_add(mgr, v, "scripted", &config);
+    CHECK(dbm_adapter_host(db, 0, host, sizeof host, &port));
+    assert_string_equal(host, "db-1");
+    assert_int_equal(port, 5432);
+    port = 7;
+    CHECK(dbm_adapter_host(db, 1, host, sizeof host, &port));
+    assert_string_equal(host, "fe80::1");
+    assert_int_equal(port, 7);
+    CHECK(dbm_adapter_host(db, 2, host, sizeof host, &port));
+    assert_string_equal(host, "::1");
+    assert_int_equal(port, 81);
+    CHECK(dbm_adapter_host(db, 3, host, sizeof host, NULL));
+    assert_string_equal(host, "d");
+    CHECK(dbm_adapter_host(db, 4, host, sizeof host, &port));
+    assert_string_equal(host, "a b.example");
+    assert_int_equal(port, 1);
+    CHECK(!dbm_adapter_host(db, 5, host, sizeof host, &port));
+    CHECK(!dbm_adapter_host(db, -1, host, sizeof host, &port));
+    CHECK(!dbm_adapter_host(db, 0, host, 4, &port)); /* "db-1" and its NUL are five */
+    CHECK(dbm_adapter_host(db, 0, host, 5, &port));
+    CHECK(!dbm_adapter_host(db, 3, host, 0, &port));
+    dbm_manager_free(mgr);
+}
+
+static void test_left_ms(void **state) {
+    server *v = server_make();
+    dbm_manager *mgr = server_manager(NULL);
+    dbm_config config;
+    dbm_connection c;
+    dbm_op op;
+    (void)state;
+    memset(&config, 0, sizeof config);
+    memset(&c, 0, sizeof c);
+    memset(&op, 0, sizeof op);
+    c.db = server_add(mgr, v, "scripted", &config);
+    op.deadline_us = INT64_MAX;
+    assert_int_equal(dbm_adapter_left_ms(&c, &op), -1);
+    op.deadline_us = dbm_adapter_clock(c.db) + 3000000;
+    assert_in_range(dbm_adapter_left_ms(&c, &op), 2000, 3000);
+    op.deadline_us = INT64_MAX - 1;
+    assert_int_equal(dbm_adapter_left_ms(&c, &op), INT32_MAX);
+    op.deadline_us = dbm_adapter_clock(c.db) - 3000000; /* a driver takes 0 for no limit */
+    assert_int_equal(dbm_adapter_left_ms(&c, &op), 1);
+    dbm_manager_free(mgr);
+    servers_made = 0;
+    v = server_make();
+    mgr = server_manager(NULL);
+    config.socket_timeout_ms = 250;
+    c.db = server_add(mgr, v, "scripted", &config);
+    op.deadline_us = INT64_MAX;
+    assert_int_equal(dbm_adapter_left_ms(&c, &op), 250);
+    op.deadline_us = dbm_adapter_clock(c.db) + 3000000;
+    assert_int_equal(dbm_adapter_left_ms(&c, &op), 250);
+    op.deadline_us = dbm_adapter_clock(c.db) + 100000;
+    assert_in_range(dbm_adapter_left_ms(&c, &op), 1, 100);
+    dbm_manager_free(mgr);
+}
+
+static void test_texts_of_values(void **state) {
+    static const struct { dbm_value v; const char *text; } cases[] = {
+        { { DBM_TYPE_INT, NULL, { .integer = INT64_MIN } }, "-9223372036854775808" }, { { DBM_TYPE_UINT, NULL, { .uinteger = UINT64_MAX } }, "18446744073709551615" },
+        { { DBM_TYPE_BOOL, NULL, { .integer = 1 } }, "true" }, { { DBM_TYPE_DOUBLE, NULL, { .real = 0.1 } }, "0.1" },
+        { { DBM_TYPE_TIMESTAMP, NULL, { .integer = 1500000 } }, "1970-01-01 00:00:01.500000" }, { { DBM_TYPE_NULL, NULL, { .integer = 0 } }, "" },
+        { { DBM_TYPE_DECIMAL, NULL, { .text = { "1.10", 4 } } }, "1.10" }
+    };
+    char block[64];
+    size_t size, i;
+    int64_t us = 0;
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(dbm_adapter_text(&cases[i].v, block, &size), cases[i].text);
+        assert_int_equal(size, strlen(cases[i].text));
+        assert_string_equal(dbm_adapter_text(&cases[i].v, block, NULL), cases[i].text);
+    }
+    CHECK(dbm_adapter_timestamp("1970-01-01T01:00:01.5+01:00", 27, &us));
+    assert_int_equal(us, 1500000);
+    CHECK(!dbm_adapter_timestamp("infinity", 8, &us));
+}
+
 static void settled(dbm_database *db, int open, int idle, int out) {
     dbm_stats_info s = stats_of(db);
     assert_int_equal(s.open, open);
@@ -967,7 +1057,7 @@ int main(void) {
         T(test_step_writes), T(test_step_both), T(test_step_timer), T(test_step_wakes), T(test_step_deadline), T(test_step_peer_dies), T(test_step_bad_fd),
         T(test_deadline_obeyed), T(test_cancel_unheard), T(test_socket_timeout), T(test_implicit_commit), T(test_commands),
         T(test_step_flow), T(test_sqlstates), T(test_classify), T(test_mute), T(test_secrets), T(test_credentials), T(test_credentials_of_url),
-        T(test_credentials_are_not_kept), T(test_options)
+        T(test_credentials_are_not_kept), T(test_options), T(test_hosts), T(test_left_ms), T(test_texts_of_values)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

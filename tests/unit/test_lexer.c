@@ -508,6 +508,24 @@ static void test_flags(void **state) {
     }
 }
 
+/* Another language: its words are no verbs, its semicolons no ends; placeholders and names are rewritten as in SQL. */
+static void test_not_sql(void **state) {
+    static const char *const texts[] = { "set ? ?", "BEGIN ?", "SELECT 1", "get ?; random() returning", "COMMIT; x", "DELETE ?" };
+    dbm__parsed p;
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT(texts); i++) {
+        assert_int_equal(parse(texts[i], strlen(texts[i]), DBM_PH_QUESTION, DBM_LEX_NOT_SQL, false, &p), DBM_OK);
+        if (p.verb != DBM__VERB_OTHER || p.several || p.random || p.returning) fail_msg("%s", texts[i]);
+        assert_string_equal(p.sql, texts[i]);
+        dbm__parsed_free(&host, &p);
+    }
+    assert_int_equal(parse("set :k :v '?'", 13, DBM_PH_QUESTION, DBM_LEX_NOT_SQL, true, &p), DBM_OK);
+    assert_string_equal(p.sql, "set ? ? '?'");
+    check_names(&p, "k,v");
+    dbm__parsed_free(&host, &p);
+}
+
 /* ---- scripts -------------------------------------------------------------------------------------------------------- */
 
 /* The statements of a script, each in < and >. */
@@ -919,7 +937,7 @@ int main(void) {
         cmocka_unit_test(test_questions), cmocka_unit_test(test_dollars), cmocka_unit_test(test_native),
         cmocka_unit_test(test_named),
         cmocka_unit_test(test_errors), cmocka_unit_test(test_line), cmocka_unit_test(test_limit), cmocka_unit_test(test_verbs),
-        cmocka_unit_test(test_flags), cmocka_unit_test(test_scripts), cmocka_unit_test(test_ident),
+        cmocka_unit_test(test_flags), cmocka_unit_test(test_not_sql), cmocka_unit_test(test_scripts), cmocka_unit_test(test_ident),
 #if !defined(DBM_TEST_SPLIT)
         cmocka_unit_test(test_words_are_sorted),
 #endif

@@ -1890,6 +1890,34 @@ static void test_side_by_side(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* Those that fail at the same moment are down each for its own reason. */
+static void test_side_by_side_reasons(void **state) {
+    static const struct { const char *name; dbm_status status; const char *sqlstate; } cases[] = {
+        { "default", DBM_E_AUTH, "28P01" }, { "b", DBM_E_TLS, "08001" }, { "c", DBM_OK, "" }, { "d", DBM_E_CONNECT, "08004" }
+    };
+    dbm_manager *mgr = server_manager_virtual();
+    dbm_database *db[4];
+    int i;
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        dbm_config config = pool_of(1, 0);
+        server *v = server_make();
+        config.name = cases[i].name;
+        v->clock = virtual_clock;
+        db[i] = server_add(mgr, v, "stepped", &config);
+        if (cases[i].status != DBM_OK) plan_fail(v, DBM_OP_CONNECT, 1, cases[i].status, cases[i].sqlstate);
+    }
+    CHECK_STATUS(dbm_init_all(mgr), DBM_E_AUTH);
+    assert_string_equal(dbm_last_error()->database, "default");
+    for (i = 0; i < 4; i++) { /* no time passes, so nobody tries again */
+        CHECK_STATUS(dbm_exec(db[i], "write"), cases[i].status);
+        if (cases[i].status == DBM_OK) continue;
+        assert_string_equal(dbm_last_error()->database, cases[i].name);
+        assert_string_equal(dbm_last_error()->sqlstate, cases[i].sqlstate);
+    }
+    dbm_manager_free(mgr);
+}
+
 /* ---- one connection for all -------------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void test_shared(void **state) {
@@ -1972,7 +2000,7 @@ int main(void) {
         T(test_init_sql), T(test_stats), T(test_deadlock_self), T(test_deadlock_two), T(test_deadlock_ring), T(test_deadlock_gate),
         T(test_no_false_deadlock), T(test_no_false_deadlock_stress), T(test_handles), T(test_cancel), T(test_fork), T(test_drain), T(test_drain_leaked),
         T(test_outlives_manager), T(test_free_races_with_end), T(test_close_during_connect), T(test_close_during_upkeep), T(test_close_unused), T(test_no_lock),
-        T(test_no_allocation), T(test_memory_block), T(test_every_allocation_fails), T(test_side_by_side), T(test_shared), T(test_shared_breaks)
+        T(test_no_allocation), T(test_memory_block), T(test_every_allocation_fails), T(test_side_by_side), T(test_side_by_side_reasons), T(test_shared), T(test_shared_breaks)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
