@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 30e7a38eacb6e65f: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content acc83142b460cc3c: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -445,6 +445,9 @@
 #    error "dbm: DBM_WITH_ASYNC: dbm.h 0.1.0 has no asynchronous half; leave this switch undefined"
 #  endif
 #endif
+
+/* Backends whose sockets are ours. */
+#define DBM__SOCKETS DBM_HAS_REDIS
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)

@@ -141,6 +141,9 @@
 #  endif
 #endif
 
+/* Backends whose sockets are ours. */
+#define DBM__SOCKETS DBM_HAS_REDIS
+
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
 #  if (7 - DBM_NO_THREADS - 7)
