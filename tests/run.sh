@@ -80,6 +80,10 @@ job_test() {
         *) gcc=gcc clang=clang standard=c11 ;;
     esac
     case $form in
+        # One file is compiled anew for every test, so it holds the server backends only where they are tested.
+        unit | tsan) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI" ;;
+    esac
+    case $form in
         unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;
         tsan) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS -fsanitize=thread ;;
         asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $DRIVER_CFLAGS $BACKENDS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;

@@ -86,9 +86,14 @@ static void a_wrong_type(void **state) {
 
 static void a_type_that_is_not_compiled_in(void **state) {
     (void)state;
+#if DBM_HAS_POSTGRESQL
+    assert_true(dbm_compiled_with("postgresql"));
+#else
+    assert_false(dbm_compiled_with("postgresql"));
     assert_int_equal(load("[databases.a]\nurl = postgresql://app:geheim@db1/shop\n"), DBM_E_NOT_COMPILED);
-    SAYS(DBM_E_NOT_COMPILED, ":2:", "[databases.a]", "has no adapter of type postgresql", "dbm_register");
+    SAYS(DBM_E_NOT_COMPILED, ":2:", "[databases.a]", "postgresql", "DBM_WITH_POSTGRESQL", "libpq-dev");
     assert_null(strstr(dbm_last_error()->message, "geheim"));
+#endif
 }
 
 static void a_pool_without_connections(void **state) {
