@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 04fab35d7c129e69: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 40b1a6166581156b: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -11607,7 +11607,7 @@ typedef struct dbm__work {
     int64_t affected, last_id;
     dbm__word cancelled;
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
-    dbm__word committing;                /* a COMMIT is under way: not to be interrupted */
+    dbm__word committing;                /* a COMMIT or a reconnect is under way: not to be interrupted */
     dbm_rows *rows;                      /* open ones */
     /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
      * end then still stands for nothing. */
@@ -11631,6 +11631,8 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
+/* From here on, until `committing` is 0 again, a dbm_cancel leaves the connection alone; one that is in flight has finished. */
+DBM__FN void dbm__work_shield(dbm__work *w);
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
@@ -11814,8 +11816,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
 
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
 
-/* From here on a dbm_cancel finds a COMMIT and leaves it alone; one that is in flight has finished. */
-static void dbm__work_shield(dbm__work *w) {
+DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
@@ -12994,6 +12995,7 @@ static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+    dbm_status rc;
     dbm_statement *st;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
@@ -13005,7 +13007,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
-    return dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
+    rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
+    dbm__store(&w->committing, 0);
+    return rc;
 }
 
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
@@ -13128,7 +13133,8 @@ again:
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
+        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id != -1) w->last_id = op->last_id;
         if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
@@ -13241,7 +13247,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         return dbm__work_fail(w, site);
     }
     if (writes) {
-        w->wrote = w->top->wrote = true;
+        if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
     }
@@ -13255,6 +13261,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
     rows = dbm__rows_new(call.work);
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
@@ -13377,7 +13384,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && (rc = dbm__rows_hold(w, site)) != DBM_OK) return dbm__statement_failed(w, sql, site);
+    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
@@ -14523,11 +14530,17 @@ typedef struct dbm__dialect {
     const char *adapter;
     const char *integer, *real, *boolean, *text, *blob;
     const char *generated;   /* the whole definition of a single integer key */
+    const char *key_text;    /* a text that is a key or unique, its longest length between this and ")"; NULL: as any text */
+    const char *no_bytes;    /* the default value of a blob */
+    const char *no_columns;  /* an INSERT that names no column */
+    bool returning;          /* the generated key is asked for */
 } dbm__dialect;
 
 static const dbm__dialect dbm__dialects[] = {
-    { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" }, /* this very text makes it the rowid */
-    { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY" }
+    { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
+    { "postgresql", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
+    { "mysql", "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB", "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
+    { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
 };
 
 static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
@@ -14963,26 +14976,36 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
 
 /* ---- create -------------------------------------------------------------------------------------------------------- */
 
-static const char *dbm__field_type(const dbm__dialect *d, const dbm_field *f) {
+static bool dbm__field_is_text(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BUFFER; }
+
+static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
+    const char *type = d->blob;
     switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: return d->integer;
-    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: return d->real;
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return d->boolean;
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: return d->text;
+    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: type = d->integer; break;
+    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: type = d->real; break;
+    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: type = d->boolean; break;
+    case DBM__TO_TEXT: case DBM__TO_BUFFER: type = d->text; break;
     case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
     }
-    return d->blob;
+    if (d->key_text != NULL && dbm__field_is_text(f) && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
+        char text[40];
+        size_t longest = f->kind == DBM__TO_BUFFER && f->size > 1 && f->size <= 255 ? f->size - 1 : 255; /* an index has no room for more */
+        dbm__format(text, sizeof text, "%s%z)", d->key_text, longest);
+        dbm__model_put(q, text);
+    } else {
+        dbm__model_put(q, type);
+    }
 }
 
 /* What an existing row gets in a new column that can't be NULL. */
-static const char *dbm__field_default(const dbm_field *f) {
+static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_REAL: case DBM__TO_OPTIONAL_INT: case DBM__TO_OPTIONAL_DOUBLE: return " DEFAULT 0";
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return " DEFAULT FALSE";
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: return " DEFAULT ''";
+    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_REAL: case DBM__TO_OPTIONAL_INT: case DBM__TO_OPTIONAL_DOUBLE: return "0";
+    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return "FALSE";
+    case DBM__TO_TEXT: case DBM__TO_BUFFER: return "''";
     case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
     }
-    return " DEFAULT X''";
+    return d->no_bytes;
 }
 
 static bool dbm__field_not_null(const dbm_field *f) {
@@ -15004,7 +15027,7 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
             dbm__model_put(q, d->generated);
             continue;
         }
-        dbm__model_put(q, dbm__field_type(d, f));
+        dbm__model_put_type(q, d, f);
         if (dbm__field_not_null(f)) dbm__model_put(q, " NOT NULL");
         if (dbm__field_is_key(f) && keys == 1) dbm__model_put(q, " PRIMARY KEY");
         else if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, " UNIQUE");
@@ -15031,10 +15054,10 @@ static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm
     dbm__model_put(q, " ADD COLUMN ");
     dbm__model_put_name(q, f->name);
     dbm__model_put(q, " ");
-    dbm__model_put(q, dbm__field_type(d, f));
+    dbm__model_put_type(q, d, f);
     if (dbm__field_not_null(f)) {
-        dbm__model_put(q, " NOT NULL");
-        dbm__model_put(q, dbm__field_default(f));
+        dbm__model_put(q, " NOT NULL DEFAULT ");
+        dbm__model_put(q, dbm__field_default(d, f));
     }
     if (!(f->flags & (unsigned)DBM_UNIQUE)) return;
     dbm__model_put(q, "; CREATE UNIQUE INDEX ");
@@ -15144,6 +15167,7 @@ typedef struct dbm__model_call {
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
+    const dbm__dialect *d = dbm__dialect_of(s);
     dbm__model_sql q;
     dbm_status st;
     int i;
@@ -15157,9 +15181,13 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
         dbm__model_put_name(&q, m->fields[f].name);
         dbm__model_add_value(&q, m, &m->fields[f], call->from);
     }
-    dbm__model_put(&q, q.count ? ") VALUES (?" : " DEFAULT VALUES");
+    dbm__model_put(&q, q.count ? ") VALUES (?" : d->no_columns);
     for (i = 1; i < q.count; i++) dbm__model_put(&q, ", ?");
     if (q.count) dbm__model_put(&q, ")");
+    if (d->returning && call->generated) {
+        dbm__model_put(&q, " RETURNING ");
+        dbm__model_put_name(&q, call->generated->name);
+    }
     st = q.status != DBM_OK ? q.status : dbm__execv(s, call->site, q.text.data, q.values, q.count);
     dbm__model_sql_end(&q);
     if (st == DBM_OK && call->generated) {
@@ -17387,7 +17415,7 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
-#if defined(LIBPQ_HAS_PIPELINING)
+#if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
 #  define DBM__PG_PIPELINE 0
@@ -17486,6 +17514,7 @@ typedef struct dbm__pg_text {
 typedef struct dbm__pg_statement {
     struct dbm__pg *q;
     uint32_t id;             /* of its name on the server */
+    char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
@@ -17892,9 +17921,9 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static void dbm__pg_name(const dbm__pg *q, const dbm__pg_statement *s, char *block, size_t capacity) {
-    /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-    dbm__format(block, capacity, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
 }
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
@@ -17953,13 +17982,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE:
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendPrepare(q->conn, block, op->sql, 0, NULL) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendQueryPrepared(q->conn, block, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -18194,6 +18220,7 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
         }
         if (item->kind == DBM__PG_RUN && !q->armed) {
+            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
@@ -18406,6 +18433,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         q->named_run = q->base->cached && s->seen;
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
+            dbm__pg_name(q, s);
             s->binary = false;
             dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
         }
@@ -19032,7 +19060,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     } else {
         how = dbm__pg_answers(q);
     }
-    q->fresh = false;
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
@@ -19061,6 +19088,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
     if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
+    q->fresh = false;
     if (PQsslInUse(q->conn)) op->wake_us = dbm_adapter_clock(q->owner) + 20000; /* a part of a record may lie in libpq, unseen by poll */
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
 }
@@ -19239,9 +19267,9 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
     } else {
-        if (PQgetisnull(s->res, s->row, i)) return DBM_OK;
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
+        if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK;
     }
     switch ((int)type) {
     case DBM__PG_INT4:
@@ -19679,7 +19707,7 @@ static void dbm__pg_cancel_by_key(dbm__pg *q) {
 
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL || q->state == DBM__PG_CONNECTING) return;
+    if (q == NULL) return;
     dbm__store(&q->cancelled, 1);
 #if DBM__PG_CANCEL_ASYNC
     {

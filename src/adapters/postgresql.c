@@ -23,7 +23,7 @@
 #else
 #  include <libpq-fe.h>
 #endif
-#if defined(LIBPQ_HAS_PIPELINING)
+#if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
 #  define DBM__PG_PIPELINE 0
@@ -122,6 +122,7 @@ typedef struct dbm__pg_text {
 typedef struct dbm__pg_statement {
     struct dbm__pg *q;
     uint32_t id;             /* of its name on the server */
+    char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
@@ -528,9 +529,9 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static void dbm__pg_name(const dbm__pg *q, const dbm__pg_statement *s, char *block, size_t capacity) {
-    /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-    dbm__format(block, capacity, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
 }
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
@@ -589,13 +590,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE:
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendPrepare(q->conn, block, op->sql, 0, NULL) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendQueryPrepared(q->conn, block, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -830,6 +828,7 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
         }
         if (item->kind == DBM__PG_RUN && !q->armed) {
+            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
@@ -1042,6 +1041,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         q->named_run = q->base->cached && s->seen;
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
+            dbm__pg_name(q, s);
             s->binary = false;
             dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
         }
@@ -1668,7 +1668,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     } else {
         how = dbm__pg_answers(q);
     }
-    q->fresh = false;
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
@@ -1697,6 +1696,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
     if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
+    q->fresh = false;
     if (PQsslInUse(q->conn)) op->wake_us = dbm_adapter_clock(q->owner) + 20000; /* a part of a record may lie in libpq, unseen by poll */
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
 }
@@ -1875,9 +1875,9 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
     } else {
-        if (PQgetisnull(s->res, s->row, i)) return DBM_OK;
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
+        if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK;
     }
     switch ((int)type) {
     case DBM__PG_INT4:
@@ -2315,7 +2315,7 @@ static void dbm__pg_cancel_by_key(dbm__pg *q) {
 
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL || q->state == DBM__PG_CONNECTING) return;
+    if (q == NULL) return;
     dbm__store(&q->cancelled, 1);
 #if DBM__PG_CANCEL_ASYNC
     {
