@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 554707a12e46c639: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 6d83d9ff4bc146c2: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -19062,8 +19062,10 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
     if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
@@ -19100,7 +19102,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
-    if (PQsslInUse(q->conn)) op->wake_us = dbm_adapter_clock(q->owner) + 20000; /* a part of a record may lie in libpq, unseen by poll */
+    if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
 }
 
@@ -19656,15 +19658,16 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
 /* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
 static dbm_status dbm__pg_alive(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    PGnotify *told;
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
-        q->error = NULL;
         if (PQconsumeInput(q->conn) != 1) return DBM_E_LOST;
         (void)PQisBusy(q->conn); /* notices and parameters are taken from it */
+        while ((told = PQnotifies(q->conn)) != NULL) PQfreemem(told); /* nobody asks for them here */
         if (q->sent.head < q->sent.count && dbm__pg_answers(q) == DBM__PG_DEAD) return DBM_E_LOST;
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     }
