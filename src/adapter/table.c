@@ -176,7 +176,8 @@ DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
-               "the password of database %q crosses the network in clear: set tls = require or better, or tls = off if that is meant", c->db->name);
+               "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
+               "tls = off if that is meant", c->db->name);
 }
 
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {

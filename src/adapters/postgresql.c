@@ -23,7 +23,7 @@
 #else
 #  include <libpq-fe.h>
 #endif
-#if defined(LIBPQ_HAS_PIPELINING)
+#if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
 #  define DBM__PG_PIPELINE 0
@@ -122,6 +122,7 @@ typedef struct dbm__pg_text {
 typedef struct dbm__pg_statement {
     struct dbm__pg *q;
     uint32_t id;             /* of its name on the server */
+    char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
@@ -528,9 +529,9 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static void dbm__pg_name(const dbm__pg *q, const dbm__pg_statement *s, char *block, size_t capacity) {
-    /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-    dbm__format(block, capacity, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
 }
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
@@ -589,13 +590,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE:
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendPrepare(q->conn, block, op->sql, 0, NULL) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendQueryPrepared(q->conn, block, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -830,6 +828,7 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
         }
         if (item->kind == DBM__PG_RUN && !q->armed) {
+            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
@@ -1042,6 +1041,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         q->named_run = q->base->cached && s->seen;
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
+            dbm__pg_name(q, s);
             s->binary = false;
             dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
         }
@@ -1659,8 +1659,10 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
     if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
@@ -1668,7 +1670,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     } else {
         how = dbm__pg_answers(q);
     }
-    q->fresh = false;
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
@@ -1697,7 +1698,8 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
     if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
-    if (PQsslInUse(q->conn)) op->wake_us = dbm_adapter_clock(q->owner) + 20000; /* a part of a record may lie in libpq, unseen by poll */
+    q->fresh = false;
+    if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
 }
 
@@ -1875,9 +1877,9 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
     } else {
-        if (PQgetisnull(s->res, s->row, i)) return DBM_OK;
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
+        if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK;
     }
     switch ((int)type) {
     case DBM__PG_INT4:
@@ -2187,6 +2189,11 @@ static bool dbm__pg_connected(dbm__pg *q) {
     return true;
 }
 
+static bool dbm__pg_local(const char *host, size_t size) {
+    return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
+           (size >= 4 && memcmp(host, "127.", 4) == 0);
+}
+
 static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
     op->status = status;
     if (status != DBM_OK) {
@@ -2222,6 +2229,8 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     q->ssl_phase = tls;
     switch (next) {
     case PGRES_POLLING_OK:
+        if (dbm_adapter_config(dbm_adapter_database(c))->tls == DBM_TLS_DEFAULT && !PQsslInUse(q->conn) && PQconnectionUsedPassword(q->conn) &&
+            PQhost(q->conn) != NULL && !dbm__pg_local(PQhost(q->conn), strlen(PQhost(q->conn)))) dbm_adapter_clear_text(c);
         return dbm__pg_connect_over(q, op, dbm__pg_connected(q) ? DBM_OK : dbm__pg_no_memory(q));
     case PGRES_POLLING_FAILED: return dbm__pg_connect_over(q, op, dbm__pg_connect_failed(q));
     case PGRES_POLLING_READING: case PGRES_POLLING_WRITING: case PGRES_POLLING_ACTIVE: break;
@@ -2253,15 +2262,16 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
 /* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
 static dbm_status dbm__pg_alive(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    PGnotify *told;
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
-        q->error = NULL;
         if (PQconsumeInput(q->conn) != 1) return DBM_E_LOST;
         (void)PQisBusy(q->conn); /* notices and parameters are taken from it */
+        while ((told = PQnotifies(q->conn)) != NULL) PQfreemem(told); /* nobody asks for them here */
         if (q->sent.head < q->sent.count && dbm__pg_answers(q) == DBM__PG_DEAD) return DBM_E_LOST;
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     }
@@ -2315,7 +2325,7 @@ static void dbm__pg_cancel_by_key(dbm__pg *q) {
 
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL || q->state == DBM__PG_CONNECTING) return;
+    if (q == NULL) return;
     dbm__store(&q->cancelled, 1);
 #if DBM__PG_CANCEL_ASYNC
     {
@@ -2372,12 +2382,6 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__pg_refuse(db, "%s %q is none that libpq knows%s", where, key, hint);
 }
-
-static bool dbm__pg_local(const char *host, size_t size) {
-    return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
-           (size >= 4 && memcmp(host, "127.", 4) == 0);
-}
-
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {

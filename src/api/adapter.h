@@ -277,7 +277,7 @@ DBM_API const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t 
 DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds);
 /* The TLS mode in force for a connect: as configured; else DBM_TLS_OFF where `local` (loopback, or a local socket) and DBM_TLS_PREFER elsewhere. */
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
-/* A password crosses to another host in clear: says so once per database, as a warning. */
+/* A connection that was made with a password to another host is not encrypted, and nobody said so (tls not set): warns, once per database. */
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);

@@ -158,6 +158,9 @@
  *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
  *     sqlite:///:memory:                  one connection, gone when the database is closed
  *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     postgresql://user:password@db1,db2:5433/shop?target_session_attrs=read-write
+ *                                         host list, IPv6 in [ ], parameters and connect_args.x as libpq knows them
+ *     postgresql://user@/shop?host=/run/postgresql   a socket file's directory
  *     redis://:password@host:6379/2       Redis, database 2; redis://user:password@a,b:6380 tries a, then b
  *     rediss://host                       by TLS, the certificate and its name verified unless tls says less (DBM_WITH_REDIS_TLS)
  *     unix:///run/redis.sock?db=1         by a local socket
@@ -192,7 +195,15 @@
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
  * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
- * again. After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ * again.
+ *
+ * PostgreSQL: BEGIN and savepoints ride with the next statement, a statement that is repeated is prepared on the server, rows come through a
+ * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
+ * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
+ * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ *
+ * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
  *
  * ERRORS

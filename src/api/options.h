@@ -86,7 +86,7 @@
 #    define DBM_HAS_POSTGRESQL 0
 #  endif
 #else
-#  define DBM_HAS_POSTGRESQL 0
+#  define DBM_HAS_POSTGRESQL DBM__WITH_ALL
 #endif
 #if defined(DBM_WITH_MYSQL)
 #  if (7 - DBM_WITH_MYSQL - 7)
@@ -95,7 +95,7 @@
 #    define DBM_HAS_MYSQL 0
 #  endif
 #else
-#  define DBM_HAS_MYSQL 0
+#  define DBM_HAS_MYSQL DBM__WITH_ALL
 #endif
 #if defined(DBM_WITH_REDIS)
 #  if (7 - DBM_WITH_REDIS - 7)

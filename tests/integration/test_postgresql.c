@@ -992,6 +992,7 @@ static void scripts(void **state) {
     assert_int_equal(rc, DBM_OK);
 }
 
+#if !defined(DBM__PG_NO_PIPELINE)
 /* ---- round trips ----------------------------------------------------------------------------------------------------------------- */
 
 static proxy between;
@@ -1056,6 +1057,8 @@ static void round_trips(void **state) {
     assert_int_equal(close_db(NULL), 0);
     proxy_stop(&between);
 }
+
+#endif
 
 /* ---- memory ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -1137,7 +1140,9 @@ int main(void) {
         T(notices_reach_the_log),
         T(the_handle_of_libpq),
         T(scripts),
+#if !defined(DBM__PG_NO_PIPELINE)
         T(round_trips),
+#endif
         T(nothing_is_allocated_when_warm),
         T(every_allocation_may_fail)
     };

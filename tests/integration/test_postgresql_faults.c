@@ -535,6 +535,22 @@ static void tls_modes(void **state) {
     servers_remove(&mine);
 }
 
+static void silence_is_noticed_under_tls_too(void **state) {
+    dbm_config config;
+    int way;
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.socket_timeout_ms = 300;
+    for (way = 0; way < 2; way++) {
+        long began;
+        config.tls = way == 0 ? DBM_TLS_OFF : DBM_TLS_REQUIRE;
+        reopen(&config);
+        began = now_ms();
+        assert_int_equal(dbm_exec(db, "SELECT pg_sleep(5)"), DBM_E_TIMEOUT);
+        if (now_ms() - began > 2500) fail_msg("way %d: %ld ms", way, now_ms() - began);
+    }
+}
+
 /* ---- forks ------------------------------------------------------------------------------------------------------------------------- */
 
 static void a_fork_leaves_the_parent_alone(void **state) {
@@ -617,6 +633,7 @@ int main(void) {
         T(bad_configurations),
         T(several_hosts),
         T(tls_modes),
+        T(silence_is_noticed_under_tls_too),
         T(a_fork_leaves_the_parent_alone),
         T(credentials_are_asked_for)
     };

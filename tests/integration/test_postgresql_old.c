@@ -1,0 +1,4 @@
+/* The PostgreSQL adapter as libpq 12 and 13 have it, without a pipeline: all of test_postgresql.c but the round trips. (In the stage that builds
+ * the rooms apart, the adapter is the usual one.) */
+#define DBM__PG_NO_PIPELINE
+#include "test_postgresql.c"
