@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content dcbe2a0d5f7888ca: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content db6c64cdff32034a: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -8262,7 +8262,8 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
 static bool dbm__connect_fatal(const dbm_error_info *e) {
     if (e->retryable) return false;
     return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
-        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL;
+        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
+        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
 }
 
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
