@@ -366,7 +366,8 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
 static bool dbm__connect_fatal(const dbm_error_info *e) {
     if (e->retryable) return false;
     return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
-        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL;
+        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
+        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
 }
 
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
