@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content acc83142b460cc3c: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content d3a9ae07abc1bbb4: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -158,6 +158,9 @@
  *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
  *     sqlite:///:memory:                  one connection, gone when the database is closed
  *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     postgresql://user:password@db1,db2:5433/shop?target_session_attrs=read-write
+ *                                         host list, IPv6 in [ ], parameters and connect_args.x as libpq knows them
+ *     postgresql://user@/shop?host=/run/postgresql   a socket file's directory
  *     redis://:password@host:6379/2       Redis, database 2; redis://user:password@a,b:6380 tries a, then b
  *     rediss://host                       by TLS, the certificate and its name verified unless tls says less (DBM_WITH_REDIS_TLS)
  *     unix:///run/redis.sock?db=1         by a local socket
@@ -192,7 +195,15 @@
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
  * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
- * again. After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ * again.
+ *
+ * PostgreSQL: BEGIN and savepoints ride with the next statement, a statement that is repeated is prepared on the server, rows come through a
+ * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
+ * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
+ * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ *
+ * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
  *
  * ERRORS
@@ -391,7 +402,7 @@
 #    define DBM_HAS_POSTGRESQL 0
 #  endif
 #else
-#  define DBM_HAS_POSTGRESQL 0
+#  define DBM_HAS_POSTGRESQL DBM__WITH_ALL
 #endif
 #if defined(DBM_WITH_MYSQL)
 #  if (7 - DBM_WITH_MYSQL - 7)
@@ -400,7 +411,7 @@
 #    define DBM_HAS_MYSQL 0
 #  endif
 #else
-#  define DBM_HAS_MYSQL 0
+#  define DBM_HAS_MYSQL DBM__WITH_ALL
 #endif
 #if defined(DBM_WITH_REDIS)
 #  if (7 - DBM_WITH_REDIS - 7)
@@ -939,7 +950,7 @@ typedef struct dbm_session_options {
     X(CLOSE_FAILED,   15, "a database could not be closed in time") \
     X(NOTICE,         16, "a message of the server") \
     X(CONFIG_ERROR,   17, "a configuration error") \
-    X(CLEAR_TEXT,     18, "a password crosses the network unencrypted")
+    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption")
 typedef enum dbm_event_id {
     DBM__EVENT_SIGNED = -1, DBM__EVENT_NONE = 0,
 #define DBM__X(name, number, text) DBM_EVENT_##name = number,
@@ -3123,7 +3134,7 @@ DBM_API const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t 
 DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds);
 /* The TLS mode in force for a connect: as configured; else DBM_TLS_OFF where `local` (loopback, or a local socket) and DBM_TLS_PREFER elsewhere. */
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
-/* A password crosses to another host in clear: says so once per database, as a warning. */
+/* A connection that was made with a password to another host is not encrypted, and nobody said so (tls not set): warns, once per database. */
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
@@ -7973,7 +7984,8 @@ DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
-               "the password of database %q crosses the network in clear: set tls = require or better, or tls = off if that is meant", c->db->name);
+               "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
+               "tls = off if that is meant", c->db->name);
 }
 
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
@@ -9184,7 +9196,8 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
 static bool dbm__connect_fatal(const dbm_error_info *e) {
     if (e->retryable) return false;
     return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
-        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL;
+        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
+        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
 }
 
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
@@ -19424,7 +19437,7 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
-#if defined(LIBPQ_HAS_PIPELINING)
+#if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
 #  define DBM__PG_PIPELINE 0
@@ -19523,6 +19536,7 @@ typedef struct dbm__pg_text {
 typedef struct dbm__pg_statement {
     struct dbm__pg *q;
     uint32_t id;             /* of its name on the server */
+    char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
@@ -19929,9 +19943,9 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static void dbm__pg_name(const dbm__pg *q, const dbm__pg_statement *s, char *block, size_t capacity) {
-    /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-    dbm__format(block, capacity, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
 }
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
@@ -19990,13 +20004,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE:
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendPrepare(q->conn, block, op->sql, 0, NULL) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        dbm__pg_name(q, s, block, sizeof block);
-        return PQsendQueryPrepared(q->conn, block, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -20231,6 +20242,7 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
         }
         if (item->kind == DBM__PG_RUN && !q->armed) {
+            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
@@ -20443,6 +20455,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         q->named_run = q->base->cached && s->seen;
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
+            dbm__pg_name(q, s);
             s->binary = false;
             dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
         }
@@ -21060,8 +21073,10 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
     if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
@@ -21069,7 +21084,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     } else {
         how = dbm__pg_answers(q);
     }
-    q->fresh = false;
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
@@ -21098,7 +21112,8 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
     if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
-    if (PQsslInUse(q->conn)) op->wake_us = dbm_adapter_clock(q->owner) + 20000; /* a part of a record may lie in libpq, unseen by poll */
+    q->fresh = false;
+    if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
 }
 
@@ -21276,9 +21291,9 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
     } else {
-        if (PQgetisnull(s->res, s->row, i)) return DBM_OK;
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
+        if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK;
     }
     switch ((int)type) {
     case DBM__PG_INT4:
@@ -21588,6 +21603,11 @@ static bool dbm__pg_connected(dbm__pg *q) {
     return true;
 }
 
+static bool dbm__pg_local(const char *host, size_t size) {
+    return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
+           (size >= 4 && memcmp(host, "127.", 4) == 0);
+}
+
 static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
     op->status = status;
     if (status != DBM_OK) {
@@ -21623,6 +21643,8 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     q->ssl_phase = tls;
     switch (next) {
     case PGRES_POLLING_OK:
+        if (dbm_adapter_config(dbm_adapter_database(c))->tls == DBM_TLS_DEFAULT && !PQsslInUse(q->conn) && PQconnectionUsedPassword(q->conn) &&
+            PQhost(q->conn) != NULL && !dbm__pg_local(PQhost(q->conn), strlen(PQhost(q->conn)))) dbm_adapter_clear_text(c);
         return dbm__pg_connect_over(q, op, dbm__pg_connected(q) ? DBM_OK : dbm__pg_no_memory(q));
     case PGRES_POLLING_FAILED: return dbm__pg_connect_over(q, op, dbm__pg_connect_failed(q));
     case PGRES_POLLING_READING: case PGRES_POLLING_WRITING: case PGRES_POLLING_ACTIVE: break;
@@ -21654,15 +21676,16 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
 /* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
 static dbm_status dbm__pg_alive(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    PGnotify *told;
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
-        q->error = NULL;
         if (PQconsumeInput(q->conn) != 1) return DBM_E_LOST;
         (void)PQisBusy(q->conn); /* notices and parameters are taken from it */
+        while ((told = PQnotifies(q->conn)) != NULL) PQfreemem(told); /* nobody asks for them here */
         if (q->sent.head < q->sent.count && dbm__pg_answers(q) == DBM__PG_DEAD) return DBM_E_LOST;
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     }
@@ -21716,7 +21739,7 @@ static void dbm__pg_cancel_by_key(dbm__pg *q) {
 
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL || q->state == DBM__PG_CONNECTING) return;
+    if (q == NULL) return;
     dbm__store(&q->cancelled, 1);
 #if DBM__PG_CANCEL_ASYNC
     {
@@ -21773,12 +21796,6 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__pg_refuse(db, "%s %q is none that libpq knows%s", where, key, hint);
 }
-
-static bool dbm__pg_local(const char *host, size_t size) {
-    return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
-           (size >= 4 && memcmp(host, "127.", 4) == 0);
-}
-
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
@@ -24271,6 +24288,8 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
             break;
         }
+        if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
+            (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
         dbm__mysql_keep_alive(q);

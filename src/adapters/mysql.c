@@ -2344,6 +2344,8 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
             break;
         }
+        if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
+            (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
         dbm__mysql_keep_alive(q);
