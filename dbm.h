@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content d3a9ae07abc1bbb4: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 6d5e5d307957bc81: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -33,8 +33,8 @@
  *     - migrate schemas: a table that exists is never altered
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain PostgreSQL, MySQL, MongoDB or an asynchronous half in this version: naming one in a configuration is a
- *       clear error. SQLite and Redis are built in, other backends come by dbm_register()
+ *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
+ *       come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -24261,6 +24261,10 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     return true;
 }
 
+static bool dbm__mysql_local(const char *name) {
+    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
+}
+
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     switch (q->phase) {
     case 0:
@@ -24553,10 +24557,6 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
         status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
     }
     return status;
-}
-
-static bool dbm__mysql_local(const char *name) {
-    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
 
 /* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */

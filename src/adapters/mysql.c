@@ -2317,6 +2317,10 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     return true;
 }
 
+static bool dbm__mysql_local(const char *name) {
+    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
+}
+
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     switch (q->phase) {
     case 0:
@@ -2609,10 +2613,6 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
         status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
     }
     return status;
-}
-
-static bool dbm__mysql_local(const char *name) {
-    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
 
 /* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */

@@ -33,8 +33,8 @@
  *     - migrate schemas: a table that exists is never altered
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain PostgreSQL, MySQL, MongoDB or an asynchronous half in this version: naming one in a configuration is a
- *       clear error. SQLite and Redis are built in, other backends come by dbm_register()
+ *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
+ *       come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
