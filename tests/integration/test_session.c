@@ -710,6 +710,9 @@ static void getters_and_scans_stick(void **state) {
     STICKS("SELECT 2 AS n", assert_false(dbm_row_bool(row, 0)), DBM_E_RANGE, "column 0 (n)");
     STICKS("SELECT 'soon' AS n", assert_int_equal(dbm_row_timestamp(row, 0), 0), DBM_E_RANGE, "column 0 (n)");
     STICKS("SELECT 1", assert_int_equal(dbm_row_int(row, 1), 0), DBM_E_RANGE, "no column 1");
+    /* Of several failures the first is told, not the one that followed from it. */
+    STICKS("SELECT NULL AS x, 'long text' AS y", assert_int_equal(dbm_scan(row, &a, &buffer), DBM_E_RANGE), DBM_E_RANGE, "column 0 (x) of row 1");
+    STICKS("SELECT 1 AS one", assert_int_equal(dbm_row_int(row, dbm_row_index(row, "two")), 0), DBM_E_UNKNOWN_NAME, "there is no column 'two'; there are one");
     STICKS("SELECT 1", assert_int_equal(dbm_row_int(row, -1), 0), DBM_E_RANGE, "no column -1");
     STICKS("SELECT 1 AS one, 2 AS two", assert_int_equal(dbm_row_index(row, "three"), -1), DBM_E_UNKNOWN_NAME, "one, two");
     STICKS("SELECT 300 AS n", assert_int_equal(dbm_scan(row, &small), DBM_E_RANGE), DBM_E_RANGE, "column 0 (n)");
