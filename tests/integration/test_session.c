@@ -2203,6 +2203,13 @@ static void only_what_is_needed_is_sent(void **state) {
     }
     assert_int_equal(rc, DBM_E_READ_ONLY);
     assert_sent("begin1 execute1:rows 1 x 1 rollback1");
+    /* BEGIN says what the session is. */
+    DBM_SESSION_OPT(mgr, NULL, s, .read_only = true) dbm_exec(s, "rows 1 x 1");
+    assert_true(v->begun_read_only && !v->begun_write);
+    DBM_SESSION_OPT(mgr, NULL, s, .write = true) dbm_exec(s, "rows 1 x 1");
+    assert_true(!v->begun_read_only && v->begun_write);
+    DBM_SESSION(mgr, NULL, s) dbm_exec(s, "rows 1 x 1");
+    assert_true(!v->begun_read_only && !v->begun_write);
 }
 
 /* The commit fails in each way, in each form. `alone` is left out: there is no commit. */
