@@ -102,6 +102,7 @@ typedef struct server {
     bool timer_first;         /* stepped: waits 1 ms by the timer first */
     bool step_poll;           /* stepped: looks again every millisecond, to hear of a cancel */
     bool deaf;                /* a cancel is not heard */
+    bool begun_read_only, begun_write; /* what the last BEGIN said */
     bool asks_credentials;
     const char *gate;
     char user[64], password[64];
@@ -461,6 +462,8 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
     switch (op->kind) {
     case DBM_OP_BEGIN:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
+        v->begun_read_only = op->read_only;
+        v->begun_write = op->write;
         CHECK(!l->in_transaction);
         l->in_transaction = true;
         l->points = 0;

@@ -372,7 +372,8 @@ template <class T> inline const T *dbm__address(const T &t) { return &t; }
 #    define DBM__TO_CHECKED(kind) (0 * sizeof(struct { int dbm_scan_takes_pointers_to_numbers_bool_text_char_N_or_dbm_types : (kind) ? 1 : -1; }))
 #    define DBM__TO(p) { DBM__KIND(p), sizeof(*(p)) + DBM__TO_CHECKED(DBM__KIND(p)), (p) }
 #    define dbm_scan(row, ...) dbm__scan(row, (const dbm_target[]){ DBM__MAP(DBM__TO, __VA_ARGS__) }, DBM__NARG(__VA_ARGS__))
-#    define DBM__TARGET_KIND(T, f) DBM__KIND(&((T *)0)->f)
+#    define DBM__TARGET_KIND(T, f) (DBM__KIND(&((T *)0)->f) \
+        + (int)(0 * sizeof(struct { int dbm_model_fields_are_numbers_bool_text_char_N_or_dbm_types : DBM__KIND(&((T *)0)->f) ? 1 : -1; })))
 #  else /* constructors only: dbm_exec(s, sql, dbm_int(1)), dbm_scan(row, dbm_to_int64(&n)), DBM_ON(db) */
 #    define DBM__ON(x) (x)
 #    define DBM__CODE(x) 'v'

@@ -710,6 +710,9 @@ static void getters_and_scans_stick(void **state) {
     STICKS("SELECT 2 AS n", assert_false(dbm_row_bool(row, 0)), DBM_E_RANGE, "column 0 (n)");
     STICKS("SELECT 'soon' AS n", assert_int_equal(dbm_row_timestamp(row, 0), 0), DBM_E_RANGE, "column 0 (n)");
     STICKS("SELECT 1", assert_int_equal(dbm_row_int(row, 1), 0), DBM_E_RANGE, "no column 1");
+    /* Of several failures the first is told, not the one that followed from it. */
+    STICKS("SELECT NULL AS x, 'long text' AS y", assert_int_equal(dbm_scan(row, &a, &buffer), DBM_E_RANGE), DBM_E_RANGE, "column 0 (x) of row 1");
+    STICKS("SELECT 1 AS one", assert_int_equal(dbm_row_int(row, dbm_row_index(row, "two")), 0), DBM_E_UNKNOWN_NAME, "there is no column 'two'; there are one");
     STICKS("SELECT 1", assert_int_equal(dbm_row_int(row, -1), 0), DBM_E_RANGE, "no column -1");
     STICKS("SELECT 1 AS one, 2 AS two", assert_int_equal(dbm_row_index(row, "three"), -1), DBM_E_UNKNOWN_NAME, "one, two");
     STICKS("SELECT 300 AS n", assert_int_equal(dbm_scan(row, &small), DBM_E_RANGE), DBM_E_RANGE, "column 0 (n)");
@@ -1685,6 +1688,49 @@ static void cancel_stops_what_runs(void **state) {
     assert_int_equal(rows_kept(), 1);
 }
 
+/* What options changed on a connection ends with their session: the next one there is as the configuration says. */
+static void options_end_with_their_session(void **state) {
+    dbm_status rc;
+    int turn;
+    (void)state;
+    for (turn = 0; turn < 2; turn++) {
+        DBM_SESSION_OPT(mgr, "single", s, .read_only = true, .status = &rc) assert_int_equal(put(s, 1), DBM_E_READ_ONLY);
+        assert_int_equal(rc, DBM_E_READ_ONLY);
+        DBM_SESSION_RC(mgr, "single", s, &rc) assert_int_equal(put(s, 2), DBM_OK);
+        assert_int_equal(rc, DBM_OK);
+        DBM_SESSION_OPT(mgr, "single", s, .autocommit = true, .status = &rc) { put(s, 3); break; }
+        assert_int_equal(rc, DBM_OK);
+        DBM_SESSION_RC(mgr, "single", s, &rc) { put(s, 4); break; }
+        assert_int_equal(rc, DBM_E_LEFT_EARLY);
+        DBM_SESSION_OPT(mgr, "single", s, .timeout_ms = 1, .status = &rc) sleep_ms(5);
+        DBM_SESSION_RC(mgr, "single", s, &rc) { sleep_ms(5); put(s, 5); }
+        assert_int_equal(rc, DBM_OK);
+        DBM_SESSION_OPT(mgr, "single", s, .write = true, .status = &rc) (void)s;
+        DBM_SESSION_RC(mgr, "single", s, &rc) { /* reads, and leaves the turn to others */
+            dbm_row *row;
+            assert_int_equal(dbm_query_one(s, &row, "SELECT count(*) FROM t"), DBM_OK);
+            raw_run("BEGIN IMMEDIATE; ROLLBACK");
+        }
+        assert_int_equal(rc, DBM_OK);
+    }
+    assert_int_equal(rows_kept(), 6);
+}
+
+/* The writes of an inner block that was kept are the outer one's: when that is left early, it says what was dropped. */
+static void left_early_counts_inner_writes(void **state) {
+    dbm_status rc, inner;
+    (void)state;
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        DBM_SESSION_RC(mgr, NULL, s2, &inner) put(s2, 1);
+        (void)s;
+        break;
+    }
+    assert_int_equal(inner, DBM_OK);
+    assert_int_equal(rc, DBM_E_LEFT_EARLY);
+    assert_true(dbm_session_failed(NULL));
+    assert_int_equal(rows_kept(), 0);
+}
+
 /* From the log, which is told of a statement after the session has looked whether it may run, and before it is sent. */
 static dbm_session *cancel_in_log;
 static void cancelling_log(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
@@ -2157,6 +2203,13 @@ static void only_what_is_needed_is_sent(void **state) {
     }
     assert_int_equal(rc, DBM_E_READ_ONLY);
     assert_sent("begin1 execute1:rows 1 x 1 rollback1");
+    /* BEGIN says what the session is. */
+    DBM_SESSION_OPT(mgr, NULL, s, .read_only = true) dbm_exec(s, "rows 1 x 1");
+    assert_true(v->begun_read_only && !v->begun_write);
+    DBM_SESSION_OPT(mgr, NULL, s, .write = true) dbm_exec(s, "rows 1 x 1");
+    assert_true(!v->begun_read_only && v->begun_write);
+    DBM_SESSION(mgr, NULL, s) dbm_exec(s, "rows 1 x 1");
+    assert_true(!v->begun_read_only && !v->begun_write);
 }
 
 /* The commit fails in each way, in each form. `alone` is left out: there is no commit. */
@@ -2525,6 +2578,8 @@ int main(void) {
         T(retry_knows_its_bounds),
         T(retry_waits_for_a_connection),
         T(cancel_stops_what_runs),
+        T(options_end_with_their_session),
+        T(left_early_counts_inner_writes),
         T(cancel_between_the_look_and_the_start),
         T(cancel_ends_the_wait_for_a_turn),
         T(cancel_between_statements),

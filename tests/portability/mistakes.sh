@@ -100,6 +100,12 @@ END
 typedef struct point { int x, y; } point;
 dbm_status f(dbm_row *row, point *p); dbm_status f(dbm_row *row, point *p) { return dbm_scan(row, p); }
 END
+    compile "a model's field of another type" "dbm_model_fields_are_numbers_bool_text_char_N_or_dbm_types" $cc <<'END'
+#include "dbm.h"
+typedef struct point { int x, y; } point;
+typedef struct place { int64_t id; point at; } place;
+DBM_MODEL(place, "places", DBM_KEY(id), DBM_FIELD(at));
+END
     compile "n in the place of &n" "invalid type argument of unary" gcc <<'END'
 #include "dbm.h"
 dbm_status f(dbm_row *row); dbm_status f(dbm_row *row) { int n = 0; return dbm_scan(row, n); }
