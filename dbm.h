@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6d5e5d307957bc81: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 8294d76ce42aaf44: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2310,7 +2310,8 @@ template <class T> inline const T *dbm__address(const T &t) { return &t; }
 #    define DBM__TO_CHECKED(kind) (0 * sizeof(struct { int dbm_scan_takes_pointers_to_numbers_bool_text_char_N_or_dbm_types : (kind) ? 1 : -1; }))
 #    define DBM__TO(p) { DBM__KIND(p), sizeof(*(p)) + DBM__TO_CHECKED(DBM__KIND(p)), (p) }
 #    define dbm_scan(row, ...) dbm__scan(row, (const dbm_target[]){ DBM__MAP(DBM__TO, __VA_ARGS__) }, DBM__NARG(__VA_ARGS__))
-#    define DBM__TARGET_KIND(T, f) DBM__KIND(&((T *)0)->f)
+#    define DBM__TARGET_KIND(T, f) (DBM__KIND(&((T *)0)->f) \
+        + (int)(0 * sizeof(struct { int dbm_model_fields_are_numbers_bool_text_char_N_or_dbm_types : DBM__KIND(&((T *)0)->f) ? 1 : -1; })))
 #  else /* constructors only: dbm_exec(s, sql, dbm_int(1)), dbm_scan(row, dbm_to_int64(&n)), DBM_ON(db) */
 #    define DBM__ON(x) (x)
 #    define DBM__CODE(x) 'v'
@@ -15379,6 +15380,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
     va_list ap;
+    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__fail_again(&row->work->top->error); /* the first one is what matters */
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -15395,6 +15397,7 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
     if (!row->open || !row->standing) {
+        if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__fail_again(&row->work->top->error);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
         if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */
