@@ -29,7 +29,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror".split()
 LIBRARIES = ["-lsqlite3", "-linih", "-lpthread"]
-SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models",
+SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis",
             "Adapters of your own", "FAQ", "Licence"]
 
 PROLOGUE = r"""
@@ -63,6 +63,11 @@ DBM_SESSION_RC(mgr, NULL, s, &outcome) {
 }
 if (outcome != DBM_OK) printf("the session: %s\\n", dbm_last_error()->message);
 return close_all(mgr) + (outcome != DBM_OK);
+}
+""",
+    "redis": PROLOGUE + "static void with_a_server(dbm_manager *mgr) {\n@@\n}\nint main(int argc, char **argv) {\n" + """(void)argv;
+if (argc > 1) with_a_server(NULL); /* built, not run: there is no server here */
+return 0;
 }
 """,
     "functions": PROLOGUE + "@@\n" + r"""
