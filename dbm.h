@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content fb10fcd7fd12d705: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 315fcea4d254aacf: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -13762,7 +13762,8 @@ again:
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
+        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
         if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
@@ -13876,7 +13877,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         return dbm__work_fail(w, site);
     }
     if (changes) {
-        w->wrote = w->top->wrote = true;
+        if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
     }
@@ -13915,6 +13916,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);

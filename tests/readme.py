@@ -530,8 +530,10 @@ class Readme:
         need(found == want, first_difference(found, want))
         rows = dict(re.findall(r"^    (\w+) +(\S+)(?: .*)?$", parts["CONFIGURATION"], re.M))
         rows.pop("key")
-        source = read("src", "adapters", "sqlite.c")
-        known = list(settings_table()) + re.search(r'define DBM__SQLITE_OPTIONS "(.*)"', source).group(1).split(",")
+        known = list(settings_table())
+        for name in sorted(os.listdir(os.path.join(ROOT, "src", "adapters"))):
+            for keys in re.findall(r'define DBM__\w+_OPTIONS "(.*)"', read("src", "adapters", name)):
+                known += keys.split(",")
         need(sorted(rows) == sorted(known), "too many:", sorted(set(rows) - set(known)), "lacking:", sorted(set(known) - set(rows)))
         self.check_in_force(rows)
         statuses = [name for name, _, _ in status_list()]

@@ -197,9 +197,9 @@ static void case_big_unsigned(void) {
         assert_status(st, DBM_E_RANGE);
     }
     if (b->kind == IS_POSTGRESQL) {
-        table("bigs", "v NUMERIC");
-        assert_ok(dbm_exec(db, "INSERT INTO bigs VALUES (?)", UINT64_MAX));
-        assert_ok(dbm_query_one(db, &row, "SELECT v FROM bigs"));
+        table("numerics", "v NUMERIC");
+        assert_ok(dbm_exec(db, "INSERT INTO numerics VALUES (?)", UINT64_MAX));
+        assert_ok(dbm_query_one(db, &row, "SELECT v FROM numerics"));
         assert_string_equal(dbm_row_text(row, 0), "18446744073709551615");
         assert_true(dbm_row_uint(row, 0) == UINT64_MAX);
         dbm_row_end(row);
