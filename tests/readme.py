@@ -29,7 +29,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror".split()
 LIBRARIES = ["-lsqlite3", "-linih", "-lpthread"]
-SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models",
+SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis",
             "Adapters of your own", "FAQ", "Licence"]
 
 PROLOGUE = r"""
@@ -63,6 +63,11 @@ DBM_SESSION_RC(mgr, NULL, s, &outcome) {
 }
 if (outcome != DBM_OK) printf("the session: %s\\n", dbm_last_error()->message);
 return close_all(mgr) + (outcome != DBM_OK);
+}
+""",
+    "redis": PROLOGUE + "static void with_a_server(dbm_manager *mgr) {\n@@\n}\nint main(int argc, char **argv) {\n" + """(void)argv;
+if (argc > 1) with_a_server(NULL); /* built, not run: there is no server here */
+return 0;
 }
 """,
     "functions": PROLOGUE + "@@\n" + r"""
@@ -525,8 +530,10 @@ class Readme:
         need(found == want, first_difference(found, want))
         rows = dict(re.findall(r"^    (\w+) +(\S+)(?: .*)?$", parts["CONFIGURATION"], re.M))
         rows.pop("key")
-        source = read("src", "adapters", "sqlite.c")
-        known = list(settings_table()) + re.search(r'define DBM__SQLITE_OPTIONS "(.*)"', source).group(1).split(",")
+        known = list(settings_table())
+        for name in sorted(os.listdir(os.path.join(ROOT, "src", "adapters"))):
+            for keys in re.findall(r'define DBM__\w+_OPTIONS "(.*)"', read("src", "adapters", name)):
+                known += keys.split(",")
         need(sorted(rows) == sorted(known), "too many:", sorted(set(rows) - set(known)), "lacking:", sorted(set(known) - set(rows)))
         self.check_in_force(rows)
         statuses = [name for name, _, _ in status_list()]

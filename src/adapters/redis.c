@@ -1100,7 +1100,9 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
 
 /* All answers of the operation are in. */
 static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
-    const dbm__redis_node *root = r->building != NULL && r->building->count != 0 ? &r->building->nodes[0] : NULL;
+    const dbm__redis_node *root;
+    DBM_ASSERT(r->building != NULL && r->building->nodes != NULL); /* an answer was awaited, and it came */
+    root = &r->building->nodes[0];
     if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     switch (op->kind) {
     case DBM_OP_COMMAND: return dbm__redis_answer(r, op);

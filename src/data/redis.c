@@ -374,6 +374,7 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
     c.on = on;
     c.site = site;
     c.words = c.few;
+    c.few[0] = dbm_null();
     c.count = 0;
     c.room = DBM__REDIS_WORDS;
     c.mixed = c.block;

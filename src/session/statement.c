@@ -455,6 +455,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);

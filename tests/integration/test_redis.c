@@ -1168,7 +1168,7 @@ static void by_tls(void **state) {
     OK(opens(DBM_CONFIG(.url = url, .tls_ca = ca, .tls = DBM_TLS_VERIFY_CA)));
     OK(opens(DBM_CONFIG(.url = url, .tls_ca = ca, .tls_cert = servers_ca("client.pem"), .tls_key = servers_ca("client.key"))));
     FAILS(opens(DBM_CONFIG(.url = url, .tls_ca = "/nowhere/ca.pem")), DBM_E_TLS, "tls_ca can't be read");
-    FAILS(opens(DBM_CONFIG(.url = servers_url("redis"), .tls = DBM_TLS_REQUIRE, .connect_timeout_ms = 500)), DBM_E_TLS, "TLS with 127.0.0.1");
+    FAILS(opens(DBM_CONFIG(.url = servers_url("redis"), .tls = DBM_TLS_REQUIRE, .connect_timeout_ms = 500)), DBM_E_TIMEOUT, "no answer"); /* it waits for an end of line */
     memset(&b, 0, sizeof b);
     open_config(&b, DBM_CONFIG(.url = url, .tls_ca = ca, .statement_timeout_ms = 3000));
     DBM_SESSION_RC(b.mgr, NULL, s, &rc) {

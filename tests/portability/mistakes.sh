@@ -33,11 +33,30 @@ wrong "another spelling of the implementation" "dbm: the implementation is asked
 #include "dbm.h"
 int main(void) { return 0; }
 END
-for backend in POSTGRESQL POSTGRES PG MYSQL MARIADB REDIS HIREDIS MONGODB MONGO ASYNC; do
+for backend in POSTGRESQL POSTGRES PG MYSQL MARIADB MONGODB MONGO ASYNC; do
     wrong "a backend of a later version: DBM_WITH_$backend" "dbm.h 0.1.0 " gcc -DDBM_WITH_$backend <<END
 $implementation
 END
 done
+cat >absent.c <<'END'
+#define DBM_IMPLEMENTATION
+#include "dbm.h"
+static dbm_status init(dbm_database *db) { (void)db; return DBM_OK; }
+static void done(dbm_database *db) { (void)db; }
+static const dbm_adapter stars = DBM_ADAPTER(.type = "stars", .init = init, .close = done);
+int main(void) {
+    dbm_manager *mgr = NULL;
+    if (dbm_manager_create(&mgr, NULL) != DBM_OK || dbm_register(mgr, &stars) != DBM_OK) return 1;
+    if (dbm_add_database(mgr, DBM_CONFIG(.url = "stars://sky")) != DBM_OK) return 2;
+    if (dbm_redis_set(dbm_get(mgr, NULL), "k", "v", 0) != DBM_E_NOT_COMPILED) return 3;
+    if (strstr(dbm_last_error()->message, "DBM_WITH_REDIS") == NULL) return 4;
+    if (dbm_redis_get((dbm_database *)NULL, NULL, "k") == DBM_OK) return 5;
+    dbm_manager_free(mgr);
+    return 0;
+}
+END
+absent() { gcc -std=c99 $WARNINGS -I"$HEADERS" absent.c -o absent -lpthread && ./absent; }
+check "a call of a backend that is left out says which switch it wants" absent
 wrong "a system header first, in standard C" "a system header came before dbm.h" gcc -std=c99 <<'END'
 #include <stdio.h>
 #define DBM_IMPLEMENTATION

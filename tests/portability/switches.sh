@@ -32,6 +32,7 @@ for name in $(echo "$BACKENDS" | sed 's/-DDBM_WITH_//g'); do
 done
 check "DBM_WITH_SQLITE3 means DBM_WITH_SQLITE" alone SQLITE 1 -DDBM_WITH_SQLITE3
 check "DBM_WITH_SQLITE3=0 means DBM_WITH_SQLITE=0" alone SQLITE 0 -DDBM_WITH_SQLITE3=0
+check "DBM_WITH_HIREDIS means DBM_WITH_REDIS" alone REDIS 1 -DDBM_WITH_HIREDIS
 check "DBM_WITH_INIH means DBM_WITH_INI" alone INI 1 -DDBM_WITH_INIH
 check "DBM_NO_THREADS=0 is off" gcc -std=c11 $WARNINGS -iquote "$WORK/alone" -DDBM_NO_THREADS=0 -c "$WORK/implementation.c" -o "$WORK/out.o"
 
@@ -83,7 +84,7 @@ DBM_IMPLEMENT dbm: the implementation is asked for by DBM_IMPLEMENTATION
 DBM_H_IMPLEMENTATION dbm: the implementation is asked for by DBM_IMPLEMENTATION
 EOF
 check "DBM_STATIC without DBM_IMPLEMENTATION" refuses "dbm: DBM_STATIC makes a private copy in one file; define DBM_IMPLEMENTATION" declarations -DDBM_STATIC
-for name in POSTGRESQL MYSQL REDIS MONGODB ASYNC POSTGRES PG MARIADB HIREDIS MONGO; do
+for name in POSTGRESQL MYSQL MONGODB ASYNC POSTGRES PG MARIADB MONGO; do
     if ! grep -q "define DBM_HAS_$name" "$WORK/alone/dbm.h"; then
         check "DBM_WITH_$name is refused" refuses "leave this switch undefined" implementation "-DDBM_WITH_$name"
         check "DBM_WITH_$name=0 is not" implementation "-DDBM_WITH_$name=0"
