@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8294d76ce42aaf44: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 8fd37942df04dbc5: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -14338,6 +14338,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
     if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
@@ -17175,6 +17176,7 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
     c.on = on;
     c.site = site;
     c.words = c.few;
+    c.few[0] = dbm_null();
     c.count = 0;
     c.room = DBM__REDIS_WORDS;
     c.mixed = c.block;
@@ -25827,7 +25829,9 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
 
 /* All answers of the operation are in. */
 static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
-    const dbm__redis_node *root = r->building != NULL && r->building->count != 0 ? &r->building->nodes[0] : NULL;
+    const dbm__redis_node *root;
+    DBM_ASSERT(r->building != NULL && r->building->nodes != NULL); /* an answer was awaited, and it came */
+    root = &r->building->nodes[0];
     if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     switch (op->kind) {
     case DBM_OP_COMMAND: return dbm__redis_answer(r, op);
