@@ -5,7 +5,8 @@
  *     odbc://app:secret@db1:5432/?driver=PostgreSQL Unicode&database=shop      (a blank in a URL is written %20)
  * (protocol=7.4-0 leaves it to dbm.h to roll back, which savepoints of PostgreSQL's driver need)
  * So do connect_args.NAME of the configuration; user and password become UID and PWD, host and port SERVER and PORT. ping_sql (default: SELECT 1)
- * is what asks whether a connection is alive. The program takes ODBC_URL from the environment, or makes an SQLite file. */
+ * is what asks whether a connection is alive. A call of a driver can't be left before it returns: time-outs are the driver's, in whole seconds, and
+ * only some drivers notice a server that has fallen silent (PostgreSQL's: pqopt={tcp_user_timeout=10000}). The program takes ODBC_URL from the environment, or makes an SQLite file. */
 #define DBM_IMPLEMENTATION
 #define DBM_WITH_INI
 #include "dbm.h"
@@ -177,7 +178,7 @@ static bool odbc_put(char *text, size_t n, const char *name, const char *value) 
     return true;
 }
 
-static bool odbc_string(dbm_connection *c, char *text, size_t n) {
+static dbm_status odbc_string(dbm_connection *c, char *text, size_t n) {
     dbm_database *db = dbm_adapter_database(c);
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -186,8 +187,9 @@ static bool odbc_string(dbm_connection *c, char *text, size_t n) {
     int port = 0;
     size_t i;
     bool ok = true;
+    dbm_status status = dbm_adapter_credentials(c, &who); /* asks the program's callback, where it has one */
     text[0] = 0;
-    if (dbm_adapter_credentials(c, &who) != DBM_OK) return false;
+    if (status != DBM_OK) return status;
     if (url->path[0] != 0) ok = odbc_put(text, n, "DSN", url->path);
     for (i = 0; ok && i < url->parameter_count; i++) ok = odbc_put(text, n, url->parameters[i].name, url->parameters[i].value);
     for (i = 0; ok && i < config->option_count; i++) {
@@ -198,7 +200,7 @@ static bool odbc_string(dbm_connection *c, char *text, size_t n) {
     if (ok && port != 0) ok = odbc_put(text, n, "PORT", number);
     if (ok && who.user != NULL && who.user[0] != 0) ok = odbc_put(text, n, "UID", who.user);
     if (ok && who.password != NULL && who.password[0] != 0) ok = odbc_put(text, n, "PWD", who.password);
-    return ok || dbm_adapter_fail(c, DBM_E_CONFIG, NULL, 0, "the connection string is too long") == DBM_OK;
+    return ok ? DBM_OK : dbm_adapter_fail(c, DBM_E_CONFIG, NULL, 0, "the connection string is too long");
 }
 
 static void odbc_disconnect(dbm_connection *c, dbm_disconnect how) {
@@ -221,13 +223,14 @@ static dbm_status odbc_open(dbm_connection *c, dbm_op *op, odbc_connection *k) {
     SQLWCHAR *wide;
     SQLUSMALLINT behaviour = 0;
     SQLRETURN rc;
+    dbm_status status;
     size_t units;
     int left = dbm_adapter_left_ms(c, op);
     if (!odbc_ok(SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &k->env))) return DBM_E_NOMEM;
     SQLSetEnvAttr(k->env, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)(uintptr_t)SQL_OV_ODBC3, 0);
     if (!odbc_ok(SQLAllocHandle(SQL_HANDLE_DBC, k->env, &k->dbc))) return odbc_fail(c, op, SQL_HANDLE_ENV, k->env);
     if (left > 0) SQLSetConnectAttr(k->dbc, SQL_ATTR_LOGIN_TIMEOUT, (SQLPOINTER)(uintptr_t)odbc_seconds(left), SQL_IS_UINTEGER);
-    if (!odbc_string(c, text, sizeof text)) return DBM_E_CONFIG;
+    if ((status = odbc_string(c, text, sizeof text)) != DBM_OK) return status;
     wide = odbc_widen(k->db, text, strlen(text), &units);
     memset(text, 0, sizeof text);
     if (wide == NULL) return units == 0 ? DBM_E_NOMEM : dbm_adapter_fail(c, DBM_E_CONFIG, NULL, 0, "the URL is no UTF-8");

@@ -1,7 +1,12 @@
 /* Five databases of five kinds from one file, five_databases.ini: SQLite, PostgreSQL, MariaDB, Redis and MongoDB. The three that speak SQL
  * do the same work by the same code; then a health table. What is down is told, and keeps nobody else from working. */
 #define DBM_IMPLEMENTATION
-#define DBM_WITH_ALL
+#define DBM_WITH_SQLITE
+#define DBM_WITH_POSTGRESQL
+#define DBM_WITH_MYSQL
+#define DBM_WITH_REDIS
+#define DBM_WITH_MONGODB
+#define DBM_WITH_INI
 #include "dbm.h"
 #include <stdio.h>
 

@@ -1,5 +1,7 @@
 #!/bin/sh
 # Builds and runs the examples: `sh examples/run.sh`, or some of them: `sh examples/run.sh quickstart threads`.
+# Those that need more than SQLite run when they are named, on servers that are there: adapter_memcached (MEMCACHED_URL), adapter_odbc
+# (ODBC_URL; without it an SQLite file), web_cache (POSTGRESQL_URL, REDIS_URL), five_databases (these, MYSQL_URL and MONGODB_URL).
 # Where apt is, missing packages are installed; elsewhere a message says which. Everything is built and run in a temporary
 # directory. In the environment: CC, CXX (the compilers), CFLAGS, CXXFLAGS.
 set -u
@@ -17,15 +19,25 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 examples="quickstart threads cpp_app custom_adapter"
+named="adapter_memcached adapter_odbc web_cache five_databases"
 for name in "$@"; do
-    case " $examples " in
+    case " $examples $named " in
         *" $name "*) ;;
         *)
-            echo "examples/run.sh: there is no example $name; there are: $examples" >&2
+            echo "examples/run.sh: there is no example $name; there are: $examples; and, with servers of yours: $named" >&2
             exit 1
             ;;
     esac
 done
+
+chosen=${*:-$examples}
+# wants NAME...: whether one of these is to be run.
+wants() {
+    for wanted in "$@"; do
+        case " $chosen " in *" $wanted "*) return 0 ;; esac
+    done
+    return 1
+}
 
 # ---- what is needed ----------------------------------------------------------------------------------------------------
 # A probe that links tells more than a look for files: it finds what the compiler finds.
@@ -34,6 +46,44 @@ needs() { # needs PACKAGE COMPILER EXTENSION PROGRAM [LIBRARY...]
     printf '%s\n' "$4" >"$needs_file"
     shift 4
     if ! $needs_compiler $flags "$needs_file" -o "$work/probe" "$@" >/dev/null 2>&1; then missing="$missing $needs_package"; fi
+}
+# driver MODULE HEADER LIBRARY: what pkg-config says of a driver; where it knows nothing, what is usual.
+driver() {
+    if pkg-config --exists "$1" 2>/dev/null; then pkg-config --cflags --libs "$1"; else echo "-I/usr/include/$2 $3"; fi
+}
+# have PACKAGE COMMAND...: notes the package unless the command succeeds.
+have() {
+    have_package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $have_package"
+}
+look_more() {
+    flags=${CFLAGS:-}
+    if wants adapter_memcached; then
+        needs libmemcached-dev "$CC" c '#include <libmemcached/memcached.h>
+int main(void) { return memcached_create(NULL) == NULL; }' -lmemcached
+    fi
+    if wants adapter_odbc; then
+        needs unixodbc-dev "$CC" c '#include <sql.h>
+#include <sqlext.h>
+int main(void) { SQLHENV e; return SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &e) != SQL_SUCCESS; }' -lodbc
+        if [ -z "${ODBC_URL:-}" ]; then have "libsqliteodbc odbcinst" sh -c 'odbcinst -q -d | grep -i sqlite3'; fi
+    fi
+    if wants web_cache five_databases; then
+        have pkg-config pkg-config --version
+        postgresql=$(driver libpq postgresql -lpq) redis=$(driver hiredis hiredis -lhiredis)
+        needs libpq-dev "$CC" c '#include <libpq-fe.h>
+int main(void) { return PQlibVersion() < 0; }' $postgresql
+        needs libhiredis-dev "$CC" c '#include <hiredis/hiredis.h>
+int main(void) { redisReaderFree(redisReaderCreate()); return 0; }' $redis
+    fi
+    if wants five_databases; then
+        mysql=$(driver libmariadb mariadb -lmariadb) mongodb=$(driver libmongoc-1.0 libmongoc-1.0 "-I/usr/include/libbson-1.0 -lmongoc-1.0 -lbson-1.0")
+        needs libmariadb-dev "$CC" c '#include <mysql.h>
+int main(void) { return mysql_get_client_version() == 0; }' $mysql
+        needs "libmongoc-dev libbson-dev" "$CC" c '#include <mongoc/mongoc.h>
+int main(void) { return mongoc_get_version() == NULL; }' $mongodb
+    fi
 }
 look() {
     missing= flags=${CFLAGS:-}
@@ -51,6 +101,7 @@ int main(void) { return ini_parse_string("", 0, 0) != 0; }' -linih
     flags=${CXXFLAGS:-}
     needs g++ "$CXX" cpp '#include <string>
 int main() { return static_cast<int>(std::string().size()); }'
+    look_more
 }
 look
 if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1; then
@@ -85,16 +136,13 @@ if [ -n "$missing" ]; then
 fi
 
 # ---- build and run ---------------------------------------------------------------------------------------------------------
-cp "$here/integration.ini" "$work" || exit 1
+cp "$here/integration.ini" "$here/five_databases.ini" "$work" || exit 1
 cd "$work" || exit 1
 failed=
 example() { # example NAME FILE LIBRARY...
     name=$1 file=$2
     shift 2
-    case " $chosen " in
-        *" $name "*) ;;
-        *) return ;;
-    esac
+    wants "$name" || return
     case $file in
         *.cpp) set -- $CXX -std=c++11 -O1 ${CXXFLAGS:-} "-I$root" "$here/$file" -o "$name" "$@" ;;
         *) set -- $CC -std=c99 -O1 ${CFLAGS:-} "-I$root" "$here/$file" -o "$name" "$@" ;;
@@ -108,11 +156,14 @@ example() { # example NAME FILE LIBRARY...
         failed="$failed $name"
     fi
 }
-chosen=${*:-$examples}
 example quickstart quickstart.c -lsqlite3 -linih -lpthread
 example threads threads.c -lsqlite3 -lpthread
 example cpp_app cpp_app.cpp -lsqlite3 -lpthread
 example custom_adapter custom_adapter.c -linih -lpthread
+example adapter_memcached adapter_memcached.c -lmemcached -linih -lpthread
+example adapter_odbc adapter_odbc.c -lodbc -linih -lpthread
+example web_cache web_cache.c ${postgresql:-} ${redis:-} -linih -lpthread
+example five_databases five_databases.c -lsqlite3 ${postgresql:-} ${mysql:-} ${redis:-} ${mongodb:-} -linih -lpthread
 if [ -n "$failed" ]; then
     echo "failed:$failed"
     exit 1

@@ -1,7 +1,23 @@
 #!/bin/sh
 # Every example: built with gcc and clang in C99 and C11 (C++11 and C++17) without a warning, run, its output compared; and the
-# script that users start with.
+# script that users start with. Those that need servers find them by DBM_TEST_SERVERS, as tests/run.sh starts them; those of built-in adapters
+# are tested once src/adapters/ has them.
 . "$(dirname "$0")/lib.sh"
+
+if [ -f "${DBM_TEST_SERVERS:-}/env" ]; then
+    . "$DBM_TEST_SERVERS/env"
+else
+    echo "not ok the servers run: by hand, sh tests/servers/all.sh start DIR && . DIR/env"
+    exit 1
+fi
+SQLITE_URL=sqlite:///five.db POSTGRESQL_URL=$DBM_TEST_POSTGRESQL_URL MYSQL_URL=$DBM_TEST_MYSQL_URL REDIS_URL=$DBM_TEST_REDIS_URL
+MONGODB_URL=$DBM_TEST_MONGODB_URL MEMCACHED_URL=memcached://$DBM_TEST_MEMCACHED
+postgresql_odbc() { echo "odbc://$(echo "$1" | sed 's|^[^:]*://||; s|/.*||')/?driver=PostgreSQL%20Unicode&protocol=7.4-0&database=${1##*/}"; }
+export SQLITE_URL POSTGRESQL_URL MYSQL_URL REDIS_URL MONGODB_URL MEMCACHED_URL
+has_all() { for backend in "$@"; do [ -f "$ROOT/src/adapters/$backend.c" ] || return 1; done; }
+with_servers="adapter_memcached adapter_odbc"
+if has_all postgresql redis; then with_servers="$with_servers web_cache"; fi
+if has_all postgresql mysql redis mongodb; then with_servers="$with_servers five_databases"; fi
 
 # tree: what lies in the repository, so that litter is seen.
 tree() { (cd "$ROOT" && find . -path ./.git -prune -o -type f ! -name '*.pyc' -print | LC_ALL=C sort); }
@@ -13,7 +29,7 @@ mute() { [ ! -s "$WORK/errors" ] || { echo "it wrote to stderr:"; cat "$WORK/err
 
 # run NAME: in a directory of its own; twice, because the second run finds the files of the first.
 run() {
-    mkdir -p "$WORK/in" && cp "$ROOT/examples/integration.ini" "$WORK/in/" || return 1
+    mkdir -p "$WORK/in" && cp "$ROOT/examples/integration.ini" "$ROOT/examples/five_databases.ini" "$WORK/in/" || return 1
     rounds="1 2"
     if [ "$1" = threads ]; then rounds=1; fi
     for round in $rounds; do
@@ -58,6 +74,38 @@ checked() {
             check "$2: errors" says "there is no file of this name in the directory"
             check "$2: no warning" mute
             ;;
+        adapter_memcached)
+            check "$2: several keys" says "user:2 is Grace Hopper"
+            check "$2: session" says "the session: DBM_OK"
+            check "$2: its own errors" says "a wrong statement: there is no such command"
+            check "$2: the server's errors" says "non-numeric value"
+            check "$2: health" says "health of cache (memcached): DBM_OK"
+            check "$2: one connection for all sessions" says "pool: 1 of 4 connections open"
+            check "$2: no warning" mute
+            ;;
+        adapter_odbc)
+            check "$2: commits" says "the first session: DBM_OK"
+            check "$2: rolls back" says "the second session: DBM_E_CONSTRAINT"
+            check "$2: rows" says "au lait: 9"
+            check "$2: timestamps" says "sold 2024-02-29 12:34:56"
+            check "$2: no warning" mute
+            ;;
+        web_cache)
+            check "$2: a warm cache" says "100.0 % from Redis"
+            check "$2: invalidation" says "product 1 costs 123456.78 now"
+            check "$2: no page was wrong" says "errors: 0"
+            check "$2: no warning" mute
+            ;;
+        five_databases)
+            for name_of in default orders stock; do
+                check "$2: $name_of" says "$(printf '%-8s 2 prices raised: Caf\303\251 5.50 tea 4.25, 1 over 5' $name_of)"
+                check "$2: $name_of: rolls back" says "$(printf '%-8s an insert that must fail: DBM_E_CONSTRAINT' $name_of)"
+            done
+            check "$2: Redis" says "hello for 60 s more"
+            check "$2: MongoDB" says "2 documents: login 1 sale 42"
+            for type in sqlite postgresql mysql redis mongodb; do check "$2: health of $type" grep -q "  $type  *DBM_OK  " "$WORK/said"; done
+            check "$2: no warning" mute
+            ;;
     esac
 }
 
@@ -77,6 +125,42 @@ for cc in g++ clang++; do
         checked cpp_app "cpp_app: $cc $std"
     done
 done
+libraries() {
+    case $1 in
+        adapter_memcached) echo "-lmemcached -linih" ;;
+        adapter_odbc) echo "-lodbc -linih" ;;
+        *) echo "$DRIVER_CFLAGS $DRIVER_LIBS" ;;
+    esac
+}
+for name in $with_servers; do
+    for cc in gcc clang; do
+        for std in c99 c11; do
+            check "$name: $cc $std" build $cc -std=$std -O0 $WARNINGS "-I$ROOT" "$ROOT/examples/$name.c" -o "$WORK/$name" $(libraries $name) -lpthread || continue
+            check "$name: $cc $std: runs" run $name || continue
+            checked $name "$name: $cc $std"
+        done
+    done
+done
+# ODBC's has run on SQLite; now the same on a server, whose name it then says.
+on_postgresql() { (ODBC_URL=$(postgresql_odbc "$DBM_TEST_POSTGRESQL_URL") && export ODBC_URL && run adapter_odbc); }
+check "adapter_odbc: on PostgreSQL" on_postgresql && checked adapter_odbc "adapter_odbc: on PostgreSQL"
+check "adapter_odbc: on PostgreSQL: its name" says "the source is PostgreSQL"
+# A server that is not there is told, and ends the program with 1; a cache alone may be missing.
+is_told() {
+    (cd "$WORK" && "$WORK/$1") >"$WORK/said" 2>"$WORK/errors"
+    [ $? -eq 1 ] && grep -q "can't be opened" "$WORK/errors"
+}
+without() { (eval "$1=\$2" && export "$1" && is_told "$3"); }
+check "adapter_memcached: without a server" without MEMCACHED_URL memcached://127.0.0.1:1 adapter_memcached
+check "adapter_odbc: without a source" without ODBC_URL odbc:///nowhere adapter_odbc
+case $with_servers in
+    *web_cache*)
+        check "web_cache: without PostgreSQL" without POSTGRESQL_URL postgresql://127.0.0.1:1/x web_cache
+        no_cache() { (REDIS_URL=redis://127.0.0.1:1/0 && export REDIS_URL && cd "$WORK" && "$WORK/web_cache") >"$WORK/said" 2>"$WORK/errors"; }
+        check "web_cache: without Redis" no_cache && check "web_cache: without Redis: no page was wrong" says "errors: 0"
+        ;;
+esac
+
 # A missing configuration is told, and ends the program with 1.
 missing_file() {
     mkdir "$WORK/empty" && cd "$WORK/empty" || return 1
@@ -93,6 +177,10 @@ for name in quickstart threads cpp_app custom_adapter; do
     check "run.sh: runs $name" says "$ ./$name"
 done
 check "run.sh: prints its commands" says "quickstart.c -o quickstart -lsqlite3 -linih -lpthread"
+check "run.sh: what needs servers is not run unasked" lacks "adapter_memcached|adapter_odbc|web_cache|five_databases" "$WORK/said"
+check "run.sh: what needs servers" script $with_servers
+for name in $with_servers; do check "run.sh: runs $name" says "$ ./$name"; done
+check "run.sh: prints their commands" says "adapter_memcached.c -o adapter_memcached -lmemcached -linih -lpthread"
 check "run.sh: a name that is none" refuses "there is no example nope" sh "$ROOT/examples/run.sh" nope
 without_tools() {
     mkdir -p "$WORK/bin" || return 1

@@ -335,6 +335,71 @@ static void configurations_are_checked(void **state) {
     assert_int_equal(dbm_init_all(mgr), DBM_OK);
 }
 
+/* Another writer has the file: told as what another try may cure. */
+static void a_locked_file_can_be_tried_again(void **state) {
+    dbm_session one, two;
+    (void)state;
+    make_table();
+    assert_int_equal(dbm_session_begin(db(), NULL, &one), DBM_OK);
+    assert_int_equal(dbm_session_begin(db(), NULL, &two), DBM_OK);
+    assert_int_equal(dbm_exec(&one, "DELETE FROM t WHERE id = 1"), DBM_OK);
+    assert_int_equal(dbm_exec(&two, "DELETE FROM t WHERE id = 2"), DBM_E_SERIALIZATION);
+    assert_true(dbm_last_error()->retryable);
+    assert_int_equal(dbm_session_end(&two), DBM_E_SERIALIZATION);
+    assert_int_equal(dbm_commit(&one), DBM_OK);
+    assert_int_equal(dbm_session_end(&one), DBM_OK);
+    assert_int_equal(count_of("SELECT count(*) FROM t"), 2);
+}
+
+static void *add_many(void *ud) {
+    int first = *(int *)ud, i, bad = 0;
+    for (i = 0; i < 50; i++) {
+        dbm_status rc;
+        DBM_SESSION_RC(mgr, "", s, &rc) {
+            dbm_row *row;
+            dbm_exec(s, "INSERT INTO t VALUES (?, ?)", first + i, "a thread's");
+            if (dbm_query_one(s, &row, "SELECT id FROM t WHERE id = ?", first + i) != DBM_OK || dbm_row_int(row, 0) != first + i) bad++;
+        }
+        if (rc != DBM_OK) bad++;
+    }
+    *(int *)ud = bad;
+    return NULL;
+}
+static void threads_share_the_pool(void **state) {
+    pthread_t threads[6];
+    int numbers[6], i;
+    dbm_stats_info stats;
+    (void)state;
+    make_table();
+    for (i = 0; i < 6; i++) {
+        numbers[i] = 1000 * (i + 1);
+        assert_int_equal(pthread_create(&threads[i], NULL, add_many, &numbers[i]), 0);
+    }
+    for (i = 0; i < 6; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(numbers[i], 0);
+    }
+    assert_int_equal(count_of("SELECT count(*) FROM t"), 303);
+    dbm_stats(db(), &stats);
+    assert_true(stats.connects <= 3);
+    assert_int_equal(stats.out, 0);
+}
+
+static dbm_status no_password(void *ud, dbm_credentials *out) {
+    (void)out;
+    ++*(int *)ud;
+    return DBM_E_AUTH;
+}
+static void credentials_are_asked_for(void **state) {
+    int asked = 0;
+    (void)state;
+    close_again();
+    open_with(DBM_CONFIG(.credentials = no_password, .credentials_ud = &asked));
+    assert_int_equal(dbm_init_all(mgr), DBM_E_AUTH);
+    assert_int_equal(asked, 1);
+    assert_non_null(strstr(dbm_last_error()->message, "credential callback"));
+}
+
 /* ---- cancel, deadlines, lost connections ------------------------------------------------------------------------------------------- */
 
 static void *cancel_soon(void *ud) {
@@ -480,7 +545,7 @@ int main(void) {
 #define ONE(name, where) { #name, name, setup_##where, teardown, NULL }
     const struct CMUnitTest tests[] = {
         BOTH(values_come_back), BOTH(long_values_come_back), BOTH(transactions_end_as_asked), BOTH(statements_are_prepared_once), BOTH(statements_run_inside_a_loop),
-        BOTH(errors_are_told_by_kind), BOTH(configurations_are_checked), BOTH(a_statement_can_be_cancelled), ONE(a_deadline_ends_a_statement, postgresql),
+        BOTH(errors_are_told_by_kind), BOTH(configurations_are_checked), BOTH(a_statement_can_be_cancelled), ONE(a_deadline_ends_a_statement, postgresql), ONE(a_locked_file_can_be_tried_again, sqlite), ONE(threads_share_the_pool, postgresql), BOTH(credentials_are_asked_for),
         ONE(killed_connections_are_seen, postgresql), BOTH(a_child_has_its_own), BOTH(the_native_handle), ONE(no_memory_is_told_and_nothing_leaks, sqlite),
         BOTH(the_program_runs)
     };
