@@ -209,8 +209,40 @@ TEST_HELPER void servers_verb(const char *verb, servers_own *own) {
 
 TEST_HELPER void servers_stop(servers_own *own) { servers_verb("stop", own); }
 
+/* Whether every thread of a process has stopped: SIGSTOP is heard by one after the other. */
+TEST_HELPER bool servers_stand(pid_t pid) {
+    char path[64], text[512];
+    DIR *tasks;
+    struct dirent *task;
+    bool stand = true;
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    tasks = opendir(path);
+    if (tasks == NULL) return true;
+    while (stand && (task = readdir(tasks)) != NULL) {
+        const char *state;
+        FILE *f;
+        char file[400];
+        if (task->d_name[0] == '.') continue;
+        (void)snprintf(file, sizeof file, "%s/%s/stat", path, task->d_name);
+        f = fopen(file, "r");
+        if (f == NULL) continue;
+        state = fgets(text, sizeof text, f) != NULL ? strrchr(text, ')') : NULL;
+        (void)fclose(f);
+        if (state != NULL && state[1] == ' ' && state[2] != 'T' && state[2] != 't' && state[2] != 'Z') stand = false;
+    }
+    (void)closedir(tasks);
+    return stand;
+}
+
 TEST_HELPER void servers_signal(servers_own *own, int signal_number) {
-    if (kill(servers_pid(own), signal_number) != 0) fail_msg("signal %d: %s", signal_number, strerror(errno));
+    pid_t pid = servers_pid(own);
+    int i;
+    if (kill(pid, signal_number) != 0) fail_msg("signal %d: %s", signal_number, strerror(errno));
+    for (i = 0; signal_number == SIGSTOP && !servers_stand(pid); i++) {
+        struct timespec pause = { 0, 1000000 };
+        if (i == 10000) fail_msg("the server does not stop");
+        (void)nanosleep(&pause, NULL);
+    }
     if (signal_number == SIGKILL) servers_stop(own);
 }
 
