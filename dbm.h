@@ -1,6 +1,6 @@
-/* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
+/* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8fd37942df04dbc5: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 19f0fabf7977f71d: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -144,6 +144,8 @@
  *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
  *     synchronous           full           SQLite: full, off, normal, extra
  *     cache_size            -              SQLite: pages, or KiB when negative
+ *     unix_socket           -              MySQL: the path of a local socket, in the place of a host
+ *     sql_mode              -              MySQL: of every session (default: the server's, without ANSI_QUOTES and NO_BACKSLASH_ESCAPES)
  *     db                    0              Redis: the number of the database, in the place of the URL's path
  *     client_name           -              Redis: the name of each connection in CLIENT LIST
  *
@@ -453,7 +455,7 @@
 /* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
-#    error "dbm: DBM_WITH_ASYNC: dbm.h 0.1.0 has no asynchronous half; leave this switch undefined"
+#    error "dbm: DBM_WITH_ASYNC: dbm.h 0.2.0 has no asynchronous half; leave this switch undefined"
 #  endif
 #endif
 
@@ -715,8 +717,8 @@
 #include <stdint.h>
 #include <stdbool.h>
 
-#define DBM_VERSION        "0.1.0"
-#define DBM_VERSION_NUMBER 100           /* major * 10000 + minor * 100 + patch */
+#define DBM_VERSION        "0.2.0"
+#define DBM_VERSION_NUMBER 200           /* major * 10000 + minor * 100 + patch */
 
 /* >>status
  * Every status, once: the enum, dbm_status_name(), dbm_status_text() and the table in the manual come from this list.

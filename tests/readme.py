@@ -29,7 +29,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror".split()
 LIBRARIES = ["-lsqlite3", "-linih", "-lpthread"]
-SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis",
+SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis", "MongoDB",
             "Adapters of your own", "FAQ", "Licence"]
 
 PROLOGUE = r"""
@@ -118,7 +118,6 @@ int main(int argc, char **argv) {
     static char text[65536];
     size_t size;
     FILE *f = fopen(argv[1], "rb");
-    (void)argc;
     if (f == NULL) return 2;
     size = fread(text, 1, sizeof text, f);
     fclose(f);
@@ -131,6 +130,9 @@ int main(int argc, char **argv) {
     if (dbm_manager_create(&mgr, NULL) != DBM_OK || dbm_register(mgr, &stars) != DBM_OK || dbm_load_text(mgr, text, size) != DBM_OK) {
         printf("%s\n", dbm_last_error()->message);
         return 1;
+    }
+    for (; argc > 2; argc--) { /* these are looked at by their adapters too */
+        if (dbm_get(mgr, argv[argc - 1]) == NULL) return printf("%s\n", dbm_last_error()->message), 1;
     }
     dbm_manager_free(mgr);
     return 0;
@@ -319,7 +321,8 @@ class Readme:
         need(b.kind in expected[b.language], "the line before it must say one of:", ", ".join(expected[b.language]))
         if b.language == "ini":
             self.write(self.work, "one.ini", b.text)
-            self.run(self.loader(), "one.ini")
+            names = re.findall(r"^\[databases\.([\w-]+)\]", b.text, re.M) if b.name == "five" else []
+            self.run(self.loader(), "one.ini", *names)
         elif b.kind == "program":
             if b.same:
                 need(read(b.same) == b.text, "the text differs from %s" % b.same)
@@ -369,7 +372,8 @@ class Readme:
         if not os.path.exists(program):
             folder = self.fresh("loading")
             self.write(folder, "loader.c", LOADER)
-            self.run("gcc", "-std=c99", *WARNINGS, "-I.", "loader.c", "-o", program, *LIBRARIES, cwd=folder)
+            switches, libraries = drivers()
+            self.run("gcc", "-std=c99", *WARNINGS, "-I.", *switches, "loader.c", "-o", program, *libraries, "-lpthread", cwd=folder)
         return program
 
     # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -422,6 +426,14 @@ class Readme:
         told = re.search(r"parameters of the URL \((.*?)\):", self.text, re.S).group(1)
         for name in re.findall(r'"(\w+)"', parameters):
             need(re.search(r"\b%s\b" % name, told), "the URL's parameter %s is not told" % name)
+
+    def check_differences_table(self):
+        """What tests/integration/differences.h lists, which the tests ask, and in its order."""
+        source = read("tests", "integration", "differences.h").replace("\\\n", "")
+        text = r'"((?:[^"\\]|\\.)*)"'
+        want = [list(row) for row in re.findall(r"X\(\w+, " + r",\s*".join([text] * 5) + r"\)", source)]
+        need(len(want) >= 5, "differences.h can't be read")
+        need(self.tables.get("differences") == want, first_difference(self.tables.get("differences"), want))
 
     def check_in_force(self, defaults):
         """defaults: key -> what README or the manual says."""
@@ -558,6 +570,7 @@ class Readme:
                 ("| 64m |", "| 65m |", self.check_config_table),
                 ("auto, wal, delete,", "auto, delete,", self.check_sqlite_table),
                 ("| time | 5s |", "| time | 4s |", self.check_sqlite_table),
+                ("| BIGINT UNSIGNED holds it |", "| `DBM_E_RANGE` |", self.check_differences_table),
                 ("| 15 |", "| 14 |", self.check_status_table),
                 ("no row matched", "no row", self.check_status_table),
                 ("`DBM_NO_ENV`", "`DBM_NO_ENVIRONMENT`", self.check_options_table),
@@ -565,7 +578,7 @@ class Readme:
                  "| `DBM_NO_GENERIC` | calls without `_Generic` | implementation |", self.check_options_table),
                 ("dbm_query_one", "dbm_query_first", self.check_names),
                 ("(CHANGELOG.md)", "(CHANGES.md)", self.check_links),
-                ("Version 0.1.0", "Version 0.2.0", self.check_version),
+                ("Version 0.2.0", "Version 0.3.0", self.check_version),
                 ("## Errors\n", "## Failures\n", self.check_sections),
                 ("*return rolls back;", "*return commits;", self.check_sections))
         text, tables = self.text, self.tables
@@ -589,6 +602,7 @@ class Readme:
         self.check("the table of switches", self.check_options_table)
         self.check("the table of keys", self.check_config_table)
         self.check("the table of SQLite's keys", self.check_sqlite_table)
+        self.check("the table of differences", self.check_differences_table)
         self.check("names", self.check_names)
         self.check("links", self.check_links)
         self.check("advice", self.check_advice)
@@ -599,6 +613,13 @@ class Readme:
         self.check("the licence", self.check_licence)
         self.check_blocks()
         return self.failures == 0
+
+
+def drivers():
+    """The switches with the flags of their headers, and the libraries, of every backend that src/adapters/ has."""
+    said = subprocess.run(["sh", "-c", '. tests/drivers.sh; find_drivers .; echo "$BACKENDS $DRIVER_CFLAGS"; echo "$DRIVER_LIBS"'], cwd=ROOT,
+                          check=True, capture_output=True, text=True).stdout.split("\n")
+    return [w for w in said[0].split() if w not in ("-DDBM_WITH_SQLITE", "-DDBM_WITH_INI")], said[1].split() # the prologue has these two
 
 
 def status_list():

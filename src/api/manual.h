@@ -1,4 +1,4 @@
-/* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
+/* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
  * GENERATED from src/ by amalgamate.py, content @DBM_CONTENT_HASH@: edit src/, not this file.
  *
@@ -144,6 +144,8 @@
  *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
  *     synchronous           full           SQLite: full, off, normal, extra
  *     cache_size            -              SQLite: pages, or KiB when negative
+ *     unix_socket           -              MySQL: the path of a local socket, in the place of a host
+ *     sql_mode              -              MySQL: of every session (default: the server's, without ANSI_QUOTES and NO_BACKSLASH_ESCAPES)
  *     db                    0              Redis: the number of the database, in the place of the URL's path
  *     client_name           -              Redis: the name of each connection in CLIENT LIST
  *

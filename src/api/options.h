@@ -137,7 +137,7 @@
 /* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
 #if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
 #  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
-#    error "dbm: DBM_WITH_ASYNC: dbm.h 0.1.0 has no asynchronous half; leave this switch undefined"
+#    error "dbm: DBM_WITH_ASYNC: dbm.h 0.2.0 has no asynchronous half; leave this switch undefined"
 #  endif
 #endif
 

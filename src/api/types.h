@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <stdbool.h>
 
-#define DBM_VERSION        "0.1.0"
-#define DBM_VERSION_NUMBER 100           /* major * 10000 + minor * 100 + patch */
+#define DBM_VERSION        "0.2.0"
+#define DBM_VERSION_NUMBER 200           /* major * 10000 + minor * 100 + patch */
 
 /* >>status
  * Every status, once: the enum, dbm_status_name(), dbm_status_text() and the table in the manual come from this list.
