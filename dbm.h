@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c9604a97d53bbbbb: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content e6d1bd25c0e5ed77: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2574,7 +2574,7 @@ DBM_API dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char
  *                                   is E_UNKNOWN_NAME, which sticks; for text it is ""
  *   dbm_doc_value(doc, "age")       with its type; NULL when it is not there
  *   dbm_doc_json(doc)               all of it as relaxed extended JSON; "" and a failure that sticks when no document is in hand
- *   dbm_doc_bson(doc)               all of it as bson_t, NULL with a failure
+ *   dbm_doc_bson(doc)               all of it: const bson_t *b = dbm_doc_bson(doc); NULL with a failure
  * Types: int32 and int64 INT, double, bool, string TEXT, binary BLOB (subtype 4: UUID), date TIMESTAMP, ObjectId TEXT of 24 hex digits,
  * Decimal128 DECIMAL, null and undefined NULL, documents, arrays and all else JSON.
  * Ownership the document's and its texts: valid until the next document, or the end of the rows. */
@@ -18110,9 +18110,10 @@ typedef struct dbm__mongo_base {
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
 
-/* One field of the document in hand. */
+/* One field of the document in hand: where it is. (An iterator would want memory of 128 bytes' alignment.) */
 typedef struct dbm__mongo_field {
-    bson_iter_t at;
+    const char *key;
+    uint32_t offset, key_size;
     char *json;              /* what was written out for it */
     char small[48];
 } dbm__mongo_field;
@@ -18394,16 +18395,13 @@ static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t
                 continue;
             }
         }
-        if (type == BSON_TYPE_DOCUMENT && bson_iter_recurse(from, &inner)) {
-            bson_append_document_begin(to, key, key_size, &child);
+        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
+            bool ok;
+            bson_init(&child);
             status = dbm__mongo_fill(m, &inner, &child, args);
-            bson_append_document_end(to, &child);
-            continue;
-        }
-        if (type == BSON_TYPE_ARRAY && bson_iter_recurse(from, &inner)) {
-            bson_append_array_begin(to, key, key_size, &child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            bson_append_array_end(to, &child);
+            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
+            bson_destroy(&child);
+            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
             continue;
         }
         if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
@@ -18543,7 +18541,9 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
                 r->fields = more;
                 r->fields_room = room;
             }
-            r->fields[r->columns].at = it;
+            r->fields[r->columns].key = bson_iter_key(&it);
+            r->fields[r->columns].key_size = bson_iter_key_len(&it);
+            r->fields[r->columns].offset = bson_iter_offset(&it);
             r->fields[r->columns].json = NULL;
             r->columns++;
         }
@@ -18636,7 +18636,8 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     dbm__mongo_field *f;
-    const bson_iter_t *at;
+    bson_iter_t it;
+    const bson_iter_t *at = &it;
     size_t size = 0;
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
@@ -18649,7 +18650,9 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    at = &f->at;
+    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+        return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
+    }
     switch ((int)bson_iter_type(at)) {
     case BSON_TYPE_INT32: *out = dbm_int(bson_iter_int32(at)); return DBM_OK;
     case BSON_TYPE_INT64: *out = dbm_int(bson_iter_int64(at)); return DBM_OK;
@@ -18705,7 +18708,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
 static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     (void)c;
-    return r != NULL && i < r->columns ? bson_iter_key(&r->fields[i].at) : "";
+    return r != NULL && i < r->columns ? r->fields[i].key : "";
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
@@ -19013,14 +19016,12 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
 
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
-    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list, one;
+    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
     bool ok;
     dbm_status status = dbm__mongo_needs(j, 0, false);
     if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
-        bson_append_array_begin(&command, "indexes", 7, &list);
-        bson_append_document_begin(&list, "0", 1, &one);
         bson_append_document(&one, "key", 3, j->doc[0]);
         if (!bson_has_field(j->options, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
@@ -19028,8 +19029,8 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
             bson_free(name);
         }
         bson_concat(&one, j->options);
-        bson_append_document_end(&list, &one);
-        bson_append_array_end(&command, &list);
+        bson_append_document(&list, "0", 1, &one);
+        bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
         ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
@@ -19037,6 +19038,8 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     }
     bson_destroy(&command);
     bson_destroy(&outer);
+    bson_destroy(&list);
+    bson_destroy(&one);
     return status;
 }
 
