@@ -13,8 +13,8 @@
       "MySQL commits at DDL by itself") \
     X(TIMESTAMPS, "the type of a timestamp's column", "text, or a number", "`DBM_TYPE_TIMESTAMP`", "`DBM_TYPE_TIMESTAMP`", \
       "SQLite has no such type; `dbm_row_timestamp` reads all of them") \
-    X(BOOLEANS, "the type of a BOOLEAN column", "`DBM_TYPE_INT`", "`DBM_TYPE_BOOL`", "`DBM_TYPE_INT`", \
-      "BOOLEAN is a number there; `dbm_row_bool` reads all of them") \
+    X(BOOLEANS, "the type of a BOOLEAN column", "`DBM_TYPE_INT`", "`DBM_TYPE_BOOL`", "`DBM_TYPE_BOOL`", \
+      "BOOLEAN is a number in SQLite; `dbm_row_bool` reads all of them") \
     X(CONFLICTS, "two sessions that change one row after reading it", "`DBM_E_SERIALIZATION`", \
       "`DBM_E_SERIALIZATION` from REPEATABLE READ on; at READ COMMITTED, its default, the second one waits and goes on", \
       "the second one waits and goes on; `DBM_E_DEADLOCK` when each waits for the other", "each backend's own way of isolation") \

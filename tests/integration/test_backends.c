@@ -57,7 +57,9 @@ static int open_backend(void **state) {
     const backend *one = *(const backend *const *)*state;
     dbm_options options;
     dbm_config config;
-    if (b == one) return 0;
+    dbm_stats_info s;
+    if (b == one && dbm_stats(db, &s) == DBM_OK && s.out == 0) return 0;
+    dbm__self()->open = NULL; /* what a case that failed left open: begun anew, so that the next ones show what they have to show */
     b = one;
     memset(&options, 0, sizeof options);
     memset(&config, 0, sizeof config);
@@ -195,9 +197,9 @@ static void case_big_unsigned(void) {
         assert_status(st, DBM_E_RANGE);
     }
     if (b->kind == IS_POSTGRESQL) {
-        table("bigs", "v NUMERIC");
-        assert_ok(dbm_exec(db, "INSERT INTO bigs VALUES (?)", UINT64_MAX));
-        assert_ok(dbm_query_one(db, &row, "SELECT v FROM bigs"));
+        table("numerics", "v NUMERIC");
+        assert_ok(dbm_exec(db, "INSERT INTO numerics VALUES (?)", UINT64_MAX));
+        assert_ok(dbm_query_one(db, &row, "SELECT v FROM numerics"));
         assert_string_equal(dbm_row_text(row, 0), "18446744073709551615");
         assert_true(dbm_row_uint(row, 0) == UINT64_MAX);
         dbm_row_end(row);

@@ -17,10 +17,11 @@ int main(void) {
 }
 EOF
 
+TCC_DRIVERS=$(echo "$DRIVER_CFLAGS" | sed 's/-isystem */-I/g')
 # tcc ignores the cleanup attribute and has no atomics: no threads, no cleanup blocks.
 check "tcc: implementation" tcc -Wall -Werror -I"$HEADERS" -c "$WORK/implementation.c" -o "$WORK/tcc_plain.o"
-check "tcc: implementation with all backends" tcc -Wall -Werror -I"$HEADERS" -DDBM_WITH_ALL -c "$WORK/implementation.c" -o "$WORK/tcc.o"
-check "tcc: a program" tcc -Wall -Werror -I"$HEADERS" "$WORK/main.c" "$WORK/tcc.o" -lsqlite3 -linih -o "$WORK/tcc_program"
+check "tcc: implementation with all backends" tcc -Wall -Werror -I"$HEADERS" $TCC_DRIVERS -DDBM_WITH_ALL -c "$WORK/implementation.c" -o "$WORK/tcc.o"
+check "tcc: a program" tcc -Wall -Werror -I"$HEADERS" "$WORK/main.c" "$WORK/tcc.o" $DRIVER_LIBS -o "$WORK/tcc_program"
 check "tcc: it runs" "$WORK/tcc_program"
 check "tcc: a program with a manager" tcc -Wall -Werror -I"$HEADERS" "$WORK/manager.c" "$WORK/tcc_plain.o" -o "$WORK/tcc_program"
 check "tcc: it runs" "$WORK/tcc_program"

@@ -30,12 +30,12 @@ OWN_MEMORY="-DDBM_MALLOC=my_malloc -DDBM_REALLOC=my_realloc -DDBM_FREE=my_free"
 compile() {
     compiler=$1
     shift
-    "$compiler" -std=c11 $WARNINGS -iquote "$HEADERS" "$@" -c "$WORK/implementation.c" -o "$WORK/out.o"
+    "$compiler" -std=c11 $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" "$@" -c "$WORK/implementation.c" -o "$WORK/out.o"
 }
 
 for compiler in gcc clang; do
     check "$compiler: none" compile "$compiler"
-    for flag in $WITHOUT -DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ALL -DDBM_STATIC -DDBM_PREFIX=my_ -DDBM_NO_CONFIG \
+    for flag in $WITHOUT $BACKENDS -DDBM_WITH_ALL -DDBM_STATIC -DDBM_PREFIX=my_ -DDBM_NO_CONFIG \
         '-DDBM_ASSERT(x)=my_assert(!!(x))' '-DDBM_CLOCK_US=my_clock_us'; do
         check "$compiler: $flag" compile "$compiler" "$flag" -include "$WORK/own.h" -D_POSIX_C_SOURCE=200809L
     done
@@ -65,12 +65,12 @@ check "no process-wide effect" needs_not '^(exit|_exit|abort|setjmp|_setjmp|long
 
 # A program made with the smallest implementation runs; so does one where only one file sees the switches.
 runs() {
-    gcc -std=c11 $WARNINGS -iquote "$HEADERS" "$@" -c "$WORK/implementation.c" -o "$WORK/out.o" &&
+    gcc -std=c11 $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" "$@" -c "$WORK/implementation.c" -o "$WORK/out.o" &&
         gcc -std=c11 $WARNINGS -iquote "$HEADERS" "$WORK/user.c" "$WORK/out.o" $libraries -o "$WORK/program" &&
         "$WORK/program"
 }
 libraries=
 check "a program with all that leaves out runs" runs $WITHOUT
-libraries="-lsqlite3 -linih -lpthread"
+libraries="$DRIVER_LIBS -lpthread"
 check "a program with all backends runs; only one file needs the switches" runs -DDBM_WITH_ALL
 finish

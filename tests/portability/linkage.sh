@@ -2,14 +2,14 @@
 # What the linker sees: names that begin with dbm_, private copies, copies with a prefix, and one clear message when two files
 # define DBM_IMPLEMENTATION. And the other dbm.h of this world: ndbm's and gdbm's names are not taken.
 . "$(dirname "$0")/../lib.sh"
-LIBRARIES="-lsqlite3 -linih -lpthread"
+LIBRARIES="$DRIVER_LIBS -lpthread"
 
 printf '#define DBM_IMPLEMENTATION\n#include "dbm.h"\n' >"$WORK/implementation.c"
 cp "$WORK/implementation.c" "$WORK/implementation.cpp"
 cp "$WORK/implementation.c" "$WORK/second.c"
 printf '#include "dbm.h"\nint main(void) { return dbm_compiled_with("sqlite") ? 0 : 1; }\n' >"$WORK/main.c"
 cc() {
-    gcc -std=c11 $WARNINGS -iquote "$HEADERS" "$@"
+    gcc -std=c11 $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" "$@"
 }
 
 # exports PREFIX OBJECT: every symbol that others see begins so.
@@ -19,7 +19,7 @@ exports() {
 }
 check "implementation" cc -DDBM_WITH_ALL -c "$WORK/implementation.c" -o "$WORK/implementation.o"
 check "every external symbol begins with dbm_" exports dbm_ "$WORK/implementation.o"
-check "implementation as C++" g++ -std=c++11 $WARNINGS -iquote "$HEADERS" -DDBM_WITH_ALL -c "$WORK/implementation.cpp" -o "$WORK/implementation_cpp.o"
+check "implementation as C++" g++ -std=c++11 $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" -DDBM_WITH_ALL -c "$WORK/implementation.cpp" -o "$WORK/implementation_cpp.o"
 weak_or_dbm() {
     nm -g --defined-only "$1" | awk 'NF >= 3 && $2 !~ /[VWu]/ { print $NF }' | grep -v '^DW\.ref\.' >"$WORK/names"
     [ -s "$WORK/names" ] && ! grep -v '^dbm_' "$WORK/names"

@@ -13,7 +13,7 @@ try() {
     compiler=$1 standard=$2 ext=$3
     for form in "declarations" "implementation" "implementation -DDBM_WITH_ALL"; do
         set -- $form
-        check "$compiler -std=$standard: $form" "$compiler" "-std=$standard" $WARNINGS -iquote "$HEADERS" ${2:-} \
+        check "$compiler -std=$standard: $form" "$compiler" "-std=$standard" $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" ${2:-} \
             -c "$WORK/$1.$ext" -o "$WORK/out.o"
     done
 }
@@ -28,7 +28,7 @@ for standard in c++11 c++17; do
 done
 # With optimisation compilers see more to warn of.
 for compiler in gcc clang; do
-    check "$compiler -O2: implementation with all" "$compiler" -std=c11 -O2 $WARNINGS -iquote "$HEADERS" -DDBM_WITH_ALL \
+    check "$compiler -O2: implementation with all" "$compiler" -std=c11 -O2 $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" -DDBM_WITH_ALL \
         -c "$WORK/implementation.c" -o "$WORK/out.o"
 done
 check "gcc -Os -m32: declarations" gcc -m32 -ffreestanding -std=c11 $WARNINGS -iquote "$HEADERS" -c "$WORK/declarations.c" -o "$WORK/out.o"

@@ -21,7 +21,7 @@ alone() {
     has_it "$@" -iquote "$WORK/alone"
 }
 check "dbm.h alone compiles" gcc -std=c11 $WARNINGS -iquote "$WORK/alone" -c "$WORK/implementation.c" -o "$WORK/out.o"
-for name in SQLITE INI; do
+for name in $(echo "$BACKENDS" | sed 's/-DDBM_WITH_//g'); do
     check "DBM_WITH_$name not defined" alone $name 0
     check "DBM_WITH_$name empty" alone $name 1 -DDBM_WITH_$name=
     check "DBM_WITH_$name=1" alone $name 1 -DDBM_WITH_$name=1
@@ -45,7 +45,7 @@ check "and is read" has_it INI 1 -iquote "$WORK/beside" -I"$WORK/elsewhere"
 check "DBM_CONFIG_FILE" has_it INI 1 -iquote "$WORK/beside" -I"$WORK/elsewhere" '-DDBM_CONFIG_FILE="other.h"'
 check "DBM_NO_CONFIG" has_it SQLITE 0 -iquote "$WORK/beside" -DDBM_NO_CONFIG
 cp "$ROOT/dbm_config.h" "$WORK/beside/dbm_config.h"
-for name in SQLITE INI; do
+for name in $(echo "$BACKENDS" | sed 's/-DDBM_WITH_//g'); do
     check "dbm_config.h as shipped changes nothing: $name" has_it $name 0 -iquote "$WORK/beside"
 done
 # Every switch of it can be switched on: the commented #define is one.

@@ -884,9 +884,15 @@ static void test_implicit_commit(void **state) {
         dbm_status rc;
         DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) { /* nothing had been written: no harm is done */
             CHECK_STATUS(dbm_exec(s, "ddl"), DBM_OK);
+            CHECK_STATUS(dbm_exec(s, "ddl"), DBM_OK);
             CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
         }
         CHECK_STATUS(rc, DBM_OK);
+        DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) { /* it has done its work, so nothing is dropped */
+            CHECK_STATUS(dbm_exec(s, "ddl"), DBM_OK);
+            break;
+        }
+        CHECK_STATUS(rc, DBM_ROLLED_BACK);
         assert_int_equal(v->commits, 1);
         DBM_SESSION_OPT(mgr, NULL, s, .status = &rc) {
             CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
