@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e6d1bd25c0e5ed77: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 2293af587163ed63: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -24,6 +24,7 @@
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
  *     >>models             structs and tables                       >>adapter        a backend of your own
+ *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
  * dbm.h DOES NOT
@@ -32,8 +33,8 @@
  *     - migrate schemas: a table that exists is never altered
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain PostgreSQL, MySQL, Redis, MongoDB or an asynchronous half in this version: naming one in a configuration is a
- *       clear error. SQLite is built in, other backends come by dbm_register()
+ *     - contain PostgreSQL, MySQL, Redis or an asynchronous half in this version: naming one in a configuration is a
+ *       clear error. SQLite and MongoDB are built in, other backends come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -142,6 +143,8 @@
  *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
  *     synchronous           full           SQLite: full, off, normal, extra
  *     cache_size            -              SQLite: pages, or KiB when negative
+ *     database              -              MongoDB: the database, where it is not the URL's path
+ *     driver_log            off            MongoDB: off silences libmongoc; keep leaves its log handler as the program set it
  *
  * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
  * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
@@ -154,6 +157,8 @@
  *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
  *     sqlite:///:memory:                  one connection, gone when the database is closed
  *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     mongodb://user:password@a,b/app?replicaSet=rs0    MongoDB: the database is the path, or the key `database` where the path is the user's;
+ *     mongodb+srv://cluster.example.com/app             parameters and connect_args: libmongoc's, by its names (readPreference, w, ...)
  *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
  *
  *
@@ -182,6 +187,11 @@
  * pool_timeout, and the error then says who holds them, since when, at which file:line. A wait that could never end, because every holder
  * waits too, is E_WOULD_DEADLOCK at once. Closed, old or broken connections are replaced by checkouts, returns, and dbm_maintain().
  * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
+ *
+ * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
+ * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
+ * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
+ * memory. tls = prefer is refused, tls_cert holds certificate and key.
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
  * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
@@ -13361,7 +13371,8 @@ again:
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) {
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0)) w->wrote = w->top->wrote = true; /* one that matched nothing dropped nothing */
+        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
         if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
@@ -13474,7 +13485,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         return dbm__work_fail(w, site);
     }
     if (writes) {
-        w->wrote = w->top->wrote = true;
+        if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id;
     }

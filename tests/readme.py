@@ -54,6 +54,13 @@ static inline int close_all(dbm_manager *mgr) {
 """
 # A fragment stands at @@. `functions` and `file` are followed by code that calls what the fragment defines.
 WRAPPERS = {
+    # Without a server: on no session each call answers that there is none.
+    "mongo": PROLOGUE + """static inline dbm_status documents(dbm_session *s) {
+@@
+return dbm_last_error()->status;
+}
+int main(void) { return documents(NULL) == DBM_E_MISUSE ? 0 : 1; }
+""",
     "main": PROLOGUE + "int main(void) {\ndbm_manager *mgr = open_all();\n{\n@@\n}\nreturn close_all(mgr);\n}\n",
     "session": PROLOGUE + """int main(void) {
 dbm_manager *mgr = open_all();
@@ -527,6 +534,7 @@ class Readme:
         rows.pop("key")
         source = read("src", "adapters", "sqlite.c")
         known = list(settings_table()) + re.search(r'define DBM__SQLITE_OPTIONS "(.*)"', source).group(1).split(",")
+        known += re.search(r'define DBM__MONGO_OPTIONS_OWN "(.*)"', read("src", "adapters", "mongodb.c")).group(1).split(",")
         need(sorted(rows) == sorted(known), "too many:", sorted(set(rows) - set(known)), "lacking:", sorted(set(known) - set(rows)))
         self.check_in_force(rows)
         statuses = [name for name, _, _ in status_list()]

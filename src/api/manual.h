@@ -24,6 +24,7 @@
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
  *     >>models             structs and tables                       >>adapter        a backend of your own
+ *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
  * dbm.h DOES NOT
@@ -32,8 +33,8 @@
  *     - migrate schemas: a table that exists is never altered
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain PostgreSQL, MySQL, Redis, MongoDB or an asynchronous half in this version: naming one in a configuration is a
- *       clear error. SQLite is built in, other backends come by dbm_register()
+ *     - contain PostgreSQL, MySQL, Redis or an asynchronous half in this version: naming one in a configuration is a
+ *       clear error. SQLite and MongoDB are built in, other backends come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -142,6 +143,8 @@
  *     journal_mode          auto           SQLite: auto is WAL for a new file; an existing one keeps its mode
  *     synchronous           full           SQLite: full, off, normal, extra
  *     cache_size            -              SQLite: pages, or KiB when negative
+ *     database              -              MongoDB: the database, where it is not the URL's path
+ *     driver_log            off            MongoDB: off silences libmongoc; keep leaves its log handler as the program set it
  *
  * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
  * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
@@ -154,6 +157,8 @@
  *     sqlite:////var/lib/app.db           an absolute path; on Windows sqlite:///C:/dir/app.db
  *     sqlite:///:memory:                  one connection, gone when the database is closed
  *     sqlite:///app.db?mode=ro            parameters: mode, cache, immutable, vfs, nolock, psow, and the keys of SQLite above
+ *     mongodb://user:password@a,b/app?replicaSet=rs0    MongoDB: the database is the path, or the key `database` where the path is the user's;
+ *     mongodb+srv://cluster.example.com/app             parameters and connect_args: libmongoc's, by its names (readPreference, w, ...)
  *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
  *
  *
@@ -182,6 +187,11 @@
  * pool_timeout, and the error then says who holds them, since when, at which file:line. A wait that could never end, because every holder
  * waits too, is E_WOULD_DEADLOCK at once. Closed, old or broken connections are replaced by checkouts, returns, and dbm_maintain().
  * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
+ *
+ * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
+ * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
+ * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
+ * memory. tls = prefer is refused, tls_cert holds certificate and key.
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
  * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it

@@ -48,6 +48,7 @@ costs() { # option, sign: what it adds or saves, against what is said
 }
 base=$(code)
 costs DBM_WITH_SQLITE 1
+costs DBM_WITH_MONGODB 1
 costs DBM_WITH_INI 1
 costs DBM_NO_THREADS -1
 costs DBM_NO_FLOAT -1
