@@ -1,6 +1,6 @@
 /* dbm.h 0.1.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2293af587163ed63: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content ce64dc2293b30bbc: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -12967,7 +12967,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
     }
     s.step = step;
-    if (options != NULL && !joined) {
+    if (options != NULL && !joined && s.slot != NULL) {
         ((dbm__work *)s.slot)->base.options = *options;
         s.step |= DBM__RETRY_OPTIONS;
     }
@@ -16039,6 +16039,9 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     dbm_status st = dbm__mongo_allowed(on, site, dbm__mongo_names[call]);
     m->on = on;
     m->site = site;
+    m->call = call;
+    m->count = 0;
+    m->writes = false;
     *documents = 0;
     if (st != DBM_OK) return st;
     if (call != DBM__MONGO_COMMAND && (coll == NULL || coll[0] == 0)) {
@@ -16052,7 +16055,7 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
         while (dbm__mongo_blank(*c)) c++;
         if (*c == '[') call = DBM__MONGO_AGGREGATE;
     }
-    m->call = call;
+    m->call = call; /* which is a pipeline's now, perhaps */
     m->writes = dbm__mongo_writes(call, json != NULL ? json : "");
     m->values[DBM__MONGO_NAME] = dbm_textn(dbm__mongo_names[call], strlen(dbm__mongo_names[call]));
     m->values[DBM__MONGO_COLL] = coll != NULL ? dbm_textn(coll, strlen(coll)) : dbm_null();
@@ -18472,7 +18475,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
                               shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
     }
-    if (shape.alone) {
+    if (shape.alone && args != NULL) {
         const dbm_value *v = &args->values[args->next++];
         if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
         if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
@@ -19119,6 +19122,7 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status;
     int i;
     memset(&j, 0, sizeof j);
+    j.name = "";
     j.m = m;
     j.op = op;
     op->result = NULL;
@@ -19584,7 +19588,7 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
 #if !defined(MONGOC_ENABLE_SSL)
     if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
-    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || strcmp(config->tls_key, config->tls_cert) != 0)) {
+    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
         return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;

@@ -429,7 +429,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
                               shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
     }
-    if (shape.alone) {
+    if (shape.alone && args != NULL) {
         const dbm_value *v = &args->values[args->next++];
         if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
         if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
@@ -1076,6 +1076,7 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status;
     int i;
     memset(&j, 0, sizeof j);
+    j.name = "";
     j.m = m;
     j.op = op;
     op->result = NULL;
@@ -1541,7 +1542,7 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
 #if !defined(MONGOC_ENABLE_SSL)
     if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
-    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || strcmp(config->tls_key, config->tls_cert) != 0)) {
+    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
         return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;

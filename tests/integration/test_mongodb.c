@@ -638,6 +638,11 @@ static void a_lost_commit_is_in_doubt(void **state) {
     fail_next(1, "\"commitTransaction\"", "\"closeConnection\": true");
     DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) OK(dbm_mongo_insert(s, "doubt", "{\"_id\": 2}"));
     assert_int_equal(rc, DBM_OK);
+    /* and so is one that the server did not answer in time, though the connection lives */
+    fail_next(3, "\"commitTransaction\"", "\"errorCode\": 50");
+    DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) OK(dbm_mongo_insert(s, "doubt", "{\"_id\": 20}"));
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    fail_no_more();
     /* a write outside of a transaction, whose two tries both lose the connection */
     fail_next(2, "\"insert\"", "\"closeConnection\": true");
     IS(dbm_mongo_insert(db, "doubt", "{\"_id\": 3}"), DBM_E_IN_DOUBT);
@@ -828,6 +833,29 @@ static void a_server_that_stands_alone_refuses_before_the_body(void **state) {
     OK(dbm_close_all(m));
     dbm_manager_free(m);
     alone_stop(&a);
+}
+
+static dbm_status plain_init(dbm_database *d) { (void)d; return DBM_OK; }
+static void plain_close(dbm_database *d) { (void)d; }
+static dbm_status plain_execute(dbm_connection *c, dbm_op *op) { (void)c; (void)op; return DBM_OK; }
+static dbm_status plain_connect(dbm_connection *c, dbm_op *op) { (void)c; (void)op; return DBM_OK; }
+static void plain_disconnect(dbm_connection *c, dbm_disconnect how) { (void)c; (void)how; }
+
+static void backends_without_transactions_refuse_one(void **state) {
+    static const dbm_adapter plain = DBM_ADAPTER(.type = "plain", .init = plain_init, .close = plain_close, .connect = plain_connect,
+                                                 .disconnect = plain_disconnect, .execute = plain_execute);
+    dbm_manager *m = NULL;
+    dbm_status rc = DBM_OK;
+    (void)state;
+    OK(dbm_manager_create(&m, NULL));
+    OK(dbm_register(m, &plain));
+    OK(dbm_add_database(m, DBM_CONFIG(.url = "plain://h/x")));
+    DBM_SESSION_OPT(m, NULL, s, .transaction = 1, .status = &rc) fail_msg("the body ran");
+    assert_int_equal(rc, DBM_E_UNSUPPORTED);
+    DBM_FAILED(err) assert_non_null(strstr(err->message, "'plain'"));
+    DBM_SESSION_RC(m, NULL, s, &rc) OK(dbm_exec(s, "anything"));
+    assert_int_equal(rc, DBM_OK);
+    dbm_manager_free(m);
 }
 
 static void other_backends_answer_what_they_are(void **state) {
@@ -1217,7 +1245,7 @@ int main(void) {
         cmocka_unit_test(cursors_stream_and_are_left_early), cmocka_unit_test(without_a_transaction_each_call_stands_alone),
         cmocka_unit_test(native_handles_are_the_drivers), cmocka_unit_test(transactions_commit_and_roll_back), cmocka_unit_test(transactions_are_run_again),
         cmocka_unit_test(a_lost_commit_is_in_doubt), cmocka_unit_test(server_errors_have_their_status),
-        cmocka_unit_test(a_server_that_stands_alone_refuses_before_the_body), cmocka_unit_test(other_backends_answer_what_they_are),
+        cmocka_unit_test(a_server_that_stands_alone_refuses_before_the_body), cmocka_unit_test(backends_without_transactions_refuse_one), cmocka_unit_test(other_backends_answer_what_they_are),
         cmocka_unit_test(a_killed_server_shows_in_the_status), cmocka_unit_test(a_stopped_server_does_not_hang),
         cmocka_unit_test(a_server_that_is_down_says_so_in_time), cmocka_unit_test(passwords_are_checked_and_rotate), cmocka_unit_test(tls_modes_are_what_they_say),
         cmocka_unit_test(configurations_are_checked), cmocka_unit_test(threads_share_a_pool), cmocka_unit_test(a_cancelled_session_sends_no_more),
