@@ -541,6 +541,7 @@ static void transactions_commit_and_roll_back(void **state) {
             assert_int_equal(n, 0);
         }
     }
+    DBM_FAILED(err) fail_msg("%s: %s", dbm_status_name(err->status), err->message);
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(count_of("tx"), 2);
     DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) {
