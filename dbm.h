@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 19f0fabf7977f71d: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 4aaf881dd4dc433f: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -25,6 +25,7 @@
  *     >>prepared           statements kept by a handle              >>rows           read rows
  *     >>models             structs and tables                       >>redis          commands, transactions of Redis
  *     >>adapter            a backend of your own
+ *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
  * dbm.h DOES NOT
@@ -148,6 +149,8 @@
  *     sql_mode              -              MySQL: of every session (default: the server's, without ANSI_QUOTES and NO_BACKSLASH_ESCAPES)
  *     db                    0              Redis: the number of the database, in the place of the URL's path
  *     client_name           -              Redis: the name of each connection in CLIENT LIST
+ *     database              -              MongoDB: the database, where it is not the URL's path
+ *     driver_log            off            MongoDB: off silences libmongoc; keep leaves its log handler as the program set it
  *
  * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
  * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
@@ -166,6 +169,8 @@
  *     redis://:password@host:6379/2       Redis, database 2; redis://user:password@a,b:6380 tries a, then b
  *     rediss://host                       by TLS, the certificate and its name verified unless tls says less (DBM_WITH_REDIS_TLS)
  *     unix:///run/redis.sock?db=1         by a local socket
+ *     mongodb://user:password@a,b/app?replicaSet=rs0    MongoDB: the database is the path, or the key `database` where the path is the user's;
+ *     mongodb+srv://cluster.example.com/app             parameters and connect_args: libmongoc's, by its names (readPreference, w, ...)
  *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
  *
  *
@@ -195,6 +200,11 @@
  * waits too, is E_WOULD_DEADLOCK at once. Closed, old or broken connections are replaced by checkouts, returns, and dbm_maintain().
  * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
  *
+ * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
+ * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
+ * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
+ * memory. tls = prefer is refused, tls_cert holds certificate and key.
+ *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
  * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
  * again.
@@ -204,6 +214,11 @@
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
  * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ *
+ * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
+ * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
+ * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
+ * dates are texts. A cancel is KILL QUERY by another connection. With Oracle's client the calls block, and the deadlines are those of its time-outs.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -2783,7 +2798,7 @@ DBM_API dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char
  *                                   is E_UNKNOWN_NAME, which sticks; for text it is ""
  *   dbm_doc_value(doc, "age")       with its type; NULL when it is not there
  *   dbm_doc_json(doc)               all of it as relaxed extended JSON; "" and a failure that sticks when no document is in hand
- *   dbm_doc_bson(doc)               all of it as bson_t, NULL with a failure
+ *   dbm_doc_bson(doc)               all of it: const bson_t *b = dbm_doc_bson(doc); NULL with a failure
  * Types: int32 and int64 INT, double, bool, string TEXT, binary BLOB (subtype 4: UUID), date TIMESTAMP, ObjectId TEXT of 24 hex digits,
  * Decimal128 DECIMAL, null and undefined NULL, documents, arrays and all else JSON.
  * Ownership the document's and its texts: valid until the next document, or the end of the rows. */
@@ -13777,7 +13792,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
     }
     s.step = step;
-    if (options != NULL && !joined) {
+    if (options != NULL && !joined && s.slot != NULL) {
         ((dbm__work *)s.slot)->base.options = *options;
         s.step |= DBM__RETRY_OPTIONS;
     }
@@ -17398,6 +17413,9 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     dbm_status st = dbm__mongo_allowed(on, site, dbm__mongo_names[call]);
     m->on = on;
     m->site = site;
+    m->call = call;
+    m->count = 0;
+    m->writes = false;
     *documents = 0;
     if (st != DBM_OK) return st;
     if (call != DBM__MONGO_COMMAND && (coll == NULL || coll[0] == 0)) {
@@ -17411,7 +17429,7 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
         while (dbm__mongo_blank(*c)) c++;
         if (*c == '[') call = DBM__MONGO_AGGREGATE;
     }
-    m->call = call;
+    m->call = call; /* which is a pipeline's now, perhaps */
     m->writes = dbm__mongo_writes(call, json != NULL ? json : "");
     m->values[DBM__MONGO_NAME] = dbm_textn(dbm__mongo_names[call], strlen(dbm__mongo_names[call]));
     m->values[DBM__MONGO_COLL] = coll != NULL ? dbm_textn(coll, strlen(coll)) : dbm_null();
@@ -26207,7 +26225,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #  define DBM__MONGO_SOCKET_TIMEOUT 0
 #endif
 
-#define DBM__MONGO_OPTIONS_OWN "database,driver_log"
+#define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
 
 /* ---- what it keeps -------------------------------------------------------------------------------------------------------- */
@@ -26238,9 +26256,10 @@ typedef struct dbm__mongo_base {
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
 
-/* One field of the document in hand. */
+/* One field of the document in hand: where it is. (An iterator would want memory of 128 bytes' alignment.) */
 typedef struct dbm__mongo_field {
-    bson_iter_t at;
+    const char *key;
+    uint32_t offset, key_size;
     char *json;              /* what was written out for it */
     char small[48];
 } dbm__mongo_field;
@@ -26522,16 +26541,13 @@ static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t
                 continue;
             }
         }
-        if (type == BSON_TYPE_DOCUMENT && bson_iter_recurse(from, &inner)) {
-            bson_append_document_begin(to, key, key_size, &child);
+        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
+            bool ok;
+            bson_init(&child);
             status = dbm__mongo_fill(m, &inner, &child, args);
-            bson_append_document_end(to, &child);
-            continue;
-        }
-        if (type == BSON_TYPE_ARRAY && bson_iter_recurse(from, &inner)) {
-            bson_append_array_begin(to, key, key_size, &child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            bson_append_array_end(to, &child);
+            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
+            bson_destroy(&child);
+            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
             continue;
         }
         if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
@@ -26591,7 +26607,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
                               shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
     }
-    if (shape.alone) {
+    if (shape.alone && args != NULL) {
         const dbm_value *v = &args->values[args->next++];
         if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
         if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
@@ -26671,7 +26687,9 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
                 r->fields = more;
                 r->fields_room = room;
             }
-            r->fields[r->columns].at = it;
+            r->fields[r->columns].key = bson_iter_key(&it);
+            r->fields[r->columns].key_size = bson_iter_key_len(&it);
+            r->fields[r->columns].offset = bson_iter_offset(&it);
             r->fields[r->columns].json = NULL;
             r->columns++;
         }
@@ -26764,7 +26782,8 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     dbm__mongo_field *f;
-    const bson_iter_t *at;
+    bson_iter_t it;
+    const bson_iter_t *at = &it;
     size_t size = 0;
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
@@ -26777,7 +26796,9 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    at = &f->at;
+    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+        return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
+    }
     switch ((int)bson_iter_type(at)) {
     case BSON_TYPE_INT32: *out = dbm_int(bson_iter_int32(at)); return DBM_OK;
     case BSON_TYPE_INT64: *out = dbm_int(bson_iter_int64(at)); return DBM_OK;
@@ -26833,7 +26854,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
 static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     (void)c;
-    return r != NULL && i < r->columns ? bson_iter_key(&r->fields[i].at) : "";
+    return r != NULL && i < r->columns ? r->fields[i].key : "";
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
@@ -27141,14 +27162,12 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
 
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
-    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list, one;
+    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
     bool ok;
     dbm_status status = dbm__mongo_needs(j, 0, false);
     if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
-        bson_append_array_begin(&command, "indexes", 7, &list);
-        bson_append_document_begin(&list, "0", 1, &one);
         bson_append_document(&one, "key", 3, j->doc[0]);
         if (!bson_has_field(j->options, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
@@ -27156,8 +27175,8 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
             bson_free(name);
         }
         bson_concat(&one, j->options);
-        bson_append_document_end(&list, &one);
-        bson_append_array_end(&command, &list);
+        bson_append_document(&list, "0", 1, &one);
+        bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
         ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
@@ -27165,6 +27184,8 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     }
     bson_destroy(&command);
     bson_destroy(&outer);
+    bson_destroy(&list);
+    bson_destroy(&one);
     return status;
 }
 
@@ -27233,6 +27254,7 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status;
     int i;
     memset(&j, 0, sizeof j);
+    j.name = "";
     j.m = m;
     j.op = op;
     op->result = NULL;
@@ -27390,14 +27412,14 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__mongo_put_encoded(&t, url->path);
     for (i = 0; i < url->parameter_count; i++) {
         const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
+        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
             if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
         }
         dbm__mongo_put_option(&t, &between, name, url->parameters[i].value);
     }
     for (i = 0; i < config->option_count; i++) {
         const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS_OWN, name + 13, strlen(name + 13))) {
+        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
             dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value);
         }
     }
@@ -27664,7 +27686,7 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     const char *near_one;
     char hint[80] = "";
     int i;
-    if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name))) return DBM_OK;
+    if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name))) return DBM_OK;
     for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
     near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
@@ -27698,7 +27720,7 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
 #if !defined(MONGOC_ENABLE_SSL)
     if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
-    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || strcmp(config->tls_key, config->tls_cert) != 0)) {
+    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
         return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;
@@ -27825,7 +27847,7 @@ static void dbm__mongo_close(dbm_database *db) {
 
 static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
-    "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS_OWN,
+    "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
     DBM_PH_NATIVE, 0,
     dbm__mongo_init, dbm__mongo_close,

@@ -54,6 +54,13 @@ static inline int close_all(dbm_manager *mgr) {
 """
 # A fragment stands at @@. `functions` and `file` are followed by code that calls what the fragment defines.
 WRAPPERS = {
+    # Without a server: on no session each call answers that there is none.
+    "mongo": PROLOGUE + """static inline dbm_status documents(dbm_session *s) {
+@@
+return dbm_last_error()->status;
+}
+int main(void) { return documents(NULL) == DBM_E_MISUSE ? 0 : 1; }
+""",
     "main": PROLOGUE + "int main(void) {\ndbm_manager *mgr = open_all();\n{\n@@\n}\nreturn close_all(mgr);\n}\n",
     "session": PROLOGUE + """int main(void) {
 dbm_manager *mgr = open_all();

@@ -47,7 +47,7 @@
 #  define DBM__MONGO_SOCKET_TIMEOUT 0
 #endif
 
-#define DBM__MONGO_OPTIONS_OWN "database,driver_log"
+#define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
 
 /* ---- what it keeps -------------------------------------------------------------------------------------------------------- */
@@ -78,9 +78,10 @@ typedef struct dbm__mongo_base {
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
 
-/* One field of the document in hand. */
+/* One field of the document in hand: where it is. (An iterator would want memory of 128 bytes' alignment.) */
 typedef struct dbm__mongo_field {
-    bson_iter_t at;
+    const char *key;
+    uint32_t offset, key_size;
     char *json;              /* what was written out for it */
     char small[48];
 } dbm__mongo_field;
@@ -362,16 +363,13 @@ static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t
                 continue;
             }
         }
-        if (type == BSON_TYPE_DOCUMENT && bson_iter_recurse(from, &inner)) {
-            bson_append_document_begin(to, key, key_size, &child);
+        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
+            bool ok;
+            bson_init(&child);
             status = dbm__mongo_fill(m, &inner, &child, args);
-            bson_append_document_end(to, &child);
-            continue;
-        }
-        if (type == BSON_TYPE_ARRAY && bson_iter_recurse(from, &inner)) {
-            bson_append_array_begin(to, key, key_size, &child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            bson_append_array_end(to, &child);
+            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
+            bson_destroy(&child);
+            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
             continue;
         }
         if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
@@ -431,7 +429,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
                               shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
     }
-    if (shape.alone) {
+    if (shape.alone && args != NULL) {
         const dbm_value *v = &args->values[args->next++];
         if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
         if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
@@ -511,7 +509,9 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
                 r->fields = more;
                 r->fields_room = room;
             }
-            r->fields[r->columns].at = it;
+            r->fields[r->columns].key = bson_iter_key(&it);
+            r->fields[r->columns].key_size = bson_iter_key_len(&it);
+            r->fields[r->columns].offset = bson_iter_offset(&it);
             r->fields[r->columns].json = NULL;
             r->columns++;
         }
@@ -604,7 +604,8 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     dbm__mongo_field *f;
-    const bson_iter_t *at;
+    bson_iter_t it;
+    const bson_iter_t *at = &it;
     size_t size = 0;
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
@@ -617,7 +618,9 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    at = &f->at;
+    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+        return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
+    }
     switch ((int)bson_iter_type(at)) {
     case BSON_TYPE_INT32: *out = dbm_int(bson_iter_int32(at)); return DBM_OK;
     case BSON_TYPE_INT64: *out = dbm_int(bson_iter_int64(at)); return DBM_OK;
@@ -673,7 +676,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
 static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     (void)c;
-    return r != NULL && i < r->columns ? bson_iter_key(&r->fields[i].at) : "";
+    return r != NULL && i < r->columns ? r->fields[i].key : "";
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
@@ -981,14 +984,12 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
 
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
-    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list, one;
+    bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
     bool ok;
     dbm_status status = dbm__mongo_needs(j, 0, false);
     if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
-        bson_append_array_begin(&command, "indexes", 7, &list);
-        bson_append_document_begin(&list, "0", 1, &one);
         bson_append_document(&one, "key", 3, j->doc[0]);
         if (!bson_has_field(j->options, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
@@ -996,8 +997,8 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
             bson_free(name);
         }
         bson_concat(&one, j->options);
-        bson_append_document_end(&list, &one);
-        bson_append_array_end(&command, &list);
+        bson_append_document(&list, "0", 1, &one);
+        bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
         ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
@@ -1005,6 +1006,8 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     }
     bson_destroy(&command);
     bson_destroy(&outer);
+    bson_destroy(&list);
+    bson_destroy(&one);
     return status;
 }
 
@@ -1073,6 +1076,7 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status;
     int i;
     memset(&j, 0, sizeof j);
+    j.name = "";
     j.m = m;
     j.op = op;
     op->result = NULL;
@@ -1230,14 +1234,14 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__mongo_put_encoded(&t, url->path);
     for (i = 0; i < url->parameter_count; i++) {
         const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
+        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
             if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
         }
         dbm__mongo_put_option(&t, &between, name, url->parameters[i].value);
     }
     for (i = 0; i < config->option_count; i++) {
         const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS_OWN, name + 13, strlen(name + 13))) {
+        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
             dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value);
         }
     }
@@ -1504,7 +1508,7 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     const char *near_one;
     char hint[80] = "";
     int i;
-    if (dbm__list_has(DBM__MONGO_OPTIONS_OWN, name, strlen(name))) return DBM_OK;
+    if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name))) return DBM_OK;
     for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
     near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
@@ -1538,7 +1542,7 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
 #if !defined(MONGOC_ENABLE_SSL)
     if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
-    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || strcmp(config->tls_key, config->tls_cert) != 0)) {
+    if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
         return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;
@@ -1665,7 +1669,7 @@ static void dbm__mongo_close(dbm_database *db) {
 
 static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
-    "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS_OWN,
+    "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
     DBM_PH_NATIVE, 0,
     dbm__mongo_init, dbm__mongo_close,

@@ -25,6 +25,7 @@
  *     >>prepared           statements kept by a handle              >>rows           read rows
  *     >>models             structs and tables                       >>redis          commands, transactions of Redis
  *     >>adapter            a backend of your own
+ *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
  * dbm.h DOES NOT
@@ -148,6 +149,8 @@
  *     sql_mode              -              MySQL: of every session (default: the server's, without ANSI_QUOTES and NO_BACKSLASH_ESCAPES)
  *     db                    0              Redis: the number of the database, in the place of the URL's path
  *     client_name           -              Redis: the name of each connection in CLIENT LIST
+ *     database              -              MongoDB: the database, where it is not the URL's path
+ *     driver_log            off            MongoDB: off silences libmongoc; keep leaves its log handler as the program set it
  *
  * A comment begins at a ; or # at the start of a line, and behind a value at a blank and a ; (never in init_sql). An indented line continues
  * the value above it. ${NAME} and ${NAME:-default} are replaced from the environment, $$ is one $. DBM__DATABASES__NAME__KEY in the
@@ -166,6 +169,8 @@
  *     redis://:password@host:6379/2       Redis, database 2; redis://user:password@a,b:6380 tries a, then b
  *     rediss://host                       by TLS, the certificate and its name verified unless tls says less (DBM_WITH_REDIS_TLS)
  *     unix:///run/redis.sock?db=1         by a local socket
+ *     mongodb://user:password@a,b/app?replicaSet=rs0    MongoDB: the database is the path, or the key `database` where the path is the user's;
+ *     mongodb+srv://cluster.example.com/app             parameters and connect_args: libmongoc's, by its names (readPreference, w, ...)
  *     neo4j://user:password@host/name     what an adapter of your own registers: percent-encoded, masked in every message
  *
  *
@@ -195,6 +200,11 @@
  * waits too, is E_WOULD_DEADLOCK at once. Closed, old or broken connections are replaced by checkouts, returns, and dbm_maintain().
  * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
  *
+ * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
+ * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
+ * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
+ * memory. tls = prefer is refused, tls_cert holds certificate and key.
+ *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
  * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
  * again.
@@ -204,6 +214,11 @@
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
  * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ *
+ * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
+ * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
+ * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
+ * dates are texts. A cancel is KILL QUERY by another connection. With Oracle's client the calls block, and the deadlines are those of its time-outs.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *

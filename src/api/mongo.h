@@ -80,7 +80,7 @@ DBM_API dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char
  *                                   is E_UNKNOWN_NAME, which sticks; for text it is ""
  *   dbm_doc_value(doc, "age")       with its type; NULL when it is not there
  *   dbm_doc_json(doc)               all of it as relaxed extended JSON; "" and a failure that sticks when no document is in hand
- *   dbm_doc_bson(doc)               all of it as bson_t, NULL with a failure
+ *   dbm_doc_bson(doc)               all of it: const bson_t *b = dbm_doc_bson(doc); NULL with a failure
  * Types: int32 and int64 INT, double, bool, string TEXT, binary BLOB (subtype 4: UUID), date TIMESTAMP, ObjectId TEXT of 24 hex digits,
  * Decimal128 DECIMAL, null and undefined NULL, documents, arrays and all else JSON.
  * Ownership the document's and its texts: valid until the next document, or the end of the rows. */

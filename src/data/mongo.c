@@ -96,6 +96,9 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     dbm_status st = dbm__mongo_allowed(on, site, dbm__mongo_names[call]);
     m->on = on;
     m->site = site;
+    m->call = call;
+    m->count = 0;
+    m->writes = false;
     *documents = 0;
     if (st != DBM_OK) return st;
     if (call != DBM__MONGO_COMMAND && (coll == NULL || coll[0] == 0)) {
@@ -109,7 +112,7 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
         while (dbm__mongo_blank(*c)) c++;
         if (*c == '[') call = DBM__MONGO_AGGREGATE;
     }
-    m->call = call;
+    m->call = call; /* which is a pipeline's now, perhaps */
     m->writes = dbm__mongo_writes(call, json != NULL ? json : "");
     m->values[DBM__MONGO_NAME] = dbm_textn(dbm__mongo_names[call], strlen(dbm__mongo_names[call]));
     m->values[DBM__MONGO_COLL] = coll != NULL ? dbm_textn(coll, strlen(coll)) : dbm_null();

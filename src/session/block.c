@@ -731,7 +731,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
     }
     s.step = step;
-    if (options != NULL && !joined) {
+    if (options != NULL && !joined && s.slot != NULL) {
         ((dbm__work *)s.slot)->base.options = *options;
         s.step |= DBM__RETRY_OPTIONS;
     }

@@ -33,7 +33,7 @@ check "the declarations include stddef.h, stdint.h and stdbool.h only" lacks '/(
 # What dbm_config.h says under Costs is what gcc -Os makes of it: within a fifth, or 2 KiB.
 printf '#define DBM_IMPLEMENTATION\n#include "dbm.h"\n' >"$WORK/implementation.c"
 code() { # flags: bytes of code and constants
-    gcc -std=c11 -Os "$@" -iquote "$HEADERS" -c "$WORK/implementation.c" -o "$WORK/code.o" && size "$WORK/code.o" | awk 'NR == 2 { print $1 }'
+    gcc -std=c11 -Os "$@" $DRIVER_CFLAGS -iquote "$HEADERS" -c "$WORK/implementation.c" -o "$WORK/code.o" && size "$WORK/code.o" | awk 'NR == 2 { print $1 }'
 }
 stated() { # option: the number of KiB in its comment
     awk -v option="/* $1:" 'index($0, option) == 1 { on = 1 } on && /Costs/ { if (match($0, /about [0-9]+ KiB/)) print substr($0, RSTART + 6, RLENGTH - 10); exit }' \
@@ -48,7 +48,10 @@ costs() { # option, sign: what it adds or saves, against what is said
 }
 base=$(code)
 costs DBM_WITH_SQLITE 1
+costs DBM_WITH_POSTGRESQL 1
+costs DBM_WITH_MYSQL 1
 costs DBM_WITH_REDIS 1
+costs DBM_WITH_MONGODB 1
 costs DBM_WITH_INI 1
 costs DBM_NO_THREADS -1
 costs DBM_NO_FLOAT -1

@@ -105,7 +105,7 @@ multiarch=$(gcc -print-multiarch)
 mkdir "$WORK/include"
 for f in /usr/include/*; do
     case $f in
-        */sqlite3*.h | */ini.h | */dbm.h | "/usr/include/$multiarch") ;;
+        */sqlite3*.h | */ini.h | */libmongoc-* | */mongoc-* | */dbm.h | "/usr/include/$multiarch") ;;
         *) ln -s "$f" "$WORK/include/" ;;
     esac
 done
@@ -115,6 +115,8 @@ without_drivers() {
 check "without drivers installed it compiles" without_drivers
 check "a missing sqlite3.h" refuses "dbm: " without_drivers -DDBM_WITH_SQLITE
 check "says what to install" refuses "libsqlite3-dev" without_drivers -DDBM_WITH_SQLITE
+check "a missing mongoc/mongoc.h" refuses "dbm: " without_drivers -DDBM_WITH_MONGODB
+check "says what to install" refuses "libmongoc-dev" without_drivers -DDBM_WITH_MONGODB
 check "a missing ini.h" refuses "dbm: " without_drivers -DDBM_WITH_INI
 check "says what to install" refuses "libinih-dev" without_drivers -DDBM_WITH_INI
 finish
