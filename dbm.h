@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4aaf881dd4dc433f: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 1f581819ac03dcba: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -12595,6 +12595,8 @@ typedef struct dbm__work {
     uint32_t loops_before;               /* and how many loops it had made */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
+    char *lifted;                        /* arguments that may be texts of that row, for the statement that ends it; kept while it is small */
+    size_t lifted_size;
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
@@ -12645,6 +12647,8 @@ DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, c
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
+/* The row of dbm_query_one() ends, for another statement begins; texts among that one's arguments may be the row's, so they are put aside. */
+DBM__FN dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
@@ -13056,6 +13060,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         }
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
+        dbm__free(db->host, w->lifted);
     }
 }
 /* --- end src/session/unit.c --- */
@@ -13992,13 +13997,34 @@ static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *va
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
 }
 
+static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
+
+/* The block that values and their texts need; and they, copied into it. */
+static size_t dbm__values_room(const dbm_value *values, int count) {
+    size_t need = (size_t)count * sizeof *values;
+    int i;
+    for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
+    return need;
+}
+static const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
+    dbm_value *copy = (dbm_value *)(void *)block;
+    char *text = block + (size_t)count * sizeof(dbm_value);
+    int i;
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (dbm__value_points(&values[i])) {
+            if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
+            text[values[i].as.text.size] = 0;
+            copy[i].as.text.data = text;
+            text += values[i].as.text.size + 1;
+        }
+    }
+    return copy;
+}
+
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
 static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
-    size_t need = (size_t)count * sizeof(dbm_value);
-    dbm_value *copy;
-    char *text;
-    int i;
-    for (i = 0; i < count; i++) if (values[i].type >= DBM_TYPE_TEXT && values[i].type != DBM_TYPE_TIMESTAMP) need += values[i].as.text.size + 1;
+    size_t need = dbm__values_room(values, count);
     if (need > rows->row.arguments_size) {
         size_t size = need < 256 ? 256 : need + need / 2;
         char *block = (char *)dbm__resize(w->db->host, rows->row.arguments, size);
@@ -14006,18 +14032,25 @@ static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, c
         rows->row.arguments = block;
         rows->row.arguments_size = size;
     }
-    copy = (dbm_value *)(void *)rows->row.arguments;
-    text = rows->row.arguments + (size_t)count * sizeof(dbm_value);
-    for (i = 0; i < count; i++) {
-        copy[i] = values[i];
-        if (values[i].type >= DBM_TYPE_TEXT && values[i].type != DBM_TYPE_TIMESTAMP) {
-            if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
-            text[values[i].as.text.size] = 0;
-            copy[i].as.text.data = text;
-            text += values[i].as.text.size + 1;
+    *out = dbm__values_put(values, count, rows->row.arguments);
+    return DBM_OK;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site) {
+    size_t need = dbm__values_room(*values, count);
+    bool points = need != (size_t)count * sizeof **values;
+    if (points && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
+        size_t size = need < 256 ? 256 : need + need / 2;
+        char *block = (char *)dbm__resize(w->db->host, w->lifted, size);
+        if (block == NULL) {
+            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+            return dbm__work_fail(w, site);
         }
+        w->lifted = block;
+        w->lifted_size = size;
     }
-    *out = copy;
+    if (points) *values = dbm__values_put(*values, count, w->lifted);
+    dbm__rows_close(&w->one);
     return DBM_OK;
 }
 
@@ -14116,7 +14149,12 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
     dbm_status rc;
     *out = NULL;
     op->result = NULL; /* nothing to finish yet, if it fails before it is sent */
-    if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
+    if (DBM__UNLIKELY(w->one.row.open)) {
+        const dbm_value *kept = values;
+        rc = dbm__one_end(w, &kept, count, site);
+        if (rc != DBM_OK) return rc;
+        values = (dbm_value *)kept; /* the caller's, or in a block of our own */
+    }
     if (DBM__UNLIKELY(sql == NULL && st == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the SQL text is NULL");
         return dbm__work_fail(w, site);
@@ -14275,7 +14313,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
     op->result = NULL;
-    if (w->one.row.open) dbm__rows_close(&w->one);
+    if (w->one.row.open && (rc = dbm__one_end(w, &values, count, site)) != DBM_OK) return rc;
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
         return dbm__work_fail(w, site);
@@ -14361,7 +14399,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
-    if (rows == &call.work->one && rows->row.open) dbm__rows_close(rows);
+    if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
     if (st != DBM_OK) {
@@ -14853,7 +14891,12 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     int i;
     *out = NULL;
     if (one) {
-        if (w->one.row.open) dbm__rows_close(&w->one);
+        if (w->one.row.open) {
+            const dbm_value *kept = values;
+            rc = dbm__one_end(w, &kept, count, site);
+            if (rc != DBM_OK) return rc;
+            values = (dbm_value *)kept;
+        }
         rows = keep = &w->one;
         /* Only the first row is stepped to, at once: values are needed no longer than the call, unless a text may be in the row. */
         for (i = 0; i < count && (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP); i++) {}

@@ -175,7 +175,12 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     int i;
     *out = NULL;
     if (one) {
-        if (w->one.row.open) dbm__rows_close(&w->one);
+        if (w->one.row.open) {
+            const dbm_value *kept = values;
+            rc = dbm__one_end(w, &kept, count, site);
+            if (rc != DBM_OK) return rc;
+            values = (dbm_value *)kept;
+        }
         rows = keep = &w->one;
         /* Only the first row is stepped to, at once: values are needed no longer than the call, unless a text may be in the row. */
         for (i = 0; i < count && (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP); i++) {}

@@ -125,6 +125,8 @@ typedef struct dbm__work {
     uint32_t loops_before;               /* and how many loops it had made */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
+    char *lifted;                        /* arguments that may be texts of that row, for the statement that ends it; kept while it is small */
+    size_t lifted_size;
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
@@ -175,6 +177,8 @@ DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, c
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
+/* The row of dbm_query_one() ends, for another statement begins; texts among that one's arguments may be the row's, so they are put aside. */
+DBM__FN dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out

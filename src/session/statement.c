@@ -92,13 +92,34 @@ static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *va
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
 }
 
+static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
+
+/* The block that values and their texts need; and they, copied into it. */
+static size_t dbm__values_room(const dbm_value *values, int count) {
+    size_t need = (size_t)count * sizeof *values;
+    int i;
+    for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
+    return need;
+}
+static const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
+    dbm_value *copy = (dbm_value *)(void *)block;
+    char *text = block + (size_t)count * sizeof(dbm_value);
+    int i;
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (dbm__value_points(&values[i])) {
+            if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
+            text[values[i].as.text.size] = 0;
+            copy[i].as.text.data = text;
+            text += values[i].as.text.size + 1;
+        }
+    }
+    return copy;
+}
+
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
 static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
-    size_t need = (size_t)count * sizeof(dbm_value);
-    dbm_value *copy;
-    char *text;
-    int i;
-    for (i = 0; i < count; i++) if (values[i].type >= DBM_TYPE_TEXT && values[i].type != DBM_TYPE_TIMESTAMP) need += values[i].as.text.size + 1;
+    size_t need = dbm__values_room(values, count);
     if (need > rows->row.arguments_size) {
         size_t size = need < 256 ? 256 : need + need / 2;
         char *block = (char *)dbm__resize(w->db->host, rows->row.arguments, size);
@@ -106,18 +127,25 @@ static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, c
         rows->row.arguments = block;
         rows->row.arguments_size = size;
     }
-    copy = (dbm_value *)(void *)rows->row.arguments;
-    text = rows->row.arguments + (size_t)count * sizeof(dbm_value);
-    for (i = 0; i < count; i++) {
-        copy[i] = values[i];
-        if (values[i].type >= DBM_TYPE_TEXT && values[i].type != DBM_TYPE_TIMESTAMP) {
-            if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
-            text[values[i].as.text.size] = 0;
-            copy[i].as.text.data = text;
-            text += values[i].as.text.size + 1;
+    *out = dbm__values_put(values, count, rows->row.arguments);
+    return DBM_OK;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site) {
+    size_t need = dbm__values_room(*values, count);
+    bool points = need != (size_t)count * sizeof **values;
+    if (points && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
+        size_t size = need < 256 ? 256 : need + need / 2;
+        char *block = (char *)dbm__resize(w->db->host, w->lifted, size);
+        if (block == NULL) {
+            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+            return dbm__work_fail(w, site);
         }
+        w->lifted = block;
+        w->lifted_size = size;
     }
-    *out = copy;
+    if (points) *values = dbm__values_put(*values, count, w->lifted);
+    dbm__rows_close(&w->one);
     return DBM_OK;
 }
 
@@ -216,7 +244,12 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
     dbm_status rc;
     *out = NULL;
     op->result = NULL; /* nothing to finish yet, if it fails before it is sent */
-    if (DBM__UNLIKELY(w->one.row.open)) dbm__rows_close(&w->one);
+    if (DBM__UNLIKELY(w->one.row.open)) {
+        const dbm_value *kept = values;
+        rc = dbm__one_end(w, &kept, count, site);
+        if (rc != DBM_OK) return rc;
+        values = (dbm_value *)kept; /* the caller's, or in a block of our own */
+    }
     if (DBM__UNLIKELY(sql == NULL && st == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the SQL text is NULL");
         return dbm__work_fail(w, site);
@@ -375,7 +408,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
     op->result = NULL;
-    if (w->one.row.open) dbm__rows_close(&w->one);
+    if (w->one.row.open && (rc = dbm__one_end(w, &values, count, site)) != DBM_OK) return rc;
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
         return dbm__work_fail(w, site);
@@ -461,7 +494,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
-    if (rows == &call.work->one && rows->row.open) dbm__rows_close(rows);
+    if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
     if (st != DBM_OK) {

@@ -366,5 +366,6 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         }
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
+        dbm__free(db->host, w->lifted);
     }
 }

@@ -342,6 +342,31 @@ static void case_texts(void) {
     free(big);
 }
 
+/* Texts of the row of dbm_query_one() are good arguments of the very statement that ends it. */
+static void case_texts_of_rows(void) {
+    dbm_status rc;
+    table("words", "id INTEGER, t VARCHAR(100), u VARCHAR(100)");
+    run("INSERT INTO words VALUES (1, 'the first word', 'and more')");
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        dbm_row *row;
+        for (int i = 0; i < 3; i++) {
+            assert_ok(dbm_query_one(s, &row, "SELECT t, u FROM words WHERE id = ?", 1));
+            assert_ok(dbm_exec(s, "INSERT INTO words VALUES (?, ?, ?)", i + 2, dbm_row_text(row, 1), dbm_row_text(row, 0)));
+            assert_ok(dbm_query_one(s, &row, "SELECT t, u FROM words WHERE id = ?", i + 2));
+            assert_ok(dbm_query_one(s, &row, "SELECT u, t FROM words WHERE t = ? AND u = ?", dbm_row_text(row, 1), dbm_row_text(row, 0)));
+            assert_string_equal(dbm_row_text(row, 1), "the first word");
+        }
+        assert_ok(dbm_query_one(s, &row, "SELECT t FROM words WHERE id = 1"));
+        int n = 0;
+        DBM_EACH(s, r, "SELECT u FROM words WHERE u = ?", dbm_row_text(row, 0)) {
+            assert_string_equal(dbm_row_text(r, 0), "the first word");
+            n++;
+        }
+        assert_int_equal(n, 3);
+    }
+    assert_int_equal(rc, DBM_OK);
+}
+
 static void case_blobs(void) {
     enum { BIG = 300000 };
     unsigned char *big = (unsigned char *)malloc(BIG);
@@ -1003,7 +1028,7 @@ static void case_scripts(void) {
 /* ---- the table -------------------------------------------------------------------------------------------------------------------------- */
 
 #define CASES(X) \
-    X(integers) X(big_unsigned) X(null_and_booleans) X(doubles) X(decimals) X(texts) X(blobs) X(timestamps) X(uuid_and_json) X(placeholders) \
+    X(integers) X(big_unsigned) X(null_and_booleans) X(doubles) X(decimals) X(texts) X(texts_of_rows) X(blobs) X(timestamps) X(uuid_and_json) X(placeholders) \
     X(affected_and_last_id) X(constraints) X(mistakes) X(ways_to_leave) X(nesting) X(read_only) X(ddl) X(cancel) X(deadline) X(loops) X(prepared) \
     X(retry) X(models) X(scripts)
 #define X(name) static void run_##name(void **state) { (void)state; case_##name(); all_is_back(); }
