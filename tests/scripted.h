@@ -462,8 +462,8 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
     switch (op->kind) {
     case DBM_OP_BEGIN:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
-        v->begun_read_only = op->read_only;
-        v->begun_write = op->write;
+        __atomic_store_n(&v->begun_read_only, op->read_only, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->begun_write, op->write, __ATOMIC_RELAXED);
         CHECK(!l->in_transaction);
         l->in_transaction = true;
         l->points = 0;
