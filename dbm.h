@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1f581819ac03dcba: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 9e181ab23605cb57: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -11005,19 +11005,22 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 
+/* What is known of one address is known of another, which has the same text now. */
+DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
+
 DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
     return e->named == named && !(e->uses > 0 && e->prepared.single);
 }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
-/* The hit by address alone, for the hot path: an entry that serves positional values, its use counted, or NULL. */
-DBM__INLINE dbm__entry *dbm__cache_quick(dbm_connection *c, const char *sql) {
-    dbm__cache *k = c->cache;
-    dbm__entry *e = k->hints[dbm__cache_hint(sql)];
-    if (DBM__UNLIKELY(e == NULL || !dbm__cache_serves(e, false) || strcmp(e->text, sql) != 0)) return NULL;
-    if (DBM__UNLIKELY(k->newest != e)) dbm__cache_touch(k, e);
-    e->uses++;
+/* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
+DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
+    dbm__entry *e = c->cache->hints[dbm__cache_hint(sql)];
+    return DBM__UNLIKELY(e == NULL || e->named || strcmp(e->text, sql) != 0) ? NULL : e;
+}
+/* Its use, which the caller has counted. */
+DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
+    if (DBM__UNLIKELY(c->cache->newest != e)) dbm__cache_touch(c->cache, e);
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
-    return e;
 }
 /* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
@@ -12595,8 +12598,9 @@ typedef struct dbm__work {
     uint32_t loops_before;               /* and how many loops it had made */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
-    char *lifted;                        /* arguments that may be texts of that row, for the statement that ends it; kept while it is small */
+    char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
+    unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
@@ -12647,9 +12651,12 @@ DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, c
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
-/* The row of dbm_query_one() ends, for another statement begins; texts among that one's arguments may be the row's, so they are put aside. */
-DBM__FN dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site);
+/* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
+ * are put aside. */
+DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
+/* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
+DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
@@ -13268,8 +13275,9 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
  * dead is replaced once. */
 static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
     dbm_status st = dbm__work_start(w, w->write, site);
-    if (st == DBM_E_LOST && w->slot.connection.broken && dbm__work_renew(w) == DBM_OK) st = dbm__work_start(w, w->write, site);
-    return st;
+    if (st != DBM_E_LOST || !w->slot.connection.broken) return st;
+    st = dbm__work_renew(w);
+    return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
@@ -14036,10 +14044,11 @@ static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, c
     return DBM_OK;
 }
 
-DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site) {
-    size_t need = dbm__values_room(*values, count);
-    bool points = need != (size_t)count * sizeof **values;
-    if (points && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
+DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site) {
+    size_t text = *sql != NULL ? strlen(*sql) + 1 : 0, room = dbm__values_room(*values, count), need;
+    if (room == (size_t)count * sizeof **values) room = 0; /* no text among them */
+    need = room + text;
+    if (need != 0 && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
         size_t size = need < 256 ? 256 : need + need / 2;
         char *block = (char *)dbm__resize(w->db->host, w->lifted, size);
         if (block == NULL) {
@@ -14049,8 +14058,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const dbm_value **va
         w->lifted = block;
         w->lifted_size = size;
     }
-    if (points) *values = dbm__values_put(*values, count, w->lifted);
+    if (room != 0) *values = dbm__values_put(*values, count, w->lifted);
+    if (text != 0) {
+        w->lifted_hint = dbm__cache_hint(*sql) + 1;
+        *sql = (const char *)memcpy(w->lifted + room, *sql, text);
+    }
     dbm__rows_close(&w->one);
+    if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
     return DBM_OK;
 }
 
@@ -14114,8 +14128,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     return rc;
 }
 
-/* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
-static DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
+DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
     if (!w->no_transaction || !w->slot.connection.broken || (rc != DBM_E_LOST && rc != DBM_E_TIMEOUT && rc != DBM_E_CANCELLED)) return;
@@ -14143,15 +14156,16 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
-    dbm_value ordered[DBM__MAX_VALUES];
+    dbm_value ordered[DBM__MAX_VALUES], *given;
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false;
+    int given_count = count;
     dbm_status rc;
     *out = NULL;
     op->result = NULL; /* nothing to finish yet, if it fails before it is sent */
     if (DBM__UNLIKELY(w->one.row.open)) {
         const dbm_value *kept = values;
-        rc = dbm__one_end(w, &kept, count, site);
+        rc = dbm__one_end(w, &sql, &kept, count, site);
         if (rc != DBM_OK) return rc;
         values = (dbm_value *)kept; /* the caller's, or in a block of our own */
     }
@@ -14167,6 +14181,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
         rc = dbm__rows_hold(w, site);
         if (rc != DBM_OK) return dbm__statement_failed(w, sql != NULL ? sql : st->entry != NULL ? st->entry->text : st->sql, site);
     }
+    given = values;
 again:
     if (st != NULL) {
         if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
@@ -14183,13 +14198,17 @@ again:
             if (!replaced && dbm__may_replace(w, rc, was_clean, false)) goto replace;
             return dbm__statement_failed(w, sql, site);
         }
+        if (DBM__UNLIKELY(w->lifted_hint != 0)) {
+            dbm__cache_hint_copy(c, dbm__cache_hint(sql), w->lifted_hint - 1);
+            w->lifted_hint = 0;
+        }
     }
     if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) {
         rc = dbm__refuse(w, entry, site);
         if (rc != DBM_OK) goto failed;
     }
     if (DBM__UNLIKELY(named)) {
-        rc = dbm__values_order(entry, values, count, ordered, w->db->name, site);
+        rc = dbm__values_order(entry, given, given_count, ordered, w->db->name, site);
         if (rc != DBM_OK) goto failed;
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
@@ -14298,7 +14317,8 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            dbm__statement_failed(w, entry->text, site);
+            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            rc = dbm__statement_failed(w, entry->text, site);
         }
     }
     dbm__cache_give(&w->slot.connection, entry);
@@ -14312,8 +14332,9 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
+    const char *none = NULL;
     op->result = NULL;
-    if (w->one.row.open && (rc = dbm__one_end(w, &values, count, site)) != DBM_OK) return rc;
+    if (w->one.row.open && (rc = dbm__one_end(w, &none, &values, count, site)) != DBM_OK) return rc;
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
         return dbm__work_fail(w, site);
@@ -14389,6 +14410,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
     dbm__call call;
     dbm_rows *rows;
+    const char *none = NULL;
     dbm_status st;
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
@@ -14399,7 +14421,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
-    if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
+    if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &none, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
     if (st != DBM_OK) {
@@ -14893,7 +14915,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     if (one) {
         if (w->one.row.open) {
             const dbm_value *kept = values;
-            rc = dbm__one_end(w, &kept, count, site);
+            rc = dbm__one_end(w, &sql, &kept, count, site);
             if (rc != DBM_OK) return rc;
             values = (dbm_value *)kept;
         }
@@ -14975,9 +14997,11 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     if (a->start == NULL) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
+        bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
         dbm__rows_finish(rows);
         dbm__self()->last = kept;
+        if (unsettled) dbm__work_doubt(w, st);
     }
     return dbm__work_fail(w, row->site);
 }
@@ -15192,11 +15216,16 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
-            dbm__entry *e;
-            if (w->one.row.open) dbm__lane_close_one(w);
-            if (DBM__LIKELY((e = dbm__cache_quick(&w->slot.connection, sql)) != NULL)) {
-                if (DBM__LIKELY(e->plain && e->prepared.parameters == count)) return dbm__lane_one(w, e, values, count, site, row);
-                e->uses--;
+            dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
+            if (DBM__LIKELY(e != NULL && e->plain && e->prepared.parameters == count)) {
+                e->uses++;
+                if (w->one.row.open) dbm__lane_close_one(w);
+                if (DBM__LIKELY(e->uses == 1 || !e->prepared.single)) {
+                    dbm__cache_hit(&w->slot.connection, e);
+                    return dbm__lane_one(w, e, values, count, site, row);
+                }
+                e->uses--; /* others read it, so that it stays */
+                sql = e->text;
             }
         }
     }
@@ -16817,33 +16846,28 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     unsigned lexer = dbm__on_database(s)->adapter->lexer;
     dbm__host *host = dbm__on_host(s);
     dbm_status st = dbm_status_of(s);
-    size_t at = 0, next = 0, capacity = 0;
-    char *statement = NULL, place[48];
+    size_t at = 0, next = 0;
+    char *text, place[48];
     if (st != DBM_OK) return dbm__execv(s, call->site, "", NULL, 0); /* failed before: that failure again, without a line */
+    text = dbm__copy_text(host, call->sql, call->size); /* it may be the row's in hand, which the first statement ends */
+    if (text == NULL) return dbm__on_fail(s, DBM_E_NOMEM, call->site, "out of memory");
     while (st == DBM_OK && at < call->size) {
-        size_t size = dbm__sql_statement_end(call->sql + at, call->size - at, lexer, &next), first = at;
+        size_t size = dbm__sql_statement_end(text + at, call->size - at, lexer, &next), first = at;
+        char after;
         at += next;
         if (!size) continue; /* nothing but blanks and comments */
-        while (dbm__script_blank(call->sql[first])) { first++; size--; }
-        if (size >= capacity) {
-            char *more = size < SIZE_MAX / 4 ? (char *)dbm__resize(host, statement, size + size / 2 + 1) : NULL;
-            if (!more) {
-                st = dbm__on_fail(s, DBM_E_NOMEM, call->site, "out of memory");
-                break;
-            }
-            statement = more;
-            capacity = size + size / 2 + 1;
-        }
-        memcpy(statement, call->sql + first, size);
-        statement[size] = 0;
-        st = dbm__execv(s, call->site, statement, NULL, 0);
+        while (dbm__script_blank(text[first])) { first++; size--; }
+        after = text[first + size];
+        text[first + size] = 0;
+        st = dbm__execv(s, call->site, text + first, NULL, 0);
+        text[first + size] = after;
         if (st != DBM_OK) {
-            first += dbm__script_first(call->sql + first, size, lexer);
-            dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(call->sql, first));
+            first += dbm__script_first(text + first, size, lexer);
+            dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(text, first));
             st = dbm__failure_place(s, st, place);
         }
     }
-    dbm__free(host, statement);
+    dbm__free(host, text);
     return st;
 }
 
@@ -28509,6 +28533,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     if (mgr == NULL) return dbm__fail_null("manager");
     names = dbm__manager_names(mgr);
     host = &mgr->shared->host;
+    if (names->count == 0) return DBM_OK;
     room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
     openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
     if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);

@@ -12,7 +12,7 @@
  *                                                                  n = 0 is every call until plan_clear()
  *     server_end_all();                                             nothing is left open
  *
- * Statements: `rows 3 x 2` (integers 100 * row + column), `rows 3 x 2 text`, `write`, `fail 23505`, `set x`, `ddl` (commits by itself), and the
+ * Statements: `rows 3 x 2` (integers 100 * row + column), `rows 3 x 2 text`, `rows 3 x 2 write` (writes and has rows), `write`, `fail 23505`, `set x`, `ddl` (commits by itself), and the
  * words of transactions; as a COMMAND too. Every entry checks that no lock of dbm.h is held, that no two threads are in one connection, and that
  * transactions begin and end in order. A check that fails ends the program at once: other threads can't return to cmocka.
  *
@@ -377,7 +377,7 @@ TEST_HELPER bool starts(const char *text, const char *with) { return strncmp(tex
 TEST_HELPER void statement_kind(const char *sql, dbm_prepared *p) {
     bool rows = starts(sql, "rows ") || starts(sql, "SELECT");
     p->returns_rows = rows;
-    p->writes = !rows;
+    p->writes = !rows || strstr(sql, " write") != NULL;
 }
 
 TEST_HELPER dbm_status link_statement(dbm_connection *c, server *v, link_t *l, dbm_op *op) {

@@ -33,33 +33,28 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     unsigned lexer = dbm__on_database(s)->adapter->lexer;
     dbm__host *host = dbm__on_host(s);
     dbm_status st = dbm_status_of(s);
-    size_t at = 0, next = 0, capacity = 0;
-    char *statement = NULL, place[48];
+    size_t at = 0, next = 0;
+    char *text, place[48];
     if (st != DBM_OK) return dbm__execv(s, call->site, "", NULL, 0); /* failed before: that failure again, without a line */
+    text = dbm__copy_text(host, call->sql, call->size); /* it may be the row's in hand, which the first statement ends */
+    if (text == NULL) return dbm__on_fail(s, DBM_E_NOMEM, call->site, "out of memory");
     while (st == DBM_OK && at < call->size) {
-        size_t size = dbm__sql_statement_end(call->sql + at, call->size - at, lexer, &next), first = at;
+        size_t size = dbm__sql_statement_end(text + at, call->size - at, lexer, &next), first = at;
+        char after;
         at += next;
         if (!size) continue; /* nothing but blanks and comments */
-        while (dbm__script_blank(call->sql[first])) { first++; size--; }
-        if (size >= capacity) {
-            char *more = size < SIZE_MAX / 4 ? (char *)dbm__resize(host, statement, size + size / 2 + 1) : NULL;
-            if (!more) {
-                st = dbm__on_fail(s, DBM_E_NOMEM, call->site, "out of memory");
-                break;
-            }
-            statement = more;
-            capacity = size + size / 2 + 1;
-        }
-        memcpy(statement, call->sql + first, size);
-        statement[size] = 0;
-        st = dbm__execv(s, call->site, statement, NULL, 0);
+        while (dbm__script_blank(text[first])) { first++; size--; }
+        after = text[first + size];
+        text[first + size] = 0;
+        st = dbm__execv(s, call->site, text + first, NULL, 0);
+        text[first + size] = after;
         if (st != DBM_OK) {
-            first += dbm__script_first(call->sql + first, size, lexer);
-            dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(call->sql, first));
+            first += dbm__script_first(text + first, size, lexer);
+            dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(text, first));
             st = dbm__failure_place(s, st, place);
         }
     }
-    dbm__free(host, statement);
+    dbm__free(host, text);
     return st;
 }
 

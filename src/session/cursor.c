@@ -177,7 +177,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     if (one) {
         if (w->one.row.open) {
             const dbm_value *kept = values;
-            rc = dbm__one_end(w, &kept, count, site);
+            rc = dbm__one_end(w, &sql, &kept, count, site);
             if (rc != DBM_OK) return rc;
             values = (dbm_value *)kept;
         }
@@ -259,9 +259,11 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     if (a->start == NULL) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
+        bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
         dbm__rows_finish(rows);
         dbm__self()->last = kept;
+        if (unsettled) dbm__work_doubt(w, st);
     }
     return dbm__work_fail(w, row->site);
 }
@@ -476,11 +478,16 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
-            dbm__entry *e;
-            if (w->one.row.open) dbm__lane_close_one(w);
-            if (DBM__LIKELY((e = dbm__cache_quick(&w->slot.connection, sql)) != NULL)) {
-                if (DBM__LIKELY(e->plain && e->prepared.parameters == count)) return dbm__lane_one(w, e, values, count, site, row);
-                e->uses--;
+            dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
+            if (DBM__LIKELY(e != NULL && e->plain && e->prepared.parameters == count)) {
+                e->uses++;
+                if (w->one.row.open) dbm__lane_close_one(w);
+                if (DBM__LIKELY(e->uses == 1 || !e->prepared.single)) {
+                    dbm__cache_hit(&w->slot.connection, e);
+                    return dbm__lane_one(w, e, values, count, site, row);
+                }
+                e->uses--; /* others read it, so that it stays */
+                sql = e->text;
             }
         }
     }

@@ -125,8 +125,9 @@ typedef struct dbm__work {
     uint32_t loops_before;               /* and how many loops it had made */
     dbm__level base;
     dbm_rows one;                        /* of dbm_query_one */
-    char *lifted;                        /* arguments that may be texts of that row, for the statement that ends it; kept while it is small */
+    char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
+    unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
@@ -177,9 +178,12 @@ DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, c
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
-/* The row of dbm_query_one() ends, for another statement begins; texts among that one's arguments may be the row's, so they are put aside. */
-DBM__FN dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site);
+/* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
+ * are put aside. */
+DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
+/* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
+DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */

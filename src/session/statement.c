@@ -131,10 +131,11 @@ static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, c
     return DBM_OK;
 }
 
-DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const dbm_value **values, int count, const char *site) {
-    size_t need = dbm__values_room(*values, count);
-    bool points = need != (size_t)count * sizeof **values;
-    if (points && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
+DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site) {
+    size_t text = *sql != NULL ? strlen(*sql) + 1 : 0, room = dbm__values_room(*values, count), need;
+    if (room == (size_t)count * sizeof **values) room = 0; /* no text among them */
+    need = room + text;
+    if (need != 0 && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
         size_t size = need < 256 ? 256 : need + need / 2;
         char *block = (char *)dbm__resize(w->db->host, w->lifted, size);
         if (block == NULL) {
@@ -144,8 +145,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const dbm_value **va
         w->lifted = block;
         w->lifted_size = size;
     }
-    if (points) *values = dbm__values_put(*values, count, w->lifted);
+    if (room != 0) *values = dbm__values_put(*values, count, w->lifted);
+    if (text != 0) {
+        w->lifted_hint = dbm__cache_hint(*sql) + 1;
+        *sql = (const char *)memcpy(w->lifted + room, *sql, text);
+    }
     dbm__rows_close(&w->one);
+    if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
     return DBM_OK;
 }
 
@@ -209,8 +215,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     return rc;
 }
 
-/* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
-static DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
+DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
     if (!w->no_transaction || !w->slot.connection.broken || (rc != DBM_E_LOST && rc != DBM_E_TIMEOUT && rc != DBM_E_CANCELLED)) return;
@@ -238,15 +243,16 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
-    dbm_value ordered[DBM__MAX_VALUES];
+    dbm_value ordered[DBM__MAX_VALUES], *given;
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false;
+    int given_count = count;
     dbm_status rc;
     *out = NULL;
     op->result = NULL; /* nothing to finish yet, if it fails before it is sent */
     if (DBM__UNLIKELY(w->one.row.open)) {
         const dbm_value *kept = values;
-        rc = dbm__one_end(w, &kept, count, site);
+        rc = dbm__one_end(w, &sql, &kept, count, site);
         if (rc != DBM_OK) return rc;
         values = (dbm_value *)kept; /* the caller's, or in a block of our own */
     }
@@ -262,6 +268,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
         rc = dbm__rows_hold(w, site);
         if (rc != DBM_OK) return dbm__statement_failed(w, sql != NULL ? sql : st->entry != NULL ? st->entry->text : st->sql, site);
     }
+    given = values;
 again:
     if (st != NULL) {
         if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
@@ -278,13 +285,17 @@ again:
             if (!replaced && dbm__may_replace(w, rc, was_clean, false)) goto replace;
             return dbm__statement_failed(w, sql, site);
         }
+        if (DBM__UNLIKELY(w->lifted_hint != 0)) {
+            dbm__cache_hint_copy(c, dbm__cache_hint(sql), w->lifted_hint - 1);
+            w->lifted_hint = 0;
+        }
     }
     if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) {
         rc = dbm__refuse(w, entry, site);
         if (rc != DBM_OK) goto failed;
     }
     if (DBM__UNLIKELY(named)) {
-        rc = dbm__values_order(entry, values, count, ordered, w->db->name, site);
+        rc = dbm__values_order(entry, given, given_count, ordered, w->db->name, site);
         if (rc != DBM_OK) goto failed;
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
@@ -393,7 +404,8 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            dbm__statement_failed(w, entry->text, site);
+            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            rc = dbm__statement_failed(w, entry->text, site);
         }
     }
     dbm__cache_give(&w->slot.connection, entry);
@@ -407,8 +419,9 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
+    const char *none = NULL;
     op->result = NULL;
-    if (w->one.row.open && (rc = dbm__one_end(w, &values, count, site)) != DBM_OK) return rc;
+    if (w->one.row.open && (rc = dbm__one_end(w, &none, &values, count, site)) != DBM_OK) return rc;
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
         return dbm__work_fail(w, site);
@@ -484,6 +497,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
     dbm__call call;
     dbm_rows *rows;
+    const char *none = NULL;
     dbm_status st;
     *out = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
@@ -494,7 +508,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
-    if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
+    if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &none, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
     if (st != DBM_OK) {

@@ -49,19 +49,22 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 
+/* What is known of one address is known of another, which has the same text now. */
+DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
+
 DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
     return e->named == named && !(e->uses > 0 && e->prepared.single);
 }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
-/* The hit by address alone, for the hot path: an entry that serves positional values, its use counted, or NULL. */
-DBM__INLINE dbm__entry *dbm__cache_quick(dbm_connection *c, const char *sql) {
-    dbm__cache *k = c->cache;
-    dbm__entry *e = k->hints[dbm__cache_hint(sql)];
-    if (DBM__UNLIKELY(e == NULL || !dbm__cache_serves(e, false) || strcmp(e->text, sql) != 0)) return NULL;
-    if (DBM__UNLIKELY(k->newest != e)) dbm__cache_touch(k, e);
-    e->uses++;
+/* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
+DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
+    dbm__entry *e = c->cache->hints[dbm__cache_hint(sql)];
+    return DBM__UNLIKELY(e == NULL || e->named || strcmp(e->text, sql) != 0) ? NULL : e;
+}
+/* Its use, which the caller has counted. */
+DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
+    if (DBM__UNLIKELY(c->cache->newest != e)) dbm__cache_touch(c->cache, e);
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
-    return e;
 }
 /* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);

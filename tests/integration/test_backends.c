@@ -365,6 +365,25 @@ static void case_texts_of_rows(void) {
         assert_int_equal(n, 3);
     }
     assert_int_equal(rc, DBM_OK);
+    /* So is a text that is a statement itself, or several. */
+    table("steps", "id INTEGER, t VARCHAR(200)");
+    run("INSERT INTO steps VALUES (1, 'DELETE FROM words WHERE id = 4'), (2, 'SELECT u FROM words WHERE id = 3'), "
+        "(3, '-- a script that is longer than the statements around it, so that its memory is its own\nDELETE FROM words WHERE id = 3; DELETE FROM words WHERE id = 2')");
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        dbm_row *row;
+        for (int i = 0; i < 2; i++) {
+            assert_ok(dbm_query_one(s, &row, "SELECT t FROM steps WHERE id = 1"));
+            assert_ok(dbm_exec(s, dbm_row_text(row, 0)));
+            assert_ok(dbm_query_one(s, &row, "SELECT t FROM steps WHERE id = ?", 2));
+            assert_ok(dbm_query_one(s, &row, dbm_row_text(row, 0)));
+            assert_string_equal(dbm_row_text(row, 0), "the first word");
+        }
+        assert_ok(dbm_query_one(s, &row, "SELECT t FROM steps WHERE id = ?", 3));
+        assert_ok(dbm_script(s, dbm_row_text(row, 0)));
+        assert_ok(dbm_query_one(s, &row, "SELECT COUNT(*) FROM words"));
+        assert_int_equal(dbm_row_int(row, 0), 1);
+    }
+    assert_int_equal(rc, DBM_OK);
 }
 
 static void case_blobs(void) {

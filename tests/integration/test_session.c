@@ -2294,6 +2294,35 @@ static void a_commit_that_was_asked_for_may_fail(void **state) {
     assert_int_equal(rc, DBM_OK);
 }
 
+/* Without a transaction a statement that writes is done when its last row has come; lost before that, it may be done or not. */
+static void a_write_lost_among_its_rows_is_in_doubt(void **state) {
+    dbm_status rc;
+    dbm_rows *rows;
+    int runs = 0;
+    (void)state;
+    plan(v, DBM_OP_FETCH, 2, LOSE);
+    assert_int_equal(dbm_exec(alone, "rows 3 x 1 write"), DBM_E_IN_DOUBT);
+    assert_false(dbm_last_error()->retryable);
+    plan(v, DBM_OP_FETCH, 2, LOSE);
+    assert_int_equal(dbm_query(alone, &rows, "rows 3 x 1 write"), DBM_OK);
+    assert_int_equal(dbm_rows_next(rows, NULL), DBM_OK);
+    assert_int_equal(dbm_rows_next(rows, NULL), DBM_E_IN_DOUBT);
+    dbm_rows_end(rows);
+    plan(v, DBM_OP_FETCH, 2, LOSE);
+    DBM_RETRY(mgr, "alone", s, 3) {
+        runs++;
+        DBM_EACH(s, row, "rows 3 x 1 write") (void)row;
+    }
+    assert_int_equal(runs, 1);
+    DBM_FAILED(e) assert_int_equal(e->status, DBM_E_IN_DOUBT);
+    plan(v, DBM_OP_FETCH, 2, LOSE);
+    DBM_SESSION_RC(mgr, "alone", s, &rc) DBM_EACH(s, row, "rows 3 x 1") (void)row; /* what only reads is lost */
+    assert_int_equal(rc, DBM_E_LOST);
+    plan(v, DBM_OP_FETCH, 2, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) DBM_EACH(s, row, "rows 3 x 1 write") (void)row; /* and a transaction is, whatever it wrote */
+    assert_int_equal(rc, DBM_E_LOST);
+}
+
 static void a_dead_connection_is_replaced_before_anything_was_sent(void **state) {
     dbm_status rc;
     dbm_row *row;
@@ -2331,6 +2360,13 @@ static void a_dead_connection_is_replaced_before_anything_was_sent(void **state)
         assert_int_equal(rc, DBM_OK);
     }
     assert_int_equal(v->connections, 8);
+    plan(v, DBM_OP_EXECUTE, 1, LOSE);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* also with values by name, in an order of their own */
+        assert_int_equal(dbm_exec(s, "write :one, :two", dbm_named("two", dbm_int(2)), dbm_named("one", dbm_int(1))), DBM_OK);
+        assert_string_equal(v->first_value, "1");
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(v->connections, 9);
     plan(v, DBM_OP_EXECUTE, 2, LOSE);
     DBM_SESSION_RC(mgr, NULL, s, &rc) { /* the second statement's loss is a loss */
         assert_int_equal(put(s, 1), DBM_OK);
@@ -2598,6 +2634,8 @@ int main(void) {
         S(a_dead_connection_is_replaced_before_anything_was_sent, serve),
         S(a_dead_connection_is_replaced_before_anything_was_sent, serve_sockets),
         S(a_dead_connection_is_replaced_before_anything_was_sent, serve_steps),
+        S(a_write_lost_among_its_rows_is_in_doubt, serve),
+        S(a_write_lost_among_its_rows_is_in_doubt, serve_steps),
         S(connections_die_anywhere, serve),
         S(connections_die_anywhere, serve_steps),
         S(a_cancel_finds_the_commit_and_leaves_it_alone, serve),
