@@ -204,6 +204,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     if (mgr == NULL) return dbm__fail_null("manager");
     names = dbm__manager_names(mgr);
     host = &mgr->shared->host;
+    if (names->count == 0) return DBM_OK;
     room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
     openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
     if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);

@@ -202,8 +202,9 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
  * dead is replaced once. */
 static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
     dbm_status st = dbm__work_start(w, w->write, site);
-    if (st == DBM_E_LOST && w->slot.connection.broken && dbm__work_renew(w) == DBM_OK) st = dbm__work_start(w, w->write, site);
-    return st;
+    if (st != DBM_E_LOST || !w->slot.connection.broken) return st;
+    st = dbm__work_renew(w);
+    return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
