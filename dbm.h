@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9e181ab23605cb57: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 772be305c257d41a: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -8177,6 +8177,7 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
             else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
+            else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return;
         }
@@ -8186,7 +8187,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         }
         if (now < r->op->wake_us) return; /* nothing has come yet */
     } else if (heard != DBM_OK) {
-        dbm__running_give_up(r, heard, heard == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
+                             ? "the connection was closed before it was made: is a server of this type at that address?" : "the connection was lost");
         return;
     }
     dbm__running_step(r);
@@ -21617,6 +21619,7 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
         const char *end = strchr(line, '\n'), *p, *state = NULL;
         size_t size = end != NULL ? (size_t)(end - line) : strlen(line);
         bool place = false; /* LOCATION: function, file.c:123 */
+        while (size > 0 && (*line == '\t' || *line == ' ')) { line++; size--; }
         for (p = line; p + 2 < line + size; p++) if (p[0] == '.' && p[1] == 'c' && p[2] == ':') place = true;
         for (p = line; p + 10 < line + size && state == NULL; p++) {
             int i = 0;
@@ -22264,11 +22267,11 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     switch (native) {
     case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
         return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226:
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2009: case 2010: case 2012:
         *retryable = true;
         return DBM_E_CONNECT;
-    case DBM__MYSQL_UNKNOWN_DATABASE: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
-        return DBM_E_CONNECT;
+    case 2007: return DBM_E_CONNECT;
+    case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
     case DBM__MYSQL_LOST: case 2055: case 4031:
         *retryable = true;
@@ -22423,7 +22426,12 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
         break;
     default: break;
     }
-    dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+    if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
+        const dbm__mysql_host *host = &q->base->hosts[q->host];
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+    } else {
+        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+    }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
@@ -24369,8 +24377,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             {
                 bool retryable;
                 dbm_status status = dbm__mysql_status(q->error.native, &retryable);
-                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST) &&
-                            q->error.native != DBM__MYSQL_UNKNOWN_DATABASE;
+                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
                 mysql_close(q->my);
                 q->my = NULL;
                 if (next) continue;
@@ -24607,7 +24614,8 @@ static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
 
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
-    char hint[64] = "";
+    char hint[600] = "";
+    dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
@@ -24630,8 +24638,15 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         return DBM_OK;
     }
     near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__mysql_refuse(db, "%s %q is not known to this adapter%s", where, name, hint);
+    if (near_one != NULL) {
+        dbm__putf(&t, "; did you mean %s?", near_one);
+    } else {
+        dbm__put(&t, "; there are ");
+        for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", names[i]);
+        dbm__put(&t, "; time-outs and TLS are keys of the section");
+    }
+    dbm__text_end(&t);
+    return dbm__mysql_refuse(db, "%s %q is unknown%s", where, name, hint);
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {

@@ -133,6 +133,7 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
             else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
+            else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return;
         }
@@ -142,7 +143,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         }
         if (now < r->op->wake_us) return; /* nothing has come yet */
     } else if (heard != DBM_OK) {
-        dbm__running_give_up(r, heard, heard == DBM_E_LOST ? "the connection was lost" : "this system can't wait for a socket");
+        dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
+                             ? "the connection was closed before it was made: is a server of this type at that address?" : "the connection was lost");
         return;
     }
     dbm__running_step(r);

@@ -228,11 +228,11 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     switch (native) {
     case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
         return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226:
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2009: case 2010: case 2012:
         *retryable = true;
         return DBM_E_CONNECT;
-    case DBM__MYSQL_UNKNOWN_DATABASE: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
-        return DBM_E_CONNECT;
+    case 2007: return DBM_E_CONNECT;
+    case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
     case DBM__MYSQL_LOST: case 2055: case 4031:
         *retryable = true;
@@ -387,7 +387,12 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
         break;
     default: break;
     }
-    dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+    if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
+        const dbm__mysql_host *host = &q->base->hosts[q->host];
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+    } else {
+        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+    }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
@@ -2333,8 +2338,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             {
                 bool retryable;
                 dbm_status status = dbm__mysql_status(q->error.native, &retryable);
-                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST) &&
-                            q->error.native != DBM__MYSQL_UNKNOWN_DATABASE;
+                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
                 mysql_close(q->my);
                 q->my = NULL;
                 if (next) continue;
@@ -2571,7 +2575,8 @@ static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
 
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
-    char hint[64] = "";
+    char hint[600] = "";
+    dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
@@ -2594,8 +2599,15 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         return DBM_OK;
     }
     near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__mysql_refuse(db, "%s %q is not known to this adapter%s", where, name, hint);
+    if (near_one != NULL) {
+        dbm__putf(&t, "; did you mean %s?", near_one);
+    } else {
+        dbm__put(&t, "; there are ");
+        for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", names[i]);
+        dbm__put(&t, "; time-outs and TLS are keys of the section");
+    }
+    dbm__text_end(&t);
+    return dbm__mysql_refuse(db, "%s %q is unknown%s", where, name, hint);
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {

@@ -2111,6 +2111,7 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
         const char *end = strchr(line, '\n'), *p, *state = NULL;
         size_t size = end != NULL ? (size_t)(end - line) : strlen(line);
         bool place = false; /* LOCATION: function, file.c:123 */
+        while (size > 0 && (*line == '\t' || *line == ' ')) { line++; size--; }
         for (p = line; p + 2 < line + size; p++) if (p[0] == '.' && p[1] == 'c' && p[2] == ':') place = true;
         for (p = line; p + 10 < line + size && state == NULL; p++) {
             int i = 0;
