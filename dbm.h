@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 772be305c257d41a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content b89f407e818c7bb9: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -12920,6 +12920,17 @@ DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
 
 /* ---- what a connection carries ------------------------------------------------------------------------------------------- */
 
+/* Whose statement it was that failed: nobody has called it. */
+static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    if (st == DBM_E_NOMEM) return st;
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "init_sql: %s", text);
+    dbm__redact(c->db->settings, e->message);
+    return st;
+}
+
 /* Runs the statements of init_sql, each by itself, and leaves no transaction behind. */
 static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t deadline_us) {
     size_t at = 0, size = strlen(sql);
@@ -12936,7 +12947,7 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
             if (text == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
             st = dbm__cache_take(c, text, false, deadline_us, "init_sql", &entry);
             dbm__free(c->db->host, text);
-            if (st != DBM_OK) return st;
+            if (st != DBM_OK) return dbm__init_sql_failed(c, st);
             dbm__op_init(&op, DBM_OP_EXECUTE, deadline_us);
             op.sql = entry->prepared.sql;
             op.sql_size = entry->prepared.sql_size;
@@ -12954,7 +12965,7 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
                 dbm__self()->last = kept;
             }
             dbm__cache_give(c, entry);
-            if (st != DBM_OK && st != DBM_DONE) return st;
+            if (st != DBM_OK && st != DBM_DONE) return dbm__init_sql_failed(c, st);
         }
         at += next;
     }
@@ -24497,7 +24508,9 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET:
+        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
+        return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
@@ -28335,8 +28348,9 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
-        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "dbm_db_native: the database is of type %q%s", db->adapter->type,
-                  native == NULL ? ", which has no handle of its own" : "");
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own"
+                                                                              : "dbm_db_native: the database is of type %q, not %q",
+                  db->adapter->type, type != NULL ? type : "");
         return NULL;
     }
     return native;

@@ -217,6 +217,17 @@ DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
 
 /* ---- what a connection carries ------------------------------------------------------------------------------------------- */
 
+/* Whose statement it was that failed: nobody has called it. */
+static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    char text[sizeof e->message];
+    if (st == DBM_E_NOMEM) return st;
+    dbm__copy_cut(text, sizeof text, e->message);
+    dbm__format(e->message, sizeof e->message, "init_sql: %s", text);
+    dbm__redact(c->db->settings, e->message);
+    return st;
+}
+
 /* Runs the statements of init_sql, each by itself, and leaves no transaction behind. */
 static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t deadline_us) {
     size_t at = 0, size = strlen(sql);
@@ -233,7 +244,7 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
             if (text == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
             st = dbm__cache_take(c, text, false, deadline_us, "init_sql", &entry);
             dbm__free(c->db->host, text);
-            if (st != DBM_OK) return st;
+            if (st != DBM_OK) return dbm__init_sql_failed(c, st);
             dbm__op_init(&op, DBM_OP_EXECUTE, deadline_us);
             op.sql = entry->prepared.sql;
             op.sql_size = entry->prepared.sql_size;
@@ -251,7 +262,7 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
                 dbm__self()->last = kept;
             }
             dbm__cache_give(c, entry);
-            if (st != DBM_OK && st != DBM_DONE) return st;
+            if (st != DBM_OK && st != DBM_DONE) return dbm__init_sql_failed(c, st);
         }
         at += next;
     }

@@ -353,6 +353,28 @@ static void test_errors(void **state) {
     says("dbm_script");
 }
 
+/* What a session changed is gone for the next one, and what init_sql set is there for all. */
+static void test_reset_and_init_sql(void **state) {
+    dbm_status rc;
+    dbm_row *row;
+    (void)state;
+    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "init", .url = fx.server.url, .pool.size = 1, .pool.max_overflow = -1,
+                                           .init_sql = "SET @mine = 5; SELECT 1 UNION SELECT 2")));
+    for (int i = 0; i < 3; i++) {
+        DBM_SESSION_OPT(fx.mgr, "init", s, .status = &rc) {
+            OK(dbm_query_one(s, &row, "SELECT @mine, @other"));
+            assert_int_equal(dbm_row_int(row, 0), 5);
+            assert_true(dbm_row_is_null(row, 1));
+            OK(dbm_exec(s, "SET @mine = 6, @other = 7"));
+        }
+        OK(rc);
+    }
+    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "bad_init", .url = fx.server.url, .init_sql = "SET @mine = 5; SET nosuch_variable = 1")));
+    assert_int_equal(dbm_ping(dbm_get(fx.mgr, "bad_init")), DBM_E_SQL);
+    says("init_sql: ");
+    says("nosuch_variable");
+}
+
 static void test_connect_errors(void **state) {
     char url[700], *at;
     dbm_database *db;
@@ -984,7 +1006,7 @@ int main(void) {
         TEST(test_values), TEST(test_values_of_expressions), TEST(test_timestamps), TEST(test_zero_dates), TEST(test_time_zone), TEST(test_long_texts),
         TEST(test_no_allocation), TEST(test_max_allowed_packet),
         TEST(test_errors), TEST(test_connect_errors), TEST(test_configuration), TEST(test_sql_mode),
-        TEST(test_commit_and_rollback), TEST(test_failed_statement_holds_no_lock), TEST(test_reads_hold_no_lock), TEST(test_round_trips), TEST(test_implicit_commit),
+        TEST(test_commit_and_rollback), TEST(test_failed_statement_holds_no_lock), TEST(test_reads_hold_no_lock), TEST(test_round_trips), TEST(test_implicit_commit), TEST(test_reset_and_init_sql),
         TEST(test_savepoints), TEST(test_isolation_and_read_only), TEST(test_autocommit_session), TEST(test_found_rows_and_ids),
         TEST(test_nested), TEST(test_row_buffer_limit), TEST(test_many_rows), TEST(test_empty_and_errors_in_rows),
         TEST(test_procedures), TEST(test_schema_change), TEST(test_statement_cache), TEST(test_unpreparable), TEST(test_native), TEST(test_deadlock),
