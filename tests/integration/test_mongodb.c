@@ -1041,44 +1041,6 @@ static void passwords_are_checked_and_rotate(void **state) {
     servers_remove(&own);
 }
 
-static void tls_modes_are_what_they_say(void **state) {
-    servers_own own;
-    char url[200];
-    const char *full;
-    dbm_manager *m;
-    char plain[120], *query;
-    static const struct { dbm_tls tls; bool ca; dbm_status want; } cases[] = {
-        { DBM_TLS_REQUIRE, false, DBM_OK }, { DBM_TLS_VERIFY_FULL, true, DBM_OK }, { DBM_TLS_VERIFY_CA, true, DBM_OK }, { DBM_TLS_VERIFY_FULL, false, DBM_E_TLS }
-    };
-    size_t i;
-    (void)state;
-    servers_start(&own, "mongodb", "--tls", NULL);
-    full = servers_own_url(&own, "mongodb");
-    snprintf(plain, sizeof plain, "%s", full);
-    query = strchr(plain, '?');
-    assert_non_null(query);
-    *query = '\0';
-    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        dbm_config config;
-        memset(&config, 0, sizeof config);
-        config.url = plain;
-        config.tls = cases[i].tls;
-        config.connect_timeout_ms = 1500;
-        if (cases[i].ca) config.tls_ca = servers_ca("ca.pem");
-        m = manager_of(&config);
-        if (dbm_init_all(m) != cases[i].want) fail_msg("case %d: %s %s", (int)i, dbm_status_name(dbm_last_error()->status), dbm_last_error()->message);
-        dbm_manager_free(m);
-    }
-    m = manager_of(DBM_CONFIG(.url = full));
-    OK(dbm_init_all(m));
-    dbm_manager_free(m);
-    snprintf(url, sizeof url, "%s", plain);
-    m = manager_of(DBM_CONFIG(.url = url, .tls = DBM_TLS_OFF, .connect_timeout_ms = 1500));
-    assert_true(dbm_init_all(m) != DBM_OK);
-    dbm_manager_free(m);
-    servers_remove(&own);
-}
-
 /* ---- configuration ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static void refused_at(int line, const dbm_config *config, const char *part) {
@@ -1248,7 +1210,7 @@ int main(void) {
         cmocka_unit_test(a_lost_commit_is_in_doubt), cmocka_unit_test(server_errors_have_their_status),
         cmocka_unit_test(a_server_that_stands_alone_refuses_before_the_body), cmocka_unit_test(backends_without_transactions_refuse_one), cmocka_unit_test(other_backends_answer_what_they_are),
         cmocka_unit_test(a_killed_server_shows_in_the_status), cmocka_unit_test(a_stopped_server_does_not_hang),
-        cmocka_unit_test(a_server_that_is_down_says_so_in_time), cmocka_unit_test(passwords_are_checked_and_rotate), cmocka_unit_test(tls_modes_are_what_they_say),
+        cmocka_unit_test(a_server_that_is_down_says_so_in_time), cmocka_unit_test(passwords_are_checked_and_rotate),
         cmocka_unit_test(configurations_are_checked), cmocka_unit_test(threads_share_a_pool), cmocka_unit_test(a_cancelled_session_sends_no_more),
         cmocka_unit_test(a_fork_gets_connections_of_its_own), cmocka_unit_test(every_allocation_may_fail)
     };
