@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b89f407e818c7bb9: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 3979bd238e8c58ef: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -26302,6 +26302,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #  pragma GCC diagnostic ignored "-Wshadow"
 #endif
 #include DBM__MONGOC_H
+#include <stdio.h>
 #if defined(__GNUC__)
 #  pragma GCC diagnostic pop
 #endif
@@ -26439,6 +26440,11 @@ static void dbm__mongo_index(const char *said, char *out, size_t room) {
     out[n] = 0;
 }
 
+/* Whether it was TLS that failed. The driver has no code of its own for it: its words are the same from 1.17 to 2.x. */
+static bool dbm__mongo_is_tls(const char *said) {
+    return strstr(said, "TLS handshake") != NULL || strstr(said, "initialize TLS state") != NULL || strstr(said, "create TLS stream") != NULL;
+}
+
 /* What the driver or the server said about a command. `what` is its name, `coll` its collection or NULL; reply may be NULL. */
 static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_op *op, const bson_error_t *error, const bson_t *reply, const char *what, const char *coll) {
     const char *sqlstate = NULL, *said = error->message[0] != 0 ? error->message : "no reason was given";
@@ -26449,11 +26455,11 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     dbm_status status;
     if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
         bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
-        status = strstr(said, "TLS handshake failed") != NULL ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
+        status = dbm__mongo_is_tls(said) ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
         if (strstr(said, "Authentication failed") != NULL) status = DBM_E_AUTH;
         retryable = status == DBM_E_CONNECT;
         network = false;
-    } else if (network && strstr(said, "TLS handshake failed") != NULL) {
+    } else if (network && dbm__mongo_is_tls(said)) {
         status = DBM_E_TLS;
     } else if (network) {
         status = dbm__mongo_late(m, op->deadline_us) ? DBM_E_TIMEOUT : DBM_E_LOST;
@@ -27637,6 +27643,72 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
     }
 }
 
+#define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
+
+/* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
+static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
+    const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
+    const char *names[2], *files[2];
+    int i;
+    if (config->tls == DBM_TLS_OFF) return DBM_OK;
+    names[0] = "tls_ca";
+    files[0] = config->tls_ca;
+    names[1] = "tls_cert";
+    files[1] = config->tls_cert;
+    for (i = 0; i < 2; i++) {
+        FILE *f;
+        char block[600];
+        if (files[i] == NULL || files[i][0] == 0) continue;
+        f = fopen(files[i], "rb");
+        if (f == NULL) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
+        }
+        (void)fclose(f);
+    }
+    return DBM_OK;
+}
+
+/* One look at each host, through a client outside of the pool, for a pool tells of a bad certificate only when all of serverSelectionTimeoutMS is over:
+ * a better one might come. True: a server can be used. It does not authenticate. */
+static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t *error) {
+    mongoc_uri_t *uri = mongoc_uri_copy(m->pool->uri);
+    mongoc_read_prefs_t *any = mongoc_read_prefs_new(MONGOC_READ_NEAREST);
+    mongoc_server_description_t *server = NULL;
+    mongoc_client_t *client;
+    int64_t ms = left_ms / 4;
+    ms = ms < 100 ? 100 : ms > 1000 ? 1000 : ms;
+    if (uri != NULL && mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000) > ms) {
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, (int32_t)ms);
+    }
+    if (uri != NULL) mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, true);
+    client = uri != NULL ? mongoc_client_new_from_uri(uri) : NULL;
+    if (client != NULL) {
+        server = mongoc_client_select_server(client, false, any, error);
+        if (server != NULL) mongoc_server_description_destroy(server);
+        mongoc_client_destroy(client);
+    }
+    mongoc_read_prefs_destroy(any);
+    if (uri != NULL) mongoc_uri_destroy(uri);
+    return server != NULL;
+}
+
+/* Before the first command of a client: that the driver will find a server for it in time, or why it won't. */
+static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
+    int64_t began = dbm_adapter_clock(m->owner), limit = op->deadline_us, left_ms = limit == INT64_MAX ? INT64_MAX : (limit - began) / 1000;
+    bson_error_t error;
+    dbm_status status;
+    memset(&error, 0, sizeof error);
+    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US)) {
+        if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
+        if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL);
+    }
+    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit)) return DBM_OK;
+    status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
+    dbm_adapter_fail_retryable(m->c);
+    return status;
+}
+
 static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char *what) {
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
@@ -27670,6 +27742,7 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     bson_error_t error;
     dbm__mongo_lease *m;
     dbm_status status = dbm_adapter_credentials(c, &who);
+    if (status == DBM_OK) status = dbm__mongo_tls_files(c);
     if (status != DBM_OK) return status;
     m = (dbm__mongo_lease *)dbm_adapter_alloc(db, sizeof *m);
     if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
@@ -27687,12 +27760,10 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     m->client = mongoc_client_pool_try_pop(m->pool->pool);
     if (m->client == NULL) {
         status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
-    } else if (op->deadline_us != INT64_MAX && (op->deadline_us - dbm_adapter_clock(db)) / 1000 < base->select_ms - 250 && !dbm__mongo_wait(m, op->deadline_us)) {
-        status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline", dbm_adapter_url(db)->hosts);
-        dbm_adapter_fail_retryable(c);
     } else {
         if (base->clear) dbm_adapter_clear_text(c);
-        status = dbm__mongo_pinged(m, op, "connecting");
+        status = dbm__mongo_search(m, op);
+        if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting");
     }
     if (status != DBM_OK) {
         dbm__mongo_lease_end(m);
