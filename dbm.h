@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 01d211cac5985e02: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 4c0f700f75b34f98: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -218,7 +218,11 @@
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
- * dates are texts. A cancel is KILL QUERY by another connection. With Oracle's client the calls block, and the deadlines are those of its time-outs.
+ * dates are texts. A cancel is KILL QUERY by another connection.
+ * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
+ * a round trip when it is not what it was told before (MySQL's own server obeys it for SELECT alone). A silent server is noticed after socket_timeout
+ * in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds and ends with the
+ * greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -22412,7 +22416,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
 /* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
- * is taken away. */
+ * is taken away. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library takes back. */
 #if DBM__MYSQL_POSIX && DBM__THREADS
 typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
 static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
@@ -22561,7 +22565,7 @@ static void dbm__mysql_unblock(MYSQL *my) {
 static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     if (ready == 0) {
         q->call = call;
         wait = dbm__mysql_begin_call(q, call);
@@ -24311,7 +24315,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
     }
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__mysql_unhush(&quiet);
     q->my = NULL;
@@ -24456,7 +24460,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     if (my == NULL) return;
     dbm__mysql_options(q, my, 1000000);
     dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
 #if DBM__MYSQL_MARIADB
     {
         int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -24794,7 +24798,15 @@ static bool dbm__mysql_library(void) {
     dbm__word expected = 0;
     if (dbm__load_acquire(&state) == 2) return true;
     if (dbm__cas(&state, &expected, 1)) {
-        bool ok = mysql_library_init(0, NULL, NULL) == 0;
+        bool ok;
+#if !DBM__MYSQL_MARIADB && DBM__MYSQL_POSIX && DBM__THREADS
+        struct sigaction before;
+        int known = sigaction(SIGPIPE, NULL, &before);
+#endif
+        ok = mysql_library_init(0, NULL, NULL) == 0;
+#if !DBM__MYSQL_MARIADB && DBM__MYSQL_POSIX && DBM__THREADS
+        if (known == 0) (void)sigaction(SIGPIPE, &before, NULL);
+#endif
         dbm__store_release(&state, ok ? 2 : 0);
         return ok;
     }

@@ -400,7 +400,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
 /* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
- * is taken away. */
+ * is taken away. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library takes back. */
 #if DBM__MYSQL_POSIX && DBM__THREADS
 typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
 static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
@@ -549,7 +549,7 @@ static void dbm__mysql_unblock(MYSQL *my) {
 static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     if (ready == 0) {
         q->call = call;
         wait = dbm__mysql_begin_call(q, call);
@@ -2299,7 +2299,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
     }
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__mysql_unhush(&quiet);
     q->my = NULL;
@@ -2444,7 +2444,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     if (my == NULL) return;
     dbm__mysql_options(q, my, 1000000);
     dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
 #if DBM__MYSQL_MARIADB
     {
         int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -2782,7 +2782,15 @@ static bool dbm__mysql_library(void) {
     dbm__word expected = 0;
     if (dbm__load_acquire(&state) == 2) return true;
     if (dbm__cas(&state, &expected, 1)) {
-        bool ok = mysql_library_init(0, NULL, NULL) == 0;
+        bool ok;
+#if !DBM__MYSQL_MARIADB && DBM__MYSQL_POSIX && DBM__THREADS
+        struct sigaction before;
+        int known = sigaction(SIGPIPE, NULL, &before);
+#endif
+        ok = mysql_library_init(0, NULL, NULL) == 0;
+#if !DBM__MYSQL_MARIADB && DBM__MYSQL_POSIX && DBM__THREADS
+        if (known == 0) (void)sigaction(SIGPIPE, &before, NULL);
+#endif
         dbm__store_release(&state, ok ? 2 : 0);
         return ok;
     }

@@ -173,6 +173,17 @@ static void test_cancel(void **state) {
 
 /* ---- a server that stops ------------------------------------------------------------------------------------------------------- */
 
+typedef struct timed_canceller { dbm_session session; int64_t took_ms; } timed_canceller;
+static void *cancel_timed(void *ud) {
+    timed_canceller *c = (timed_canceller *)ud;
+    int64_t before;
+    sleep_ms(200);
+    before = now_ms();
+    (void)dbm_cancel(&c->session);
+    c->took_ms = now_ms() - before;
+    return NULL;
+}
+
 static void test_stopped_server(void **state) {
     servers_own mine;
     dbm_manager *mgr;
@@ -202,6 +213,22 @@ static void test_stopped_server(void **state) {
         servers_signal(&mine, SIGSTOP);
     }
     assert_int_equal(rc, DBM_E_IN_DOUBT);
+    /* A cancel that is not answered holds neither of the two. */
+    servers_signal(&mine, SIGCONT);
+    DBM_SESSION_RC(mgr, "mine", s, &rc) {
+        timed_canceller c;
+        pthread_t thread;
+        dbm_row *row;
+        OK(dbm_query_one(s, &row, "SELECT COUNT(*) FROM t"));
+        c.session = *s;
+        servers_signal(&mine, SIGSTOP);
+        before = now_ms();
+        assert_int_equal(pthread_create(&thread, NULL, cancel_timed, &c), 0);
+        assert_int_equal(dbm_query_one(s, &row, "SELECT COUNT(*) FROM t"), CALLS_BLOCK ? DBM_E_TIMEOUT : DBM_E_CANCELLED);
+        (void)pthread_join(thread, NULL);
+        assert_in_range(c.took_ms, 0, 700);
+        assert_in_range(now_ms() - before, 0, 2600);
+    }
     /* A connect is bounded too. */
     before = now_ms();
     assert_int_not_equal(dbm_ping(dbm_get(mgr, "mine")), DBM_OK);
