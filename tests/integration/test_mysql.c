@@ -3,6 +3,10 @@
 #include "servers/test_servers.h"
 #include <mysql.h>
 
+/* What tests/mysql_oracle.sh finds different: with Oracle's client
+ * - json and uuid of a MariaDB server are plain texts: it tells of them in a word of the column's that this client does not read, */
+#define KNOWS_MARIADB_TYPES DBM__MYSQL_MARIADB
+
 static struct {
     test_heap heap;
     test_log log;
@@ -152,10 +156,10 @@ static void test_values(void **state) {
         assert_int_equal(v.type, DBM_TYPE_BLOB);
         assert_int_equal(v.as.text.size, 0);
         v = dbm_row_value(row, 25);
-        assert_int_equal(v.type, DBM_TYPE_JSON);
+        assert_int_equal(v.type, KNOWS_MARIADB_TYPES ? DBM_TYPE_JSON : DBM_TYPE_TEXT);
         assert_string_equal(v.as.text.data, "{\"k\": [1, null]}");
         v = dbm_row_value(row, 26);
-        assert_int_equal(v.type, DBM_TYPE_UUID);
+        assert_int_equal(v.type, KNOWS_MARIADB_TYPES ? DBM_TYPE_UUID : DBM_TYPE_TEXT);
         assert_string_equal(v.as.text.data, "123e4567-e89b-12d3-a456-426614174000");
         OK(dbm_query_one(s, &row, "SELECT * FROM v WHERE id = 2"));
         for (i = 1; i < 27; i++) assert_true(dbm_row_is_null(row, i));
