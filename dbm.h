@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3979bd238e8c58ef: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 3288c75aa3af06bb: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -218,7 +218,11 @@
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
- * dates are texts. A cancel is KILL QUERY by another connection. With Oracle's client the calls block, and the deadlines are those of its time-outs.
+ * dates are texts. A cancel is KILL QUERY by another connection.
+ * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
+ * a round trip when it is not what it was told before (MySQL's own server obeys it for SELECT alone). A silent server is noticed after socket_timeout
+ * in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds and ends with the
+ * greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -22053,7 +22057,7 @@ DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgres
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- end src/adapters/postgresql.c --- */
 /* --- begin src/adapters/mysql.c --- */
-/* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0 or newer.
+/* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
  * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_MYSQL
@@ -22074,7 +22078,7 @@ DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgres
 #include DBM__MYSQL_HEADER
 
 /* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block and the limits are those of its options. The flows below are the same. */
+ * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 #  if defined(__has_include)
@@ -22085,8 +22089,8 @@ DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgres
 typedef my_bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_MARIADB 0
-#  if MYSQL_VERSION_ID < 80000
-#    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
+#  if MYSQL_VERSION_ID < 80016
+#    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0.16 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
 #  endif
 typedef bool dbm__mysql_bool;
 #endif
@@ -22242,6 +22246,10 @@ typedef struct dbm__mysql {
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
+#if !DBM__MYSQL_MARIADB
+    int64_t limit_ms;        /* what the server was told a statement may take; 0: nothing */
+    unsigned silence_s;      /* the library's time-out; 0: none */
+#endif
     uint64_t packet;         /* max_allowed_packet; 0: not asked yet */
     unsigned generation;     /* one more with each reset */
     dbm__mysql_statement *active; /* the one whose rows are on their way */
@@ -22451,7 +22459,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
 /* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
- * is taken away. */
+ * is taken away. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library takes back. */
 #if DBM__MYSQL_POSIX && DBM__THREADS
 typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
 static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
@@ -22600,7 +22608,7 @@ static void dbm__mysql_unblock(MYSQL *my) {
 static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     if (ready == 0) {
         q->call = call;
         wait = dbm__mysql_begin_call(q, call);
@@ -23628,6 +23636,37 @@ static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
 }
 
+#if !DBM__MYSQL_MARIADB
+static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) {
+    int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
+    return ms > 0 ? ms : 0;
+}
+
+/* The calls block, so that it is the server that ends a statement at its deadline: it is told how long the next one may take, when that is not what
+ * it was told before. */
+static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
+    int call;
+    if (q->sub == 0) {
+        int64_t want = dbm__mysql_usual_limit(q), left;
+        const char *name = q->mariadb ? "max_statement_time" : "max_execution_time";
+        if (deadline_us != INT64_MAX) {
+            left = (deadline_us - dbm_adapter_clock(q->owner) + 999) / 1000;
+            if (left < 1) left = 1;
+            if (left > INT64_C(31536000000)) left = INT64_C(31536000000);
+            if (want == 0 || left < want) want = left;
+        }
+        if (want == q->limit_ms) return DBM__MYSQL_DONE;
+        q->limit_ms = want;
+        if (want == 0) dbm__format(q->text, sizeof q->text, "SET %s=DEFAULT", name);
+        else if (q->mariadb) dbm__format(q->text, sizeof q->text, "SET %s=%l/1000e0", name, want);
+        else dbm__format(q->text, sizeof q->text, "SET %s=%l", name, want);
+    }
+    call = dbm__mysql_own(q, q->text);
+    if (call == DBM__MYSQL_DONE && q->refused) q->limit_ms = -1;
+    return call;
+}
+#endif
+
 static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64_t affected, uint64_t id) {
     if (!op->prepared->writes) return;
     op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
@@ -23810,6 +23849,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
                 break;
             }
         }
+#if !DBM__MYSQL_MARIADB
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 13, dbm__mysql_limit(q, op->deadline_us));
+        if (q->refused) break;
+#endif
         q->was_open = q->open;
         if (s->stmt == NULL) {
             q->pre = 0;
@@ -24106,10 +24150,10 @@ static void dbm__mysql_set_up_text(dbm__mysql *q) {
         name[i] = '\0';
         dbm__putf(&t, ", %s='%s'", q->mariadb ? "tx_isolation" : "transaction_isolation", name);
     }
-    /* A second later than our own deadline: only for when nobody is there any more to ask for the end. */
+    /* A second later than our own deadline: only for when nobody is there any more to ask for the end. Where calls block it is the deadline. */
     if (config->statement_timeout_ms > 0) {
-        int64_t ms = (int64_t)config->statement_timeout_ms + 1000;
-        if (q->mariadb) dbm__putf(&t, ", max_statement_time=%l", (ms + 999) / 1000);
+        int64_t ms = (int64_t)config->statement_timeout_ms + (DBM__MYSQL_MARIADB ? 1000 : 0);
+        if (q->mariadb) dbm__putf(&t, ", max_statement_time=%l/1000e0", DBM__MYSQL_MARIADB ? (ms + 999) / 1000 * 1000 : ms);
         else dbm__putf(&t, ", max_execution_time=%l", ms);
     }
     DBM_ASSERT(!t.cut);
@@ -24122,6 +24166,9 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     if (call != DBM__MYSQL_DONE || q->refused) return call;
     q->autocommit = q->base->autocommit;
     q->isolation = dbm_adapter_config(q->owner)->isolation;
+#if !DBM__MYSQL_MARIADB
+    q->limit_ms = dbm__mysql_usual_limit(q);
+#endif
     q->unit = q->failed = q->wrote = q->undone = false;
     dbm__mysql_note_status(q);
     return DBM__MYSQL_DONE;
@@ -24183,7 +24230,7 @@ static const char *const dbm__mysql_own_args[] = { "charset", "program_name", "s
 /* Sets an option; what the library answers is of no use: it takes everything and complains when it connects. */
 static void dbm__mysql_option(MYSQL *my, int option, const void *value) { (void)mysql_options(my, (enum mysql_option)option, (const char *)value); }
 
-static void dbm__mysql_options(const dbm__mysql *q, MYSQL *my, int64_t left_us) {
+static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
@@ -24195,9 +24242,11 @@ static void dbm__mysql_options(const dbm__mysql *q, MYSQL *my, int64_t left_us) 
     dbm__mysql_option(my, MYSQL_OPT_NONBLOCK, NULL);
     dbm__mysql_option(my, MYSQL_OPT_RECONNECT, &no);
 #else
-    { /* its calls block: the limits are the client's own, in whole seconds */
-        int ms = config->socket_timeout_ms > 0 ? config->socket_timeout_ms : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : 0;
-        unsigned limit = (unsigned)((ms + 999) / 1000);
+    /* A server that is silent is noticed by the library, in whole seconds; without socket_timeout a second after it should have ended the statement. */
+    {
+        int64_t ms = config->socket_timeout_ms > 0 ? config->socket_timeout_ms : config->statement_timeout_ms > 0 ? (int64_t)config->statement_timeout_ms + 1000 : 0;
+        unsigned limit = my != q->my ? 1 : (unsigned)((ms + 999) / 1000); /* of a cancel: one */
+        if (my == q->my) q->silence_s = limit;
         if (limit != 0) {
             dbm__mysql_option(my, MYSQL_OPT_READ_TIMEOUT, &limit);
             dbm__mysql_option(my, MYSQL_OPT_WRITE_TIMEOUT, &limit);
@@ -24309,7 +24358,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
     }
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__mysql_unhush(&quiet);
     q->my = NULL;
@@ -24453,7 +24502,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     if (my == NULL) return;
     dbm__mysql_options(q, my, 1000000);
     dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__mysql_hush(&quiet, q->tls);
+    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
 #if DBM__MYSQL_MARIADB
     {
         int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -24479,8 +24528,28 @@ static void dbm__mysql_kill(dbm__mysql *q) {
         }
     }
 #else
-    made = mysql_real_connect(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-    if (made != NULL) (void)mysql_real_query(my, text, (unsigned long)strlen(text));
+    { /* what has no prepared statement has a form that does not block */
+        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
+        bool answered = false;
+        for (;;) {
+            enum net_async_status st;
+            if (made == NULL) {
+                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
+                                                    DBM__MYSQL_FLAGS);
+                if (st == NET_ASYNC_COMPLETE) made = my;
+            } else {
+                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
+                answered = st != NET_ASYNC_NOT_READY;
+            }
+            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
+            if (st == NET_ASYNC_COMPLETE) continue;
+            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
+            soon = dbm_adapter_clock(q->owner) + 2000;
+            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
+            else dbm__sleep_us(1000);
+        }
+        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
+    }
 #endif
     mysql_close(my);
     dbm__mysql_unhush(&quiet);
@@ -24603,11 +24672,20 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
 }
 
 #if !DBM__MYSQL_MARIADB
-/* Oracle's library: the same flows, whose calls block. */
+/* Oracle's library: the same flows, whose calls block. It says of a server that was silent for too long only that it is lost: the clock tells. */
 static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
+    int64_t began = dbm_adapter_clock(dbm_adapter_database(c));
+    dbm__mysql *q;
     mysql_thread_init();
     dbm__mysql_start(c, op);
     while (dbm__mysql_step(c, op) != DBM_STEP_DONE) dbm__sleep_us(500); /* for a cancel in flight */
+    q = (dbm__mysql *)dbm_adapter_data(c);
+    if (op->status == DBM_E_LOST && q != NULL && q->silence_s != 0 && q->error.native == DBM__MYSQL_LOST &&
+        dbm_adapter_clock(q->owner) - began >= (int64_t)q->silence_s * 1000000) {
+        dbm_adapter_broken(c);
+        op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
+                                    (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one");
+    }
     return op->status;
 }
 #endif
@@ -24756,6 +24834,12 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
         return dbm__mysql_refuse(db, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
 #  endif
     }
+#else
+    if (base->tls >= DBM_TLS_VERIFY_CA && config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL &&
+        dbm_adapter_option(db, "read_default_file") == NULL && dbm_adapter_option(db, "read_default_group") == NULL) {
+        return dbm__mysql_refuse(db, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
+                                 base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full");
+    }
 #endif
     return DBM_OK;
 }
@@ -24766,7 +24850,15 @@ static bool dbm__mysql_library(void) {
     dbm__word expected = 0;
     if (dbm__load_acquire(&state) == 2) return true;
     if (dbm__cas(&state, &expected, 1)) {
-        bool ok = mysql_library_init(0, NULL, NULL) == 0;
+        bool ok;
+#if !DBM__MYSQL_MARIADB && DBM__MYSQL_POSIX && DBM__THREADS
+        struct sigaction before;
+        int known = sigaction(SIGPIPE, NULL, &before);
+#endif
+        ok = mysql_library_init(0, NULL, NULL) == 0;
+#if !DBM__MYSQL_MARIADB && DBM__MYSQL_POSIX && DBM__THREADS
+        if (known == 0) (void)sigaction(SIGPIPE, &before, NULL);
+#endif
         dbm__store_release(&state, ok ? 2 : 0);
         return ok;
     }
