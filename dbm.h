@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b89f407e818c7bb9: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 3cf0168be3035993: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -32,7 +32,8 @@
  *
  *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
  *     - migrate schemas: a table that exists is never altered
- *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
+ *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
+ *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
  *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
  *       come by dbm_register()
@@ -8112,7 +8113,8 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
     dbm__copy_cut(text, sizeof text, e->message);
-    dbm__format(e->message, sizeof e->message, "the deadline passed, and the statement was cancelled%s%s", c->reported ? ": " : "", c->reported ? text : "");
+    dbm__format(e->message, sizeof e->message, "the deadline passed%s%s%s", c->broken ? "" : ", and the statement was cancelled", c->reported ? ": " : "",
+                c->reported ? text : "");
     if (!c->reported) dbm__fail(DBM_E_TIMEOUT, dbm__stage_of(op->kind), c->db->name, NULL, "the deadline passed, and the statement was cancelled");
     e->status = op->status = DBM_E_TIMEOUT;
     e->retryable = false;
@@ -12807,7 +12809,8 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         if (st != DBM_OK) return st;
     }
     while (DBM__UNLIKELY(w->points_sent < w->points)) {
-        if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "an adapter of type %q has no savepoints", w->db->adapter->type);
+        if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "a backend of type %q has no savepoints, so nothing can run in a block "
+                                               "inside of its transaction: use the outer block's session, or give this one .separate = 1", w->db->adapter->type);
         dbm__op_init(&op, DBM_OP_SAVEPOINT, dbm__work_deadline(w));
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(&w->slot.connection, &op);
