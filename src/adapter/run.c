@@ -68,7 +68,8 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
     dbm__copy_cut(text, sizeof text, e->message);
-    dbm__format(e->message, sizeof e->message, "the deadline passed, and the statement was cancelled%s%s", c->reported ? ": " : "", c->reported ? text : "");
+    dbm__format(e->message, sizeof e->message, "the deadline passed%s%s%s", c->broken ? "" : ", and the statement was cancelled", c->reported ? ": " : "",
+                c->reported ? text : "");
     if (!c->reported) dbm__fail(DBM_E_TIMEOUT, dbm__stage_of(op->kind), c->db->name, NULL, "the deadline passed, and the statement was cancelled");
     e->status = op->status = DBM_E_TIMEOUT;
     e->retryable = false;

@@ -32,7 +32,8 @@
  *
  *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
  *     - migrate schemas: a table that exists is never altered
- *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
+ *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
+ *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
  *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
  *       come by dbm_register()

@@ -104,7 +104,8 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         if (st != DBM_OK) return st;
     }
     while (DBM__UNLIKELY(w->points_sent < w->points)) {
-        if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "an adapter of type %q has no savepoints", w->db->adapter->type);
+        if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "a backend of type %q has no savepoints, so nothing can run in a block "
+                                               "inside of its transaction: use the outer block's session, or give this one .separate = 1", w->db->adapter->type);
         dbm__op_init(&op, DBM_OP_SAVEPOINT, dbm__work_deadline(w));
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(&w->slot.connection, &op);

@@ -587,6 +587,16 @@ static void transactions_commit_and_roll_back(void **state) {
         DBM_SAVEPOINT(s) fail_msg("there are no savepoints");
     }
     assert_int_equal(rc, DBM_E_UNSUPPORTED);
+    DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) { /* nor in the form of a block inside */
+        dbm_status inner_rc;
+        DBM_SESSION_RC(mgr, NULL, inner, &inner_rc) {
+            assert_int_equal(dbm_mongo_insert(inner, "tx", "{\"_id\": 77}"), DBM_E_UNSUPPORTED);
+            assert_non_null(strstr(dbm_last_error()->message, ".separate = 1"));
+        }
+        assert_int_equal(inner_rc, DBM_E_UNSUPPORTED);
+    }
+    OK(rc);
+    assert_int_equal(count_of("tx"), 3);
     DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .autocommit = 1, .status = &rc) fail_msg("both at once");
     assert_int_equal(rc, DBM_E_MISUSE);
     DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .isolation = DBM_SERIALIZABLE, .status = &rc) fail_msg("no isolation levels");
