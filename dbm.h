@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 534040df111c9513: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 790eb74519aa02e6: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -26251,7 +26251,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #  pragma GCC diagnostic ignored "-Wshadow"
 #endif
 #include DBM__MONGOC_H
-#include <stdio.h>
 #if defined(__GNUC__)
 #  pragma GCC diagnostic pop
 #endif
@@ -27596,6 +27595,7 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
+#if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
     const char *names[2], *files[2];
     int i;
@@ -27615,6 +27615,9 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
         }
         (void)fclose(f);
     }
+#else
+    (void)c;
+#endif
     return DBM_OK;
 }
 
