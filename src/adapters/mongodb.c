@@ -29,7 +29,6 @@
 #  pragma GCC diagnostic ignored "-Wshadow"
 #endif
 #include DBM__MONGOC_H
-#include <stdio.h>
 #if defined(__GNUC__)
 #  pragma GCC diagnostic pop
 #endif
@@ -1374,6 +1373,7 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
+#if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
     const char *names[2], *files[2];
     int i;
@@ -1393,6 +1393,9 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
         }
         (void)fclose(f);
     }
+#else
+    (void)c;
+#endif
     return DBM_OK;
 }
 

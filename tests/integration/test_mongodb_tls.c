@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 
 enum { SHORT_MS = 800 }; /* connect_timeout where all of it has to pass */
