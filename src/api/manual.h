@@ -222,9 +222,9 @@
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
  * dates are texts. A cancel is KILL QUERY by another connection.
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
- * a round trip when it is not what it was told before (MySQL's own server obeys it for SELECT alone). A silent server is noticed after socket_timeout
- * in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds and ends with the
- * greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
+ * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
+ * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
+ * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *

@@ -106,6 +106,7 @@ static void test_deadline(void **state) {
     assert_true(number(fx.db, "SELECT CONNECTION_ID()") == id); /* the connection is kept */
     assert_int_equal(number(fx.db, "SELECT COUNT(*) FROM t"), 0);
     assert_unlocked("t");
+    assert_int_equal(number(fx.db, "SELECT CAST(@@max_statement_time * 1000 AS SIGNED)"), 0); /* what the server was told was for that session */
     /* A statement that the server ends by itself. */
     OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "limited", .url = fx.server.url, .statement_timeout_ms = 200)));
     DBM_SESSION_OPT(fx.mgr, "limited", s, .autocommit = 1) {
