@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3288c75aa3af06bb: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content b2f91adcab5c76bf: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -32,7 +32,8 @@
  *
  *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
  *     - migrate schemas: a table that exists is never altered
- *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread
+ *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
+ *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
  *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
  *       come by dbm_register()
@@ -203,7 +204,8 @@
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
  * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
  * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
- * memory. tls = prefer is refused, tls_cert holds certificate and key.
+ * memory. tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
+ * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
  * .write, waits for its turn. One that has read first does not wait: if another one wrote since, it is E_SERIALIZATION, and DBM_RETRY runs it
@@ -220,9 +222,9 @@
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
  * dates are texts. A cancel is KILL QUERY by another connection.
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
- * a round trip when it is not what it was told before (MySQL's own server obeys it for SELECT alone). A silent server is noticed after socket_timeout
- * in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds and ends with the
- * greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
+ * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
+ * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
+ * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -8116,7 +8118,8 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
     dbm__copy_cut(text, sizeof text, e->message);
-    dbm__format(e->message, sizeof e->message, "the deadline passed, and the statement was cancelled%s%s", c->reported ? ": " : "", c->reported ? text : "");
+    dbm__format(e->message, sizeof e->message, "the deadline passed%s%s%s", c->broken ? "" : ", and the statement was cancelled", c->reported ? ": " : "",
+                c->reported ? text : "");
     if (!c->reported) dbm__fail(DBM_E_TIMEOUT, dbm__stage_of(op->kind), c->db->name, NULL, "the deadline passed, and the statement was cancelled");
     e->status = op->status = DBM_E_TIMEOUT;
     e->retryable = false;
@@ -12811,7 +12814,8 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         if (st != DBM_OK) return st;
     }
     while (DBM__UNLIKELY(w->points_sent < w->points)) {
-        if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "an adapter of type %q has no savepoints", w->db->adapter->type);
+        if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "a backend of type %q has no savepoints, so nothing can run in a block "
+                                               "inside of its transaction: use the outer block's session, or give this one .separate = 1", w->db->adapter->type);
         dbm__op_init(&op, DBM_OP_SAVEPOINT, dbm__work_deadline(w));
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(&w->slot.connection, &op);
@@ -26394,7 +26398,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #  pragma GCC diagnostic ignored "-Wshadow"
 #endif
 #include DBM__MONGOC_H
-#include <stdio.h>
 #if defined(__GNUC__)
 #  pragma GCC diagnostic pop
 #endif
@@ -27739,6 +27742,7 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
+#if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
     const char *names[2], *files[2];
     int i;
@@ -27758,6 +27762,9 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
         }
         (void)fclose(f);
     }
+#else
+    (void)c;
+#endif
     return DBM_OK;
 }
 
