@@ -404,10 +404,15 @@ stage_lint() {
     find src -name '*.c' | sort | each tidy
     wait "$cppcheck_pid"
 }
-stage_counts() { if [ -f tests/bench/counts.sh ]; then echo tests/bench/counts.sh | each script; fi; }
-stage_fuzz() { for f in tests/fuzz/fuzz_*.c; do basename "$f" .c; done | each script; }
-stage_examples() { if [ -f tests/examples.sh ]; then echo tests/examples.sh | each script; fi; }
-stage_readme() { if [ -f tests/readme.py ]; then echo tests/readme.py | each script; fi; }
+# Stages of a script or two: those that are chosen run side by side, when the first one's turn has come, since none of them keeps all processors busy.
+SIDE="counts fuzz examples readme"
+side_scripts() {
+    if wants readme; then echo readme tests/readme.py; fi
+    if wants examples; then echo examples tests/examples.sh; fi
+    if wants counts; then echo counts tests/bench/counts.sh; fi
+    if wants fuzz; then for f in tests/fuzz/fuzz_*.c; do echo fuzz "$(basename "$f" .c)"; done; fi
+}
+stage_side() { side_scripts | xargs -P "$JOBS" -n 2 sh -c 'STAGE=$0 exec sh tests/run.sh .job script "$1"'; }
 
 # needs_servers STAGE: true when a test of it, a chosen one where names were given, wants the servers.
 needs_servers() {
@@ -438,14 +443,21 @@ for stage in $chosen; do
     fi
 done
 
-passed=0 failed=0
+passed=0 failed=0 side_started=
 for stage in $chosen; do
-    started=$(date +%s)
-    # In the background, because a shell that waits in the foreground does not hear that it shall stop.
-    "stage_$stage" &
-    stage_pid=$!
-    wait "$stage_pid"
-    stage_pid=
+    started=$(date +%s) work=stage_$stage
+    case " $SIDE " in *" $stage "*) work=stage_side ;; esac
+    if [ "$work" = stage_side ] && [ -n "$side_started" ]; then
+        started=$side_started
+    else
+        if [ "$work" = stage_side ]; then side_started=$started; fi
+        # In the background, because a shell that waits in the foreground does not hear that it shall stop.
+        "$work" &
+        stage_pid=$!
+        wait "$stage_pid"
+        stage_pid=
+        ended=$(date +%s)
+    fi
     stage_passed=0 stage_failed=0
     for result in "$BUILD/results/$stage"-*; do
         [ -f "$result" ] || continue
@@ -463,7 +475,7 @@ for stage in $chosen; do
         fi
     done
     passed=$((passed + stage_passed)) failed=$((failed + stage_failed))
-    printf '%-12s %5d passed %5d failed %5d s\n' "$stage" "$stage_passed" "$stage_failed" "$(($(date +%s) - started))"
+    printf '%-12s %5d passed %5d failed %5d s\n' "$stage" "$stage_passed" "$stage_failed" "$((ended - started))"
 done
 if [ "$((passed + failed))" -eq 0 ]; then failed=1; fi
 echo "$passed passed, $failed failed"
