@@ -3,8 +3,9 @@
 # through apt, works in a directory of its own outside the tree, and ends with one line: N passed, N failed.
 #
 #   check        dbm.h is what src/ says; the tests of amalgamate.py
-#   unit         every test of tests/unit, tests/integration and tests/faults: gcc, dbm.h as one file
-#   asan         the same with clang, the rooms of src/ as separate files, under ASan and UBSan
+#   unit         every test of tests/unit, tests/integration and tests/faults: gcc, dbm.h as one file; those that wait for servers to die
+#                (*_faults, *_tls) in asan alone, or when they are named
+#   asan         all of them with clang, the rooms of src/ as separate files, under ASan and UBSan
 #   tsan         the tests of pool, session, manager and threads (test_*threads*) under ThreadSanitizer, one file
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
@@ -361,7 +362,8 @@ find_tsan_runner() {
 
 # The test files of a stage, the chosen ones when names were given.
 tests_of() {
-    for f in tests/unit/test_*.c tests/integration/test_*.c tests/integration/test_*.cpp tests/faults/test_*.c; do
+    # The longest first, so that none of them is alone at the end.
+    for f in tests/integration/test_*.c tests/integration/test_*.cpp tests/faults/test_*.c tests/unit/test_*.c; do
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
@@ -369,6 +371,8 @@ tests_of() {
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
+        elif [ "$1" = unit ]; then
+            case $f in tests/integration/*_faults.c | tests/integration/*_tls.c) continue ;; esac
         fi
         echo "$f"
     done
