@@ -7,7 +7,7 @@
 #     sh tests/mysql_oracle.sh [VERSION [CACHE]]       of the crate; 0.2.2, the default, carries libmysqlclient 9.5.0
 #
 # Needs cargo, cmake, gcc and g++ (C++20; 12 does), libssl-dev, libncurses-dev, libcmocka-dev, libsqlite3-dev, libinih-dev and mariadb-server.
-# About five minutes on two cores, of which the library takes two; 400 MB of disk meanwhile. JOBS=1 builds it on one core.
+# Three minutes of processor time, about five minutes on two cores that do nothing else; 400 MB of disk meanwhile. JOBS=1 builds it on one core.
 set -eu
 cd "$(dirname "$0")/.."
 VERSION=${1:-0.2.2}

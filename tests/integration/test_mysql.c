@@ -3,8 +3,8 @@
 #include "servers/test_servers.h"
 #include <mysql.h>
 
-/* What tests/mysql_oracle.sh finds different: with Oracle's client
- * - json and uuid of a MariaDB server are plain texts: it tells of them in a word of the column's that this client does not read, */
+/* With Oracle's client (tests/mysql_oracle.sh) json and uuid of a MariaDB server are plain texts: the server tells of them in a word of the column's
+ * description that this client does not read. */
 #define KNOWS_MARIADB_TYPES DBM__MYSQL_MARIADB
 
 static struct {
