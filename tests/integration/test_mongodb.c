@@ -433,8 +433,9 @@ static void cursors_stream_and_are_left_early(void **state) {
             if (i > 0) pause_us(100000);
             OK(dbm_mongo_command(dbm_get(mgr, "admin"), &rows, "{\"serverStatus\": 1}"));
             OK(dbm_rows_next(rows, &row));
+            const bson_t *b = dbm_doc_bson(row);
             open_now = 0;
-            if (bson_iter_init(&it, dbm_doc_bson(row)) && bson_iter_find_descendant(&it, "metrics.cursor.open.total", &open)) open_now = bson_iter_as_int64(&open);
+            if (bson_iter_init(&it, b) && bson_iter_find_descendant(&it, "metrics.cursor.open.total", &open)) open_now = bson_iter_as_int64(&open);
             dbm_rows_end(rows);
         }
         assert_int_equal(open_now, 0);

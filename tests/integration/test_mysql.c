@@ -2,10 +2,15 @@
 #include "dbm_test.h"
 #include "servers/test_servers.h"
 #include <mysql.h>
+#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
+#  define MARIADBS_CLIENT 1
+#else
+#  define MARIADBS_CLIENT 0
+#endif
 
 /* With Oracle's client (tests/mysql_oracle.sh) json and uuid of a MariaDB server are plain texts: the server tells of them in a word of the column's
  * description that this client does not read. */
-#define KNOWS_MARIADB_TYPES DBM__MYSQL_MARIADB
+#define KNOWS_MARIADB_TYPES MARIADBS_CLIENT
 
 static struct {
     test_heap heap;

@@ -1,13 +1,19 @@
 /* The MySQL adapter when things go wrong: cancels and deadlines, servers that stop or kill, forks, TLS. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
+#include <mysql.h>
 #include <signal.h>
+#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
+#  define MARIADBS_CLIENT 1
+#else
+#  define MARIADBS_CLIENT 0
+#endif
 
 /* With Oracle's client (tests/mysql_oracle.sh) calls block, because its prepared statements have no other form: the server is told the deadline and ends
  * the statement itself, and a server that is silent is noticed only by the client's own time-out, which is socket_timeout in whole seconds. */
-#define CALLS_BLOCK (!DBM__MYSQL_MARIADB)
+#define CALLS_BLOCK (!MARIADBS_CLIENT)
 /* It checks a certificate only against authorities that are named to it; MariaDB's asks the system's when none are. */
-#define WANTS_A_CA (!DBM__MYSQL_MARIADB)
+#define WANTS_A_CA (!MARIADBS_CLIENT)
 
 static struct {
     test_heap heap;
