@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b2f91adcab5c76bf: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content e29b666bd5922996: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -646,6 +646,7 @@
 #  define dbm_adapter_data DBM__PREFIXED(dbm_adapter_data)
 #  define dbm_adapter_database DBM__PREFIXED(dbm_adapter_database)
 #  define dbm_adapter_db_data DBM__PREFIXED(dbm_adapter_db_data)
+#  define dbm_adapter_element DBM__PREFIXED(dbm_adapter_element)
 #  define dbm_adapter_fail DBM__PREFIXED(dbm_adapter_fail)
 #  define dbm_adapter_fail_constraint DBM__PREFIXED(dbm_adapter_fail_constraint)
 #  define dbm_adapter_fail_init DBM__PREFIXED(dbm_adapter_fail_init)
@@ -845,6 +846,17 @@ typedef struct dbm_value {
         struct { const char *data; size_t size; } text;
     } as;
 } dbm_value;
+
+/* One column of many rows that lie in memory as an array, or as one field of an array of structs. DBM_COLUMN(array) makes one. */
+typedef struct dbm_column {
+    const void *data;            /* the first element */
+    int kind;                    /* its C type, as dbm_target has it */
+    size_t size;                 /* of one element in bytes */
+    size_t stride;               /* from one element to the next in bytes; 0: `size` */
+    dbm_type type;               /* what it is to the database, where the C type does not say it: TIMESTAMP of int64_t (microseconds), DECIMAL, UUID or JSON of
+                                  * texts; DBM_TYPE_NULL: the C type's own */
+    const unsigned char *nulls;  /* bit i % 8 of nulls[i / 8] is set: element i is NULL; may be NULL */
+} dbm_column;
 
 typedef struct dbm_manager dbm_manager;   /* all of a program's databases */
 typedef struct dbm_database dbm_database; /* one of them: its configuration, adapter and pool */
@@ -2904,7 +2916,8 @@ enum {
                                    * before a statement that writes */
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
-    DBM_ADAPTER_DOCUMENTS    = 128 /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2954,8 +2967,13 @@ typedef enum dbm_op_kind {
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
     DBM_OP_NATIVE,        /* out: the driver's own handle */
-    DBM_OP_COMMAND        /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
+    DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
+    DBM_OP_SYNC,          /* wait for all that was put in the pipeline; affected and last_id are the last statement's */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
+    DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
+    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -2968,6 +2986,19 @@ typedef struct dbm_prepared {
     bool returns_rows;     /* PREPARE may correct it */
     bool single;           /* one result at a time: dbm.h takes another entry while a result of this one is open */
 } dbm_prepared;
+
+/* Many rows for one table, from BULK to BULK_END. Made by dbm.h; names and texts live as long as it does. */
+typedef struct dbm_bulk_plan {
+    void *data;                /* the adapter's */
+    const char *table;         /* as the backend reads it, quoted where the caller quoted it; of a collection, its plain name */
+    const char *const *columns; /* the same for each column */
+    int column_count;
+    const char *sql;           /* INSERT INTO table (columns) VALUES (?, ...), with the backend's placeholders; NULL with DBM_LEX_NOT_SQL */
+    size_t sql_size;
+    int64_t rows;              /* taken so far, the one in hand not counted */
+    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: the backend can't tell */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
+} dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
 typedef enum dbm_step {
@@ -2996,8 +3027,10 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one */
     bool one_row;            /* only the first row is wanted */
-    bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
+    bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
+                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX are unanswered at a time. Values are copied */
     int savepoint;
+    dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
     /* out, and in again for FETCH, HOLD, FINISH */
@@ -3009,11 +3042,16 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
+    bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
+    int answered;            /* any kind: so many statements of the pipeline, the oldest ones, were found to have succeeded */
+    bool of_pipeline;        /* the failure is that of the next one after those; those behind it were dropped, and so was this operation */
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
+
+enum { DBM_PIPELINE_MAX = 256 };
 
 /* What a session has left on its connection, which another connection would not have. */
 typedef enum dbm_state {
@@ -3077,6 +3115,12 @@ typedef struct dbm_adapter {
      * execute and fetch when both are set. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
+    /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
+     * and BULK_SEND must come before the next one. */
+    dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
+    /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
+     * left out: dbm.h makes rows of them. */
+    dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
 /* DBM_ADAPTER(.type = "neo4j", .init = neo4j_init, ...): an adapter table with size and version filled in, in C and in C++11, as the
@@ -3160,6 +3204,8 @@ DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *micro
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 /* A connection that was made with a password to another host is not encrypted, and nobody said so (tls not set): warns, once per database. */
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
+/* Element i of an array that is a column; its text is the caller's. Errors, not reported: E_RANGE (a char[N] without NUL), E_MISUSE. */
+DBM_API dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 
@@ -8069,7 +8115,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return DBM_STAGE_COMMIT;
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
-    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -8091,6 +8138,7 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
 static bool dbm__cancellable(dbm_op_kind kind) {
     switch (kind) {
     case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         return true;
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
     case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
@@ -8264,9 +8312,10 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: return DBM_OK;
     case DBM_OP_PING:
         return c->db->adapter->alive != NULL ? c->db->adapter->alive(c) : DBM_OK;
-    case DBM_OP_FETCH: return DBM_DONE;
+    case DBM_OP_SYNC: return DBM_OK;
+    case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -8283,7 +8332,8 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
-            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own" };
+            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
@@ -11067,6 +11117,12 @@ DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out,
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
+/* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
+ * without a report: dbm__element_wrong() has the words. */
+DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
+DBM__FN const char *dbm__element_wrong(int kind);
+DBM__FN int64_t dbm__element_int(const char *at, size_t size);
+DBM__FN uint64_t dbm__element_uint(const char *at, size_t size);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
@@ -11528,6 +11584,104 @@ DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t
 }
 
 DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
+
+/* ---- elements of arrays, fields of structs ---------------------------------------------------------------------------- */
+
+static bool dbm__element_set(const char *at, size_t size) {
+    size_t i;
+    for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
+    return false;
+}
+
+DBM__FN int64_t dbm__element_int(const char *at, size_t size) {
+    if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
+    return (int64_t)*(const signed char *)at;
+}
+
+DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
+    if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
+    return (uint64_t)*(const unsigned char *)at;
+}
+
+DBM__FN const char *dbm__element_wrong(int kind) {
+    return kind == DBM__TO_BUFFER ? "a char[N] that holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "dbm_bytes with a size and no data" : "no type that a database has";
+}
+
+DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
+    *out = dbm_null();
+    switch ((dbm__target_kind)kind) {
+    case DBM__TO_INT: *out = dbm_int(dbm__element_int(at, size)); return DBM_OK;
+    case DBM__TO_UINT: {
+        uint64_t x = dbm__element_uint(at, size);
+        *out = x <= (uint64_t)INT64_MAX ? dbm_int((int64_t)x) : dbm_uint(x);
+        return DBM_OK;
+    }
+    case DBM__TO_REAL:
+        if (size == sizeof(float)) { float x; memcpy(&x, at, sizeof x); *out = dbm_double((double)x); }
+        else { double x; memcpy(&x, at, sizeof x); *out = dbm_double(x); }
+        return DBM_OK;
+    case DBM__TO_BOOL: *out = dbm_bool(dbm__element_set(at, size)); return DBM_OK;
+    case DBM__TO_TEXT: {
+        const char *x;
+        memcpy(&x, at, sizeof x);
+        *out = dbm_text(x);
+        return DBM_OK;
+    }
+    case DBM__TO_BUFFER: {
+        const char *nul = (const char *)memchr(at, 0, size);
+        if (nul == NULL) return DBM_E_RANGE;
+        *out = dbm_textn(at, (size_t)(nul - at));
+        return DBM_OK;
+    }
+    case DBM__TO_BYTES: {
+        dbm_bytes x;
+        memcpy(&x, at, sizeof x);
+        if (x.data == NULL && x.size != 0) return DBM_E_MISUSE;
+        *out = dbm_blob(x.data, x.size);
+        return DBM_OK;
+    }
+    case DBM__TO_VALUE:
+        memcpy(out, at, sizeof *out);
+        return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
+    case DBM__TO_OPTIONAL_INT: {
+        dbm_optional_int x;
+        x.value = 0;
+        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
+        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
+        return DBM_OK;
+    }
+    case DBM__TO_OPTIONAL_DOUBLE: {
+        dbm_optional_double x;
+        x.value = 0;
+        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
+        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
+        return DBM_OK;
+    }
+    case DBM__TO_OPTIONAL_BOOL:
+        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
+            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
+        }
+        return DBM_OK;
+    case DBM__TO_SIGNED: break;
+    }
+    return DBM_E_MISUSE;
+}
+
+DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
+    const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
+    dbm_status st;
+    if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) {
+        *out = dbm_null();
+        return DBM_OK;
+    }
+    st = dbm__from_element(column->kind, column->size, at, out);
+    if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
+    return st;
+}
 
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
 
@@ -16023,88 +16177,11 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
 
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 
-static bool dbm__field_set(const char *at, size_t size) {
-    size_t i;
-    for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
-    return false;
-}
-
-static int64_t dbm__field_int(const char *at, size_t size) {
-    if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (int64_t)*(const signed char *)at;
-}
-
-static uint64_t dbm__field_uint(const char *at, size_t size) {
-    if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (uint64_t)*(const unsigned char *)at;
-}
-
 /* One field of the struct at `record` as a value; texts are pointed to. */
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
-    const char *at = record + f->offset;
-    *out = dbm_null();
-    switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: *out = dbm_int(dbm__field_int(at, f->size)); return;
-    case DBM__TO_UINT: {
-        uint64_t x = dbm__field_uint(at, f->size);
-        *out = x <= (uint64_t)INT64_MAX ? dbm_int((int64_t)x) : dbm_uint(x);
-        return;
-    }
-    case DBM__TO_REAL:
-        if (f->size == sizeof(float)) { float x; memcpy(&x, at, sizeof x); *out = dbm_double((double)x); }
-        else { double x; memcpy(&x, at, sizeof x); *out = dbm_double(x); }
-        return;
-    case DBM__TO_BOOL: *out = dbm_bool(dbm__field_set(at, f->size)); return;
-    case DBM__TO_TEXT: {
-        const char *x;
-        memcpy(&x, at, sizeof x);
-        *out = dbm_text(x);
-        return;
-    }
-    case DBM__TO_BUFFER: {
-        const char *nul = (const char *)memchr(at, 0, f->size);
-        if (nul) *out = dbm_textn(at, (size_t)(nul - at));
-        else if (q->status == DBM_OK) {
-            q->status = dbm__on_fail(q->s, DBM_E_RANGE, q->site, "field %q of model %q: char[%z] holds no NUL, so its text has no end",
-                                     f->name, m->name, f->size);
-        }
-        return;
-    }
-    case DBM__TO_BYTES: {
-        dbm_bytes x;
-        memcpy(&x, at, sizeof x);
-        if (x.data || !x.size) *out = dbm_blob(x.data, x.size);
-        else if (q->status == DBM_OK) {
-            q->status = dbm__on_fail(q->s, DBM_E_MISUSE, q->site, "field %q of model %q: dbm_bytes of %z bytes without data", f->name, m->name,
-                                     x.size);
-        }
-        return;
-    }
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__field_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__field_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return;
-    }
-    case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__field_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__field_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return;
-    case DBM__TO_VALUE: case DBM__TO_SIGNED: break; /* dbm__model_wrong() has refused it */
-    }
+    dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
+    if (st == DBM_OK || q->status != DBM_OK) return;
+    q->status = dbm__on_fail(q->s, st, q->site, "field %q of model %q: %s", f->name, m->name, dbm__element_wrong(f->kind));
 }
 
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
@@ -16470,7 +16547,7 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     call.from = call.record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
-        if (dbm__field_generated(model, f) && !dbm__field_uint(call.from + f->offset, f->size)) call.generated = f;
+        if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
     }
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
@@ -16531,8 +16608,8 @@ static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status
     if (st != DBM_OK || !call->missing) return st;
     while (!dbm__field_is_key(f)) f++;
     if (dbm__field_generated(call->model, f)) {
-        key = f->kind == DBM__TO_INT ? dbm_int(dbm__field_int(call->from + f->offset, f->size))
-                                     : dbm_uint(dbm__field_uint(call->from + f->offset, f->size));
+        key = f->kind == DBM__TO_INT ? dbm_int(dbm__element_int(call->from + f->offset, f->size))
+                                     : dbm_uint(dbm__element_uint(call->from + f->offset, f->size));
     }
     return dbm__model_not_found(on, call->site, call->model, &key);
 }
@@ -18995,7 +19072,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19518,7 +19596,8 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
-    NULL, NULL /* start, step: SQLite blocks */
+    NULL, NULL, /* start, step: SQLite blocks */
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
@@ -20883,7 +20962,8 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -21150,7 +21230,8 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
-    case DBM_OP_UNPREPARE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -22052,7 +22133,8 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
     NULL, NULL, dbm__pg_column, dbm__pg_column_name,
-    dbm__pg_start, dbm__pg_step
+    dbm__pg_start, dbm__pg_step,
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
@@ -24586,7 +24668,8 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -24927,12 +25010,13 @@ static const dbm_adapter dbm__mysql_adapter = {
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
     NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
-    dbm__mysql_start, dbm__mysql_step
+    dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
-    NULL, NULL
+    NULL, NULL,
 #endif
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
@@ -26226,7 +26310,8 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
     }
     if (!fits) {
         r->out_size = 0;
@@ -26360,7 +26445,8 @@ static const dbm_adapter dbm__redis_adapter = {
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
     NULL, NULL, dbm__redis_column, dbm__redis_column_name,
-    dbm__redis_start, dbm__redis_step
+    dbm__redis_start, dbm__redis_step,
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
@@ -27917,7 +28003,8 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no savepoints: a transaction succeeds or fails whole");
     case DBM_OP_UNPREPARE: return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -28120,7 +28207,8 @@ static const dbm_adapter dbm__mongo_adapter = {
     NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
-    NULL, NULL /* start, step: the driver blocks */
+    NULL, NULL, /* start, step: the driver blocks */
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
