@@ -150,14 +150,17 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
 
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
+    bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
     dbm__running_start(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
-        int64_t until = dbm__running_until(&r);
+        /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
+        int64_t until = watched || op->wake_us != INT64_MAX || r.phase != DBM__RUNNING || dbm__load(&c->cancelled) != 0 ? dbm__running_until(&r) : INT64_MAX;
         dbm_status heard = DBM_E_TIMEOUT;
         if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
         else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
-        dbm__running_heard(&r, heard);
+        if (DBM__LIKELY(heard == DBM_OK)) dbm__running_step(&r);
+        else dbm__running_heard(&r, heard);
     }
     return op->status;
 }
