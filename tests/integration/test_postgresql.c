@@ -787,14 +787,14 @@ static void sends_do_not_lock_up(void **state) {
     sends_make("");
     memset(big, 'b', SIZE);
     big[SIZE] = '\0';
+    (void)getrusage(RUSAGE_SELF, &before);
     for (way = 0; way < 2; way++) DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 1, .status = &rc) {
-        for (i = 0; i < 24; i++) OK(dbm_send(s, "SELECT ?::text, length(?)", big, big));
-        (void)getrusage(RUSAGE_SELF, &before);
+        for (i = 0; i < 50; i++) OK(dbm_send(s, "SELECT ?::text", big));
         for (i = 0; i < (way == 0 ? 100000 : 2000); i++) OK(dbm_send(s, "SELECT repeat(?::text, ?)", big + SIZE - 300, i % 5));
-        (void)getrusage(RUSAGE_SELF, &after);
     }
     if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    assert_true(after.ru_maxrss - before.ru_maxrss < 16384); /* what was sent is not kept */
+    (void)getrusage(RUSAGE_SELF, &after);
+    if (!SANITIZED && after.ru_maxrss - before.ru_maxrss > 65536) fail_msg("%ld KB were kept", after.ru_maxrss - before.ru_maxrss);
     DBM_SESSION_RC(mgr, NULL, s, &rc) for (i = 0; i < 12; i++) OK(dbm_send(s, "INSERT INTO sends VALUES (?, ?) RETURNING b", i, big));
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(raw_number("SELECT sum(length(b)) / 1024 / 1024 FROM sends"), 36);
