@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a34c1c32c951f0ef: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 74cf2b24e25f7119: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -10948,7 +10948,7 @@ DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
 }
 
 DBM__FN const char *dbm__element_wrong(int kind) {
-    return kind == DBM__TO_BUFFER ? "a char[N] that holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "dbm_bytes with a size and no data" : "no type that a database has";
+    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
 }
 
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
@@ -15521,7 +15521,8 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
     if (st == DBM_OK || q->status != DBM_OK) return;
-    q->status = dbm__on_fail(q->s, st, q->site, "field %q of model %q: %s", f->name, m->name, dbm__element_wrong(f->kind));
+    q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
+                             f->name, m->name, f->size, dbm__element_wrong(f->kind));
 }
 
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
