@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 74cf2b24e25f7119: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content ebf31a1412784c43: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -1058,7 +1058,7 @@ typedef struct dbm_health_info {
 } dbm_health_info;
 /* --- end src/api/types.h --- */
 /* --- begin src/api/map.h --- */
-/* Counting and mapping of macro arguments: up to 33 (a statement and 32 values), and up to 64 fields of a model, eight a step.
+/* Counting and mapping of macro arguments, spelt out: up to 33 (a statement and 32 values), and up to 64 fields of a model.
  * May call: nothing.
  * Must not know: what is mapped. */
 #define DBM__X(x) x
@@ -1066,20 +1066,17 @@ typedef struct dbm_health_info {
 #define DBM__CAT(a, b) DBM__CAT2(a, b)
 #define DBM__STR2(x) #x
 #define DBM__STR(x) DBM__STR2(x)
-#define DBM__NARG2(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, \
-    a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, \
-    a54, a55, a56, a57, a58, a59, a60, a61, a62, a63, a64, n, ...) n
-#define DBM__NARG(...) DBM__X(DBM__NARG2(__VA_ARGS__, 64, 63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, \
-    42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, \
-    7, 6, 5, 4, 3, 2, 1, 0))
-/* A statement alone, with up to 32 values, or with too many. */
-#define DBM__AMOUNT(...) DBM__X(DBM__NARG2(__VA_ARGS__, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, \
-    MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, SOME, SOME, SOME, SOME, SOME, SOME, \
-    SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, \
-    SOME, SOME, SOME, ONE, NONE))
+#define DBM__NARG2(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, a41, \
+    a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, a61, a62, \
+    a63, a64, n, ...) n
+#define DBM__NARG(...) DBM__X(DBM__NARG2(__VA_ARGS__, 64, 63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, \
+    49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, \
+    22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0))
 /* DBM__ALONE(a) is 1, DBM__ALONE(a, b, ...) is 0. */
-#define DBM__ALONE(...) DBM__X(DBM__NARG2(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+#define DBM__ALONE(...) DBM__X(DBM__NARG2(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0))
 /* DBM__MAP(f, a, b) is f(a), f(b); DBM__MAP1(f, c, a, b) is f(c, a), f(c, b). */
 #define DBM__MAP_1(f, a1) f(a1)
 #define DBM__MAP_2(f, a1, a2) f(a1), f(a2)
@@ -1089,62 +1086,92 @@ typedef struct dbm_health_info {
 #define DBM__MAP_6(f, a1, a2, a3, a4, a5, a6) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6)
 #define DBM__MAP_7(f, a1, a2, a3, a4, a5, a6, a7) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7)
 #define DBM__MAP_8(f, a1, a2, a3, a4, a5, a6, a7, a8) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8)
-#define DBM__MAP_9(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_1(f, __VA_ARGS__))
-#define DBM__MAP_10(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_2(f, __VA_ARGS__))
-#define DBM__MAP_11(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_3(f, __VA_ARGS__))
-#define DBM__MAP_12(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_4(f, __VA_ARGS__))
-#define DBM__MAP_13(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_5(f, __VA_ARGS__))
-#define DBM__MAP_14(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_6(f, __VA_ARGS__))
-#define DBM__MAP_15(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_7(f, __VA_ARGS__))
-#define DBM__MAP_16(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_8(f, __VA_ARGS__))
-#define DBM__MAP_17(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_9(f, __VA_ARGS__))
-#define DBM__MAP_18(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_10(f, __VA_ARGS__))
-#define DBM__MAP_19(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_11(f, __VA_ARGS__))
-#define DBM__MAP_20(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_12(f, __VA_ARGS__))
-#define DBM__MAP_21(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_13(f, __VA_ARGS__))
-#define DBM__MAP_22(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_14(f, __VA_ARGS__))
-#define DBM__MAP_23(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_15(f, __VA_ARGS__))
-#define DBM__MAP_24(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_16(f, __VA_ARGS__))
-#define DBM__MAP_25(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_17(f, __VA_ARGS__))
-#define DBM__MAP_26(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_18(f, __VA_ARGS__))
-#define DBM__MAP_27(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_19(f, __VA_ARGS__))
-#define DBM__MAP_28(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_20(f, __VA_ARGS__))
-#define DBM__MAP_29(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_21(f, __VA_ARGS__))
-#define DBM__MAP_30(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_22(f, __VA_ARGS__))
-#define DBM__MAP_31(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_23(f, __VA_ARGS__))
-#define DBM__MAP_32(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_24(f, __VA_ARGS__))
-#define DBM__MAP_33(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_25(f, __VA_ARGS__))
-#define DBM__MAP_34(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_26(f, __VA_ARGS__))
-#define DBM__MAP_35(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_27(f, __VA_ARGS__))
-#define DBM__MAP_36(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_28(f, __VA_ARGS__))
-#define DBM__MAP_37(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_29(f, __VA_ARGS__))
-#define DBM__MAP_38(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_30(f, __VA_ARGS__))
-#define DBM__MAP_39(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_31(f, __VA_ARGS__))
-#define DBM__MAP_40(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_32(f, __VA_ARGS__))
-#define DBM__MAP_41(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_33(f, __VA_ARGS__))
-#define DBM__MAP_42(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_34(f, __VA_ARGS__))
-#define DBM__MAP_43(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_35(f, __VA_ARGS__))
-#define DBM__MAP_44(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_36(f, __VA_ARGS__))
-#define DBM__MAP_45(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_37(f, __VA_ARGS__))
-#define DBM__MAP_46(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_38(f, __VA_ARGS__))
-#define DBM__MAP_47(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_39(f, __VA_ARGS__))
-#define DBM__MAP_48(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_40(f, __VA_ARGS__))
-#define DBM__MAP_49(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_41(f, __VA_ARGS__))
-#define DBM__MAP_50(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_42(f, __VA_ARGS__))
-#define DBM__MAP_51(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_43(f, __VA_ARGS__))
-#define DBM__MAP_52(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_44(f, __VA_ARGS__))
-#define DBM__MAP_53(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_45(f, __VA_ARGS__))
-#define DBM__MAP_54(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_46(f, __VA_ARGS__))
-#define DBM__MAP_55(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_47(f, __VA_ARGS__))
-#define DBM__MAP_56(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_48(f, __VA_ARGS__))
-#define DBM__MAP_57(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_49(f, __VA_ARGS__))
-#define DBM__MAP_58(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_50(f, __VA_ARGS__))
-#define DBM__MAP_59(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_51(f, __VA_ARGS__))
-#define DBM__MAP_60(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_52(f, __VA_ARGS__))
-#define DBM__MAP_61(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_53(f, __VA_ARGS__))
-#define DBM__MAP_62(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_54(f, __VA_ARGS__))
-#define DBM__MAP_63(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_55(f, __VA_ARGS__))
-#define DBM__MAP_64(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_56(f, __VA_ARGS__))
+#define DBM__MAP_9(f, a1, a2, a3, a4, a5, a6, a7, a8, a9) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), \
+    f(a9)
+#define DBM__MAP_10(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), \
+    f(a8), f(a9), f(a10)
+#define DBM__MAP_11(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), \
+    f(a7), f(a8), f(a9), f(a10), f(a11)
+#define DBM__MAP_12(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), \
+    f(a7), f(a8), f(a9), f(a10), f(a11), f(a12)
+#define DBM__MAP_13(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) f(a1), f(a2), f(a3), f(a4), f(a5), \
+    f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13)
+#define DBM__MAP_14(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) f(a1), f(a2), f(a3), f(a4), \
+    f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14)
+#define DBM__MAP_15(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) f(a1), f(a2), f(a3), \
+    f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15)
+#define DBM__MAP_16(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) f(a1), f(a2), f(a3), \
+    f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), f(a16)
+#define DBM__MAP_17(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) f(a1), f(a2), \
+    f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), f(a16), f(a17)
+#define DBM__MAP_18(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18)
+#define DBM__MAP_19(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19)
+#define DBM__MAP_20(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20)
+#define DBM__MAP_21(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21)
+#define DBM__MAP_22(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22)
+#define DBM__MAP_23(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23)
+#define DBM__MAP_24(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24)
+#define DBM__MAP_25(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25)
+#define DBM__MAP_26(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26)
+#define DBM__MAP_27(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27)
+#define DBM__MAP_28(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28)
+#define DBM__MAP_29(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29)
+#define DBM__MAP_30(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
+    f(a30)
+#define DBM__MAP_31(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
+    f(a30), f(a31)
+#define DBM__MAP_32(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
+    f(a30), f(a31), f(a32)
+#define DBM__MAP_33(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) \
+    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
+    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
+    f(a30), f(a31), f(a32), f(a33)
 #define DBM__MAP(f, ...) DBM__X(DBM__CAT(DBM__MAP_, DBM__NARG(__VA_ARGS__))(f, __VA_ARGS__))
 #define DBM__MAP1_1(f, c, a1) f(c, a1)
 #define DBM__MAP1_2(f, c, a1, a2) f(c, a1), f(c, a2)
@@ -1152,75 +1179,708 @@ typedef struct dbm_health_info {
 #define DBM__MAP1_4(f, c, a1, a2, a3, a4) f(c, a1), f(c, a2), f(c, a3), f(c, a4)
 #define DBM__MAP1_5(f, c, a1, a2, a3, a4, a5) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5)
 #define DBM__MAP1_6(f, c, a1, a2, a3, a4, a5, a6) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6)
-#define DBM__MAP1_7(f, c, a1, a2, a3, a4, a5, a6, a7) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7)
-#define DBM__MAP1_8(f, c, a1, a2, a3, a4, a5, a6, a7, a8) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8)
-#define DBM__MAP1_9(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_1(f, c, __VA_ARGS__))
-#define DBM__MAP1_10(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_2(f, c, __VA_ARGS__))
-#define DBM__MAP1_11(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_3(f, c, __VA_ARGS__))
-#define DBM__MAP1_12(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_4(f, c, __VA_ARGS__))
-#define DBM__MAP1_13(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_5(f, c, __VA_ARGS__))
-#define DBM__MAP1_14(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_6(f, c, __VA_ARGS__))
-#define DBM__MAP1_15(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_7(f, c, __VA_ARGS__))
-#define DBM__MAP1_16(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_8(f, c, __VA_ARGS__))
-#define DBM__MAP1_17(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_9(f, c, __VA_ARGS__))
-#define DBM__MAP1_18(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_10(f, c, __VA_ARGS__))
-#define DBM__MAP1_19(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_11(f, c, __VA_ARGS__))
-#define DBM__MAP1_20(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_12(f, c, __VA_ARGS__))
-#define DBM__MAP1_21(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_13(f, c, __VA_ARGS__))
-#define DBM__MAP1_22(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_14(f, c, __VA_ARGS__))
-#define DBM__MAP1_23(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_15(f, c, __VA_ARGS__))
-#define DBM__MAP1_24(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_16(f, c, __VA_ARGS__))
-#define DBM__MAP1_25(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_17(f, c, __VA_ARGS__))
-#define DBM__MAP1_26(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_18(f, c, __VA_ARGS__))
-#define DBM__MAP1_27(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_19(f, c, __VA_ARGS__))
-#define DBM__MAP1_28(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_20(f, c, __VA_ARGS__))
-#define DBM__MAP1_29(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_21(f, c, __VA_ARGS__))
-#define DBM__MAP1_30(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_22(f, c, __VA_ARGS__))
-#define DBM__MAP1_31(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_23(f, c, __VA_ARGS__))
-#define DBM__MAP1_32(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_24(f, c, __VA_ARGS__))
-#define DBM__MAP1_33(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_25(f, c, __VA_ARGS__))
-#define DBM__MAP1_34(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_26(f, c, __VA_ARGS__))
-#define DBM__MAP1_35(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_27(f, c, __VA_ARGS__))
-#define DBM__MAP1_36(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_28(f, c, __VA_ARGS__))
-#define DBM__MAP1_37(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_29(f, c, __VA_ARGS__))
-#define DBM__MAP1_38(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_30(f, c, __VA_ARGS__))
-#define DBM__MAP1_39(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_31(f, c, __VA_ARGS__))
-#define DBM__MAP1_40(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_32(f, c, __VA_ARGS__))
-#define DBM__MAP1_41(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_33(f, c, __VA_ARGS__))
-#define DBM__MAP1_42(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_34(f, c, __VA_ARGS__))
-#define DBM__MAP1_43(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_35(f, c, __VA_ARGS__))
-#define DBM__MAP1_44(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_36(f, c, __VA_ARGS__))
-#define DBM__MAP1_45(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_37(f, c, __VA_ARGS__))
-#define DBM__MAP1_46(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_38(f, c, __VA_ARGS__))
-#define DBM__MAP1_47(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_39(f, c, __VA_ARGS__))
-#define DBM__MAP1_48(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_40(f, c, __VA_ARGS__))
-#define DBM__MAP1_49(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_41(f, c, __VA_ARGS__))
-#define DBM__MAP1_50(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_42(f, c, __VA_ARGS__))
-#define DBM__MAP1_51(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_43(f, c, __VA_ARGS__))
-#define DBM__MAP1_52(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_44(f, c, __VA_ARGS__))
-#define DBM__MAP1_53(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_45(f, c, __VA_ARGS__))
-#define DBM__MAP1_54(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_46(f, c, __VA_ARGS__))
-#define DBM__MAP1_55(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_47(f, c, __VA_ARGS__))
-#define DBM__MAP1_56(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_48(f, c, __VA_ARGS__))
-#define DBM__MAP1_57(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_49(f, c, __VA_ARGS__))
-#define DBM__MAP1_58(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_50(f, c, __VA_ARGS__))
-#define DBM__MAP1_59(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_51(f, c, __VA_ARGS__))
-#define DBM__MAP1_60(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_52(f, c, __VA_ARGS__))
-#define DBM__MAP1_61(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_53(f, c, __VA_ARGS__))
-#define DBM__MAP1_62(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_54(f, c, __VA_ARGS__))
-#define DBM__MAP1_63(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_55(f, c, __VA_ARGS__))
-#define DBM__MAP1_64(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_56(f, c, __VA_ARGS__))
+#define DBM__MAP1_7(f, c, a1, a2, a3, a4, a5, a6, a7) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), \
+    f(c, a7)
+#define DBM__MAP1_8(f, c, a1, a2, a3, a4, a5, a6, a7, a8) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), \
+    f(c, a6), f(c, a7), f(c, a8)
+#define DBM__MAP1_9(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), \
+    f(c, a6), f(c, a7), f(c, a8), f(c, a9)
+#define DBM__MAP1_10(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10) f(c, a1), f(c, a2), f(c, a3), f(c, a4), \
+    f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10)
+#define DBM__MAP1_11(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) f(c, a1), f(c, a2), f(c, a3), f(c, a4), \
+    f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11)
+#define DBM__MAP1_12(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) f(c, a1), f(c, a2), f(c, a3), \
+    f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12)
+#define DBM__MAP1_13(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) f(c, a1), f(c, a2), f(c, a3), \
+    f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), f(c, a13)
+#define DBM__MAP1_14(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) f(c, a1), f(c, a2), \
+    f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), \
+    f(c, a13), f(c, a14)
+#define DBM__MAP1_15(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) f(c, a1), f(c, a2), \
+    f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), \
+    f(c, a13), f(c, a14), f(c, a15)
+#define DBM__MAP1_16(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) f(c, a1), \
+    f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16)
+#define DBM__MAP1_17(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) f(c, a1), \
+    f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17)
+#define DBM__MAP1_18(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18)
+#define DBM__MAP1_19(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19)
+#define DBM__MAP1_20(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20)
+#define DBM__MAP1_21(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21)
+#define DBM__MAP1_22(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22)
+#define DBM__MAP1_23(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23)
+#define DBM__MAP1_24(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24)
+#define DBM__MAP1_25(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25)
+#define DBM__MAP1_26(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26)
+#define DBM__MAP1_27(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27)
+#define DBM__MAP1_28(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28)
+#define DBM__MAP1_29(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29)
+#define DBM__MAP1_30(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30)
+#define DBM__MAP1_31(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31)
+#define DBM__MAP1_32(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32)
+#define DBM__MAP1_33(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33)
+#define DBM__MAP1_34(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34)
+#define DBM__MAP1_35(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35)
+#define DBM__MAP1_36(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36)
+#define DBM__MAP1_37(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37)
+#define DBM__MAP1_38(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38)
+#define DBM__MAP1_39(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39)
+#define DBM__MAP1_40(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40)
+#define DBM__MAP1_41(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41)
+#define DBM__MAP1_42(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42)
+#define DBM__MAP1_43(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43)
+#define DBM__MAP1_44(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44)
+#define DBM__MAP1_45(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45)
+#define DBM__MAP1_46(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46)
+#define DBM__MAP1_47(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47)
+#define DBM__MAP1_48(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48)
+#define DBM__MAP1_49(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49)
+#define DBM__MAP1_50(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50)
+#define DBM__MAP1_51(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51)
+#define DBM__MAP1_52(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52)
+#define DBM__MAP1_53(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53)
+#define DBM__MAP1_54(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54)
+#define DBM__MAP1_55(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55)
+#define DBM__MAP1_56(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56)
+#define DBM__MAP1_57(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57)
+#define DBM__MAP1_58(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58)
+#define DBM__MAP1_59(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59)
+#define DBM__MAP1_60(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60)
+#define DBM__MAP1_61(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
+    a61) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61)
+#define DBM__MAP1_62(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
+    a61, a62) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
+    f(c, a62)
+#define DBM__MAP1_63(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
+    a61, a62, a63) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
+    f(c, a62), f(c, a63)
+#define DBM__MAP1_64(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
+    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
+    a61, a62, a63, a64) \
+    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
+    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
+    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
+    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
+    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
+    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
+    f(c, a62), f(c, a63), f(c, a64)
 #define DBM__MAP1(f, c, ...) DBM__X(DBM__CAT(DBM__MAP1_, DBM__NARG(__VA_ARGS__))(f, c, __VA_ARGS__))
-/* DBM__TYPED(q, a, b): q, then the codes of the values as a text, then the values. DBM__BOXED(q, a, b): q, then boxed values (C++). With more
- * than 32 values the error names the limit. */
-#define DBM__TYPED_ONE(q) q, ""
-#define DBM__TYPED_SOME(q, ...) q, (const char[]){DBM__MAP(DBM__CODE, __VA_ARGS__), 0}, __VA_ARGS__
-#define DBM__TYPED_MANY(...) dbm_takes_at_most_32_values
-#define DBM__TYPED(...) DBM__X(DBM__CAT(DBM__TYPED_, DBM__AMOUNT(__VA_ARGS__))(__VA_ARGS__))
-#define DBM__BOXED_ONE(q) q
-#define DBM__BOXED_SOME(q, ...) q, DBM__MAP(DBM__BOX, __VA_ARGS__)
-#define DBM__BOXED_MANY(...) dbm_takes_at_most_32_values
-#define DBM__BOXED(...) DBM__X(DBM__CAT(DBM__BOXED_, DBM__AMOUNT(__VA_ARGS__))(__VA_ARGS__))
+/* DBM__TYPED(q, a, b): q, then the codes of the values as a text, then the values. DBM__BOXED(q, a, b): q, then boxed values (C++). */
+#define DBM__TYPED_2(q, a2) q, (const char[]){DBM__CODE(a2), 0}, a2
+#define DBM__TYPED_3(q, a2, a3) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), 0}, a2, a3
+#define DBM__TYPED_4(q, a2, a3, a4) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), 0}, a2, a3, a4
+#define DBM__TYPED_5(q, a2, a3, a4, a5) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
+    DBM__CODE(a5), 0}, a2, a3, a4, a5
+#define DBM__TYPED_6(q, a2, a3, a4, a5, a6) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
+    DBM__CODE(a5), DBM__CODE(a6), 0}, a2, a3, a4, a5, a6
+#define DBM__TYPED_7(q, a2, a3, a4, a5, a6, a7) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
+    DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), 0}, a2, a3, a4, a5, a6, a7
+#define DBM__TYPED_8(q, a2, a3, a4, a5, a6, a7, a8) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
+    DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), 0}, a2, a3, a4, a5, a6, a7, a8
+#define DBM__TYPED_9(q, a2, a3, a4, a5, a6, a7, a8, a9) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
+    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), 0}, a2, a3, a4, a5, \
+    a6, a7, a8, a9
+#define DBM__TYPED_10(q, a2, a3, a4, a5, a6, a7, a8, a9, a10) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
+    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), DBM__CODE(a10), 0}, \
+    a2, a3, a4, a5, a6, a7, a8, a9, a10
+#define DBM__TYPED_11(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
+    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), DBM__CODE(a10), \
+    DBM__CODE(a11), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11
+#define DBM__TYPED_12(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) q, (const char[]){DBM__CODE(a2), \
+    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
+    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12
+#define DBM__TYPED_13(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) q, (const char[]){DBM__CODE(a2), \
+    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
+    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
+    a12, a13
+#define DBM__TYPED_14(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) q, (const char[]){DBM__CODE(a2), \
+    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
+    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), 0}, a2, a3, a4, a5, a6, a7, a8, \
+    a9, a10, a11, a12, a13, a14
+#define DBM__TYPED_15(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15
+#define DBM__TYPED_16(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
+#define DBM__TYPED_17(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17
+#define DBM__TYPED_18(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
+    a15, a16, a17, a18
+#define DBM__TYPED_19(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
+    a12, a13, a14, a15, a16, a17, a18, a19
+#define DBM__TYPED_20(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), 0}, a2, a3, a4, a5, a6, a7, a8, \
+    a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20
+#define DBM__TYPED_21(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), 0}, a2, a3, a4, \
+    a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21
+#define DBM__TYPED_22(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22
+#define DBM__TYPED_23(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, \
+    a22, a23
+#define DBM__TYPED_24(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24
+#define DBM__TYPED_25(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
+    a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25
+#define DBM__TYPED_26(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
+    a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26
+#define DBM__TYPED_27(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), 0}, a2, a3, a4, a5, a6, a7, a8, \
+    a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27
+#define DBM__TYPED_28(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), 0}, a2, a3, a4, \
+    a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, \
+    a28
+#define DBM__TYPED_29(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
+    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, \
+    a25, a26, a27, a28, a29
+#define DBM__TYPED_30(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
+    DBM__CODE(a30), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, \
+    a22, a23, a24, a25, a26, a27, a28, a29, a30
+#define DBM__TYPED_31(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
+    DBM__CODE(a30), DBM__CODE(a31), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
+    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31
+#define DBM__TYPED_32(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
+    DBM__CODE(a30), DBM__CODE(a31), DBM__CODE(a32), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
+    a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32
+#define DBM__TYPED_33(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) q, (const char[]){ \
+    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
+    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
+    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
+    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
+    DBM__CODE(a30), DBM__CODE(a31), DBM__CODE(a32), DBM__CODE(a33), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
+    a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33
+#define DBM__TYPED_1(q) q, ""
+#define DBM__TYPED(...) DBM__X(DBM__CAT(DBM__TYPED_, DBM__NARG(__VA_ARGS__))(__VA_ARGS__))
+#define DBM__BOXED_2(q, a2) q, DBM__BOX(a2)
+#define DBM__BOXED_3(q, a2, a3) q, DBM__BOX(a2), DBM__BOX(a3)
+#define DBM__BOXED_4(q, a2, a3, a4) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4)
+#define DBM__BOXED_5(q, a2, a3, a4, a5) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5)
+#define DBM__BOXED_6(q, a2, a3, a4, a5, a6) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6)
+#define DBM__BOXED_7(q, a2, a3, a4, a5, a6, a7) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
+    DBM__BOX(a6), DBM__BOX(a7)
+#define DBM__BOXED_8(q, a2, a3, a4, a5, a6, a7, a8) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
+    DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8)
+#define DBM__BOXED_9(q, a2, a3, a4, a5, a6, a7, a8, a9) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
+    DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9)
+#define DBM__BOXED_10(q, a2, a3, a4, a5, a6, a7, a8, a9, a10) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), \
+    DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10)
+#define DBM__BOXED_11(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), \
+    DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), DBM__BOX(a11)
+#define DBM__BOXED_12(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) q, DBM__BOX(a2), DBM__BOX(a3), \
+    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
+    DBM__BOX(a11), DBM__BOX(a12)
+#define DBM__BOXED_13(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) q, DBM__BOX(a2), DBM__BOX(a3), \
+    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
+    DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13)
+#define DBM__BOXED_14(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) q, DBM__BOX(a2), DBM__BOX(a3), \
+    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
+    DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14)
+#define DBM__BOXED_15(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) q, DBM__BOX(a2), \
+    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15)
+#define DBM__BOXED_16(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) q, DBM__BOX(a2), \
+    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16)
+#define DBM__BOXED_17(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) q, DBM__BOX(a2), \
+    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17)
+#define DBM__BOXED_18(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18)
+#define DBM__BOXED_19(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19)
+#define DBM__BOXED_20(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20)
+#define DBM__BOXED_21(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21)
+#define DBM__BOXED_22(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22)
+#define DBM__BOXED_23(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23)
+#define DBM__BOXED_24(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24)
+#define DBM__BOXED_25(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25)
+#define DBM__BOXED_26(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26)
+#define DBM__BOXED_27(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27)
+#define DBM__BOXED_28(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28)
+#define DBM__BOXED_29(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29)
+#define DBM__BOXED_30(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30)
+#define DBM__BOXED_31(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
+    DBM__BOX(a31)
+#define DBM__BOXED_32(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
+    DBM__BOX(a31), DBM__BOX(a32)
+#define DBM__BOXED_33(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
+    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) q, \
+    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
+    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
+    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
+    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
+    DBM__BOX(a31), DBM__BOX(a32), DBM__BOX(a33)
+#define DBM__BOXED_1(q) q
+#define DBM__BOXED(...) DBM__X(DBM__CAT(DBM__BOXED_, DBM__NARG(__VA_ARGS__))(__VA_ARGS__))
+/* More than 32 values: the error names the limit. */
+#define DBM__TYPED_34(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_34(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_35(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_35(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_36(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_36(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_37(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_37(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_38(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_38(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_39(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_39(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_40(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_40(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_41(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_41(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_42(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_42(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_43(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_43(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_44(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_44(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_45(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_45(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_46(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_46(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_47(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_47(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_48(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_48(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_49(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_49(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_50(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_50(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_51(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_51(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_52(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_52(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_53(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_53(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_54(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_54(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_55(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_55(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_56(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_56(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_57(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_57(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_58(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_58(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_59(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_59(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_60(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_60(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_61(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_61(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_62(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_62(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_63(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_63(...) dbm_takes_at_most_32_values
+#define DBM__TYPED_64(...) dbm_takes_at_most_32_values
+#define DBM__BOXED_64(...) dbm_takes_at_most_32_values
 /* --- end src/api/map.h --- */
 /* --- begin src/api/manager.h --- */
 /* The manager: configuration in, databases by name out, clean shutdown.
@@ -2257,7 +2917,8 @@ enum {
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
     DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
-    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each */
+    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
+                                   * since it reads while it writes; not with DBM_ADAPTER_SHARED */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2309,7 +2970,8 @@ typedef enum dbm_op_kind {
     DBM_OP_NATIVE,        /* out: the driver's own handle */
     DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
-    DBM_OP_SYNC,          /* wait for all that was put in the pipeline; affected and last_id are the last statement's */
+    DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
+                           * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
@@ -2365,10 +3027,13 @@ typedef struct dbm_op {
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
-                              * runs one */
+                              * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
-                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX are unanswered at a time. Values are copied */
+                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
+                              * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
+                              * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
+    const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
@@ -2383,8 +3048,12 @@ typedef struct dbm_op {
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
-    int answered;            /* any kind: so many statements of the pipeline, the oldest ones, were found to have succeeded */
-    bool of_pipeline;        /* the failure is that of the next one after those; those behind it were dropped, and so was this operation */
+    /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
+     * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
+     * operation, unless it is FINISH or UNPREPARE, which free what is theirs in any case. A connection that breaks takes all with it. */
+    int answered;
+    int64_t sent_affected, sent_last_id;
+    bool of_pipeline;
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
@@ -7143,7 +7812,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints, one_result; /* the adapter's flags */
+    bool transactions, savepoints, one_result, pipeline; /* the adapter's flags */
     bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
@@ -7158,6 +7827,8 @@ struct dbm_database {
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
     void (*on_disconnect)(struct dbm_connection *c);
+    /* After an operation that answers some of the pipeline, or broke the connection: takes note, and returns what became of `st`. session/ */
+    dbm_status (*on_answered)(struct dbm_connection *c, dbm_op *op, dbm_status st);
     /* In a child process, for every slot, before its connection is forgotten: c->open is false, so that nothing is sent. session/ */
     void (*on_fork)(struct dbm_connection *c);
     /* How far init has come; guarded by init_lock, read by atomics. */
@@ -7239,6 +7910,10 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     if ((a->start == NULL) != (a->step == NULL)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
                          type);
+    }
+    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
+                         "a connection for each session", type);
     }
     if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
@@ -7662,13 +8337,20 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
 
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     c->reported = false;
+    op->queued = op->of_pipeline = false;
+    op->answered = 0;
+    op->sent_affected = op->sent_last_id = -1;
     return dbm__op_end(c, op, dbm__op_call(c, op));
+}
+
+static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
+    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
 }
 
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
-    if (st == DBM_OK || st == DBM_DONE) return st;
+    if (st == DBM_OK || st == DBM_DONE) return DBM__UNLIKELY(op->answered != 0) ? dbm__op_answered(c, op, st) : st;
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
@@ -7678,7 +8360,8 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
-    return dbm__op_failed(c, op->kind, st);
+    st = dbm__op_failed(c, op->kind, st);
+    return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
 }
 
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
@@ -10375,6 +11058,7 @@ typedef struct dbm__entry {
     size_t text_size;
     uint32_t hash;
     int uses;                        /* open results and handles; an entry in use is neither evicted nor shared if it is `single` */
+    int sent;                        /* in the pipeline, unanswered: not evicted, but shared */
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
@@ -10423,6 +11107,7 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
 }
 /* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
@@ -10948,7 +11633,7 @@ DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
 }
 
 DBM__FN const char *dbm__element_wrong(int kind) {
-    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
+    return kind == DBM__TO_BUFFER ? "a char[N] that holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "dbm_bytes with a size and no data" : "no type that a database has";
 }
 
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
@@ -11766,7 +12451,7 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
     dbm__entry *e, *newer;
     for (e = k->oldest; e && k->count > k->limit; e = newer) {
         newer = e->newer;
-        if (e->uses) continue;
+        if (e->uses || e->sent) continue;
         dbm__cache_remove(c, e);
         dbm__cache_count(&c->cache_evictions);
     }
@@ -11968,11 +12653,22 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     return dbm__cache_search(c, sql, named, deadline_us, site, out);
 }
 
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
-    DBM_ASSERT(e->uses > 0);
-    if (--e->uses) return;
+static void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
+    if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
+}
+
+DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->uses > 0);
+    --e->uses;
+    dbm__cache_unused(c, e);
+}
+
+DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->sent > 0);
+    --e->sent;
+    dbm__cache_unused(c, e);
 }
 /* --- end src/sql/cache.c --- */
 /* --- begin src/session/session.h --- */
@@ -12065,6 +12761,14 @@ struct dbm_statement {
     const char *site;
 };
 
+/* A statement in the pipeline that was not answered yet. */
+typedef struct dbm__sent {
+    dbm__entry *entry;
+    const char *site;
+    dbm__level *level;                   /* that sent it; a level's end waits for what it sent */
+    int points;                          /* savepoints that stood before it */
+} dbm__sent;
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -12088,6 +12792,9 @@ typedef struct dbm__work {
     dbm__word cancelled;
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
     dbm__word committing;                /* a COMMIT or a reconnect is under way: not to be interrupted */
+    dbm__sent *sent;                     /* a ring of DBM_PIPELINE_MAX, made at the first dbm_send and kept */
+    int sent_first, sent_count;
+    int commands;                        /* sent, and not received yet */
     dbm_rows *rows;                      /* open ones */
     /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
      * end then still stands for nothing. */
@@ -12153,6 +12860,7 @@ typedef struct dbm__call {
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
+DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
@@ -12167,8 +12875,17 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
-/* A statement without rows. */
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
+/* A statement whose rows nobody wants; `send`: it need not be waited for. */
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
+
+/* ---- pipeline.c: statements that are sent without waiting ---- */
+DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
+DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site); /* takes the use of the entry */
+DBM__FN void dbm__sent_drop(dbm__work *w);                              /* all, without waiting */
+DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st);
+/* Waits for all that was sent. A failure sticks where it belongs, as that statement's. */
+DBM__FN dbm_status dbm__work_wait(dbm__work *w);
+DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
 
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
@@ -12223,6 +12940,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
     if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
+    if (DBM__UNLIKELY(w->sent_count != 0)) { /* what was sent before it may have failed before it */
+        dbm_error_info kept = *e;
+        dbm_status st = dbm__work_wait(w);
+        if (st != DBM_OK) return st;
+        *e = kept;
+    }
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
@@ -12310,6 +13033,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
     while (DBM__UNLIKELY(w->points_sent < w->points)) {
         if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "a backend of type %q has no savepoints, so nothing can run in a block "
                                                "inside of its transaction: use the outer block's session, or give this one .separate = 1", w->db->adapter->type);
+        if (w->timed && (st = dbm__work_settle(w)) != DBM_OK) return st; /* while it can be cancelled */
         dbm__op_init(&op, DBM_OP_SAVEPOINT, dbm__work_deadline(w));
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(&w->slot.connection, &op);
@@ -12360,13 +13084,13 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
             dbm__work_rollback(w, true);
             return st;
         }
-        op.no_wait = w->read_only && !w->wrote;
+        op.no_wait = w->read_only && !w->wrote && w->sent_count == 0;
         dbm__work_shield(w);
         st = dbm__op_run(&w->slot.connection, &op);
         dbm__store(&w->committing, 0);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             dbm_error_info *e = &dbm__self()->last;
-            e->stage = DBM_STAGE_COMMIT;
+            if (!op.of_pipeline) e->stage = DBM_STAGE_COMMIT;
             if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
                 char text[512];
                 dbm__copy_cut(text, sizeof text, e->message);
@@ -12376,10 +13100,11 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
                 dbm__add(&w->slot.pool->in_doubt, 1);
             }
             dbm__work_fail(w, w->top->site);
-            if (st == DBM_E_ROLLED_BACK) w->in_transaction = false;
+            if (st == DBM_E_ROLLED_BACK && !op.of_pipeline) w->in_transaction = false;
             dbm__work_rollback(w, true);
             return st;
         }
+        dbm__sent_drop(w); /* it succeeded, so all before it did */
         w->in_transaction = false;
         w->points_sent = 0;
     }
@@ -12396,13 +13121,17 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
         dbm__op_init(&op, DBM_OP_RELEASE, dbm__work_deadline(w));
         op.savepoint = point;
         st = dbm__op_run(&w->slot.connection, &op);
-        if (st == DBM_OK) w->points_sent = point - 1;
+        if (st == DBM_OK) {
+            dbm__sent_drop(w);
+            w->points_sent = point - 1;
+        }
     }
     return st;
 }
 
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
+    (void)dbm__work_settle(w);
     if (w->points_sent >= point && w->in_transaction && !w->slot.connection.broken) {
         dbm_error_info kept = dbm__self()->last;
         dbm_op op;
@@ -12524,6 +13253,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows == NULL) break;
     }
     dbm__self()->loops = NULL;
+    dbm__sent_drop(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
@@ -12544,6 +13274,7 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     db->on_fork = dbm__connection_forked;
     db->on_connect = dbm__connection_made;
     db->on_disconnect = dbm__connection_gone;
+    db->on_answered = dbm__connection_answered;
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
@@ -12583,6 +13314,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
         dbm__free(db->host, w->lifted);
+        dbm__free(db->host, w->sent);
     }
 }
 /* --- end src/session/unit.c --- */
@@ -12862,9 +13594,15 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
     if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
 }
 
+/* What was sent is waited for at the end of the level that sent it; replies to commands belong to the session as a whole. */
+DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
+    if (DBM__UNLIKELY(w->sent_count != 0 || (w->commands != 0 && level == &w->base))) (void)dbm__work_wait(w);
+}
+
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    dbm__level_settle(w, level);
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
         dbm__level_outcome(level, level->sticky);
@@ -12905,6 +13643,10 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
+    if (w->sent_count == 0 || w->timed || w->open_rows != 0 || (level->point == 0 ? level != &w->base || !w->in_transaction : w->points_sent < level->point)) {
+        dbm__level_settle(w, level);
+    }
     if (level->sticky != DBM_OK) {
         dbm_error_info kept;
         dbm__level_abandon(w, level);
@@ -12957,6 +13699,7 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
         self->open = w->outer_open;
         w->joinable = false;
     }
+    DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
@@ -13071,6 +13814,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
+    dbm__level_settle(w, level);
     if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__fail_again(&level->error); /* the outer one's work is lost too */
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
@@ -13112,12 +13856,14 @@ DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
+    (void)dbm__work_settle(w);
     return w->affected;
 }
 
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    (void)dbm__work_settle(w);
     if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
                   "dbm_last_id: %s tells a generated key only when the statement asks for it: INSERT ... RETURNING id", w->db->adapter->type);
@@ -13399,12 +14145,13 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
-    p->state = 2;
+    if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
     if (st != DBM_OK) {
         dbm__work_fail(w, w->top->site);
-        dbm__work_point_rollback(w, (int)p->number);
+        return false;
     }
+    p->state = 2;
     w->points = (int)p->number - 1;
     if (p->status != NULL) *p->status = st;
     return false;
@@ -13426,6 +14173,107 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     w->points = (int)p->number - 1;
 }
 /* --- end src/session/block.c --- */
+/* --- begin src/session/pipeline.c --- */
+/* Statements that are sent without waiting: which of them are unanswered, and what becomes of one that fails.
+ * May call: api/, base/, adapter/, pool/, sql/, session.h.
+ * Must not know: how a statement is found and started, or how the adapter sends it.
+ *
+ *     put --> [oldest ... newest] --answered by any later operation--> gone
+ *                    \--one failed: it sticks to the level that sent it and those inside; the rest was dropped with it */
+
+DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site) {
+    if (DBM__LIKELY(w->sent != NULL)) return DBM_OK;
+    w->sent = (dbm__sent *)dbm__alloc(w->db->host, DBM_PIPELINE_MAX * sizeof *w->sent);
+    if (w->sent != NULL) return DBM_OK;
+    dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+    return dbm__work_fail(w, site);
+}
+
+DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site) {
+    dbm__sent *s = &w->sent[(w->sent_first + w->sent_count) % DBM_PIPELINE_MAX];
+    if (DBM__UNLIKELY(w->sent_count == DBM_PIPELINE_MAX)) { /* more than an adapter may leave unanswered */
+        dbm__cache_give(&w->slot.connection, entry);
+        return dbm__work_wait(w);
+    }
+    s->entry = entry;
+    s->site = site;
+    s->level = w->top;
+    s->points = w->points_sent;
+    w->sent_count++;
+    entry->sent++;
+    entry->uses--; /* it may serve again meanwhile, though it be `single` */
+    return DBM_OK;
+}
+
+/* The oldest `count` are done with. Unpreparing one may answer others. */
+static void dbm__sent_pop(dbm__work *w, int count) {
+    while (count-- > 0 && w->sent_count > 0) {
+        dbm__entry *entry = w->sent[w->sent_first].entry;
+        w->sent_first = (w->sent_first + 1) % DBM_PIPELINE_MAX;
+        w->sent_count--;
+        dbm__cache_answered(&w->slot.connection, entry);
+    }
+}
+
+DBM__FN void dbm__sent_drop(dbm__work *w) {
+    dbm__sent_pop(w, w->sent_count);
+    w->commands = 0;
+}
+
+/* The last failure is that of the oldest one. What was unanswered behind it on a connection that broke may be done or not. */
+static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    const dbm__sent s = w->sent[w->sent_first];
+    bool writes = op->prepared != NULL ? op->prepared->writes : op->write;
+    dbm__level *level;
+    int i;
+    for (i = 0; i < w->sent_count && !writes; i++) writes = w->sent[(w->sent_first + i) % DBM_PIPELINE_MAX].entry->prepared.writes;
+    if (writes) dbm__work_doubt(w, st);
+    e->stage = DBM_STAGE_STATEMENT;
+    dbm__copy_cut(e->site, sizeof e->site, s.site);
+    if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
+    dbm__statement_shown(w, s.entry->text);
+    if (w->points_sent > s.points) w->points_sent = s.points; /* those behind it were never made */
+    for (level = s.level; level != NULL; level = level != w->top ? level->inner : NULL) dbm__level_stick(level, e, s.points);
+    dbm__store(&w->trouble, 1);
+    st = e->status;
+    dbm__sent_pop(w, w->sent_count);
+    return st;
+}
+
+DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
+    dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
+    if (op->sent_affected >= 0) w->affected = op->sent_affected;
+    if (op->sent_last_id != -1) w->last_id = op->sent_last_id;
+    dbm__sent_pop(w, op->answered);
+    if (st == DBM_OK || st == DBM_DONE || w->sent_count == 0) return st;
+    if (!op->of_pipeline && !c->broken) return st;
+    if (op->kind == DBM_OP_COMMIT && c->broken) { /* which may be done, and all before it */
+        dbm__sent_pop(w, w->sent_count);
+        return st;
+    }
+    return dbm__sent_failed(w, op, st);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
+    dbm_connection *c = &w->slot.connection;
+    dbm_status st;
+    dbm_op op;
+    dbm__op_init(&op, DBM_OP_SYNC, dbm__work_deadline(w));
+    if (c->broken) {
+        st = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, NULL, "the connection was lost before the answer came");
+        dbm__self()->last.retryable = true;
+        op.sent_affected = op.sent_last_id = -1;
+        st = dbm__connection_answered(c, &op, st);
+    } else {
+        st = dbm__op_run(c, &op);
+    }
+    dbm__sent_drop(w);
+    if (st == DBM_OK || w->top->sticky != DBM_OK) return st;
+    if (op.write) dbm__work_doubt(w, st); /* commands */
+    return dbm__work_fail(w, op.site);
+}
+/* --- end src/session/pipeline.c --- */
 /* --- begin src/session/statement.c --- */
 /* One call from its target to its end: which session, which statement, what must happen before it is sent, and what its failure means.
  * May call: api/, base/, adapter/, pool/, sql/, session.h.
@@ -13477,14 +14325,14 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
 
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Adds the statement to what the adapter said, on one line and cut short. Values are never shown. */
-DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+/* On one line and cut short. Values are never shown. */
+DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm_error_info *e = &dbm__self()->last;
     char what[640];
     dbm__text t;
     size_t i, shown = 0;
     bool blank = false;
-    if (e->status == DBM_E_NOMEM || sql == NULL) return dbm__work_fail(w, site);
+    if (e->status == DBM_E_NOMEM || sql == NULL) return;
     dbm__copy_cut(what, sizeof what, e->message);
     t = dbm__text_in(e->message, sizeof e->message);
     dbm__putf(&t, "%s [SQL: ", what);
@@ -13498,6 +14346,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     while (t.size > 0 && ((unsigned char)t.data[t.size - 1] & 0x80u) && sql[i] != 0) t.data[--t.size] = 0; /* no half character */
     dbm__put(&t, sql[i] != 0 ? "...]" : "]");
     dbm__redact(w->db->settings, e->message);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error); /* what failed was sent before it */
+    dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site);
 }
 
@@ -13621,6 +14474,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
 static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
+    if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
     return !w->no_transaction || !writes;
 }
 
@@ -13634,6 +14488,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
         st->entry = NULL;
     }
     dbm__rows_close_all(w); /* rows that stand at their end have a statement too */
+    dbm__sent_drop(w);
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
@@ -13807,17 +14662,20 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site) {
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry;
     dbm_op op;
     dbm_status rc;
     op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.no_wait = false;
+    op.read_only = op.write = op.one_row = op.queued = false;
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     op.savepoint = 0;
     op.row_buffer = 0;
     op.native = op.state = NULL;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
     if (rc != DBM_OK) return rc;
+    if (op.queued) return dbm__sent_put(w, entry, site);
     if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
         dbm_error_info kept;
         op.kind = DBM_OP_FETCH;
@@ -13966,7 +14824,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *sql, const char *codes, va_list ap) {
+static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -13975,7 +14833,7 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
     if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
-    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, site);
+    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st;
 }
 
@@ -13983,13 +14841,13 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, sql, codes, ap);
+    st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
     return st;
 }
 
-/* dbm_send: without a pipeline the statement runs at once, and its failure shows where a pipeline would show it: it sticks, and the next call
- * that waits, or the commit, answers it. What can be said before anything is sent is said at once. */
+/* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
+ * and the next call that waits, or the commit, answers it. What failed before is said at once. */
 static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     dbm__work *w;
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
@@ -13998,7 +14856,7 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
 }
 
-static dbm_status dbm__sent(dbm_session *on, dbm_status st) {
+static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
 }
@@ -14008,7 +14866,7 @@ DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql
     dbm_status st;
     va_start(ap, codes);
     st = dbm__sent_before(on, site);
-    if (st == DBM_OK) st = dbm__sent(on, dbm__exec_list(on, site, sql, codes, ap));
+    if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
     va_end(ap);
     return st;
 }
@@ -14029,20 +14887,24 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
     return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
 }
 
-DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, site);
+    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
     return dbm__call_end(&call, st);
+}
+
+DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+    return dbm__exec_values(on, site, false, sql, values, count);
 }
 
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent(on, dbm__execv(on, site, sql, values, count)) : st;
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st;
 }
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
@@ -14144,7 +15006,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     rc = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
     if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, site);
+    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -14152,7 +15014,7 @@ DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const d
     bool named = false;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, site) : rc;
+    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
@@ -14167,6 +15029,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
                   type != NULL ? type : "");
         return NULL;
     }
+    if (dbm__work_settle(w) != DBM_OK) return NULL;
     if (dbm__rows_hold(w, w->top->site) != DBM_OK || dbm__work_start(w, true, w->top->site) != DBM_OK) {
         dbm__work_fail(w, w->top->site);
         return NULL;
@@ -14230,6 +15093,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
         return fn(on, ud);
     }
     if (on->slot == NULL) return dbm__fail_null("database");
@@ -14239,6 +15103,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         own.gen = w->gen;
         own.step = 0;
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
         return fn(&own, ud);
     }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
@@ -15521,8 +16386,7 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
     if (st == DBM_OK || q->status != DBM_OK) return;
-    q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
-                             f->name, m->name, f->size, dbm__element_wrong(f->kind));
+    q->status = dbm__on_fail(q->s, st, q->site, "field %q of model %q: %s", f->name, m->name, dbm__element_wrong(f->kind));
 }
 
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
@@ -27812,6 +28676,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->savepoints = (db->adapter->flags & DBM_ADAPTER_SAVEPOINTS) != 0;
         db->transactions_asked = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS_ASKED) != 0;
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
+        db->pipeline = (db->adapter->flags & DBM_ADAPTER_PIPELINE) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
     }

@@ -18,7 +18,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints, one_result; /* the adapter's flags */
+    bool transactions, savepoints, one_result, pipeline; /* the adapter's flags */
     bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
@@ -33,6 +33,8 @@ struct dbm_database {
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
     void (*on_disconnect)(struct dbm_connection *c);
+    /* After an operation that answers some of the pipeline, or broke the connection: takes note, and returns what became of `st`. session/ */
+    dbm_status (*on_answered)(struct dbm_connection *c, dbm_op *op, dbm_status st);
     /* In a child process, for every slot, before its connection is forgotten: c->open is false, so that nothing is sent. session/ */
     void (*on_fork)(struct dbm_connection *c);
     /* How far init has come; guarded by init_lock, read by atomics. */

@@ -226,13 +226,20 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
 
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     c->reported = false;
+    op->queued = op->of_pipeline = false;
+    op->answered = 0;
+    op->sent_affected = op->sent_last_id = -1;
     return dbm__op_end(c, op, dbm__op_call(c, op));
+}
+
+static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
+    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
 }
 
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
-    if (st == DBM_OK || st == DBM_DONE) return st;
+    if (st == DBM_OK || st == DBM_DONE) return DBM__UNLIKELY(op->answered != 0) ? dbm__op_answered(c, op, st) : st;
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
@@ -242,7 +249,8 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
-    return dbm__op_failed(c, op->kind, st);
+    st = dbm__op_failed(c, op->kind, st);
+    return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
 }
 
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
