@@ -109,7 +109,7 @@ typedef struct dbm__work {
     bool autocommit, read_only, write, no_transaction;
     bool timed;                          /* a deadline of any kind is set */
     bool echo;
-    bool lane;                           /* plain reads may go the short way: no deadline, no echo, a blocking adapter without sockets */
+    bool lane;                           /* plain reads may go the short way: no deadline, no echo */
     bool in_transaction, gate_held;
     bool wrote;                          /* in this transaction */
     bool joinable;
