@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ba5048bbe6d2d16c: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 708e6da59d1a039a: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -8749,7 +8749,7 @@ static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) 
 
 /* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
  * more often than anybody may be. */
-static uint64_t dbm__gate_share(const dbm__gate *gate) { return gate->waiting > 1 ? DBM__GATE_BARGES / (uint64_t)gate->waiting : DBM__GATE_BARGES; }
+static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
 
 static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
     const dbm__gate_waiter *w = gate->first;

@@ -63,7 +63,7 @@ static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) 
 
 /* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
  * more often than anybody may be. */
-static uint64_t dbm__gate_share(const dbm__gate *gate) { return gate->waiting > 1 ? DBM__GATE_BARGES / (uint64_t)gate->waiting : DBM__GATE_BARGES; }
+static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
 
 static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
     const dbm__gate_waiter *w = gate->first;
