@@ -56,7 +56,7 @@ TEST_HELPER void clock_move_us(int64_t us) { (void)__atomic_add_fetch(&virtual_n
 TEST_HELPER void clock_move_ms(int64_t ms) { clock_move_us(ms * 1000); }
 
 /* ---- the server ----------------------------------------------------------------------------------------------------------- */
-enum { ON_ALIVE = DBM_OP_COMMAND + 1, ON_DISCONNECT, ON_CANCEL, ON_INIT, ON_CLOSE, ON_START, ON_STEP, ON_COLUMN, KINDS };
+enum { ON_ALIVE = DBM_OP_BULK_END + 1, ON_DISCONNECT, ON_CANCEL, ON_INIT, ON_CLOSE, ON_START, ON_STEP, ON_COLUMN, KINDS };
 typedef enum plan_action { FAIL, DELAY, DROP, LOSE, BLOCK, REFUSE } plan_action;
 /* FAIL: with status and SQLSTATE. DELAY: first wait. DROP: no answer, ever. LOSE: the connection dies. BLOCK: inside of the entry, until
  * server_release(); then it fails when a status was given. REFUSE: E_UNSUPPORTED without a word. */
@@ -209,7 +209,8 @@ TEST_HELPER int log_count(server *v, int kind, int connection) {
 /* The log as text: "connect1 execute1:write commit1"; valid until the next call. */
 TEST_HELPER const char *log_text(server *v) {
     static const char *const names[KINDS] = { "connect", "begin", "commit", "rollback", "savepoint", "release", "rollback_to", "prepare", "unprepare",
-        "execute", "fetch", "hold", "finish", "script", "ping", "reset", "native", "command", "alive", "disconnect", "cancel", "init", "close", "start", "step", "column" };
+        "execute", "fetch", "hold", "finish", "script", "ping", "reset", "native", "command", "sync", "receive",
+        "bulk", "bulk_send", "bulk_end", "alive", "disconnect", "cancel", "init", "close", "start", "step", "column" };
     static char text[8192];
     size_t n = 0;
     text[0] = 0;
@@ -510,7 +511,8 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
     case DBM_OP_NATIVE:
         op->native = l;
         return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: case DBM_OP_SCRIPT:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }

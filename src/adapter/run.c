@@ -19,7 +19,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return DBM_STAGE_COMMIT;
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
-    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -41,6 +42,7 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
 static bool dbm__cancellable(dbm_op_kind kind) {
     switch (kind) {
     case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         return true;
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
     case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
@@ -214,9 +216,10 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: return DBM_OK;
     case DBM_OP_PING:
         return c->db->adapter->alive != NULL ? c->db->adapter->alive(c) : DBM_OK;
-    case DBM_OP_FETCH: return DBM_DONE;
+    case DBM_OP_SYNC: return DBM_OK;
+    case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -233,7 +236,8 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
-            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own" };
+            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;

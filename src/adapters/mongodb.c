@@ -1548,7 +1548,8 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no savepoints: a transaction succeeds or fails whole");
     case DBM_OP_UNPREPARE: return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -1751,7 +1752,8 @@ static const dbm_adapter dbm__mongo_adapter = {
     NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
-    NULL, NULL /* start, step: the driver blocks */
+    NULL, NULL, /* start, step: the driver blocks */
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }

@@ -2528,7 +2528,8 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -2869,12 +2870,13 @@ static const dbm_adapter dbm__mysql_adapter = {
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
     NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
-    dbm__mysql_start, dbm__mysql_step
+    dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
-    NULL, NULL
+    NULL, NULL,
 #endif
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }

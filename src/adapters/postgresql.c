@@ -1356,7 +1356,8 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -1623,7 +1624,8 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
-    case DBM_OP_UNPREPARE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -2525,7 +2527,8 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
     NULL, NULL, dbm__pg_column, dbm__pg_column_name,
-    dbm__pg_start, dbm__pg_step
+    dbm__pg_start, dbm__pg_step,
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }

@@ -1182,7 +1182,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -1705,7 +1706,8 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
-    NULL, NULL /* start, step: SQLite blocks */
+    NULL, NULL, /* start, step: SQLite blocks */
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }

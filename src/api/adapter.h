@@ -23,7 +23,8 @@ enum {
                                    * before a statement that writes */
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
-    DBM_ADAPTER_DOCUMENTS    = 128 /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -73,8 +74,13 @@ typedef enum dbm_op_kind {
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
     DBM_OP_NATIVE,        /* out: the driver's own handle */
-    DBM_OP_COMMAND        /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
+    DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
+    DBM_OP_SYNC,          /* wait for all that was put in the pipeline; affected and last_id are the last statement's */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
+    DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
+    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -87,6 +93,19 @@ typedef struct dbm_prepared {
     bool returns_rows;     /* PREPARE may correct it */
     bool single;           /* one result at a time: dbm.h takes another entry while a result of this one is open */
 } dbm_prepared;
+
+/* Many rows for one table, from BULK to BULK_END. Made by dbm.h; names and texts live as long as it does. */
+typedef struct dbm_bulk_plan {
+    void *data;                /* the adapter's */
+    const char *table;         /* as the backend reads it, quoted where the caller quoted it; of a collection, its plain name */
+    const char *const *columns; /* the same for each column */
+    int column_count;
+    const char *sql;           /* INSERT INTO table (columns) VALUES (?, ...), with the backend's placeholders; NULL with DBM_LEX_NOT_SQL */
+    size_t sql_size;
+    int64_t rows;              /* taken so far, the one in hand not counted */
+    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: the backend can't tell */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
+} dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
 typedef enum dbm_step {
@@ -115,8 +134,10 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one */
     bool one_row;            /* only the first row is wanted */
-    bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
+    bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
+                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX are unanswered at a time. Values are copied */
     int savepoint;
+    dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
     /* out, and in again for FETCH, HOLD, FINISH */
@@ -128,11 +149,16 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
+    bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
+    int answered;            /* any kind: so many statements of the pipeline, the oldest ones, were found to have succeeded */
+    bool of_pipeline;        /* the failure is that of the next one after those; those behind it were dropped, and so was this operation */
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
+
+enum { DBM_PIPELINE_MAX = 256 };
 
 /* What a session has left on its connection, which another connection would not have. */
 typedef enum dbm_state {
@@ -196,6 +222,12 @@ typedef struct dbm_adapter {
      * execute and fetch when both are set. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
+    /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
+     * and BULK_SEND must come before the next one. */
+    dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
+    /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
+     * left out: dbm.h makes rows of them. */
+    dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
 /* DBM_ADAPTER(.type = "neo4j", .init = neo4j_init, ...): an adapter table with size and version filled in, in C and in C++11, as the
@@ -279,6 +311,8 @@ DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *micro
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 /* A connection that was made with a password to another host is not encrypted, and nobody said so (tls not set): warns, once per database. */
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
+/* Element i of an array that is a column; its text is the caller's. Errors, not reported: E_RANGE (a char[N] without NUL), E_MISUSE. */
+DBM_API dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 

@@ -77,6 +77,7 @@
 #  define dbm_adapter_data DBM__PREFIXED(dbm_adapter_data)
 #  define dbm_adapter_database DBM__PREFIXED(dbm_adapter_database)
 #  define dbm_adapter_db_data DBM__PREFIXED(dbm_adapter_db_data)
+#  define dbm_adapter_element DBM__PREFIXED(dbm_adapter_element)
 #  define dbm_adapter_fail DBM__PREFIXED(dbm_adapter_fail)
 #  define dbm_adapter_fail_constraint DBM__PREFIXED(dbm_adapter_fail_constraint)
 #  define dbm_adapter_fail_init DBM__PREFIXED(dbm_adapter_fail_init)

@@ -102,6 +102,12 @@ DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out,
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
+/* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
+ * without a report: dbm__element_wrong() has the words. */
+DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
+DBM__FN const char *dbm__element_wrong(int kind);
+DBM__FN int64_t dbm__element_int(const char *at, size_t size);
+DBM__FN uint64_t dbm__element_uint(const char *at, size_t size);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
