@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 708e6da59d1a039a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 7a5e458615e30808: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -646,6 +646,7 @@
 #  define dbm_adapter_data DBM__PREFIXED(dbm_adapter_data)
 #  define dbm_adapter_database DBM__PREFIXED(dbm_adapter_database)
 #  define dbm_adapter_db_data DBM__PREFIXED(dbm_adapter_db_data)
+#  define dbm_adapter_element DBM__PREFIXED(dbm_adapter_element)
 #  define dbm_adapter_fail DBM__PREFIXED(dbm_adapter_fail)
 #  define dbm_adapter_fail_constraint DBM__PREFIXED(dbm_adapter_fail_constraint)
 #  define dbm_adapter_fail_init DBM__PREFIXED(dbm_adapter_fail_init)
@@ -845,6 +846,17 @@ typedef struct dbm_value {
         struct { const char *data; size_t size; } text;
     } as;
 } dbm_value;
+
+/* One column of many rows that lie in memory as an array, or as one field of an array of structs. DBM_COLUMN(array) makes one. */
+typedef struct dbm_column {
+    const void *data;            /* the first element */
+    int kind;                    /* its C type, as dbm_target has it */
+    size_t size;                 /* of one element in bytes */
+    size_t stride;               /* from one element to the next in bytes; 0: `size` */
+    dbm_type type;               /* what it is to the database, where the C type does not say it: TIMESTAMP of int64_t (microseconds), DECIMAL, UUID or JSON of
+                                  * texts; DBM_TYPE_NULL: the C type's own */
+    const unsigned char *nulls;  /* bit i % 8 of nulls[i / 8] is set: element i is NULL; may be NULL */
+} dbm_column;
 
 typedef struct dbm_manager dbm_manager;   /* all of a program's databases */
 typedef struct dbm_database dbm_database; /* one of them: its configuration, adapter and pool */
@@ -1046,7 +1058,7 @@ typedef struct dbm_health_info {
 } dbm_health_info;
 /* --- end src/api/types.h --- */
 /* --- begin src/api/map.h --- */
-/* Counting and mapping of macro arguments, spelt out: up to 33 (a statement and 32 values), and up to 64 fields of a model.
+/* Counting and mapping of macro arguments: up to 33 (a statement and 32 values), and up to 64 fields of a model, eight a step.
  * May call: nothing.
  * Must not know: what is mapped. */
 #define DBM__X(x) x
@@ -1054,17 +1066,20 @@ typedef struct dbm_health_info {
 #define DBM__CAT(a, b) DBM__CAT2(a, b)
 #define DBM__STR2(x) #x
 #define DBM__STR(x) DBM__STR2(x)
-#define DBM__NARG2(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, a41, \
-    a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, a61, a62, \
-    a63, a64, n, ...) n
-#define DBM__NARG(...) DBM__X(DBM__NARG2(__VA_ARGS__, 64, 63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, \
-    49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, \
-    22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0))
+#define DBM__NARG2(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, \
+    a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, \
+    a54, a55, a56, a57, a58, a59, a60, a61, a62, a63, a64, n, ...) n
+#define DBM__NARG(...) DBM__X(DBM__NARG2(__VA_ARGS__, 64, 63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, \
+    42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, \
+    7, 6, 5, 4, 3, 2, 1, 0))
+/* A statement alone, with up to 32 values, or with too many. */
+#define DBM__AMOUNT(...) DBM__X(DBM__NARG2(__VA_ARGS__, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, \
+    MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, SOME, SOME, SOME, SOME, SOME, SOME, \
+    SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, \
+    SOME, SOME, SOME, ONE, NONE))
 /* DBM__ALONE(a) is 1, DBM__ALONE(a, b, ...) is 0. */
-#define DBM__ALONE(...) DBM__X(DBM__NARG2(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+#define DBM__ALONE(...) DBM__X(DBM__NARG2(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0))
 /* DBM__MAP(f, a, b) is f(a), f(b); DBM__MAP1(f, c, a, b) is f(c, a), f(c, b). */
 #define DBM__MAP_1(f, a1) f(a1)
 #define DBM__MAP_2(f, a1, a2) f(a1), f(a2)
@@ -1074,92 +1089,62 @@ typedef struct dbm_health_info {
 #define DBM__MAP_6(f, a1, a2, a3, a4, a5, a6) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6)
 #define DBM__MAP_7(f, a1, a2, a3, a4, a5, a6, a7) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7)
 #define DBM__MAP_8(f, a1, a2, a3, a4, a5, a6, a7, a8) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8)
-#define DBM__MAP_9(f, a1, a2, a3, a4, a5, a6, a7, a8, a9) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), \
-    f(a9)
-#define DBM__MAP_10(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), \
-    f(a8), f(a9), f(a10)
-#define DBM__MAP_11(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), \
-    f(a7), f(a8), f(a9), f(a10), f(a11)
-#define DBM__MAP_12(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), \
-    f(a7), f(a8), f(a9), f(a10), f(a11), f(a12)
-#define DBM__MAP_13(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) f(a1), f(a2), f(a3), f(a4), f(a5), \
-    f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13)
-#define DBM__MAP_14(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) f(a1), f(a2), f(a3), f(a4), \
-    f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14)
-#define DBM__MAP_15(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) f(a1), f(a2), f(a3), \
-    f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15)
-#define DBM__MAP_16(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) f(a1), f(a2), f(a3), \
-    f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), f(a16)
-#define DBM__MAP_17(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) f(a1), f(a2), \
-    f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), f(a16), f(a17)
-#define DBM__MAP_18(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18)
-#define DBM__MAP_19(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19)
-#define DBM__MAP_20(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20)
-#define DBM__MAP_21(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21)
-#define DBM__MAP_22(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22)
-#define DBM__MAP_23(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23)
-#define DBM__MAP_24(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24)
-#define DBM__MAP_25(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25)
-#define DBM__MAP_26(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26)
-#define DBM__MAP_27(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27)
-#define DBM__MAP_28(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28)
-#define DBM__MAP_29(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29)
-#define DBM__MAP_30(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30)
-#define DBM__MAP_31(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30), f(a31)
-#define DBM__MAP_32(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30), f(a31), f(a32)
-#define DBM__MAP_33(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30), f(a31), f(a32), f(a33)
+#define DBM__MAP_9(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_1(f, __VA_ARGS__))
+#define DBM__MAP_10(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_2(f, __VA_ARGS__))
+#define DBM__MAP_11(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_3(f, __VA_ARGS__))
+#define DBM__MAP_12(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_4(f, __VA_ARGS__))
+#define DBM__MAP_13(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_5(f, __VA_ARGS__))
+#define DBM__MAP_14(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_6(f, __VA_ARGS__))
+#define DBM__MAP_15(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_7(f, __VA_ARGS__))
+#define DBM__MAP_16(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_8(f, __VA_ARGS__))
+#define DBM__MAP_17(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_9(f, __VA_ARGS__))
+#define DBM__MAP_18(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_10(f, __VA_ARGS__))
+#define DBM__MAP_19(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_11(f, __VA_ARGS__))
+#define DBM__MAP_20(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_12(f, __VA_ARGS__))
+#define DBM__MAP_21(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_13(f, __VA_ARGS__))
+#define DBM__MAP_22(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_14(f, __VA_ARGS__))
+#define DBM__MAP_23(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_15(f, __VA_ARGS__))
+#define DBM__MAP_24(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_16(f, __VA_ARGS__))
+#define DBM__MAP_25(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_17(f, __VA_ARGS__))
+#define DBM__MAP_26(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_18(f, __VA_ARGS__))
+#define DBM__MAP_27(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_19(f, __VA_ARGS__))
+#define DBM__MAP_28(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_20(f, __VA_ARGS__))
+#define DBM__MAP_29(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_21(f, __VA_ARGS__))
+#define DBM__MAP_30(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_22(f, __VA_ARGS__))
+#define DBM__MAP_31(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_23(f, __VA_ARGS__))
+#define DBM__MAP_32(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_24(f, __VA_ARGS__))
+#define DBM__MAP_33(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_25(f, __VA_ARGS__))
+#define DBM__MAP_34(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_26(f, __VA_ARGS__))
+#define DBM__MAP_35(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_27(f, __VA_ARGS__))
+#define DBM__MAP_36(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_28(f, __VA_ARGS__))
+#define DBM__MAP_37(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_29(f, __VA_ARGS__))
+#define DBM__MAP_38(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_30(f, __VA_ARGS__))
+#define DBM__MAP_39(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_31(f, __VA_ARGS__))
+#define DBM__MAP_40(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_32(f, __VA_ARGS__))
+#define DBM__MAP_41(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_33(f, __VA_ARGS__))
+#define DBM__MAP_42(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_34(f, __VA_ARGS__))
+#define DBM__MAP_43(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_35(f, __VA_ARGS__))
+#define DBM__MAP_44(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_36(f, __VA_ARGS__))
+#define DBM__MAP_45(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_37(f, __VA_ARGS__))
+#define DBM__MAP_46(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_38(f, __VA_ARGS__))
+#define DBM__MAP_47(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_39(f, __VA_ARGS__))
+#define DBM__MAP_48(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_40(f, __VA_ARGS__))
+#define DBM__MAP_49(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_41(f, __VA_ARGS__))
+#define DBM__MAP_50(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_42(f, __VA_ARGS__))
+#define DBM__MAP_51(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_43(f, __VA_ARGS__))
+#define DBM__MAP_52(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_44(f, __VA_ARGS__))
+#define DBM__MAP_53(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_45(f, __VA_ARGS__))
+#define DBM__MAP_54(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_46(f, __VA_ARGS__))
+#define DBM__MAP_55(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_47(f, __VA_ARGS__))
+#define DBM__MAP_56(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_48(f, __VA_ARGS__))
+#define DBM__MAP_57(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_49(f, __VA_ARGS__))
+#define DBM__MAP_58(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_50(f, __VA_ARGS__))
+#define DBM__MAP_59(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_51(f, __VA_ARGS__))
+#define DBM__MAP_60(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_52(f, __VA_ARGS__))
+#define DBM__MAP_61(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_53(f, __VA_ARGS__))
+#define DBM__MAP_62(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_54(f, __VA_ARGS__))
+#define DBM__MAP_63(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_55(f, __VA_ARGS__))
+#define DBM__MAP_64(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_56(f, __VA_ARGS__))
 #define DBM__MAP(f, ...) DBM__X(DBM__CAT(DBM__MAP_, DBM__NARG(__VA_ARGS__))(f, __VA_ARGS__))
 #define DBM__MAP1_1(f, c, a1) f(c, a1)
 #define DBM__MAP1_2(f, c, a1, a2) f(c, a1), f(c, a2)
@@ -1167,708 +1152,75 @@ typedef struct dbm_health_info {
 #define DBM__MAP1_4(f, c, a1, a2, a3, a4) f(c, a1), f(c, a2), f(c, a3), f(c, a4)
 #define DBM__MAP1_5(f, c, a1, a2, a3, a4, a5) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5)
 #define DBM__MAP1_6(f, c, a1, a2, a3, a4, a5, a6) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6)
-#define DBM__MAP1_7(f, c, a1, a2, a3, a4, a5, a6, a7) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), \
-    f(c, a7)
-#define DBM__MAP1_8(f, c, a1, a2, a3, a4, a5, a6, a7, a8) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), \
-    f(c, a6), f(c, a7), f(c, a8)
-#define DBM__MAP1_9(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), \
-    f(c, a6), f(c, a7), f(c, a8), f(c, a9)
-#define DBM__MAP1_10(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10) f(c, a1), f(c, a2), f(c, a3), f(c, a4), \
-    f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10)
-#define DBM__MAP1_11(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) f(c, a1), f(c, a2), f(c, a3), f(c, a4), \
-    f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11)
-#define DBM__MAP1_12(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) f(c, a1), f(c, a2), f(c, a3), \
-    f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12)
-#define DBM__MAP1_13(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) f(c, a1), f(c, a2), f(c, a3), \
-    f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), f(c, a13)
-#define DBM__MAP1_14(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) f(c, a1), f(c, a2), \
-    f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), \
-    f(c, a13), f(c, a14)
-#define DBM__MAP1_15(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) f(c, a1), f(c, a2), \
-    f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), \
-    f(c, a13), f(c, a14), f(c, a15)
-#define DBM__MAP1_16(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) f(c, a1), \
-    f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16)
-#define DBM__MAP1_17(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) f(c, a1), \
-    f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17)
-#define DBM__MAP1_18(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18)
-#define DBM__MAP1_19(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19)
-#define DBM__MAP1_20(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20)
-#define DBM__MAP1_21(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21)
-#define DBM__MAP1_22(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22)
-#define DBM__MAP1_23(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23)
-#define DBM__MAP1_24(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24)
-#define DBM__MAP1_25(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25)
-#define DBM__MAP1_26(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26)
-#define DBM__MAP1_27(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27)
-#define DBM__MAP1_28(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28)
-#define DBM__MAP1_29(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29)
-#define DBM__MAP1_30(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30)
-#define DBM__MAP1_31(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31)
-#define DBM__MAP1_32(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32)
-#define DBM__MAP1_33(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33)
-#define DBM__MAP1_34(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34)
-#define DBM__MAP1_35(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35)
-#define DBM__MAP1_36(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36)
-#define DBM__MAP1_37(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37)
-#define DBM__MAP1_38(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38)
-#define DBM__MAP1_39(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39)
-#define DBM__MAP1_40(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40)
-#define DBM__MAP1_41(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41)
-#define DBM__MAP1_42(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42)
-#define DBM__MAP1_43(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43)
-#define DBM__MAP1_44(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44)
-#define DBM__MAP1_45(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45)
-#define DBM__MAP1_46(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46)
-#define DBM__MAP1_47(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47)
-#define DBM__MAP1_48(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48)
-#define DBM__MAP1_49(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49)
-#define DBM__MAP1_50(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50)
-#define DBM__MAP1_51(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51)
-#define DBM__MAP1_52(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52)
-#define DBM__MAP1_53(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53)
-#define DBM__MAP1_54(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54)
-#define DBM__MAP1_55(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55)
-#define DBM__MAP1_56(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56)
-#define DBM__MAP1_57(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57)
-#define DBM__MAP1_58(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58)
-#define DBM__MAP1_59(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59)
-#define DBM__MAP1_60(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60)
-#define DBM__MAP1_61(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61)
-#define DBM__MAP1_62(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61, a62) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
-    f(c, a62)
-#define DBM__MAP1_63(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61, a62, a63) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
-    f(c, a62), f(c, a63)
-#define DBM__MAP1_64(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61, a62, a63, a64) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
-    f(c, a62), f(c, a63), f(c, a64)
+#define DBM__MAP1_7(f, c, a1, a2, a3, a4, a5, a6, a7) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7)
+#define DBM__MAP1_8(f, c, a1, a2, a3, a4, a5, a6, a7, a8) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8)
+#define DBM__MAP1_9(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_1(f, c, __VA_ARGS__))
+#define DBM__MAP1_10(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_2(f, c, __VA_ARGS__))
+#define DBM__MAP1_11(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_3(f, c, __VA_ARGS__))
+#define DBM__MAP1_12(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_4(f, c, __VA_ARGS__))
+#define DBM__MAP1_13(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_5(f, c, __VA_ARGS__))
+#define DBM__MAP1_14(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_6(f, c, __VA_ARGS__))
+#define DBM__MAP1_15(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_7(f, c, __VA_ARGS__))
+#define DBM__MAP1_16(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_8(f, c, __VA_ARGS__))
+#define DBM__MAP1_17(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_9(f, c, __VA_ARGS__))
+#define DBM__MAP1_18(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_10(f, c, __VA_ARGS__))
+#define DBM__MAP1_19(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_11(f, c, __VA_ARGS__))
+#define DBM__MAP1_20(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_12(f, c, __VA_ARGS__))
+#define DBM__MAP1_21(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_13(f, c, __VA_ARGS__))
+#define DBM__MAP1_22(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_14(f, c, __VA_ARGS__))
+#define DBM__MAP1_23(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_15(f, c, __VA_ARGS__))
+#define DBM__MAP1_24(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_16(f, c, __VA_ARGS__))
+#define DBM__MAP1_25(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_17(f, c, __VA_ARGS__))
+#define DBM__MAP1_26(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_18(f, c, __VA_ARGS__))
+#define DBM__MAP1_27(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_19(f, c, __VA_ARGS__))
+#define DBM__MAP1_28(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_20(f, c, __VA_ARGS__))
+#define DBM__MAP1_29(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_21(f, c, __VA_ARGS__))
+#define DBM__MAP1_30(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_22(f, c, __VA_ARGS__))
+#define DBM__MAP1_31(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_23(f, c, __VA_ARGS__))
+#define DBM__MAP1_32(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_24(f, c, __VA_ARGS__))
+#define DBM__MAP1_33(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_25(f, c, __VA_ARGS__))
+#define DBM__MAP1_34(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_26(f, c, __VA_ARGS__))
+#define DBM__MAP1_35(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_27(f, c, __VA_ARGS__))
+#define DBM__MAP1_36(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_28(f, c, __VA_ARGS__))
+#define DBM__MAP1_37(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_29(f, c, __VA_ARGS__))
+#define DBM__MAP1_38(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_30(f, c, __VA_ARGS__))
+#define DBM__MAP1_39(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_31(f, c, __VA_ARGS__))
+#define DBM__MAP1_40(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_32(f, c, __VA_ARGS__))
+#define DBM__MAP1_41(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_33(f, c, __VA_ARGS__))
+#define DBM__MAP1_42(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_34(f, c, __VA_ARGS__))
+#define DBM__MAP1_43(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_35(f, c, __VA_ARGS__))
+#define DBM__MAP1_44(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_36(f, c, __VA_ARGS__))
+#define DBM__MAP1_45(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_37(f, c, __VA_ARGS__))
+#define DBM__MAP1_46(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_38(f, c, __VA_ARGS__))
+#define DBM__MAP1_47(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_39(f, c, __VA_ARGS__))
+#define DBM__MAP1_48(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_40(f, c, __VA_ARGS__))
+#define DBM__MAP1_49(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_41(f, c, __VA_ARGS__))
+#define DBM__MAP1_50(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_42(f, c, __VA_ARGS__))
+#define DBM__MAP1_51(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_43(f, c, __VA_ARGS__))
+#define DBM__MAP1_52(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_44(f, c, __VA_ARGS__))
+#define DBM__MAP1_53(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_45(f, c, __VA_ARGS__))
+#define DBM__MAP1_54(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_46(f, c, __VA_ARGS__))
+#define DBM__MAP1_55(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_47(f, c, __VA_ARGS__))
+#define DBM__MAP1_56(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_48(f, c, __VA_ARGS__))
+#define DBM__MAP1_57(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_49(f, c, __VA_ARGS__))
+#define DBM__MAP1_58(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_50(f, c, __VA_ARGS__))
+#define DBM__MAP1_59(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_51(f, c, __VA_ARGS__))
+#define DBM__MAP1_60(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_52(f, c, __VA_ARGS__))
+#define DBM__MAP1_61(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_53(f, c, __VA_ARGS__))
+#define DBM__MAP1_62(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_54(f, c, __VA_ARGS__))
+#define DBM__MAP1_63(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_55(f, c, __VA_ARGS__))
+#define DBM__MAP1_64(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_56(f, c, __VA_ARGS__))
 #define DBM__MAP1(f, c, ...) DBM__X(DBM__CAT(DBM__MAP1_, DBM__NARG(__VA_ARGS__))(f, c, __VA_ARGS__))
-/* DBM__TYPED(q, a, b): q, then the codes of the values as a text, then the values. DBM__BOXED(q, a, b): q, then boxed values (C++). */
-#define DBM__TYPED_2(q, a2) q, (const char[]){DBM__CODE(a2), 0}, a2
-#define DBM__TYPED_3(q, a2, a3) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), 0}, a2, a3
-#define DBM__TYPED_4(q, a2, a3, a4) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), 0}, a2, a3, a4
-#define DBM__TYPED_5(q, a2, a3, a4, a5) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), 0}, a2, a3, a4, a5
-#define DBM__TYPED_6(q, a2, a3, a4, a5, a6) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), DBM__CODE(a6), 0}, a2, a3, a4, a5, a6
-#define DBM__TYPED_7(q, a2, a3, a4, a5, a6, a7) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), 0}, a2, a3, a4, a5, a6, a7
-#define DBM__TYPED_8(q, a2, a3, a4, a5, a6, a7, a8) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), 0}, a2, a3, a4, a5, a6, a7, a8
-#define DBM__TYPED_9(q, a2, a3, a4, a5, a6, a7, a8, a9) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
-    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), 0}, a2, a3, a4, a5, \
-    a6, a7, a8, a9
-#define DBM__TYPED_10(q, a2, a3, a4, a5, a6, a7, a8, a9, a10) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
-    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), DBM__CODE(a10), 0}, \
-    a2, a3, a4, a5, a6, a7, a8, a9, a10
-#define DBM__TYPED_11(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
-    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), DBM__CODE(a10), \
-    DBM__CODE(a11), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11
-#define DBM__TYPED_12(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) q, (const char[]){DBM__CODE(a2), \
-    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
-    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12
-#define DBM__TYPED_13(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) q, (const char[]){DBM__CODE(a2), \
-    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
-    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13
-#define DBM__TYPED_14(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) q, (const char[]){DBM__CODE(a2), \
-    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
-    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), 0}, a2, a3, a4, a5, a6, a7, a8, \
-    a9, a10, a11, a12, a13, a14
-#define DBM__TYPED_15(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15
-#define DBM__TYPED_16(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
-#define DBM__TYPED_17(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17
-#define DBM__TYPED_18(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
-    a15, a16, a17, a18
-#define DBM__TYPED_19(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13, a14, a15, a16, a17, a18, a19
-#define DBM__TYPED_20(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), 0}, a2, a3, a4, a5, a6, a7, a8, \
-    a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20
-#define DBM__TYPED_21(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), 0}, a2, a3, a4, \
-    a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21
-#define DBM__TYPED_22(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22
-#define DBM__TYPED_23(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, \
-    a22, a23
-#define DBM__TYPED_24(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24
-#define DBM__TYPED_25(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
-    a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25
-#define DBM__TYPED_26(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26
-#define DBM__TYPED_27(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), 0}, a2, a3, a4, a5, a6, a7, a8, \
-    a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27
-#define DBM__TYPED_28(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), 0}, a2, a3, a4, \
-    a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, \
-    a28
-#define DBM__TYPED_29(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, \
-    a25, a26, a27, a28, a29
-#define DBM__TYPED_30(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, \
-    a22, a23, a24, a25, a26, a27, a28, a29, a30
-#define DBM__TYPED_31(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), DBM__CODE(a31), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31
-#define DBM__TYPED_32(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), DBM__CODE(a31), DBM__CODE(a32), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
-    a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32
-#define DBM__TYPED_33(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), DBM__CODE(a31), DBM__CODE(a32), DBM__CODE(a33), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33
-#define DBM__TYPED_1(q) q, ""
-#define DBM__TYPED(...) DBM__X(DBM__CAT(DBM__TYPED_, DBM__NARG(__VA_ARGS__))(__VA_ARGS__))
-#define DBM__BOXED_2(q, a2) q, DBM__BOX(a2)
-#define DBM__BOXED_3(q, a2, a3) q, DBM__BOX(a2), DBM__BOX(a3)
-#define DBM__BOXED_4(q, a2, a3, a4) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4)
-#define DBM__BOXED_5(q, a2, a3, a4, a5) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5)
-#define DBM__BOXED_6(q, a2, a3, a4, a5, a6) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6)
-#define DBM__BOXED_7(q, a2, a3, a4, a5, a6, a7) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
-    DBM__BOX(a6), DBM__BOX(a7)
-#define DBM__BOXED_8(q, a2, a3, a4, a5, a6, a7, a8) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
-    DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8)
-#define DBM__BOXED_9(q, a2, a3, a4, a5, a6, a7, a8, a9) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
-    DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9)
-#define DBM__BOXED_10(q, a2, a3, a4, a5, a6, a7, a8, a9, a10) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), \
-    DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10)
-#define DBM__BOXED_11(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), \
-    DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), DBM__BOX(a11)
-#define DBM__BOXED_12(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) q, DBM__BOX(a2), DBM__BOX(a3), \
-    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
-    DBM__BOX(a11), DBM__BOX(a12)
-#define DBM__BOXED_13(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) q, DBM__BOX(a2), DBM__BOX(a3), \
-    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
-    DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13)
-#define DBM__BOXED_14(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) q, DBM__BOX(a2), DBM__BOX(a3), \
-    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
-    DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14)
-#define DBM__BOXED_15(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) q, DBM__BOX(a2), \
-    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15)
-#define DBM__BOXED_16(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) q, DBM__BOX(a2), \
-    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16)
-#define DBM__BOXED_17(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) q, DBM__BOX(a2), \
-    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17)
-#define DBM__BOXED_18(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18)
-#define DBM__BOXED_19(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19)
-#define DBM__BOXED_20(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20)
-#define DBM__BOXED_21(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21)
-#define DBM__BOXED_22(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22)
-#define DBM__BOXED_23(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23)
-#define DBM__BOXED_24(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24)
-#define DBM__BOXED_25(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25)
-#define DBM__BOXED_26(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26)
-#define DBM__BOXED_27(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27)
-#define DBM__BOXED_28(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28)
-#define DBM__BOXED_29(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29)
-#define DBM__BOXED_30(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30)
-#define DBM__BOXED_31(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
-    DBM__BOX(a31)
-#define DBM__BOXED_32(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
-    DBM__BOX(a31), DBM__BOX(a32)
-#define DBM__BOXED_33(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
-    DBM__BOX(a31), DBM__BOX(a32), DBM__BOX(a33)
-#define DBM__BOXED_1(q) q
-#define DBM__BOXED(...) DBM__X(DBM__CAT(DBM__BOXED_, DBM__NARG(__VA_ARGS__))(__VA_ARGS__))
-/* More than 32 values: the error names the limit. */
-#define DBM__TYPED_34(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_34(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_35(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_35(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_36(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_36(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_37(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_37(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_38(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_38(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_39(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_39(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_40(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_40(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_41(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_41(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_42(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_42(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_43(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_43(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_44(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_44(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_45(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_45(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_46(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_46(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_47(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_47(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_48(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_48(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_49(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_49(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_50(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_50(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_51(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_51(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_52(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_52(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_53(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_53(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_54(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_54(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_55(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_55(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_56(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_56(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_57(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_57(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_58(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_58(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_59(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_59(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_60(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_60(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_61(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_61(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_62(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_62(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_63(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_63(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_64(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_64(...) dbm_takes_at_most_32_values
+/* DBM__TYPED(q, a, b): q, then the codes of the values as a text, then the values. DBM__BOXED(q, a, b): q, then boxed values (C++). With more
+ * than 32 values the error names the limit. */
+#define DBM__TYPED_ONE(q) q, ""
+#define DBM__TYPED_SOME(q, ...) q, (const char[]){DBM__MAP(DBM__CODE, __VA_ARGS__), 0}, __VA_ARGS__
+#define DBM__TYPED_MANY(...) dbm_takes_at_most_32_values
+#define DBM__TYPED(...) DBM__X(DBM__CAT(DBM__TYPED_, DBM__AMOUNT(__VA_ARGS__))(__VA_ARGS__))
+#define DBM__BOXED_ONE(q) q
+#define DBM__BOXED_SOME(q, ...) q, DBM__MAP(DBM__BOX, __VA_ARGS__)
+#define DBM__BOXED_MANY(...) dbm_takes_at_most_32_values
+#define DBM__BOXED(...) DBM__X(DBM__CAT(DBM__BOXED_, DBM__AMOUNT(__VA_ARGS__))(__VA_ARGS__))
 /* --- end src/api/map.h --- */
 /* --- begin src/api/manager.h --- */
 /* The manager: configuration in, databases by name out, clean shutdown.
@@ -2904,7 +2256,8 @@ enum {
                                    * before a statement that writes */
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
-    DBM_ADAPTER_DOCUMENTS    = 128 /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2954,8 +2307,13 @@ typedef enum dbm_op_kind {
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
     DBM_OP_NATIVE,        /* out: the driver's own handle */
-    DBM_OP_COMMAND        /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
+    DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
+    DBM_OP_SYNC,          /* wait for all that was put in the pipeline; affected and last_id are the last statement's */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
+    DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
+    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -2968,6 +2326,19 @@ typedef struct dbm_prepared {
     bool returns_rows;     /* PREPARE may correct it */
     bool single;           /* one result at a time: dbm.h takes another entry while a result of this one is open */
 } dbm_prepared;
+
+/* Many rows for one table, from BULK to BULK_END. Made by dbm.h; names and texts live as long as it does. */
+typedef struct dbm_bulk_plan {
+    void *data;                /* the adapter's */
+    const char *table;         /* as the backend reads it, quoted where the caller quoted it; of a collection, its plain name */
+    const char *const *columns; /* the same for each column */
+    int column_count;
+    const char *sql;           /* INSERT INTO table (columns) VALUES (?, ...), with the backend's placeholders; NULL with DBM_LEX_NOT_SQL */
+    size_t sql_size;
+    int64_t rows;              /* taken so far, the one in hand not counted */
+    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: the backend can't tell */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
+} dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
 typedef enum dbm_step {
@@ -2996,8 +2367,10 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one */
     bool one_row;            /* only the first row is wanted */
-    bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
+    bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
+                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX are unanswered at a time. Values are copied */
     int savepoint;
+    dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
     /* out, and in again for FETCH, HOLD, FINISH */
@@ -3009,11 +2382,16 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
+    bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
+    int answered;            /* any kind: so many statements of the pipeline, the oldest ones, were found to have succeeded */
+    bool of_pipeline;        /* the failure is that of the next one after those; those behind it were dropped, and so was this operation */
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
+
+enum { DBM_PIPELINE_MAX = 256 };
 
 /* What a session has left on its connection, which another connection would not have. */
 typedef enum dbm_state {
@@ -3077,6 +2455,12 @@ typedef struct dbm_adapter {
      * execute and fetch when both are set. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
+    /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
+     * and BULK_SEND must come before the next one. */
+    dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
+    /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
+     * left out: dbm.h makes rows of them. */
+    dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
 /* DBM_ADAPTER(.type = "neo4j", .init = neo4j_init, ...): an adapter table with size and version filled in, in C and in C++11, as the
@@ -3160,6 +2544,8 @@ DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *micro
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 /* A connection that was made with a password to another host is not encrypted, and nobody said so (tls not set): warns, once per database. */
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
+/* Element i of an array that is a column; its text is the caller's. Errors, not reported: E_RANGE (a char[N] without NUL), E_MISUSE. */
+DBM_API dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 
@@ -8073,7 +7459,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return DBM_STAGE_COMMIT;
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
-    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -8095,6 +7482,7 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
 static bool dbm__cancellable(dbm_op_kind kind) {
     switch (kind) {
     case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         return true;
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
     case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
@@ -8268,9 +7656,10 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: return DBM_OK;
     case DBM_OP_PING:
         return c->db->adapter->alive != NULL ? c->db->adapter->alive(c) : DBM_OK;
-    case DBM_OP_FETCH: return DBM_DONE;
+    case DBM_OP_SYNC: return DBM_OK;
+    case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -8287,7 +7676,8 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
-            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own" };
+            "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
@@ -11077,7 +10467,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
+    bool quick;                      /* or writes without giving rows: the one for those */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -11126,8 +10517,8 @@ DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
-DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+/* Integers alone, and texts when they will do, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool texts, const char *codes, va_list *ap) {
     int n = 0;
     for (; *codes != 0; codes++, n++) {
         if (DBM__UNLIKELY(n == room)) return -1;
@@ -11136,7 +10527,9 @@ DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes,
         if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
         else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
         else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
-        else return -1;
+        else if (!texts || *codes != 's') return -1;
+        else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
+        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data);
     }
     return n;
 }
@@ -11156,6 +10549,12 @@ DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out,
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
+/* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
+ * without a report: dbm__element_wrong() has the words. */
+DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
+DBM__FN const char *dbm__element_wrong(int kind);
+DBM__FN int64_t dbm__element_int(const char *at, size_t size);
+DBM__FN uint64_t dbm__element_uint(const char *at, size_t size);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
@@ -11617,6 +11016,104 @@ DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t
 }
 
 DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
+
+/* ---- elements of arrays, fields of structs ---------------------------------------------------------------------------- */
+
+static bool dbm__element_set(const char *at, size_t size) {
+    size_t i;
+    for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
+    return false;
+}
+
+DBM__FN int64_t dbm__element_int(const char *at, size_t size) {
+    if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
+    return (int64_t)*(const signed char *)at;
+}
+
+DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
+    if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
+    return (uint64_t)*(const unsigned char *)at;
+}
+
+DBM__FN const char *dbm__element_wrong(int kind) {
+    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
+}
+
+DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
+    *out = dbm_null();
+    switch ((dbm__target_kind)kind) {
+    case DBM__TO_INT: *out = dbm_int(dbm__element_int(at, size)); return DBM_OK;
+    case DBM__TO_UINT: {
+        uint64_t x = dbm__element_uint(at, size);
+        *out = x <= (uint64_t)INT64_MAX ? dbm_int((int64_t)x) : dbm_uint(x);
+        return DBM_OK;
+    }
+    case DBM__TO_REAL:
+        if (size == sizeof(float)) { float x; memcpy(&x, at, sizeof x); *out = dbm_double((double)x); }
+        else { double x; memcpy(&x, at, sizeof x); *out = dbm_double(x); }
+        return DBM_OK;
+    case DBM__TO_BOOL: *out = dbm_bool(dbm__element_set(at, size)); return DBM_OK;
+    case DBM__TO_TEXT: {
+        const char *x;
+        memcpy(&x, at, sizeof x);
+        *out = dbm_text(x);
+        return DBM_OK;
+    }
+    case DBM__TO_BUFFER: {
+        const char *nul = (const char *)memchr(at, 0, size);
+        if (nul == NULL) return DBM_E_RANGE;
+        *out = dbm_textn(at, (size_t)(nul - at));
+        return DBM_OK;
+    }
+    case DBM__TO_BYTES: {
+        dbm_bytes x;
+        memcpy(&x, at, sizeof x);
+        if (x.data == NULL && x.size != 0) return DBM_E_MISUSE;
+        *out = dbm_blob(x.data, x.size);
+        return DBM_OK;
+    }
+    case DBM__TO_VALUE:
+        memcpy(out, at, sizeof *out);
+        return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
+    case DBM__TO_OPTIONAL_INT: {
+        dbm_optional_int x;
+        x.value = 0;
+        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
+        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
+        return DBM_OK;
+    }
+    case DBM__TO_OPTIONAL_DOUBLE: {
+        dbm_optional_double x;
+        x.value = 0;
+        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
+        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
+        return DBM_OK;
+    }
+    case DBM__TO_OPTIONAL_BOOL:
+        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
+            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
+        }
+        return DBM_OK;
+    case DBM__TO_SIGNED: break;
+    }
+    return DBM_E_MISUSE;
+}
+
+DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
+    const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
+    dbm_status st;
+    if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) {
+        *out = dbm_null();
+        return DBM_OK;
+    }
+    st = dbm__from_element(column->kind, column->size, at, out);
+    if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
+    return st;
+}
 
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
 
@@ -12498,6 +11995,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         return st;
     }
     e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -12780,6 +12278,10 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* The short way, see cursor.c and statement.c: for a session that nothing watches. */
+#define DBM__LANE_VALUES 8
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
 
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
@@ -14263,6 +13765,32 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     return DBM_OK;
 }
 
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
+
+/* The end of a statement that failed, and of its use. */
+static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
+    dbm_error_info kept = dbm__self()->last;
+    bool writes = entry->prepared.writes;
+    if (op->result != NULL) {
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__self()->last = kept;
+    if (writes) dbm__work_doubt(w, rc);
+    rc = dbm__statement_failed(w, sql, site);
+    dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
+    return rc;
+}
+
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -14367,34 +13895,16 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
-    if (entry->prepared.writes) {
-        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
-        if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != -1) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-    }
+    if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
     *out = entry;
     return DBM_OK;
 failed:
     {
-        bool writes = entry->prepared.writes;
-        dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
-        kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__cache_give(c, entry);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
-        return dbm__statement_failed(w, sql, site);
+        return dbm__run_failed(w, entry, op, rc, sql, site);
     }
 replace:
     replaced = true;
@@ -14402,37 +13912,86 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site) {
-    dbm__entry *entry;
-    dbm_op op;
-    dbm_status rc;
-    op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.no_wait = false;
-    op.savepoint = 0;
-    op.row_buffer = 0;
-    op.native = op.state = NULL;
-    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
+/* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
+static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
+    dbm_status rc = DBM_OK;
+    if (op->result != NULL) {
         dbm_error_info kept;
-        op.kind = DBM_OP_FETCH;
+        op->kind = DBM_OP_FETCH;
         do {
-            op.row = false;
-            rc = dbm__op_run(&w->slot.connection, &op);
+            op->row = false;
+            rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op.affected >= 0) w->affected = op.affected;
-        op.kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, &op);
+        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
             rc = dbm__statement_failed(w, entry->text, site);
         }
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+static void dbm__exec_op(dbm_op *op) {
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->write = op->one_row = op->no_wait = false;
+    op->savepoint = 0;
+    op->row_buffer = 0;
+    op->native = op->state = NULL;
+}
+
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site) {
+    dbm__entry *entry;
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
+    return rc == DBM_OK ? dbm__exec_rest(w, entry, &op, site) : rc;
+}
+
+/* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
+DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
+    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
+}
+
+static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
+    if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
+    else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    if (rc == DBM_DONE) rc = DBM_OK;
+    if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+    if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
+    dbm__work_wrote(w, e, op);
+    return dbm__exec_rest(w, e, op, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.kind = DBM_OP_EXECUTE;
+    op.sql = e->prepared.sql;
+    op.sql_size = e->prepared.sql_size;
+    op.values = values;
+    op.value_count = count;
+    op.prepared = &e->prepared;
+    op.deadline_us = INT64_MAX;
+    op.result = NULL;
+    op.row = op.settled = op.ended = false;
+    op.affected = op.last_id = -1;
+    op.columns = 0;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    rc = w->db->adapter->execute(&w->slot.connection, &op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
+    dbm__work_wrote(w, e, &op);
+    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    return DBM_OK;
 }
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
@@ -14561,7 +14120,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -14577,6 +14136,22 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
+    dbm__work *w;
+    if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
+        dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
+        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count == e->prepared.parameters)) {
+                e->uses = 1;
+                dbm__cache_hit(&w->slot.connection, e);
+                return dbm__exec_quick(w, e, values, count, site);
+            }
+        }
+    }
     va_start(ap, codes);
     st = dbm__exec_list(on, site, sql, codes, ap);
     va_end(ap);
@@ -14728,18 +14303,34 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
+    dbm_status rc = dbm__values_read(values, &count, &named, codes, ap);
+    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
+    return dbm__work_exec(st->work, NULL, st, values, count, named, site);
+}
+
+DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
+            st->entry->uses = 2;
+            return dbm__exec_quick(st->work, st->entry, values, count, site);
+        }
+    }
     va_start(ap, codes);
-    rc = dbm__values_read(values, &count, &named, codes, ap);
+    rc = dbm__stmt_exec_list(site, st, codes, ap);
     va_end(ap);
-    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, site);
+    return rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -15186,12 +14777,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
 
-#define DBM__LANE_VALUES 8
-
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
-    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
-}
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -15323,7 +14908,7 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
-        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
@@ -15463,7 +15048,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
-            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;
@@ -16112,88 +15697,12 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
 
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 
-static bool dbm__field_set(const char *at, size_t size) {
-    size_t i;
-    for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
-    return false;
-}
-
-static int64_t dbm__field_int(const char *at, size_t size) {
-    if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (int64_t)*(const signed char *)at;
-}
-
-static uint64_t dbm__field_uint(const char *at, size_t size) {
-    if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (uint64_t)*(const unsigned char *)at;
-}
-
 /* One field of the struct at `record` as a value; texts are pointed to. */
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
-    const char *at = record + f->offset;
-    *out = dbm_null();
-    switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: *out = dbm_int(dbm__field_int(at, f->size)); return;
-    case DBM__TO_UINT: {
-        uint64_t x = dbm__field_uint(at, f->size);
-        *out = x <= (uint64_t)INT64_MAX ? dbm_int((int64_t)x) : dbm_uint(x);
-        return;
-    }
-    case DBM__TO_REAL:
-        if (f->size == sizeof(float)) { float x; memcpy(&x, at, sizeof x); *out = dbm_double((double)x); }
-        else { double x; memcpy(&x, at, sizeof x); *out = dbm_double(x); }
-        return;
-    case DBM__TO_BOOL: *out = dbm_bool(dbm__field_set(at, f->size)); return;
-    case DBM__TO_TEXT: {
-        const char *x;
-        memcpy(&x, at, sizeof x);
-        *out = dbm_text(x);
-        return;
-    }
-    case DBM__TO_BUFFER: {
-        const char *nul = (const char *)memchr(at, 0, f->size);
-        if (nul) *out = dbm_textn(at, (size_t)(nul - at));
-        else if (q->status == DBM_OK) {
-            q->status = dbm__on_fail(q->s, DBM_E_RANGE, q->site, "field %q of model %q: char[%z] holds no NUL, so its text has no end",
-                                     f->name, m->name, f->size);
-        }
-        return;
-    }
-    case DBM__TO_BYTES: {
-        dbm_bytes x;
-        memcpy(&x, at, sizeof x);
-        if (x.data || !x.size) *out = dbm_blob(x.data, x.size);
-        else if (q->status == DBM_OK) {
-            q->status = dbm__on_fail(q->s, DBM_E_MISUSE, q->site, "field %q of model %q: dbm_bytes of %z bytes without data", f->name, m->name,
-                                     x.size);
-        }
-        return;
-    }
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__field_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__field_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return;
-    }
-    case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__field_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__field_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return;
-    case DBM__TO_VALUE: case DBM__TO_SIGNED: break; /* dbm__model_wrong() has refused it */
-    }
+    dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
+    if (st == DBM_OK || q->status != DBM_OK) return;
+    q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
+                             f->name, m->name, f->size, dbm__element_wrong(f->kind));
 }
 
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
@@ -16559,7 +16068,7 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     call.from = call.record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
-        if (dbm__field_generated(model, f) && !dbm__field_uint(call.from + f->offset, f->size)) call.generated = f;
+        if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
     }
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
@@ -16620,8 +16129,8 @@ static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status
     if (st != DBM_OK || !call->missing) return st;
     while (!dbm__field_is_key(f)) f++;
     if (dbm__field_generated(call->model, f)) {
-        key = f->kind == DBM__TO_INT ? dbm_int(dbm__field_int(call->from + f->offset, f->size))
-                                     : dbm_uint(dbm__field_uint(call->from + f->offset, f->size));
+        key = f->kind == DBM__TO_INT ? dbm_int(dbm__element_int(call->from + f->offset, f->size))
+                                     : dbm_uint(dbm__element_uint(call->from + f->offset, f->size));
     }
     return dbm__model_not_found(on, call->site, call->model, &key);
 }
@@ -19084,7 +18593,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19607,7 +19117,8 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
-    NULL, NULL /* start, step: SQLite blocks */
+    NULL, NULL, /* start, step: SQLite blocks */
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
@@ -20972,7 +20483,8 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -21239,7 +20751,8 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
-    case DBM_OP_UNPREPARE: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -22141,7 +21654,8 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
     NULL, NULL, dbm__pg_column, dbm__pg_column_name,
-    dbm__pg_start, dbm__pg_step
+    dbm__pg_start, dbm__pg_step,
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
@@ -24675,7 +24189,8 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -25016,12 +24531,13 @@ static const dbm_adapter dbm__mysql_adapter = {
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
     NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
-    dbm__mysql_start, dbm__mysql_step
+    dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
-    NULL, NULL
+    NULL, NULL,
 #endif
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
@@ -26315,7 +25831,8 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
     }
     if (!fits) {
         r->out_size = 0;
@@ -26449,7 +25966,8 @@ static const dbm_adapter dbm__redis_adapter = {
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
     NULL, NULL, dbm__redis_column, dbm__redis_column_name,
-    dbm__redis_start, dbm__redis_step
+    dbm__redis_start, dbm__redis_step,
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
@@ -28006,7 +27524,8 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no savepoints: a transaction succeeds or fails whole");
     case DBM_OP_UNPREPARE: return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET: case DBM__OP_SIGNED: break;
+    case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -28209,7 +27728,8 @@ static const dbm_adapter dbm__mongo_adapter = {
     NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
-    NULL, NULL /* start, step: the driver blocks */
+    NULL, NULL, /* start, step: the driver blocks */
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
