@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4ec423e28fe19891: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 3fb2c74d6322b2b1: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2742,6 +2742,7 @@ DBM__FN void dbm__signal_all(dbm__signal *signal);
 /* Waits with the lock held, for `us` microseconds of real time at most (INT64_MAX: without limit). Wakes early at will. */
 DBM__FN void dbm__signal_wait(dbm__signal *signal, dbm__lock *lock, int64_t us);
 DBM__FN void dbm__sleep_us(int64_t us);
+DBM__FN void dbm__yield(void); /* the processor to another thread that can run */
 /* How often this process image has come out of a fork() as the child. Compared, to know inherited connections. */
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
@@ -2890,6 +2891,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { signal->none = 0; return tr
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)signal; }
+DBM__FN void dbm__yield(void) { }
 #elif DBM__OS_WINDOWS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { InitializeSRWLock(&lock->os); return true; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)lock; }
@@ -2899,6 +2901,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { InitializeConditionVariable
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { WakeConditionVariable(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { WakeAllConditionVariable(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)SwitchToThread(); }
 #else
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { return pthread_mutex_init(&lock->os, NULL) == 0; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)pthread_mutex_destroy(&lock->os); }
@@ -2928,6 +2931,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) {
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)pthread_cond_destroy(&signal->os); }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)pthread_cond_signal(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)pthread_cond_broadcast(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)sched_yield(); }
 #endif
 
 /* Waits, and says whether the wait ended before its time: woken, or for no reason at all. */
@@ -7826,7 +7830,11 @@ typedef struct dbm__gate {
     dbm__word site;
     dbm__lock lock;
     struct dbm__gate_waiter *first, *last;
-    uint64_t barges;
+    int waiting;
+    uint64_t barges, turn;               /* turn: barges when the queue last moved */
+    dbm__word last_in;                   /* the thread that took it last while others waited, */
+    bool streak;                         /* twice running */
+    int wary;                            /* so many leave before a streak counts again */
     uint32_t mark;
 } dbm__gate;
 
@@ -8016,6 +8024,7 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     for (gate = shared->gates; gate != NULL; gate = gate->next) {
         (void)dbm__lock_init(&gate->lock);
         gate->first = gate->last = NULL;
+        gate->waiting = 0;
         dbm__store(&gate->holder, 0);
         dbm__store(&gate->site, 0);
         dbm__store(&gate->word, 0);
@@ -8104,17 +8113,33 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
  *
  * The word is free (0), taken (1), free with waiters (2) or taken with waiters (3). Without waiters it is one compare-and-swap to enter and
  * one to leave. With waiters, entering and leaving go through the lock; a newcomer may still take a free gate before the head of the
- * queue (that keeps the processor busy while the head wakes up), until the head has been overtaken 64 times or waited 5 ms:
- * then whoever leaves hands the gate over without freeing it. */
+ * queue, until the head has been overtaken 64 times or waited 5 ms: then whoever leaves hands the gate over without freeing it.
+ *
+ * What costs is not the lock but waking: the one woken takes a processor from the one who writes, and finds the gate taken again. So the head
+ * is not woken by a thread that has just come back as soon as it had left, and will again: the head looks by itself now and then, and if it
+ * ever finds a gate that such a thread left free, everybody who leaves wakes it for a while. One who will be handed the gate next is woken
+ * while the one before it still writes, and yields the processor until it is its turn, so that the gate does not wait for it to wake up. */
 
-enum { DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000 };
+enum {
+    DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000,
+    DBM__GATE_LOOK_US = 500,  /* how often the head looks by itself */
+    DBM__GATE_WARY = 64,      /* how many who leave wake it after it found a free gate so */
+    DBM__GATE_EARLY = 2,      /* so many barges before its turn the next one wakes up, */
+    DBM__GATE_YIELDS = 100,   /* and waits for it without sleeping */
+    DBM__GATE_FREE_SEEN = 8   /* unless it finds the gate free so many times running */
+};
 
 typedef struct dbm__gate_waiter {
     struct dbm__gate_waiter *next, *previous;
     dbm__signal signal;
     uint64_t barges;  /* of the gate when it came */
     int64_t since_us;
-    bool granted;
+    dbm__word granted;
+    bool looks;       /* it is the head and knows: it looks by itself */
+    bool told;        /* woken to a free gate */
+    bool next_one;    /* woken because the gate will be handed to it, */
+    bool yielded;     /* has waited for that without sleeping, */
+    bool yielding;    /* or does so now */
 } dbm__gate_waiter;
 
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
@@ -8144,14 +8169,109 @@ static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) 
     dbm__store(&gate->holder, holder);
 }
 
-static bool dbm__gate_starved(const dbm__gate *gate, const dbm__gate_waiter *w, int64_t now) {
-    return gate->barges - w->barges >= DBM__GATE_BARGES || now - w->since_us >= DBM__GATE_PATIENCE_US;
+/* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
+ * more often than anybody may be. */
+static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
+
+static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
+    const dbm__gate_waiter *w = gate->first;
+    return w != NULL && (gate->barges - gate->turn >= dbm__gate_share(gate) || gate->barges - w->barges >= DBM__GATE_BARGES ||
+                         now - w->since_us >= DBM__GATE_PATIENCE_US);
 }
 
 static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->previous != NULL) w->previous->next = w->next; else gate->first = w->next;
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
+    gate->waiting--;
+    if (gate->first == NULL) {
+        dbm__word o = dbm__load(&gate->word);
+        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
+    }
 }
+
+#if DBM__THREADS
+/* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
+static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
+    dbm__word self = dbm__thread_number();
+    dbm__gate_waiter *first = gate->first;
+    gate->streak = barged && gate->last_in == self;
+    gate->last_in = self;
+    if (!barged) gate->turn = gate->barges;
+    if (first == NULL || first->next_one || !(dbm__gate_starved(gate, now) || gate->barges - gate->turn + DBM__GATE_EARLY >= dbm__gate_share(gate))) return;
+    first->next_one = true;
+    dbm__signal_one(&first->signal);
+}
+
+/* Takes the gate before those who wait, when it is free and their head can bear it. */
+static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    while (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) {
+        if (!dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) continue;
+        if (gate->first != NULL) gate->barges++;
+        dbm__gate_taken(gate, true, now);
+        return true;
+    }
+    return false;
+}
+
+/* To the end of the queue, unless the gate has become free. */
+static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    if (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) return false;
+    if (!dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) return false;
+    w->barges = gate->barges;
+    w->since_us = now;
+    if (gate->waiting++ == 0) gate->turn = gate->barges;
+    w->previous = gate->last;
+    if (gate->last != NULL) gate->last->next = w; else gate->first = w;
+    gate->last = w;
+    return true;
+}
+
+/* Until the gate is this waiter's, `stop`, or the deadline; it is in the queue. */
+static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_waiter *w, int64_t deadline_us, const dbm__word *stop) {
+    dbm_status st = DBM_OK;
+    int64_t now = w->since_us;
+    int i, free_seen = 0;
+    while (w->granted == 0) {
+        dbm__word o = dbm__load(&gate->word);
+        bool head = gate->first == w;
+        if (head && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
+            if (!w->told) gate->wary = DBM__GATE_WARY;
+            dbm__gate_unlink(gate, w);
+            w->granted = 1;
+            break;
+        }
+        if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
+        else if (now >= deadline_us) st = DBM_E_TIMEOUT;
+        if (st != DBM_OK) {
+            dbm__gate_unlink(gate, w);
+            if (gate->first != NULL && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) { /* the wake-up was ours and we leave without using it */
+                gate->first->told = true;
+                dbm__signal_one(&gate->first->signal);
+            }
+            return st;
+        }
+        if (w->next_one && !w->yielded) {
+            w->yielded = w->yielding = true;
+            dbm__lock_give(&gate->lock);
+            for (i = 0; i < DBM__GATE_YIELDS && dbm__load(&w->granted) == 0 && free_seen < DBM__GATE_FREE_SEEN; i++) {
+                dbm__yield();
+                free_seen = dbm__load(&gate->word) & DBM__GATE_TAKEN ? 0 : free_seen + 1;
+            }
+            dbm__lock_take(&gate->lock);
+            w->yielding = false;
+        } else {
+            w->told = false;
+            w->looks = head;
+            dbm__wait_until(host, &w->signal, &gate->lock, head && now + DBM__GATE_LOOK_US < deadline_us ? now + DBM__GATE_LOOK_US : deadline_us);
+        }
+        now = dbm__now(host);
+    }
+    dbm__gate_taken(gate, false, now);
+    return st;
+}
+#endif
 
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
@@ -8161,6 +8281,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__blocked blocked;
     dbm_status st;
     int64_t now;
+    bool barged;
 #endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
         dbm__gate_held(gate, holder, site);
@@ -8181,61 +8302,28 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
 #else
+    dbm__lock_take(&gate->lock);
+    now = dbm__now(db->host);
+    barged = dbm__gate_barge(gate, now);
+    dbm__lock_give(&gate->lock);
+    if (barged) {
+        dbm__gate_held(gate, holder, site);
+        return DBM_OK;
+    }
     st = dbm__graph_enter(db, &blocked, NULL, gate, site);
     if (st != DBM_OK) return st;
-    now = dbm__now(db->host);
     memset(&w, 0, sizeof w);
     if (!dbm__signal_init(&w.signal)) {
         dbm__graph_leave(db, &blocked);
         return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site);
     }
     dbm__lock_take(&gate->lock);
-    /* Barge when it is free and the head can bear it; else queue. */
-    for (;;) {
-        o = dbm__load(&gate->word);
-        if (!(o & DBM__GATE_TAKEN) && (gate->first == NULL || !dbm__gate_starved(gate, gate->first, now))) {
-            if (dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                if (gate->first != NULL) gate->barges++;
-                w.granted = true;
-                break;
-            }
-        } else if (dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) {
-            break;
-        }
-    }
-    if (!w.granted) {
-        w.barges = gate->barges;
-        w.since_us = now;
-        w.previous = gate->last;
-        if (gate->last != NULL) gate->last->next = &w; else gate->first = &w;
-        gate->last = &w;
-        for (;;) {
-            if (w.granted) break;
-            o = dbm__load(&gate->word);
-            if (gate->first == &w && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                dbm__gate_unlink(gate, &w);
-                w.granted = true;
-                break;
-            }
-            if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
-            else if (dbm__now(db->host) >= deadline_us) st = DBM_E_TIMEOUT;
-            if (st != DBM_OK) {
-                dbm__gate_unlink(gate, &w);
-                break;
-            }
-            dbm__wait_until(db->host, &w.signal, &gate->lock, deadline_us);
-        }
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        } else if (st != DBM_OK && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) {
-            dbm__signal_one(&gate->first->signal); /* the wake-up was ours and we leave without using it */
-        }
-    }
+    do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
+    if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
     dbm__lock_give(&gate->lock);
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
-    if (w.granted) dbm__gate_held(gate, holder, site);
+    if (st == DBM_OK) dbm__gate_held(gate, holder, site);
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
     } else if (st != DBM_OK) {
@@ -8257,22 +8345,23 @@ DBM__FN void dbm__gate_wake(dbm__gate *gate) {
 
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__word o = DBM__GATE_TAKEN;
+    dbm__gate_waiter *w;
     dbm__store(&gate->holder, 0);
     if (dbm__cas(&gate->word, &o, 0)) return;
     dbm__lock_take(&gate->lock);
-    if (gate->first != NULL && dbm__gate_starved(gate, gate->first, dbm__now(db->host))) {
-        dbm__gate_waiter *w = gate->first; /* handed over: the gate stays taken */
+    w = gate->first;
+    if (w != NULL && dbm__gate_starved(gate, dbm__now(db->host))) { /* handed over: the gate stays taken */
         dbm__gate_unlink(gate, w);
-        w->granted = true;
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        }
-        dbm__signal_one(&w->signal);
+        if (!w->yielding) dbm__signal_one(&w->signal);
+        dbm__store(&w->granted, 1);
     } else {
         o = dbm__load(&gate->word);
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_TAKEN)) {}
-        if (gate->first != NULL) dbm__signal_one(&gate->first->signal);
+        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) {
+            w->told = true;
+            dbm__signal_one(&w->signal);
+        }
+        if (gate->wary != 0) gate->wary--;
     }
     dbm__lock_give(&gate->lock);
 }
@@ -10411,7 +10500,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
+    bool quick;                      /* or writes without giving rows: the one for those */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -10461,8 +10551,8 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
-DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+/* Integers alone, or (`rest`) texts and doubles too, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const char *codes, va_list *ap) {
     int n = 0;
     for (; *codes != 0; codes++, n++) {
         if (DBM__UNLIKELY(n == room)) return -1;
@@ -10471,7 +10561,11 @@ DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes,
         if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
         else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
         else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
-        else return -1;
+        else if (!rest) return -1;
+        else if (*codes == 'd') out[n].type = DBM_TYPE_DOUBLE, out[n].as.real = va_arg(*ap, double);
+        else if (*codes != 's') return -1;
+        else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
+        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data);
     }
     return n;
 }
@@ -11937,6 +12031,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         return st;
     }
     e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -12251,6 +12346,10 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* The short way, see cursor.c and statement.c: for a session that nothing watches. */
+#define DBM__LANE_VALUES 8
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
 
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
@@ -13872,6 +13971,32 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     return DBM_OK;
 }
 
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
+
+/* The end of a statement that failed, and of its use. */
+static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
+    dbm_error_info kept = dbm__self()->last;
+    bool writes = entry->prepared.writes;
+    if (op->result != NULL) {
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__self()->last = kept;
+    if (writes) dbm__work_doubt(w, rc);
+    rc = dbm__statement_failed(w, sql, site);
+    dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
+    return rc;
+}
+
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -13976,34 +14101,16 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
-    if (entry->prepared.writes) {
-        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
-        if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != -1) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-    }
+    if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
     *out = entry;
     return DBM_OK;
 failed:
     {
-        bool writes = entry->prepared.writes;
-        dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
-        kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__cache_give(c, entry);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
-        return dbm__statement_failed(w, sql, site);
+        return dbm__run_failed(w, entry, op, rc, sql, site);
     }
 replace:
     replaced = true;
@@ -14011,40 +14118,91 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
-    dbm__entry *entry;
-    dbm_op op;
-    dbm_status rc;
-    op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.queued = false;
-    op.no_wait = send && w->db->pipeline;
-    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
-    op.savepoint = 0;
-    op.row_buffer = 0;
-    op.native = op.state = NULL;
-    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    if (op.queued) return dbm__sent_put(w, entry, site);
-    if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
+/* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
+static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
+    dbm_status rc = DBM_OK;
+    if (op->result != NULL) {
         dbm_error_info kept;
-        op.kind = DBM_OP_FETCH;
+        op->kind = DBM_OP_FETCH;
         do {
-            op.row = false;
-            rc = dbm__op_run(&w->slot.connection, &op);
+            op->row = false;
+            rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op.affected >= 0) w->affected = op.affected;
-        op.kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, &op);
+        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
             rc = dbm__statement_failed(w, entry->text, site);
         }
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+static void dbm__exec_op(dbm_op *op) {
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->savepoint = 0;
+    op->row_buffer = 0;
+    op->native = op->state = NULL;
+}
+
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
+    dbm__entry *entry;
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
+    if (rc != DBM_OK) return rc;
+    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
+}
+
+/* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
+DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
+    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
+}
+
+static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
+    if (w->db->adapter->start == NULL) {
+        if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
+        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    }
+    if (rc == DBM_DONE) rc = DBM_OK;
+    if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+    if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
+    dbm__work_wrote(w, e, op);
+    return dbm__exec_rest(w, e, op, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.kind = DBM_OP_EXECUTE;
+    op.sql = e->prepared.sql;
+    op.sql_size = e->prepared.sql_size;
+    op.values = values;
+    op.value_count = count;
+    op.prepared = &e->prepared;
+    op.deadline_us = INT64_MAX;
+    op.result = NULL;
+    op.row = op.settled = op.ended = false;
+    op.affected = op.last_id = -1;
+    op.columns = 0;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
+    dbm__work_wrote(w, e, &op);
+    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    return DBM_OK;
 }
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
@@ -14173,7 +14331,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -14189,6 +14347,22 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, c
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
+    dbm__work *w;
+    if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
+        dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
+        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count == e->prepared.parameters)) {
+                e->uses = 1;
+                dbm__cache_hit(&w->slot.connection, e);
+                return dbm__exec_quick(w, e, values, count, site);
+            }
+        }
+    }
     va_start(ap, codes);
     st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
@@ -14344,18 +14518,34 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
+    dbm_status rc = dbm__values_read(values, &count, &named, codes, ap);
+    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
+    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
+}
+
+DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
+            st->entry->uses = 2;
+            return dbm__exec_quick(st->work, st->entry, values, count, site);
+        }
+    }
     va_start(ap, codes);
-    rc = dbm__values_read(values, &count, &named, codes, ap);
+    rc = dbm__stmt_exec_list(site, st, codes, ap);
     va_end(ap);
-    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
+    return rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -14808,12 +14998,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
 
-#define DBM__LANE_VALUES 8
-
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
-    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
-}
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -14947,7 +15131,7 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
-        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
@@ -15087,7 +15271,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
-            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;
@@ -18196,7 +18380,11 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     int i;
     for (i = 1; i <= count; i++, v++) {
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
+            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
+            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
+        }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
         if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }
