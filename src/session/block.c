@@ -277,6 +277,7 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, level);
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
         dbm__level_outcome(level, level->sticky);
@@ -317,6 +318,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     if (level->sticky != DBM_OK) {
         dbm_error_info kept;
         dbm__level_abandon(w, level);
@@ -468,6 +470,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
+    if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
     if (st != DBM_OK) return st;
     w->top->asked = true;
@@ -480,6 +483,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
@@ -774,6 +778,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
 
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
+    dbm_status st;
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     p.session = NULL;
     p.status = status;
@@ -781,12 +786,17 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.state = 2;
     if (status != NULL) *status = DBM_ROLLED_BACK;
     if (w == NULL) {
-        dbm_status st = dbm__session_bad(s, site);
+        st = dbm__session_bad(s, site);
         if (status != NULL) *status = st;
         return p;
     }
     if (w->top->sticky != DBM_OK) { /* the body does not run: nothing in it could */
         if (status != NULL) *status = w->top->sticky;
+        return p;
+    }
+    if (w->bulk != NULL) {
+        st = dbm__bulk_in_the_way(w, site);
+        if (status != NULL) *status = st;
         return p;
     }
     if (w->no_transaction || !w->db->savepoints) {
@@ -810,6 +820,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm_status st;
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL) && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
     p->state = 2;
     st = dbm__work_point_release(w, (int)p->number);
@@ -827,6 +838,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     if (p->state != 1) return;
     p->state = 2;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, w->top);
     if (w == NULL || w->points < (int)p->number) return;
     if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;
