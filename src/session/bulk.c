@@ -524,6 +524,8 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
         return dbm__work_fail(w, site);
     }
+    st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
+    if (st != DBM_OK) return st;
     b = dbm__bulk_new(w);
     if (b == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
