@@ -114,6 +114,48 @@ static void what_waits_shows_it(void **state) {
     }
 }
 
+/* Through a handle, and where there is no pipeline: the same answers at the same places. */
+static void by_handle_and_at_once(void **state) {
+    static const char *const forms[] = { "piped", "scripted" };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        dbm_status rc = DBM_OK;
+        int line = 0;
+        begin();
+        dbm_config other;
+        memset(&other, 0, sizeof other);
+        other.name = "other";
+        other.pool.size = 1;
+        if (i == 1) db = server_add(mgr, v = server_make(), forms[i], &other);
+        DBM_SESSION_ON(db, s) {
+            dbm_statement *st;
+            dbm_value value = dbm_int(5);
+            GOOD(dbm_prepare(s, "write ?", &st));
+            for (int k = 0; k < 3; k++) GOOD(dbm_stmt_send(st, k));
+            GOOD(dbm__stmt_sendv("here", st, &value, 1));
+            assert_int_equal(v->queued_most, i == 0 ? 4 : 0);
+            assert_int_equal(dbm_last_id(s), 4);
+            assert_int_equal(server_count(v, DBM_OP_PREPARE), 1);
+        }
+        assert_false(dbm_session_failed(NULL));
+        DBM_SESSION_WITH(mgr, i == 1 ? "other" : "", s, NULL) {
+            dbm_statement *st;
+            GOOD(dbm_prepare(s, "write ?", &st));
+            GOOD(dbm_stmt_send(st)); line = __LINE__;
+            assert_int_equal(dbm_stmt_send(st, 1), DBM_E_MISUSE);
+            rc = dbm_commit(s);
+        }
+        assert_int_equal(rc, DBM_E_MISUSE);
+        dbm_error_info e;
+        assert_true(dbm_session_failed(&e));
+        assert_non_null(strstr(e.message, "[SQL: write ?]"));
+        assert_int_equal(atoi(strrchr(e.site, ':') + 1), line);
+        assert_int_equal(v->rollbacks, 0); /* nothing had begun */
+        dbm_manager_free(mgr);
+        assert_int_equal(server_end_all(), 0);
+    }
+}
+
 static void left_early_it_is_the_failure(void **state) {
     int line = 0;
     dbm_status rc = DBM_OK;
@@ -550,7 +592,8 @@ static void what_an_adapter_needs(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_wait_for_all), cmocka_unit_test(what_waits_shows_it), cmocka_unit_test(left_early_it_is_the_failure),
+        cmocka_unit_test(one_wait_for_all), cmocka_unit_test(what_waits_shows_it), cmocka_unit_test(by_handle_and_at_once),
+        cmocka_unit_test(left_early_it_is_the_failure),
         cmocka_unit_test(rolled_back_it_is_gone), cmocka_unit_test(affected_and_keys), cmocka_unit_test(the_older_failure),
         cmocka_unit_test(savepoints), cmocka_unit_test(blocks_within), cmocka_unit_test(each_alone), cmocka_unit_test(lost),
         cmocka_unit_test(the_window), cmocka_unit_test(more_than_the_cache), cmocka_unit_test(rows_and_sends), cmocka_unit_test(cancelled), cmocka_unit_test(that_only_read),
