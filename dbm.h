@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 09731b87af83b23b: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 8b8bacb6d8aa78bc: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -635,6 +635,8 @@
 #  define dbm__stmt_query_one DBM__PREFIXED(dbm__stmt_query_one)
 #  define dbm__stmt_query_onev DBM__PREFIXED(dbm__stmt_query_onev)
 #  define dbm__stmt_queryv DBM__PREFIXED(dbm__stmt_queryv)
+#  define dbm__stmt_send DBM__PREFIXED(dbm__stmt_send)
+#  define dbm__stmt_sendv DBM__PREFIXED(dbm__stmt_sendv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
 #  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
@@ -1384,7 +1386,7 @@ DBM_API dbm_status dbm_cancel(dbm_session *s);
 DBM_API dbm_status dbm_clear_error(dbm_session *s);
 /* The sticky status: DBM_OK, or the first failure of the current transaction. */
 DBM_API dbm_status dbm_status_of(dbm_session *s);
-/* Rows matched or changed by the last statement that writes; -1 when there was none. */
+/* Rows matched or changed by the last statement that writes; -1 when there was none. This and the next one wait for what dbm_send has sent. */
 DBM_API int64_t dbm_affected(dbm_session *s);
 /* The key that the last INSERT generated; 0 when none. Source: sqlite3_last_insert_rowid(). */
 DBM_API int64_t dbm_last_id(dbm_session *s);
@@ -1405,8 +1407,10 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  * Each takes a session or a database as first argument; on a database it is a session of one autocommit call, or joins the
  * block of that database which is open on this thread. Values are plain C arguments or dbm_...() values, at most 32; each is evaluated once.
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
- *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure sticks and
- *                                       shows at the next call that waits, or at commit. Without a pipeline it runs at once
+ *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
+ *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
+ *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
+ *                                       where the backend has no pipeline, it runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -1429,15 +1433,18 @@ DBM_API dbm_status dbm__script(dbm_session *on, const char *site, const char *sq
 /* >>prepared
  * dbm_prepare(s, sql, &st): a handle on a statement of this session; saves the look-up by text. It ends with the session, or by
  * dbm_stmt_end(). A handle whose session has ended answers E_MISUSE.
- *   dbm_stmt_exec(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...), DBM_STMT_EACH(st, row, ...) { } */
+ *   dbm_stmt_exec(st, ...), dbm_stmt_send(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...),
+ *   DBM_STMT_EACH(st, row, ...) { } */
 #define dbm_prepare(s, sql, out) dbm__prepare(s, sql, out, DBM__SITE)
 DBM_API dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site);
 DBM_API void dbm_stmt_end(dbm_statement *st);
 DBM_API dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...);
+DBM_API dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query(const char *site, dbm_statement *st, dbm_rows **rows, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query_one(const char *site, dbm_statement *st, dbm_row **row, const char *codes, ...);
 DBM_API dbm__cursor dbm__stmt_each(dbm_statement *st, const char *site, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count);
+DBM_API dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_queryv(const char *site, dbm_statement *st, dbm_rows **rows, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *st, dbm_row **row, const dbm_value *values, int count);
 DBM_API dbm__cursor dbm__stmt_eachv(dbm_statement *st, const char *site, const dbm_value *values, int count);
@@ -1618,6 +1625,10 @@ template <class... V> inline dbm_status dbm__stmt_exec_cpp(const char *site, dbm
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_execv(site, st, a, static_cast<int>(sizeof...(V)));
 }
+template <class... V> inline dbm_status dbm__stmt_send_cpp(const char *site, dbm_statement *st, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__stmt_sendv(site, st, a, static_cast<int>(sizeof...(V)));
+}
 template <class... V> inline dbm_status dbm__stmt_query_cpp(const char *site, dbm_statement *st, dbm_rows **rows, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_queryv(site, st, rows, a, static_cast<int>(sizeof...(V)));
@@ -1716,6 +1727,7 @@ template <class T> inline const T *dbm__address(const T &t) { return &t; }
 #define dbm_query_onev(on, row, sql, values, count) dbm__query_onev(DBM__ON(on), row, DBM__SITE, sql, values, count)
 #define dbm_script(on, sql) dbm__script(DBM__ON(on), DBM__SITE, sql)
 #define dbm_stmt_exec(...) DBM__CALL(dbm__stmt_exec)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_stmt_send(...) DBM__CALL(dbm__stmt_send)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query(st, ...) DBM__CALL(dbm__stmt_query)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query_one(st, ...) DBM__CALL(dbm__stmt_query_one)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 
@@ -2405,7 +2417,7 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE,        /* out: the driver's own handle */
+    DBM_OP_NATIVE,        /* out: the driver's own handle; the pipeline is empty */
     DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
@@ -2493,7 +2505,7 @@ typedef struct dbm_op {
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
-     * operation, unless it is FINISH or UNPREPARE, which free what is theirs in any case. A connection that breaks takes all with it. */
+     * operation, unless it is FINISH, which frees what is its own in any case. UNPREPARE tells nothing. A connection that breaks takes all with it. */
     int answered;
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;
@@ -14687,13 +14699,25 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
-    dbm_status rc = dbm__values_read(values, &count, &named, codes, ap);
-    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
+    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    return send ? DBM_OK : rc; /* it sticks */
+}
+
+static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
+    return send ? DBM_OK : rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
@@ -14712,17 +14736,26 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
         }
     }
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, codes, ap);
+    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    va_end(ap);
+    return rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
+    va_list ap;
+    dbm_status rc;
+    va_start(ap, codes);
+    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
     va_end(ap);
     return rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status rc = dbm__statement_ready(st, site);
-    if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
+    return dbm__stmt_exec_values(site, st, false, values, count);
+}
+
+DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    return dbm__stmt_exec_values(site, st, true, values, count);
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */

@@ -792,13 +792,25 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
-    dbm_status rc = dbm__values_read(values, &count, &named, codes, ap);
-    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
+    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    return send ? DBM_OK : rc; /* it sticks */
+}
+
+static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
+    return send ? DBM_OK : rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
@@ -817,17 +829,26 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
         }
     }
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, codes, ap);
+    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    va_end(ap);
+    return rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
+    va_list ap;
+    dbm_status rc;
+    va_start(ap, codes);
+    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
     va_end(ap);
     return rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status rc = dbm__statement_ready(st, site);
-    if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
+    return dbm__stmt_exec_values(site, st, false, values, count);
+}
+
+DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    return dbm__stmt_exec_values(site, st, true, values, count);
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
