@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e29b666bd5922996: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 9d71ee90d8f5c1b1: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -19611,6 +19611,12 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 /* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
  * Must not know: pools, sessions, other adapters. */
+/* --- begin src/adapters/postgresql.h --- */
+/* What the two files of the PostgreSQL adapter share: libpq, the server's types, and the rows of a bulk on their way into COPY.
+ * May call: api/, base/, and libpq.
+ * Must not know: anything else. */
+#ifndef DBM__POSTGRESQL_H
+#define DBM__POSTGRESQL_H
 #if DBM_HAS_POSTGRESQL
 #if defined(__has_include)
 #  if !__has_include(<libpq-fe.h>)
@@ -19629,6 +19635,55 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The server's types that have one of ours; others are texts. */
+enum {
+    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
+    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
+    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIME = 1083, DBM__PG_TIMESTAMP = 1114,
+    DBM__PG_TIMESTAMPTZ = 1184, DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
+};
+
+#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
+#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
+DBM__FN int dbm__pg_hex(char c); /* -1: none */
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+
+/* A bulk: its rows, encoded, until COPY takes them. */
+typedef struct dbm__pg_copy dbm__pg_copy;
+/* NULL: no memory. The plan outlives it. */
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan);
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k);
+/* A SELECT that is described and never run: its columns are those that COPY fills. */
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k);
+/* Takes that description, and chooses the form of the rows. False: no memory. */
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res);
+/* The COPY itself. */
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k);
+/* Hands a piece of the rows to libpq: 1, or 0 when there are none; -1 as PQputCopyData says it. */
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn);
+/* No row follows. False: no memory. */
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
+/* Which row and column the server's words are about, where they tell. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__PG_MISSING */
+#endif /* DBM_HAS_POSTGRESQL */
+#endif /* DBM__POSTGRESQL_H */
+/* --- end src/adapters/postgresql.h --- */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
 #if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
@@ -19683,6 +19738,7 @@ enum { /* commands */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
@@ -19733,13 +19789,17 @@ typedef struct dbm__pg_statement {
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects, bad_copy;
+    bool inserts, selects;
+    bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool copying;            /* COPY sends its rows */
+    char *copied;            /* the one in hand, libpq's */
+    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
@@ -19788,6 +19848,10 @@ typedef struct dbm__pg {
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
+    dbm__pg_copy *copy;      /* the bulk that is open */
+    bool copying;            /* the server takes its rows */
+    bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
     char *block;             /* texts of parameters, or of a statement that is put together */
@@ -19820,14 +19884,6 @@ typedef struct dbm__pg {
 #define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
-
-/* The server's types that have one of ours; others are texts. */
-enum {
-    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
-    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
-    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
-    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
-};
 
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
@@ -20007,7 +20063,7 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *year = y + era * 400 + (*month <= 2);
 }
 
-static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -20035,7 +20091,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__pg_put_digits(t, day, 2);
 }
 
-static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
     if (rest < 0) {
@@ -20196,6 +20252,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
+    /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
+    case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
@@ -20251,14 +20311,19 @@ static void dbm__pg_row_moves(dbm__pg_statement *s) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        PQfreemem(s->copied);
+        s->copied = NULL;
+    }
 }
 
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
-    int i, columns = PQnfields(res);
+/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
+    int i, columns = res != NULL ? PQnfields(res) : 1;
     size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -20271,10 +20336,10 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     held->next = NULL;
     at = (char *)(held->cells + (columns > 1 ? columns : 1));
     for (i = 0; i < columns; i++) {
-        int bytes = PQgetlength(res, row, i);
+        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
         held->cells[i].data = at;
-        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
-        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
+        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -20318,7 +20383,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
             PQclear(res);
             return true;
         }
@@ -20347,6 +20412,54 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     }
     q->affected = dbm__pg_count(s->res);
     return false;
+}
+
+/* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
+static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
+    static char name[] = "data";
+    PGresAttDesc column;
+    memset(&column, 0, sizeof column);
+    column.name = name;
+    column.typid = DBM__PG_BYTEA;
+    column.format = 1;
+    column.typlen = -1;
+    PQclear(res);
+    res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
+    dbm__pg_res(q->main, res);
+    q->main->binary_rows = true;
+    q->main->copying = true;
+}
+
+/* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
+static int dbm__pg_copy_rows(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    for (;;) {
+        char *data = NULL;
+        int n = PQgetCopyData(q->conn, &data, 1);
+        if (n == 0) return DBM__PG_WAITS;
+        if (n < 0) { /* its end, or a failure that is the next result */
+            s->copying = false;
+            return DBM__PG_ALL;
+        }
+        s->total++;
+        if (q->no_memory) q->mode = DBM__PG_DROP;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
+            dbm__pg_row_moves(s);
+            s->copied = data;
+            s->copied_size = n;
+            s->row = 0;
+            s->rows = 1;
+            if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
+            continue;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
+            PQfreemem(data);
+            return DBM__PG_ROW;
+        }
+        if (q->mode != DBM__PG_KEEP) q->dropped++;
+        PQfreemem(data);
+    }
 }
 
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
@@ -20378,10 +20491,24 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             q->affected = dbm__pg_count(res);
             if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) dbm__pg_forget(q);
         }
+        if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_DESCRIBE) {
+            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            return false;
+        }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
+            PQclear(res);
+            q->copying = true;
+            return true;
+        }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
+            dbm__pg_copy_out(q, res);
+            return false;
+        }
         q->outcome = DBM_E_UNSUPPORTED;
         dbm_adapter_broken(q->c);
         break;
@@ -20437,6 +20564,10 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
+        }
+        if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
+            int how = dbm__pg_copy_rows(q);
+            if (how != DBM__PG_ALL) return how;
         }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
@@ -20623,7 +20754,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
 
 static void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
 
@@ -20633,6 +20764,12 @@ static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
+    q->before_copy = s->copies_out && q->sent.count != 0; /* no pipeline takes it: what must come first is sent first */
+    if (DBM__UNLIKELY(q->before_copy)) {
+        q->cursor_run = q->named_run = false;
+        dbm__pg_go(q);
+        return;
+    }
     if (s->kept && s->age != q->age) s->kept = false;
     q->cursor_run = s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
     q->named_run = false;
@@ -20644,7 +20781,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
-        q->named_run = q->base->cached && s->seen;
+        q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
             dbm__pg_name(q, s);
@@ -20663,9 +20800,9 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return;
     }
-    if (DBM__UNLIKELY(s->bad_copy)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
-                                         "on the handle of dbm_native(s, \"postgresql\")"));
+    if (DBM__UNLIKELY(s->copies_in)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+                                         "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
         return;
     }
     status = dbm__pg_encode(q, op);
@@ -20823,6 +20960,33 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
+/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
+    const char *first = dbm__pg_first_word(at);
+    int deep = 0;
+    bool in;
+    for (; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\'') {
+            char quote = *at;
+            do at++; while (*at != '\0' && *at != quote);
+            if (*at == '\0') return;
+        } else if (*at == '(') {
+            deep++;
+        } else if (*at == ')') {
+            deep--;
+        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
+            in = dbm__pg_is_word(at, "FROM");
+            at = dbm__pg_first_word(at + (in ? 4 : 2));
+            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
+            s->copies_in = in;
+            s->copies_out = prepared->returns_rows = !in;
+            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
+                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
+            return;
+        }
+    }
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -20831,9 +20995,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (dbm__pg_is_word(word, "COPY")) {
-        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
-    }
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -20861,11 +21023,32 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+/* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
+static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+    q->main = NULL;
+    q->copying = q->copy_blind = false;
+    if (op->bulk->each_row) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->copy = dbm__pg_copy_make(q->owner, op->bulk);
+    if (q->copy == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    op->bulk->data = q->copy;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
+    dbm__pg_go(q);
+}
+
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_isolation level;
+    bool given_up;
     if (DBM__LIKELY(op->kind == DBM_OP_FETCH)) { /* most rows are at hand */
         dbm__pg_statement *s = (dbm__pg_statement *)op->result;
         if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
@@ -20883,6 +21066,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         op->status = status;
         return;
     }
+    given_up = q->op != NULL; /* the one before it came to no end */
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
@@ -20962,8 +21146,14 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
+    case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        q->main = NULL;
+        if (given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        break;
     case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -21038,6 +21228,14 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     s->next_binary = dbm__pg_all_binary(s->res);
 }
 
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
+
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -21048,11 +21246,12 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
-    /* What waited has been done; or not, but then the transaction is lost with it. */
-    if (q->wait_used != 0) {
-        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-        q->wait.count -= q->wait_used;
-        q->wait_used = 0;
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
     }
     dbm__pg_room_end(q);
     op->affected = q->affected;
@@ -21064,7 +21263,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -21191,7 +21390,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
         default: break;
         }
@@ -21200,6 +21399,25 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     return false;
 back:
     if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    return true;
+}
+
+static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    dbm__pg_wait_done(q);
+    op->affected = q->affected;
+    if (q->error != NULL && !q->no_memory) {
+        if (op->bulk->abandon && PQstatus(q->conn) != CONNECTION_BAD) return true;
+        q->outcome = dbm__pg_refused(q);
+        dbm__pg_copy_blame(q->copy, PQresultErrorField(q->error, PG_DIAG_CONTEXT));
+    } else if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else if (op->kind == DBM_OP_BULK) {
+        dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
     return true;
 }
 
@@ -21229,9 +21447,10 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -21240,6 +21459,12 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
     q->op = NULL;
+    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        dbm__pg_copy_free(q->copy);
+        q->copy = NULL;
+        q->copying = false;
+        op->bulk->data = NULL;
+    }
     return DBM_STEP_DONE;
 }
 
@@ -21262,14 +21487,60 @@ static bool dbm__pg_all_here(dbm__pg *q) {
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
 
+/* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
+ * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
+static bool dbm__pg_copy_answered(dbm__pg *q) {
+    if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
+#if DBM__PG_POSIX
+    if (!q->copy_blind && !PQsslInUse(q->conn) && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+#endif
+    q->copy_blind = true;
+    return PQconsumeInput(q->conn) != 1;
+}
+
+/* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
+ * other. */
+static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
+    dbm_op *op = q->op;
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+                      dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
+    int put = 1, unsent = 0;
+    while (why == NULL && put > 0 && unsent == 0) {
+        put = dbm__pg_copy_put(q->copy, q->conn);
+        unsent = PQflush(q->conn);
+        if (put == -2 && unsent == 0) { /* libpq has no memory for it */
+            why = "the bulk has no memory";
+            q->no_memory = true;
+        } else if (put == -2) put = 1;
+    }
+    if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
+    if (why == NULL && unsent > 0) {
+        op->fd = PQsocket(q->conn);
+        q->fresh = false;
+        *step = DBM_STEP_BOTH;
+        return true;
+    }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
+        *step = dbm__pg_done(q);
+        return true;
+    }
+    q->copying = false;
+    if (PQputCopyEnd(q->conn, why) != 0) return false;
+    q->outcome = dbm__pg_lost(q);
+    *step = dbm__pg_done(q);
+    return true;
+}
+
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    dbm_step step;
     bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
     if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
@@ -21335,8 +21606,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     return n > 0 && (count == 0 || n == count);
 }
 
-#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
-#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
 
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
@@ -21402,10 +21671,10 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
-static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
@@ -21480,7 +21749,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->now != NULL)) {
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        data = s->copied;
+        size = (size_t)s->copied_size;
+    } else if (DBM__UNLIKELY(s->now != NULL)) {
         if (s->now->cells[i].size < 0) return DBM_OK;
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
@@ -21652,6 +21924,7 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    dbm__pg_copy_free(q->copy);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -22134,14 +22407,665 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL,
     NULL, NULL, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    NULL, NULL
+    dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 
-#endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- end src/adapters/postgresql.c --- */
+/* --- begin src/adapters/postgresql_copy.c --- */
+/* PostgreSQL's COPY: the rows of a bulk in its binary form, or in its text form where a column has a type that is not known here.
+ * May call: api/, base/, sql/ (conversions), what postgresql.h declares, and libpq.
+ * Must not know: how commands are sent and answered, pools, sessions, other adapters. */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
+
+/* The server checks of a binary row only that each cell has its type's size, so a wrong type could be stored as a wrong value of the same size. That
+ * is why each bulk asks for the columns' types, in the round trip of its BEGIN or SAVEPOINT, and remembers none: the lock that the question takes
+ * keeps the table as it is until the transaction ends. One column of another type than those below makes all rows texts, which the
+ * server reads exactly for any type. */
+enum { /* how a column is written; the first ones in the order of dbm__pg_limits */
+    DBM__PG_AS_INT2, DBM__PG_AS_INT4, DBM__PG_AS_INT8, DBM__PG_AS_OID, DBM__PG_AS_BOOL, DBM__PG_AS_FLOAT4, DBM__PG_AS_FLOAT8, DBM__PG_AS_TEXT,
+    DBM__PG_AS_JSONB, DBM__PG_AS_BYTEA, DBM__PG_AS_NUMERIC, DBM__PG_AS_DATE, DBM__PG_AS_TIME, DBM__PG_AS_TIMESTAMP, DBM__PG_AS_TIMESTAMPTZ,
+    DBM__PG_AS_UUID, DBM__PG_AS_OTHER
+};
+static const struct { int64_t min, max; int size; } dbm__pg_limits[] = {
+    { INT16_MIN, INT16_MAX, 2 }, { INT32_MIN, INT32_MAX, 4 }, { INT64_MIN, INT64_MAX, 8 }, { 0, UINT32_MAX, 4 }
+};
+
+#define DBM__PG_COPY_ROOM ((size_t)65536) /* rows are sent when there are about as many bytes */
+#define DBM__PG_COPY_CELL ((size_t)20)    /* the largest one of a fixed size, a UUID */
+#define DBM__PG_DAY_US INT64_C(86400000000)
+
+struct dbm__pg_copy {
+    dbm_database *db;
+    dbm_bulk_plan *plan;
+    PGresult *columns;       /* as the server described them */
+    char *rows;
+    size_t size, capacity, sent;
+    bool binary;
+    unsigned char *how, *fast;
+    char *select, *command;
+};
+
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
+    size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
+    dbm__pg_copy *k;
+    dbm__text list;
+    int i;
+    for (i = 0; i < plan->column_count; i++) names += strlen(plan->columns[i]) + 2;
+    names += 64;
+    size = sizeof *k + 2 * n + 2 * names;
+    k = (dbm__pg_copy *)dbm_adapter_alloc(db, size);
+    if (k == NULL) return NULL;
+    memset(k, 0, size);
+    k->db = db;
+    k->plan = plan;
+    k->how = (unsigned char *)(k + 1);
+    k->fast = k->how + n;
+    k->select = (char *)(k->fast + n);
+    k->command = k->select + names;
+    list = dbm__text_in(k->select, names);
+    dbm__put(&list, "SELECT ");
+    for (i = 0; i < plan->column_count; i++) dbm__putf(&list, "%s%s", i > 0 ? ", " : "", plan->columns[i]);
+    i = (int)list.size - 7;
+    dbm__putf(&list, " FROM %s", plan->table);
+    list = dbm__text_in(k->command, names);
+    dbm__putf(&list, "COPY %s (", plan->table);
+    dbm__put_n(&list, k->select + 7, (size_t)i);
+    dbm__put(&list, ") FROM STDIN");
+    return k;
+}
+
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
+    if (k == NULL) return;
+    if (k->columns != NULL) PQclear(k->columns);
+    dbm_adapter_free(k->db, k->rows);
+    dbm_adapter_free(k->db, k);
+}
+
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
+
+static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
+    switch ((int)type) {
+    case DBM__PG_INT2: return DBM__PG_AS_INT2;
+    case DBM__PG_INT4: return DBM__PG_AS_INT4;
+    case DBM__PG_INT8: return DBM__PG_AS_INT8;
+    case DBM__PG_OID: return DBM__PG_AS_OID;
+    case DBM__PG_BOOL: return DBM__PG_AS_BOOL;
+    case DBM__PG_FLOAT4: return DBM__PG_AS_FLOAT4;
+    case DBM__PG_FLOAT8: return DBM__PG_AS_FLOAT8;
+    case DBM__PG_TEXT: case DBM__PG_VARCHAR: case DBM__PG_BPCHAR: case DBM__PG_NAME: case DBM__PG_JSON: return DBM__PG_AS_TEXT;
+    case DBM__PG_JSONB: return DBM__PG_AS_JSONB;
+    case DBM__PG_BYTEA: return DBM__PG_AS_BYTEA;
+    case DBM__PG_NUMERIC: return DBM__PG_AS_NUMERIC;
+    case DBM__PG_DATE: return DBM__PG_AS_DATE;
+    case DBM__PG_TIME: return DBM__PG_AS_TIME;
+    case DBM__PG_TIMESTAMP: return DBM__PG_AS_TIMESTAMP;
+    case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
+    case DBM__PG_UUID: return DBM__PG_AS_UUID;
+    default: return DBM__PG_AS_OTHER;
+    }
+}
+
+/* ---- the buffer -------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
+    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
+    char *rows;
+    if (need > SIZE_MAX / 4) return false;
+    while (capacity - k->size < need) capacity *= 2;
+    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
+    if (rows == NULL) return false;
+    k->rows = rows;
+    k->capacity = capacity;
+    return true;
+}
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
+    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
+}
+
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+/* Cells. */
+DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    return size == 8 ? dbm__pg_to64(to, (uint64_t)v) : size == 4 ? dbm__pg_to32(to, (uint32_t)v) : dbm__pg_to16(to, (uint32_t)v & 0xFFFFu);
+}
+DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return dbm__pg_to_number(to, 8, bits);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+/* The same at the end of the buffer. */
+static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
+
+static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
+    dbm__copy_cut(why->text, sizeof why->text, text);
+    return DBM_E_RANGE;
+}
+
+/* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
+static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (DBM__UNLIKELY(!dbm__pg_copy_room(k, size + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)))) return DBM_E_NOMEM;
+    k->size = (size_t)(dbm__pg_to_bytes(k->rows + k->size, size != 0 ? data : "", size) - k->rows);
+    return DBM_OK;
+}
+static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
+        return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea");
+    }
+    return dbm__pg_put_bytes(k, data, size, why);
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------- */
+
+/* What a statement's parameter would be as text. */
+static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
+    dbm__text t;
+    if (v->type == DBM_TYPE_BOOL) {
+        *size = 1;
+        return v->as.integer != 0 ? "1" : "0";
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
+    t = dbm__text_in(block, 64);
+    dbm__pg_put_timestamp(&t, v->as.integer);
+    *size = t.size;
+    return block;
+}
+
+static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
+
+/* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
+static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i, digits = 0, scale = 0, zeros = 0, from, groups, point = SIZE_MAX;
+    const char *text = dbm__pg_written(v, block, &size), *at = text;
+    int64_t exponent = 0, before, weight, shown;
+    bool minus = size != 0 && *at == '-', any = false;
+    if (v->type == DBM_TYPE_BLOB || v->type == DBM_TYPE_TIMESTAMP || v->type == DBM_TYPE_UUID) return dbm__pg_wrong(why, "is not a number");
+    if (size != 0 && (*at == '-' || *at == '+')) at++;
+    i = (size_t)(at - text);
+    if (dbm__same_word_n(at, size - i, "nan") || dbm__same_word_n(at, size - i, "inf") || dbm__same_word_n(at, size - i, "infinity")) {
+        dbm__pg_put32(k, 8);
+        dbm__pg_put32(k, 0);
+        dbm__pg_put16(k, *at == 'n' || *at == 'N' ? 0xC000u : minus ? 0xF000u : 0xD000u);
+        dbm__pg_put16(k, 0);
+        return DBM_OK;
+    }
+    for (from = i; i < size; i++) {
+        if (text[i] == '.' && point == SIZE_MAX) { point = i; continue; }
+        if (text[i] < '0' || text[i] > '9') break;
+        any = true;
+        if (point != SIZE_MAX) scale++;
+        if (digits == 0 && text[i] == '0') { zeros++; continue; }
+        digits++;
+    }
+    if (any && i + 1 < size && (text[i] == 'e' || text[i] == 'E')) {
+        bool down = text[i + 1] == '-';
+        i += text[i + 1] == '-' || text[i + 1] == '+' ? 2 : 1;
+        any = i < size;
+        for (; i < size && text[i] >= '0' && text[i] <= '9'; i++) if (exponent < 1000000) exponent = exponent * 10 + (text[i] - '0');
+        if (down) exponent = -exponent;
+    }
+    if (!any || i != size) return dbm__pg_wrong(why, "is not a number");
+    /* The first digit that is not 0 stands `before` digits before the point. */
+    before = (int64_t)(zeros + digits) - (int64_t)scale - (int64_t)zeros + exponent;
+    shown = (int64_t)scale > exponent ? (int64_t)scale - exponent : 0;
+    weight = digits == 0 ? 0 : before > 0 ? (before - 1) / 4 : -((4 - before) / 4);
+    i = digits == 0 ? 0 : (size_t)((weight + 1) * 4 - before); /* zeros that fill the first group */
+    groups = digits == 0 ? 0 : (i + digits + 3) / 4;
+    if (size > 200000 || shown > 16383 || groups > 3000 || (digits != 0 && before > 131072)) return dbm__pg_wrong(why, "has more digits than COPY takes in a numeric");
+    if (!dbm__pg_copy_room(k, 2 * groups + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1))) return DBM_E_NOMEM;
+    dbm__pg_put32(k, (uint32_t)(8 + 2 * groups));
+    dbm__pg_put16(k, (uint32_t)groups);
+    dbm__pg_put16(k, (uint32_t)weight & 0xFFFFu);
+    dbm__pg_put16(k, minus ? 0x4000u : 0u);
+    dbm__pg_put16(k, (uint32_t)shown);
+    at = text + from + zeros;
+    if (point != SIZE_MAX && point < from + zeros + 1) at++; /* the zeros went past it */
+    for (from = 0; from < groups; from++) {
+        uint32_t group = 0;
+        int n;
+        for (n = 0; n < 4; n++) {
+            group *= 10;
+            if (i > 0) { i--; continue; }
+            if (digits == 0) continue;
+            if (*at == '.') at++;
+            group += (uint32_t)(*at++ - '0');
+            digits--;
+        }
+        dbm__pg_put16(k, group);
+    }
+    return DBM_OK;
+}
+
+/* A time as text. Its zone counts for timestamptz alone, as with the server. */
+static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
+    char block[80] = "2000-01-01 ";
+    size_t n;
+    if (how == DBM__PG_AS_TIME && size > 4 && size < 60 && text[4] != '-') { /* of day */
+        memcpy(block + 11, text, size);
+        text = block;
+        size += 11;
+    }
+    if (!dbm__timestamp_read(text, size, us)) return false;
+    if (how == DBM__PG_AS_TIMESTAMPTZ) return true;
+    for (n = 10; how != DBM__PG_AS_DATE && n < size && strchr("+-Zz", text[n]) == NULL; n++) { }
+    while (n > 10 && text[n - 1] == ' ') n--;
+    return dbm__timestamp_read(text, n, us);
+}
+
+static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    int64_t us = v->as.integer, part;
+    bool minus = dbm__pg_is_text(v, "-infinity");
+    if (minus || dbm__pg_is_text(v, "infinity")) {
+        if (how == DBM__PG_AS_TIME) return dbm__pg_wrong(why, "is not a time of day");
+        if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, minus ? INT32_MIN : INT32_MAX);
+        else dbm__pg_put_number(k, 8, minus ? INT64_MIN : INT64_MAX);
+        return DBM_OK;
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP && (v->type != DBM_TYPE_TEXT || !dbm__pg_time_read(how, v->as.text.data, v->as.text.size, &us))) {
+        return dbm__pg_wrong(why, how == DBM__PG_AS_TIME ? "is not a time of day like 12:34:56.789" : how == DBM__PG_AS_DATE ? "is not a date like 2024-02-29" :
+                             "is neither a dbm_timestamp nor a text like 2024-02-29 12:34:56.789");
+    }
+    if (us < -INT64_C(210866803200000000)) return dbm__pg_wrong(why, "is before 4713 BC, where PostgreSQL's times begin");
+    us -= DBM__PG_EPOCH;
+    part = us % DBM__PG_DAY_US;
+    if (part < 0) part += DBM__PG_DAY_US;
+    if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, (us - part) / DBM__PG_DAY_US);
+    else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
+    return DBM_OK;
+}
+
+/* Digits, in fours or not, and braces, as the server reads them. */
+static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    const char *text = v->as.text.data;
+    size_t size = v->as.text.size, i = 0;
+    unsigned char bytes[16];
+    int n = 0;
+    if (v->type == DBM_TYPE_BLOB && size == 16) return dbm__pg_put_bytes(k, text, size, why);
+    if (v->type != DBM_TYPE_UUID && v->type != DBM_TYPE_TEXT) return dbm__pg_wrong(why, "is not a UUID");
+    if (size > 2 && text[0] == '{' && text[size - 1] == '}') {
+        i = 1;
+        size--;
+    }
+    for (; i < size && n < 32; i++) {
+        int digit = dbm__pg_hex(text[i]);
+        if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
+        if (digit < 0) break;
+        bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
+        n++;
+    }
+    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
+    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
+}
+
+/* Bytes as they are, or a text in one of the forms that bytea shows them in. */
+static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i = 0, from = k->size;
+    const char *text = dbm__pg_written(v, block, &size);
+    dbm_status st = dbm__pg_put_bytes(k, text, size, why);
+    if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
+    k->size = from;
+    i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
+    dbm__pg_put32(k, (uint32_t)i);
+    k->size += i;
+    return DBM_OK;
+}
+
+static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    double x;
+    float single;
+    int32_t bits;
+    dbm_status st = dbm__to_double(v, &x, why);
+    if (st != DBM_OK) return st;
+    if (how == DBM__PG_AS_FLOAT8) {
+        k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
+        return DBM_OK;
+    }
+    /* Half a step above the largest float, what rounds to it still fits. */
+    if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
+    single = (float)x;
+    if (single == 0 && x != 0) return dbm__pg_wrong(why, "is out of range for real");
+    memcpy(&bits, &single, sizeof bits);
+    dbm__pg_put_number(k, 4, bits);
+    return DBM_OK;
+}
+
+/* One cell in binary. There is room for all of the row that has a fixed size. */
+static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    const char *text;
+    size_t size;
+    int64_t x;
+    bool yes;
+    dbm_status st;
+    switch (how) {
+    case DBM__PG_AS_INT2: case DBM__PG_AS_INT4: case DBM__PG_AS_INT8: case DBM__PG_AS_OID:
+        st = dbm__to_int(v, dbm__pg_limits[how].min, dbm__pg_limits[how].max, &x, why);
+        if (st == DBM_OK) dbm__pg_put_number(k, dbm__pg_limits[how].size, x);
+        return st;
+    case DBM__PG_AS_TEXT:
+        text = dbm__pg_written(v, block, &size);
+        return dbm__pg_put_text(k, text, size, why);
+    case DBM__PG_AS_FLOAT4: case DBM__PG_AS_FLOAT8: return dbm__pg_cell_real(k, how, v, why);
+    case DBM__PG_AS_DATE: case DBM__PG_AS_TIME: case DBM__PG_AS_TIMESTAMP: case DBM__PG_AS_TIMESTAMPTZ: return dbm__pg_cell_time(k, how, v, why);
+    case DBM__PG_AS_BOOL:
+        st = dbm__to_bool(v, &yes, why);
+        if (st != DBM_OK) return st;
+        dbm__pg_put32(k, 1);
+        k->rows[k->size++] = yes ? 1 : 0;
+        return DBM_OK;
+    case DBM__PG_AS_JSONB: { /* a version comes first */
+        size_t from = k->size;
+        text = dbm__pg_written(v, block, &size);
+        st = dbm__pg_put_text(k, text, size, why);
+        if (st != DBM_OK) return st;
+        memmove(k->rows + from + 5, k->rows + from + 4, size);
+        k->size = from;
+        dbm__pg_put32(k, (uint32_t)size + 1);
+        k->rows[k->size] = 1;
+        k->size += size + 1;
+        return DBM_OK;
+    }
+    case DBM__PG_AS_NUMERIC: return dbm__pg_cell_numeric(k, v, why);
+    case DBM__PG_AS_UUID: return dbm__pg_cell_uuid(k, v, why);
+    default: return dbm__pg_cell_bytea(k, v, why);
+    }
+}
+
+/* One cell as text, and the tab or the end of the line behind it. */
+static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
+    static const char digits[] = "0123456789abcdef";
+    char block[64], *at;
+    size_t size = 0, n;
+    const char *text = dbm__pg_written(v, block, &size);
+    bool hex = v->type == DBM_TYPE_BLOB && k->how[i] == DBM__PG_AS_BYTEA;
+    if (size >= (size_t)INT_MAX / 2) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (!hex && size != 0 && memchr(text, 0, size) != NULL) return dbm__pg_wrong(why, "has a NUL byte, which PostgreSQL can't store in a text; pass it as dbm_blob to a bytea");
+    if (!dbm__pg_copy_room(k, 2 * size + 4)) return DBM_E_NOMEM;
+    at = k->rows + k->size;
+    if (v->type == DBM_TYPE_NULL) {
+        *at++ = '\\';
+        *at++ = 'N';
+    } else if (hex) {
+        memcpy(at, "\\\\x", 3);
+        at += 3;
+    }
+    for (n = 0; n < size; n++) {
+        char c = text[n];
+        if (hex) {
+            *at++ = digits[(unsigned char)c >> 4];
+            c = digits[(unsigned char)c & 15];
+        } else if (c == '\\' || c == '\t' || c == '\n' || c == '\r') {
+            *at++ = '\\';
+            c = c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
+        }
+        *at++ = c;
+    }
+    *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
+    k->size = (size_t)(at - k->rows);
+    return DBM_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
+    k->size = from;
+    if (i >= 0) k->plan->failed_column = i;
+    return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
+}
+
+DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
+DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
+
+/* Whether a text fits as it is, and all cells of a fixed size behind it. */
+DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
+    size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
+    return left > rest && size <= left - rest;
+}
+
+/* A cell of any kind. */
+static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
+    dbm_status st = DBM_OK;
+    k->size = (size_t)(*to - k->rows);
+    if (!k->binary) st = dbm__pg_put_escaped(k, i, v, why);
+    else if (v->type != DBM_TYPE_NULL) st = dbm__pg_put_value(k, k->how[i], v, why);
+    else dbm__pg_put32(k, UINT32_MAX);
+    *to = k->rows + k->size;
+    return st;
+}
+
+/* The usual ones are written here. In rows of texts no column is as these are. */
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t from = k->size;
+    char *to;
+    int i, n = k->plan->column_count;
+    if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+    to = k->rows + from;
+    if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+    for (i = 0; i < n; i++) {
+        const dbm_value *v = &values[i];
+        int how = k->how[i];
+        dbm_status st;
+        if (v->type == DBM_TYPE_INT && how <= DBM__PG_AS_OID && v->as.integer >= dbm__pg_limits[how].min && v->as.integer <= dbm__pg_limits[how].max) {
+            to = dbm__pg_to_number(to, dbm__pg_limits[how].size, v->as.integer);
+        } else if (v->type == DBM_TYPE_TEXT && how == DBM__PG_AS_TEXT && dbm__pg_fits(k, to, v->as.text.size) &&
+                   memchr(v->as.text.data, 0, v->as.text.size) == NULL) {
+            to = dbm__pg_to_bytes(to, v->as.text.data, v->as.text.size);
+        } else if (v->type == DBM_TYPE_DOUBLE && how == DBM__PG_AS_FLOAT8) {
+            to = dbm__pg_to_double(to, v->as.real);
+        } else {
+            st = dbm__pg_any_cell(k, i, v, &to, &why);
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+    }
+    k->size = (size_t)(to - k->rows);
+    return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
+}
+
+/* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
+enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
+
+static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
+    if (a->type != DBM_TYPE_NULL && a->type != DBM_TYPE_TEXT) return DBM__PG_FAST_NONE;
+    if (a->kind == DBM__TO_INT && a->size == 4 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT32;
+    if (a->kind == DBM__TO_INT && a->size == 8 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT64;
+    if (a->kind == DBM__TO_REAL && a->size == sizeof(double) && how == DBM__PG_AS_FLOAT8) return DBM__PG_FAST_DOUBLE;
+    if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
+    return DBM__PG_FAST_NONE;
+}
+
+static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
+    dbm_value v;
+    dbm_status st = dbm_adapter_element(a, row, &v);
+    if (st == DBM_OK) return dbm__pg_any_cell(k, i, &v, to, why);
+    dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
+    return st;
+}
+
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t row;
+    int i, n = k->plan->column_count;
+    for (i = 0; i < n; i++) k->fast[i] = dbm__pg_copy_fast(k->how[i], &columns[i]);
+    for (row = first; row < first + count; row++) {
+        size_t from = k->size;
+        char *to;
+        *taken = row - first;
+        if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+        to = k->rows + from;
+        if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+        for (i = 0; i < n; i++) {
+            const dbm_column *a = &columns[i];
+            const char *at = (const char *)a->data + row * (a->stride != 0 ? a->stride : a->size), *text;
+            int how = k->how[i], fast = k->fast[i];
+            dbm_status st;
+            if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
+                if (fast != DBM__PG_FAST_NONE) {
+                    to = dbm__pg_to32(to, UINT32_MAX);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
+                int64_t x;
+                int32_t half;
+                if (fast == DBM__PG_FAST_INT64) memcpy(&x, at, sizeof x);
+                else { memcpy(&half, at, sizeof half); x = half; }
+                if (DBM__LIKELY(x >= dbm__pg_limits[how].min && x <= dbm__pg_limits[how].max)) {
+                    to = dbm__pg_to_number(to, dbm__pg_limits[how].size, x);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_DOUBLE) {
+                double x;
+                memcpy(&x, at, sizeof x);
+                to = dbm__pg_to_double(to, x);
+                continue;
+            } else if (fast == DBM__PG_FAST_TEXT) {
+                size_t size;
+                memcpy(&text, at, sizeof text);
+                size = text != NULL ? strlen(text) : 0;
+                if (text != NULL && dbm__pg_fits(k, to, size)) {
+                    to = dbm__pg_to_bytes(to, text, size);
+                    continue;
+                }
+            }
+            st = dbm__pg_element(k, i, a, row, &to, &why); /* it has the words, too */
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+        k->size = (size_t)(to - k->rows);
+        if (DBM__UNLIKELY(dbm__pg_full(k))) {
+            *taken = row - first + 1;
+            return DBM_DONE;
+        }
+    }
+    *taken = count;
+    return DBM_OK;
+}
+
+/* ---- to and from the server ------------------------------------------------------------------------------------------ */
+
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
+    static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
+    const char *zone = PQparameterStatus(conn, "TimeZone");
+    bool utc = zone != NULL && (strcmp(zone, "UTC") == 0 || strcmp(zone, "Etc/UTC") == 0);
+    int i;
+    k->columns = res;
+    k->binary = PQnfields(res) == k->plan->column_count;
+    for (i = 0; i < k->plan->column_count; i++) {
+        k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
+        if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false;
+    }
+    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!k->binary) { /* of a bytea alone the text is another one */
+        for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
+        return true;
+    }
+    memcpy(k->command + strlen(k->command), " (FORMAT binary)", 17);
+    memcpy(k->rows, header, sizeof header);
+    k->size = sizeof header;
+    return true;
+}
+
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
+    size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
+    int put;
+    if (piece == 0) return 0;
+    put = PQputCopyData(conn, k->rows + k->sent, (int)piece);
+    if (put != 1) return put - 2;
+    k->sent += piece;
+    if (k->sent < k->size) return 1;
+    k->size = k->sent = 0;
+    if (k->capacity > 4 * DBM__PG_COPY_ROOM) { /* of a large row */
+        dbm_adapter_free(k->db, k->rows);
+        k->rows = NULL;
+        k->capacity = 0;
+    }
+    return 1;
+}
+
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
+    if (!dbm__pg_copy_room(k, 2)) return false;
+    if (k->binary) dbm__pg_put16(k, 0xFFFFu);
+    return true;
+}
+
+/* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
+    size_t n = 0;
+    bool quoted = false;
+    const char *at = k->plan->table, *end;
+    char name[80];
+    for (; *at != '\0'; at++) { /* how long the table's own name is */
+        if (*at == '"') {
+            if (quoted && at[1] == '"') at++;
+            else { quoted = !quoted; continue; }
+        } else if (*at == '.' && !quoted) {
+            n = 0;
+            continue;
+        }
+        n++;
+    }
+    for (; context != NULL && strncmp(context, "COPY ", 5) != 0; context++) {
+        context = strchr(context, '\n');
+        if (context == NULL) break;
+    }
+    if (context == NULL || strlen(context) < n + 5) return;
+    for (at = context + 5 + n; *at != '\0' && *at != '\n' && (*at < '0' || *at > '9'); at++) { }
+    if (*at < '0' || *at > '9') return;
+    for (k->plan->failed_row = 0; *at >= '0' && *at <= '9'; at++) k->plan->failed_row = k->plan->failed_row * 10 + (*at - '0');
+    k->plan->failed_row--;
+    if (*at != ',') return;
+    for (at += 2; *at != '\0' && *at != ' '; at++) { } /* "column" */
+    if (*at == ' ') at++;
+    end = strpbrk(at, ":\n");
+    n = end != NULL ? (size_t)(end - at) : strlen(at);
+    if (n >= sizeof name) return;
+    memcpy(name, at, n);
+    name[n] = '\0';
+    for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
+}
+
+#endif /* DBM_HAS_POSTGRESQL */
+/* --- end src/adapters/postgresql_copy.c --- */
 /* --- begin src/adapters/mysql.c --- */
 /* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
