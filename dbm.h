@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4241beeaa1ad8d71: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content d1cecf1deabfe5a4: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -3111,8 +3111,8 @@ typedef struct dbm_adapter {
     /* Column i of the row in hand. Texts stay valid until the next FETCH or FINISH; they are NUL-terminated. */
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
-    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. */
+    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset and
+     * execute when both are set. A fetch beside them is asked first, for FETCH and for FINISH, and answers DBM_E_UNSUPPORTED where it would have to wait. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
@@ -15014,7 +15014,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
         if (DBM__LIKELY(a->start == NULL && a->execute != NULL)) a->execute(&w->slot.connection, &row->op);
-        else dbm__op_run(&w->slot.connection, &row->op);
+        else if (a->start == NULL || a->fetch == NULL || a->fetch(&w->slot.connection, &row->op) == DBM_E_UNSUPPORTED) dbm__op_run(&w->slot.connection, &row->op);
         row->op.result = NULL;
         w->open_rows--;
     }
@@ -15144,6 +15144,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
+    bool waits = false;
     dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
@@ -15159,7 +15160,8 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = a->start == NULL && a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : dbm__op_run(&w->slot.connection, &row->op);
+    st = a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (st == DBM_E_UNSUPPORTED && (waits = a->fetch == NULL || a->start != NULL) != false) st = dbm__op_run(&w->slot.connection, &row->op);
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -15170,7 +15172,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         dbm__rows_finish(rows);
         return DBM_DONE;
     }
-    if (a->start == NULL) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+    if (!waits) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
         bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
@@ -22287,7 +22289,7 @@ typedef struct dbm__mysql_statement {
     MYSQL_BIND *binds;
     dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
     int side;                /* the set that the library fills */
-    int hand;                /* the set of the row in hand */
+    dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
@@ -22995,7 +22997,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->side = 0;
         s->rebind = true;
     }
-    s->hand = s->side;
+    s->hand_cells = dbm__mysql_cells(s, s->side);
     if (dbm__mysql_texts(q, s, s->side)) return true;
     dbm__mysql_no_memory(q);
     return false;
@@ -23155,15 +23157,17 @@ static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, 
     }
 }
 
-static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
-    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
+
+DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
+    dbm__mysql_cell *cell = &cells[i];
     if (DBM__UNLIKELY(cell->null)) {
-        *out = dbm_null();
+        dbm__mysql_null(out);
+    } else if (cell->how <= DBM__MYSQL_DOUBLE) {
+        *out = cell->value;
     } else if (cell->how >= DBM__MYSQL_TEXT) {
         cell->text[cell->size] = '\0';
         cell->value.as.text.size = cell->size;
-        *out = cell->value;
-    } else if (cell->how <= DBM__MYSQL_DOUBLE) {
         *out = cell->value;
     } else {
         dbm__mysql_converted(&s->plan[i], cell, out);
@@ -23218,13 +23222,20 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 
+/* Of a row that was put aside, or came as text; there may be no such column. */
+static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else dbm__mysql_value_of_text(s, i, out);
+    return DBM_OK;
+}
+
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
-    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
-    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
-    else dbm__mysql_value(s, s->hand, i, out);
+    if (DBM__UNLIKELY((unsigned)i >= (unsigned)op->columns || s->row != NULL || s->text_rows != NULL)) return dbm__mysql_column_elsewhere(op, i, out);
+    dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
 
@@ -23250,7 +23261,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     cells = (dbm_value *)(void *)((char *)row + head);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        dbm__mysql_value(s, s->side, i, &cells[i]);
+        dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
         text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -23922,7 +23933,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    s->hand = s->side;
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
@@ -23933,7 +23943,7 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     dbm_value key = dbm_null();
     op->affected = op->row;
     for (row = s->first; row != NULL; row = row->next) op->affected++;
-    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
 
@@ -24123,6 +24133,31 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
+
+#if DBM__MYSQL_MARIADB
+/* FETCH and FINISH that need no word from the server. */
+static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int rc;
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (s->ended) return DBM_DONE;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    rc = mysql_stmt_fetch(s->stmt);
+    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        s->seen++;
+        return DBM_OK;
+    }
+    if (rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+        dbm__mysql_report(q);
+    }
+    return q->status;
+}
+#endif
 
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
@@ -25084,7 +25119,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
+    NULL, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
     dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,

@@ -218,8 +218,8 @@ typedef struct dbm_adapter {
     /* Column i of the row in hand. Texts stay valid until the next FETCH or FINISH; they are NUL-terminated. */
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
-    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. */
+    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset and
+     * execute when both are set. A fetch beside them is asked first, for FETCH and for FINISH, and answers DBM_E_UNSUPPORTED where it would have to wait. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,

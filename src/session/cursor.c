@@ -101,7 +101,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
         if (DBM__LIKELY(a->start == NULL && a->execute != NULL)) a->execute(&w->slot.connection, &row->op);
-        else dbm__op_run(&w->slot.connection, &row->op);
+        else if (a->start == NULL || a->fetch == NULL || a->fetch(&w->slot.connection, &row->op) == DBM_E_UNSUPPORTED) dbm__op_run(&w->slot.connection, &row->op);
         row->op.result = NULL;
         w->open_rows--;
     }
@@ -231,6 +231,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
+    bool waits = false;
     dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
@@ -246,7 +247,8 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = a->start == NULL && a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : dbm__op_run(&w->slot.connection, &row->op);
+    st = a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (st == DBM_E_UNSUPPORTED && (waits = a->fetch == NULL || a->start != NULL) != false) st = dbm__op_run(&w->slot.connection, &row->op);
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -257,7 +259,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         dbm__rows_finish(rows);
         return DBM_DONE;
     }
-    if (a->start == NULL) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+    if (!waits) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
         bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
