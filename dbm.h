@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content d1cecf1deabfe5a4: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 9e0d947c07e7a1fc: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -1058,7 +1058,7 @@ typedef struct dbm_health_info {
 } dbm_health_info;
 /* --- end src/api/types.h --- */
 /* --- begin src/api/map.h --- */
-/* Counting and mapping of macro arguments, spelt out: up to 33 (a statement and 32 values), and up to 64 fields of a model.
+/* Counting and mapping of macro arguments: up to 33 (a statement and 32 values), and up to 64 fields of a model, eight a step.
  * May call: nothing.
  * Must not know: what is mapped. */
 #define DBM__X(x) x
@@ -1066,17 +1066,20 @@ typedef struct dbm_health_info {
 #define DBM__CAT(a, b) DBM__CAT2(a, b)
 #define DBM__STR2(x) #x
 #define DBM__STR(x) DBM__STR2(x)
-#define DBM__NARG2(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, a41, \
-    a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, a61, a62, \
-    a63, a64, n, ...) n
-#define DBM__NARG(...) DBM__X(DBM__NARG2(__VA_ARGS__, 64, 63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, \
-    49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, \
-    22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0))
+#define DBM__NARG2(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, \
+    a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, \
+    a54, a55, a56, a57, a58, a59, a60, a61, a62, a63, a64, n, ...) n
+#define DBM__NARG(...) DBM__X(DBM__NARG2(__VA_ARGS__, 64, 63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, \
+    42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, \
+    7, 6, 5, 4, 3, 2, 1, 0))
+/* A statement alone, with up to 32 values, or with too many. */
+#define DBM__AMOUNT(...) DBM__X(DBM__NARG2(__VA_ARGS__, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, \
+    MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, SOME, SOME, SOME, SOME, SOME, SOME, \
+    SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, \
+    SOME, SOME, SOME, ONE, NONE))
 /* DBM__ALONE(a) is 1, DBM__ALONE(a, b, ...) is 0. */
-#define DBM__ALONE(...) DBM__X(DBM__NARG2(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+#define DBM__ALONE(...) DBM__X(DBM__NARG2(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0))
 /* DBM__MAP(f, a, b) is f(a), f(b); DBM__MAP1(f, c, a, b) is f(c, a), f(c, b). */
 #define DBM__MAP_1(f, a1) f(a1)
 #define DBM__MAP_2(f, a1, a2) f(a1), f(a2)
@@ -1086,92 +1089,62 @@ typedef struct dbm_health_info {
 #define DBM__MAP_6(f, a1, a2, a3, a4, a5, a6) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6)
 #define DBM__MAP_7(f, a1, a2, a3, a4, a5, a6, a7) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7)
 #define DBM__MAP_8(f, a1, a2, a3, a4, a5, a6, a7, a8) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8)
-#define DBM__MAP_9(f, a1, a2, a3, a4, a5, a6, a7, a8, a9) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), \
-    f(a9)
-#define DBM__MAP_10(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), \
-    f(a8), f(a9), f(a10)
-#define DBM__MAP_11(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), \
-    f(a7), f(a8), f(a9), f(a10), f(a11)
-#define DBM__MAP_12(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), \
-    f(a7), f(a8), f(a9), f(a10), f(a11), f(a12)
-#define DBM__MAP_13(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) f(a1), f(a2), f(a3), f(a4), f(a5), \
-    f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13)
-#define DBM__MAP_14(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) f(a1), f(a2), f(a3), f(a4), \
-    f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14)
-#define DBM__MAP_15(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) f(a1), f(a2), f(a3), \
-    f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15)
-#define DBM__MAP_16(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) f(a1), f(a2), f(a3), \
-    f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), f(a16)
-#define DBM__MAP_17(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) f(a1), f(a2), \
-    f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), f(a16), f(a17)
-#define DBM__MAP_18(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18)
-#define DBM__MAP_19(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19)
-#define DBM__MAP_20(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20)
-#define DBM__MAP_21(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21)
-#define DBM__MAP_22(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22)
-#define DBM__MAP_23(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23)
-#define DBM__MAP_24(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24)
-#define DBM__MAP_25(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25)
-#define DBM__MAP_26(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26)
-#define DBM__MAP_27(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27)
-#define DBM__MAP_28(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28)
-#define DBM__MAP_29(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29)
-#define DBM__MAP_30(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30)
-#define DBM__MAP_31(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30), f(a31)
-#define DBM__MAP_32(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30), f(a31), f(a32)
-#define DBM__MAP_33(f, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) \
-    f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), f(a9), f(a10), f(a11), f(a12), f(a13), f(a14), f(a15), \
-    f(a16), f(a17), f(a18), f(a19), f(a20), f(a21), f(a22), f(a23), f(a24), f(a25), f(a26), f(a27), f(a28), f(a29), \
-    f(a30), f(a31), f(a32), f(a33)
+#define DBM__MAP_9(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_1(f, __VA_ARGS__))
+#define DBM__MAP_10(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_2(f, __VA_ARGS__))
+#define DBM__MAP_11(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_3(f, __VA_ARGS__))
+#define DBM__MAP_12(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_4(f, __VA_ARGS__))
+#define DBM__MAP_13(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_5(f, __VA_ARGS__))
+#define DBM__MAP_14(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_6(f, __VA_ARGS__))
+#define DBM__MAP_15(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_7(f, __VA_ARGS__))
+#define DBM__MAP_16(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_8(f, __VA_ARGS__))
+#define DBM__MAP_17(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_9(f, __VA_ARGS__))
+#define DBM__MAP_18(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_10(f, __VA_ARGS__))
+#define DBM__MAP_19(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_11(f, __VA_ARGS__))
+#define DBM__MAP_20(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_12(f, __VA_ARGS__))
+#define DBM__MAP_21(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_13(f, __VA_ARGS__))
+#define DBM__MAP_22(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_14(f, __VA_ARGS__))
+#define DBM__MAP_23(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_15(f, __VA_ARGS__))
+#define DBM__MAP_24(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_16(f, __VA_ARGS__))
+#define DBM__MAP_25(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_17(f, __VA_ARGS__))
+#define DBM__MAP_26(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_18(f, __VA_ARGS__))
+#define DBM__MAP_27(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_19(f, __VA_ARGS__))
+#define DBM__MAP_28(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_20(f, __VA_ARGS__))
+#define DBM__MAP_29(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_21(f, __VA_ARGS__))
+#define DBM__MAP_30(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_22(f, __VA_ARGS__))
+#define DBM__MAP_31(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_23(f, __VA_ARGS__))
+#define DBM__MAP_32(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_24(f, __VA_ARGS__))
+#define DBM__MAP_33(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_25(f, __VA_ARGS__))
+#define DBM__MAP_34(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_26(f, __VA_ARGS__))
+#define DBM__MAP_35(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_27(f, __VA_ARGS__))
+#define DBM__MAP_36(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_28(f, __VA_ARGS__))
+#define DBM__MAP_37(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_29(f, __VA_ARGS__))
+#define DBM__MAP_38(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_30(f, __VA_ARGS__))
+#define DBM__MAP_39(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_31(f, __VA_ARGS__))
+#define DBM__MAP_40(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_32(f, __VA_ARGS__))
+#define DBM__MAP_41(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_33(f, __VA_ARGS__))
+#define DBM__MAP_42(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_34(f, __VA_ARGS__))
+#define DBM__MAP_43(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_35(f, __VA_ARGS__))
+#define DBM__MAP_44(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_36(f, __VA_ARGS__))
+#define DBM__MAP_45(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_37(f, __VA_ARGS__))
+#define DBM__MAP_46(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_38(f, __VA_ARGS__))
+#define DBM__MAP_47(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_39(f, __VA_ARGS__))
+#define DBM__MAP_48(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_40(f, __VA_ARGS__))
+#define DBM__MAP_49(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_41(f, __VA_ARGS__))
+#define DBM__MAP_50(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_42(f, __VA_ARGS__))
+#define DBM__MAP_51(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_43(f, __VA_ARGS__))
+#define DBM__MAP_52(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_44(f, __VA_ARGS__))
+#define DBM__MAP_53(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_45(f, __VA_ARGS__))
+#define DBM__MAP_54(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_46(f, __VA_ARGS__))
+#define DBM__MAP_55(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_47(f, __VA_ARGS__))
+#define DBM__MAP_56(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_48(f, __VA_ARGS__))
+#define DBM__MAP_57(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_49(f, __VA_ARGS__))
+#define DBM__MAP_58(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_50(f, __VA_ARGS__))
+#define DBM__MAP_59(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_51(f, __VA_ARGS__))
+#define DBM__MAP_60(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_52(f, __VA_ARGS__))
+#define DBM__MAP_61(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_53(f, __VA_ARGS__))
+#define DBM__MAP_62(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_54(f, __VA_ARGS__))
+#define DBM__MAP_63(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_55(f, __VA_ARGS__))
+#define DBM__MAP_64(f, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(a1), f(a2), f(a3), f(a4), f(a5), f(a6), f(a7), f(a8), DBM__X(DBM__MAP_56(f, __VA_ARGS__))
 #define DBM__MAP(f, ...) DBM__X(DBM__CAT(DBM__MAP_, DBM__NARG(__VA_ARGS__))(f, __VA_ARGS__))
 #define DBM__MAP1_1(f, c, a1) f(c, a1)
 #define DBM__MAP1_2(f, c, a1, a2) f(c, a1), f(c, a2)
@@ -1179,708 +1152,75 @@ typedef struct dbm_health_info {
 #define DBM__MAP1_4(f, c, a1, a2, a3, a4) f(c, a1), f(c, a2), f(c, a3), f(c, a4)
 #define DBM__MAP1_5(f, c, a1, a2, a3, a4, a5) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5)
 #define DBM__MAP1_6(f, c, a1, a2, a3, a4, a5, a6) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6)
-#define DBM__MAP1_7(f, c, a1, a2, a3, a4, a5, a6, a7) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), \
-    f(c, a7)
-#define DBM__MAP1_8(f, c, a1, a2, a3, a4, a5, a6, a7, a8) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), \
-    f(c, a6), f(c, a7), f(c, a8)
-#define DBM__MAP1_9(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), \
-    f(c, a6), f(c, a7), f(c, a8), f(c, a9)
-#define DBM__MAP1_10(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10) f(c, a1), f(c, a2), f(c, a3), f(c, a4), \
-    f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10)
-#define DBM__MAP1_11(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) f(c, a1), f(c, a2), f(c, a3), f(c, a4), \
-    f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11)
-#define DBM__MAP1_12(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) f(c, a1), f(c, a2), f(c, a3), \
-    f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12)
-#define DBM__MAP1_13(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) f(c, a1), f(c, a2), f(c, a3), \
-    f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), f(c, a13)
-#define DBM__MAP1_14(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) f(c, a1), f(c, a2), \
-    f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), \
-    f(c, a13), f(c, a14)
-#define DBM__MAP1_15(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) f(c, a1), f(c, a2), \
-    f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), f(c, a12), \
-    f(c, a13), f(c, a14), f(c, a15)
-#define DBM__MAP1_16(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) f(c, a1), \
-    f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16)
-#define DBM__MAP1_17(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) f(c, a1), \
-    f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17)
-#define DBM__MAP1_18(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18)
-#define DBM__MAP1_19(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19)
-#define DBM__MAP1_20(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20)
-#define DBM__MAP1_21(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21)
-#define DBM__MAP1_22(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22)
-#define DBM__MAP1_23(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23)
-#define DBM__MAP1_24(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24)
-#define DBM__MAP1_25(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25)
-#define DBM__MAP1_26(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26)
-#define DBM__MAP1_27(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27)
-#define DBM__MAP1_28(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28)
-#define DBM__MAP1_29(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29)
-#define DBM__MAP1_30(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30)
-#define DBM__MAP1_31(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31)
-#define DBM__MAP1_32(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32)
-#define DBM__MAP1_33(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33)
-#define DBM__MAP1_34(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34)
-#define DBM__MAP1_35(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35)
-#define DBM__MAP1_36(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36)
-#define DBM__MAP1_37(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37)
-#define DBM__MAP1_38(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38)
-#define DBM__MAP1_39(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39)
-#define DBM__MAP1_40(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40)
-#define DBM__MAP1_41(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41)
-#define DBM__MAP1_42(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42)
-#define DBM__MAP1_43(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43)
-#define DBM__MAP1_44(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44)
-#define DBM__MAP1_45(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45)
-#define DBM__MAP1_46(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46)
-#define DBM__MAP1_47(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47)
-#define DBM__MAP1_48(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48)
-#define DBM__MAP1_49(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49)
-#define DBM__MAP1_50(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50)
-#define DBM__MAP1_51(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51)
-#define DBM__MAP1_52(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52)
-#define DBM__MAP1_53(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53)
-#define DBM__MAP1_54(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54)
-#define DBM__MAP1_55(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55)
-#define DBM__MAP1_56(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56)
-#define DBM__MAP1_57(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57)
-#define DBM__MAP1_58(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58)
-#define DBM__MAP1_59(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59)
-#define DBM__MAP1_60(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60)
-#define DBM__MAP1_61(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61)
-#define DBM__MAP1_62(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61, a62) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
-    f(c, a62)
-#define DBM__MAP1_63(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61, a62, a63) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
-    f(c, a62), f(c, a63)
-#define DBM__MAP1_64(f, c, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
-    a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, \
-    a41, a42, a43, a44, a45, a46, a47, a48, a49, a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, \
-    a61, a62, a63, a64) \
-    f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), f(c, a9), f(c, a10), f(c, a11), \
-    f(c, a12), f(c, a13), f(c, a14), f(c, a15), f(c, a16), f(c, a17), f(c, a18), f(c, a19), f(c, a20), f(c, a21), \
-    f(c, a22), f(c, a23), f(c, a24), f(c, a25), f(c, a26), f(c, a27), f(c, a28), f(c, a29), f(c, a30), f(c, a31), \
-    f(c, a32), f(c, a33), f(c, a34), f(c, a35), f(c, a36), f(c, a37), f(c, a38), f(c, a39), f(c, a40), f(c, a41), \
-    f(c, a42), f(c, a43), f(c, a44), f(c, a45), f(c, a46), f(c, a47), f(c, a48), f(c, a49), f(c, a50), f(c, a51), \
-    f(c, a52), f(c, a53), f(c, a54), f(c, a55), f(c, a56), f(c, a57), f(c, a58), f(c, a59), f(c, a60), f(c, a61), \
-    f(c, a62), f(c, a63), f(c, a64)
+#define DBM__MAP1_7(f, c, a1, a2, a3, a4, a5, a6, a7) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7)
+#define DBM__MAP1_8(f, c, a1, a2, a3, a4, a5, a6, a7, a8) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8)
+#define DBM__MAP1_9(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_1(f, c, __VA_ARGS__))
+#define DBM__MAP1_10(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_2(f, c, __VA_ARGS__))
+#define DBM__MAP1_11(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_3(f, c, __VA_ARGS__))
+#define DBM__MAP1_12(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_4(f, c, __VA_ARGS__))
+#define DBM__MAP1_13(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_5(f, c, __VA_ARGS__))
+#define DBM__MAP1_14(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_6(f, c, __VA_ARGS__))
+#define DBM__MAP1_15(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_7(f, c, __VA_ARGS__))
+#define DBM__MAP1_16(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_8(f, c, __VA_ARGS__))
+#define DBM__MAP1_17(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_9(f, c, __VA_ARGS__))
+#define DBM__MAP1_18(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_10(f, c, __VA_ARGS__))
+#define DBM__MAP1_19(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_11(f, c, __VA_ARGS__))
+#define DBM__MAP1_20(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_12(f, c, __VA_ARGS__))
+#define DBM__MAP1_21(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_13(f, c, __VA_ARGS__))
+#define DBM__MAP1_22(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_14(f, c, __VA_ARGS__))
+#define DBM__MAP1_23(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_15(f, c, __VA_ARGS__))
+#define DBM__MAP1_24(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_16(f, c, __VA_ARGS__))
+#define DBM__MAP1_25(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_17(f, c, __VA_ARGS__))
+#define DBM__MAP1_26(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_18(f, c, __VA_ARGS__))
+#define DBM__MAP1_27(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_19(f, c, __VA_ARGS__))
+#define DBM__MAP1_28(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_20(f, c, __VA_ARGS__))
+#define DBM__MAP1_29(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_21(f, c, __VA_ARGS__))
+#define DBM__MAP1_30(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_22(f, c, __VA_ARGS__))
+#define DBM__MAP1_31(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_23(f, c, __VA_ARGS__))
+#define DBM__MAP1_32(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_24(f, c, __VA_ARGS__))
+#define DBM__MAP1_33(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_25(f, c, __VA_ARGS__))
+#define DBM__MAP1_34(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_26(f, c, __VA_ARGS__))
+#define DBM__MAP1_35(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_27(f, c, __VA_ARGS__))
+#define DBM__MAP1_36(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_28(f, c, __VA_ARGS__))
+#define DBM__MAP1_37(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_29(f, c, __VA_ARGS__))
+#define DBM__MAP1_38(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_30(f, c, __VA_ARGS__))
+#define DBM__MAP1_39(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_31(f, c, __VA_ARGS__))
+#define DBM__MAP1_40(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_32(f, c, __VA_ARGS__))
+#define DBM__MAP1_41(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_33(f, c, __VA_ARGS__))
+#define DBM__MAP1_42(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_34(f, c, __VA_ARGS__))
+#define DBM__MAP1_43(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_35(f, c, __VA_ARGS__))
+#define DBM__MAP1_44(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_36(f, c, __VA_ARGS__))
+#define DBM__MAP1_45(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_37(f, c, __VA_ARGS__))
+#define DBM__MAP1_46(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_38(f, c, __VA_ARGS__))
+#define DBM__MAP1_47(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_39(f, c, __VA_ARGS__))
+#define DBM__MAP1_48(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_40(f, c, __VA_ARGS__))
+#define DBM__MAP1_49(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_41(f, c, __VA_ARGS__))
+#define DBM__MAP1_50(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_42(f, c, __VA_ARGS__))
+#define DBM__MAP1_51(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_43(f, c, __VA_ARGS__))
+#define DBM__MAP1_52(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_44(f, c, __VA_ARGS__))
+#define DBM__MAP1_53(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_45(f, c, __VA_ARGS__))
+#define DBM__MAP1_54(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_46(f, c, __VA_ARGS__))
+#define DBM__MAP1_55(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_47(f, c, __VA_ARGS__))
+#define DBM__MAP1_56(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_48(f, c, __VA_ARGS__))
+#define DBM__MAP1_57(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_49(f, c, __VA_ARGS__))
+#define DBM__MAP1_58(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_50(f, c, __VA_ARGS__))
+#define DBM__MAP1_59(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_51(f, c, __VA_ARGS__))
+#define DBM__MAP1_60(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_52(f, c, __VA_ARGS__))
+#define DBM__MAP1_61(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_53(f, c, __VA_ARGS__))
+#define DBM__MAP1_62(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_54(f, c, __VA_ARGS__))
+#define DBM__MAP1_63(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_55(f, c, __VA_ARGS__))
+#define DBM__MAP1_64(f, c, a1, a2, a3, a4, a5, a6, a7, a8, ...) f(c, a1), f(c, a2), f(c, a3), f(c, a4), f(c, a5), f(c, a6), f(c, a7), f(c, a8), DBM__X(DBM__MAP1_56(f, c, __VA_ARGS__))
 #define DBM__MAP1(f, c, ...) DBM__X(DBM__CAT(DBM__MAP1_, DBM__NARG(__VA_ARGS__))(f, c, __VA_ARGS__))
-/* DBM__TYPED(q, a, b): q, then the codes of the values as a text, then the values. DBM__BOXED(q, a, b): q, then boxed values (C++). */
-#define DBM__TYPED_2(q, a2) q, (const char[]){DBM__CODE(a2), 0}, a2
-#define DBM__TYPED_3(q, a2, a3) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), 0}, a2, a3
-#define DBM__TYPED_4(q, a2, a3, a4) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), 0}, a2, a3, a4
-#define DBM__TYPED_5(q, a2, a3, a4, a5) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), 0}, a2, a3, a4, a5
-#define DBM__TYPED_6(q, a2, a3, a4, a5, a6) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), DBM__CODE(a6), 0}, a2, a3, a4, a5, a6
-#define DBM__TYPED_7(q, a2, a3, a4, a5, a6, a7) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), 0}, a2, a3, a4, a5, a6, a7
-#define DBM__TYPED_8(q, a2, a3, a4, a5, a6, a7, a8) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), \
-    DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), 0}, a2, a3, a4, a5, a6, a7, a8
-#define DBM__TYPED_9(q, a2, a3, a4, a5, a6, a7, a8, a9) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
-    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), 0}, a2, a3, a4, a5, \
-    a6, a7, a8, a9
-#define DBM__TYPED_10(q, a2, a3, a4, a5, a6, a7, a8, a9, a10) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
-    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), DBM__CODE(a10), 0}, \
-    a2, a3, a4, a5, a6, a7, a8, a9, a10
-#define DBM__TYPED_11(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) q, (const char[]){DBM__CODE(a2), DBM__CODE(a3), \
-    DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), DBM__CODE(a10), \
-    DBM__CODE(a11), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11
-#define DBM__TYPED_12(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) q, (const char[]){DBM__CODE(a2), \
-    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
-    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12
-#define DBM__TYPED_13(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) q, (const char[]){DBM__CODE(a2), \
-    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
-    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13
-#define DBM__TYPED_14(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) q, (const char[]){DBM__CODE(a2), \
-    DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), DBM__CODE(a9), \
-    DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), 0}, a2, a3, a4, a5, a6, a7, a8, \
-    a9, a10, a11, a12, a13, a14
-#define DBM__TYPED_15(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15
-#define DBM__TYPED_16(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
-#define DBM__TYPED_17(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17
-#define DBM__TYPED_18(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
-    a15, a16, a17, a18
-#define DBM__TYPED_19(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13, a14, a15, a16, a17, a18, a19
-#define DBM__TYPED_20(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), 0}, a2, a3, a4, a5, a6, a7, a8, \
-    a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20
-#define DBM__TYPED_21(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), 0}, a2, a3, a4, \
-    a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21
-#define DBM__TYPED_22(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22
-#define DBM__TYPED_23(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, \
-    a22, a23
-#define DBM__TYPED_24(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24
-#define DBM__TYPED_25(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
-    a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25
-#define DBM__TYPED_26(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26
-#define DBM__TYPED_27(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), 0}, a2, a3, a4, a5, a6, a7, a8, \
-    a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27
-#define DBM__TYPED_28(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), 0}, a2, a3, a4, \
-    a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, \
-    a28
-#define DBM__TYPED_29(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, \
-    a25, a26, a27, a28, a29
-#define DBM__TYPED_30(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, \
-    a22, a23, a24, a25, a26, a27, a28, a29, a30
-#define DBM__TYPED_31(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), DBM__CODE(a31), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, \
-    a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31
-#define DBM__TYPED_32(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), DBM__CODE(a31), DBM__CODE(a32), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, \
-    a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32
-#define DBM__TYPED_33(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) q, (const char[]){ \
-    DBM__CODE(a2), DBM__CODE(a3), DBM__CODE(a4), DBM__CODE(a5), DBM__CODE(a6), DBM__CODE(a7), DBM__CODE(a8), \
-    DBM__CODE(a9), DBM__CODE(a10), DBM__CODE(a11), DBM__CODE(a12), DBM__CODE(a13), DBM__CODE(a14), DBM__CODE(a15), \
-    DBM__CODE(a16), DBM__CODE(a17), DBM__CODE(a18), DBM__CODE(a19), DBM__CODE(a20), DBM__CODE(a21), DBM__CODE(a22), \
-    DBM__CODE(a23), DBM__CODE(a24), DBM__CODE(a25), DBM__CODE(a26), DBM__CODE(a27), DBM__CODE(a28), DBM__CODE(a29), \
-    DBM__CODE(a30), DBM__CODE(a31), DBM__CODE(a32), DBM__CODE(a33), 0}, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, \
-    a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33
-#define DBM__TYPED_1(q) q, ""
-#define DBM__TYPED(...) DBM__X(DBM__CAT(DBM__TYPED_, DBM__NARG(__VA_ARGS__))(__VA_ARGS__))
-#define DBM__BOXED_2(q, a2) q, DBM__BOX(a2)
-#define DBM__BOXED_3(q, a2, a3) q, DBM__BOX(a2), DBM__BOX(a3)
-#define DBM__BOXED_4(q, a2, a3, a4) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4)
-#define DBM__BOXED_5(q, a2, a3, a4, a5) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5)
-#define DBM__BOXED_6(q, a2, a3, a4, a5, a6) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6)
-#define DBM__BOXED_7(q, a2, a3, a4, a5, a6, a7) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
-    DBM__BOX(a6), DBM__BOX(a7)
-#define DBM__BOXED_8(q, a2, a3, a4, a5, a6, a7, a8) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
-    DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8)
-#define DBM__BOXED_9(q, a2, a3, a4, a5, a6, a7, a8, a9) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), \
-    DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9)
-#define DBM__BOXED_10(q, a2, a3, a4, a5, a6, a7, a8, a9, a10) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), \
-    DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10)
-#define DBM__BOXED_11(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11) q, DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), \
-    DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), DBM__BOX(a11)
-#define DBM__BOXED_12(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12) q, DBM__BOX(a2), DBM__BOX(a3), \
-    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
-    DBM__BOX(a11), DBM__BOX(a12)
-#define DBM__BOXED_13(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) q, DBM__BOX(a2), DBM__BOX(a3), \
-    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
-    DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13)
-#define DBM__BOXED_14(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14) q, DBM__BOX(a2), DBM__BOX(a3), \
-    DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), DBM__BOX(a10), \
-    DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14)
-#define DBM__BOXED_15(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15) q, DBM__BOX(a2), \
-    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15)
-#define DBM__BOXED_16(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16) q, DBM__BOX(a2), \
-    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16)
-#define DBM__BOXED_17(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17) q, DBM__BOX(a2), \
-    DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17)
-#define DBM__BOXED_18(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18)
-#define DBM__BOXED_19(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19)
-#define DBM__BOXED_20(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20)
-#define DBM__BOXED_21(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21)
-#define DBM__BOXED_22(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22)
-#define DBM__BOXED_23(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23)
-#define DBM__BOXED_24(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24)
-#define DBM__BOXED_25(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25)
-#define DBM__BOXED_26(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26)
-#define DBM__BOXED_27(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27)
-#define DBM__BOXED_28(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28)
-#define DBM__BOXED_29(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29)
-#define DBM__BOXED_30(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30)
-#define DBM__BOXED_31(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
-    DBM__BOX(a31)
-#define DBM__BOXED_32(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
-    DBM__BOX(a31), DBM__BOX(a32)
-#define DBM__BOXED_33(q, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, \
-    a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33) q, \
-    DBM__BOX(a2), DBM__BOX(a3), DBM__BOX(a4), DBM__BOX(a5), DBM__BOX(a6), DBM__BOX(a7), DBM__BOX(a8), DBM__BOX(a9), \
-    DBM__BOX(a10), DBM__BOX(a11), DBM__BOX(a12), DBM__BOX(a13), DBM__BOX(a14), DBM__BOX(a15), DBM__BOX(a16), \
-    DBM__BOX(a17), DBM__BOX(a18), DBM__BOX(a19), DBM__BOX(a20), DBM__BOX(a21), DBM__BOX(a22), DBM__BOX(a23), \
-    DBM__BOX(a24), DBM__BOX(a25), DBM__BOX(a26), DBM__BOX(a27), DBM__BOX(a28), DBM__BOX(a29), DBM__BOX(a30), \
-    DBM__BOX(a31), DBM__BOX(a32), DBM__BOX(a33)
-#define DBM__BOXED_1(q) q
-#define DBM__BOXED(...) DBM__X(DBM__CAT(DBM__BOXED_, DBM__NARG(__VA_ARGS__))(__VA_ARGS__))
-/* More than 32 values: the error names the limit. */
-#define DBM__TYPED_34(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_34(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_35(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_35(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_36(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_36(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_37(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_37(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_38(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_38(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_39(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_39(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_40(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_40(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_41(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_41(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_42(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_42(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_43(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_43(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_44(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_44(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_45(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_45(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_46(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_46(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_47(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_47(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_48(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_48(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_49(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_49(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_50(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_50(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_51(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_51(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_52(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_52(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_53(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_53(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_54(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_54(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_55(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_55(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_56(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_56(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_57(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_57(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_58(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_58(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_59(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_59(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_60(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_60(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_61(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_61(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_62(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_62(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_63(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_63(...) dbm_takes_at_most_32_values
-#define DBM__TYPED_64(...) dbm_takes_at_most_32_values
-#define DBM__BOXED_64(...) dbm_takes_at_most_32_values
+/* DBM__TYPED(q, a, b): q, then the codes of the values as a text, then the values. DBM__BOXED(q, a, b): q, then boxed values (C++). With more
+ * than 32 values the error names the limit. */
+#define DBM__TYPED_ONE(q) q, ""
+#define DBM__TYPED_SOME(q, ...) q, (const char[]){DBM__MAP(DBM__CODE, __VA_ARGS__), 0}, __VA_ARGS__
+#define DBM__TYPED_MANY(...) dbm_takes_at_most_32_values
+#define DBM__TYPED(...) DBM__X(DBM__CAT(DBM__TYPED_, DBM__AMOUNT(__VA_ARGS__))(__VA_ARGS__))
+#define DBM__BOXED_ONE(q) q
+#define DBM__BOXED_SOME(q, ...) q, DBM__MAP(DBM__BOX, __VA_ARGS__)
+#define DBM__BOXED_MANY(...) dbm_takes_at_most_32_values
+#define DBM__BOXED(...) DBM__X(DBM__CAT(DBM__BOXED_, DBM__AMOUNT(__VA_ARGS__))(__VA_ARGS__))
 /* --- end src/api/map.h --- */
 /* --- begin src/api/manager.h --- */
 /* The manager: configuration in, databases by name out, clean shutdown.
@@ -2917,7 +2257,8 @@ enum {
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
     DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
-    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each */
+    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
+                                   * since it reads while it writes; not with DBM_ADAPTER_SHARED */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2969,7 +2310,8 @@ typedef enum dbm_op_kind {
     DBM_OP_NATIVE,        /* out: the driver's own handle */
     DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
-    DBM_OP_SYNC,          /* wait for all that was put in the pipeline; affected and last_id are the last statement's */
+    DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
+                           * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
@@ -3025,10 +2367,13 @@ typedef struct dbm_op {
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
-                              * runs one */
+                              * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
-                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX are unanswered at a time. Values are copied */
+                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
+                              * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
+                              * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
+    const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
@@ -3043,8 +2388,12 @@ typedef struct dbm_op {
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
-    int answered;            /* any kind: so many statements of the pipeline, the oldest ones, were found to have succeeded */
-    bool of_pipeline;        /* the failure is that of the next one after those; those behind it were dropped, and so was this operation */
+    /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
+     * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
+     * operation, unless it is FINISH or UNPREPARE, which free what is theirs in any case. A connection that breaks takes all with it. */
+    int answered;
+    int64_t sent_affected, sent_last_id;
+    bool of_pipeline;
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
@@ -3111,8 +2460,9 @@ typedef struct dbm_adapter {
     /* Column i of the row in hand. Texts stay valid until the next FETCH or FINISH; they are NUL-terminated. */
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
-    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset and
-     * execute when both are set. A fetch beside them is asked first, for FETCH and for FINISH, and answers DBM_E_UNSUPPORTED where it would have to wait. */
+    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
+     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
+     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
@@ -7803,7 +7153,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints, one_result; /* the adapter's flags */
+    bool transactions, savepoints, one_result, pipeline; /* the adapter's flags */
     bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
@@ -7818,6 +7168,8 @@ struct dbm_database {
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
     void (*on_disconnect)(struct dbm_connection *c);
+    /* After an operation that answers some of the pipeline, or broke the connection: takes note, and returns what became of `st`. session/ */
+    dbm_status (*on_answered)(struct dbm_connection *c, dbm_op *op, dbm_status st);
     /* In a child process, for every slot, before its connection is forgotten: c->open is false, so that nothing is sent. session/ */
     void (*on_fork)(struct dbm_connection *c);
     /* How far init has come; guarded by init_lock, read by atomics. */
@@ -7863,6 +7215,11 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
+/* FINISH: from memory, where the adapter has it so. */
+DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
+    const dbm_adapter *a = c->db->adapter;
+    if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
+}
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7899,6 +7256,10 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     if ((a->start == NULL) != (a->step == NULL)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
                          type);
+    }
+    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
+                         "a connection for each session", type);
     }
     if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
@@ -8135,15 +7496,10 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
 }
 
 /* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
-static bool dbm__cancellable(dbm_op_kind kind) {
-    switch (kind) {
-    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
-        return true;
-    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
-    case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
-    }
-    return false;
+DBM__INLINE bool dbm__cancellable(dbm_op_kind kind) {
+    const uint32_t kinds = 1u << DBM_OP_PREPARE | 1u << DBM_OP_EXECUTE | 1u << DBM_OP_FETCH | 1u << DBM_OP_HOLD | 1u << DBM_OP_FINISH | 1u << DBM_OP_SCRIPT |
+        1u << DBM_OP_COMMAND | 1u << DBM_OP_SYNC | 1u << DBM_OP_RECEIVE | 1u << DBM_OP_BULK | 1u << DBM_OP_BULK_SEND | 1u << DBM_OP_BULK_END;
+    return (kinds >> (int)kind & 1u) != 0;
 }
 
 /* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
@@ -8190,7 +7546,7 @@ static void dbm__running_stop(dbm__running *r, int phase) {
     r->c->db->adapter->cancel(r->c);
 }
 
-static void dbm__running_step(dbm__running *r) {
+DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
     r->want = r->c->db->adapter->step(r->c, r->op);
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
@@ -8251,21 +7607,29 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
 
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
+    bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
     dbm__running_start(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
-        int64_t until = dbm__running_until(&r);
+        /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
+        int64_t until = watched || op->wake_us != INT64_MAX || r.phase != DBM__RUNNING || dbm__load(&c->cancelled) != 0 ? dbm__running_until(&r) : INT64_MAX;
         dbm_status heard = DBM_E_TIMEOUT;
         if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
         else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
-        dbm__running_heard(&r, heard);
+        if (DBM__LIKELY(heard == DBM_OK)) dbm__running_step(&r);
+        else dbm__running_heard(&r, heard);
     }
     return op->status;
 }
 
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
-    if (a->start != NULL) return dbm__steps(c, op);
+    if (a->start != NULL) {
+        dbm_status st = DBM_E_UNSUPPORTED;
+        if (op->kind == DBM_OP_FETCH && a->fetch != NULL) st = a->fetch(c, op);
+        else if (op->kind == DBM_OP_FINISH && a->execute != NULL) st = a->execute(c, op);
+        return st == DBM_E_UNSUPPORTED ? dbm__steps(c, op) : st;
+    }
     if (op->kind == DBM_OP_CONNECT) return a->connect != NULL ? a->connect(c, op) : DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_PING && a->ping != NULL) return a->ping(c, op);
     if (op->kind == DBM_OP_RESET && a->reset != NULL) return a->reset(c, op);
@@ -8322,13 +7686,20 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
 
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     c->reported = false;
+    op->queued = op->of_pipeline = false;
+    op->answered = 0;
+    op->sent_affected = op->sent_last_id = -1;
     return dbm__op_end(c, op, dbm__op_call(c, op));
+}
+
+static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
+    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
 }
 
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
-    if (st == DBM_OK || st == DBM_DONE) return st;
+    if (st == DBM_OK || st == DBM_DONE) return DBM__UNLIKELY(op->answered != 0) ? dbm__op_answered(c, op, st) : st;
     if (st == DBM_E_UNSUPPORTED && !c->reported && op->kind != DBM_OP_RESET && op->kind != DBM_OP_SCRIPT) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
@@ -8338,7 +7709,8 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
-    return dbm__op_failed(c, op->kind, st);
+    st = dbm__op_failed(c, op->kind, st);
+    return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
 }
 
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
@@ -11035,6 +10407,7 @@ typedef struct dbm__entry {
     size_t text_size;
     uint32_t hash;
     int uses;                        /* open results and handles; an entry in use is neither evicted nor shared if it is `single` */
+    int sent;                        /* in the pipeline, unanswered: not evicted, but shared */
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
@@ -11083,6 +10456,7 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
 }
 /* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
@@ -11608,7 +10982,7 @@ DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
 }
 
 DBM__FN const char *dbm__element_wrong(int kind) {
-    return kind == DBM__TO_BUFFER ? "a char[N] that holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "dbm_bytes with a size and no data" : "no type that a database has";
+    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
 }
 
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
@@ -12426,7 +11800,7 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
     dbm__entry *e, *newer;
     for (e = k->oldest; e && k->count > k->limit; e = newer) {
         newer = e->newer;
-        if (e->uses) continue;
+        if (e->uses || e->sent) continue;
         dbm__cache_remove(c, e);
         dbm__cache_count(&c->cache_evictions);
     }
@@ -12628,11 +12002,22 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     return dbm__cache_search(c, sql, named, deadline_us, site, out);
 }
 
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
-    DBM_ASSERT(e->uses > 0);
-    if (--e->uses) return;
+static void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
+    if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
+}
+
+DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->uses > 0);
+    --e->uses;
+    dbm__cache_unused(c, e);
+}
+
+DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->sent > 0);
+    --e->sent;
+    dbm__cache_unused(c, e);
 }
 /* --- end src/sql/cache.c --- */
 /* --- begin src/session/session.h --- */
@@ -12725,6 +12110,14 @@ struct dbm_statement {
     const char *site;
 };
 
+/* A statement in the pipeline that was not answered yet. */
+typedef struct dbm__sent {
+    dbm__entry *entry;
+    const char *site;
+    dbm__level *level;                   /* that sent it; a level's end waits for what it sent */
+    int points;                          /* savepoints that stood before it */
+} dbm__sent;
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -12737,7 +12130,7 @@ typedef struct dbm__work {
     bool autocommit, read_only, write, no_transaction;
     bool timed;                          /* a deadline of any kind is set */
     bool echo;
-    bool lane;                           /* plain reads may go the short way: no deadline, no echo, a blocking adapter without sockets */
+    bool lane;                           /* plain reads may go the short way: no deadline, no echo */
     bool in_transaction, gate_held;
     bool wrote;                          /* in this transaction */
     bool joinable;
@@ -12748,6 +12141,9 @@ typedef struct dbm__work {
     dbm__word cancelled;
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
     dbm__word committing;                /* a COMMIT or a reconnect is under way: not to be interrupted */
+    dbm__sent *sent;                     /* a ring of DBM_PIPELINE_MAX, made at the first dbm_send and kept */
+    int sent_first, sent_count;
+    int commands;                        /* sent, and not received yet */
     dbm_rows *rows;                      /* open ones */
     /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
      * end then still stands for nothing. */
@@ -12813,6 +12209,7 @@ typedef struct dbm__call {
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
+DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
@@ -12827,8 +12224,17 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
-/* A statement without rows. */
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
+/* A statement whose rows nobody wants; `send`: it need not be waited for. */
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
+
+/* ---- pipeline.c: statements that are sent without waiting ---- */
+DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
+DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site); /* takes the use of the entry */
+DBM__FN void dbm__sent_drop(dbm__work *w);                              /* all, without waiting */
+DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st);
+/* Waits for all that was sent. A failure sticks where it belongs, as that statement's. */
+DBM__FN dbm_status dbm__work_wait(dbm__work *w);
+DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
 
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
@@ -12883,6 +12289,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
     if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
+    if (DBM__UNLIKELY(w->sent_count != 0)) { /* what was sent before it may have failed before it */
+        dbm_error_info kept = *e;
+        dbm_status st = dbm__work_wait(w);
+        if (st != DBM_OK) return st;
+        *e = kept;
+    }
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
@@ -12970,6 +12382,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
     while (DBM__UNLIKELY(w->points_sent < w->points)) {
         if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "a backend of type %q has no savepoints, so nothing can run in a block "
                                                "inside of its transaction: use the outer block's session, or give this one .separate = 1", w->db->adapter->type);
+        if (w->timed && (st = dbm__work_settle(w)) != DBM_OK) return st; /* while it can be cancelled */
         dbm__op_init(&op, DBM_OP_SAVEPOINT, dbm__work_deadline(w));
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(&w->slot.connection, &op);
@@ -13020,13 +12433,13 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
             dbm__work_rollback(w, true);
             return st;
         }
-        op.no_wait = w->read_only && !w->wrote;
+        op.no_wait = w->read_only && !w->wrote && w->sent_count == 0;
         dbm__work_shield(w);
         st = dbm__op_run(&w->slot.connection, &op);
         dbm__store(&w->committing, 0);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             dbm_error_info *e = &dbm__self()->last;
-            e->stage = DBM_STAGE_COMMIT;
+            if (!op.of_pipeline) e->stage = DBM_STAGE_COMMIT;
             if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
                 char text[512];
                 dbm__copy_cut(text, sizeof text, e->message);
@@ -13036,10 +12449,11 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
                 dbm__add(&w->slot.pool->in_doubt, 1);
             }
             dbm__work_fail(w, w->top->site);
-            if (st == DBM_E_ROLLED_BACK) w->in_transaction = false;
+            if (st == DBM_E_ROLLED_BACK && !op.of_pipeline) w->in_transaction = false;
             dbm__work_rollback(w, true);
             return st;
         }
+        dbm__sent_drop(w); /* it succeeded, so all before it did */
         w->in_transaction = false;
         w->points_sent = 0;
     }
@@ -13056,13 +12470,17 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
         dbm__op_init(&op, DBM_OP_RELEASE, dbm__work_deadline(w));
         op.savepoint = point;
         st = dbm__op_run(&w->slot.connection, &op);
-        if (st == DBM_OK) w->points_sent = point - 1;
+        if (st == DBM_OK) {
+            dbm__sent_drop(w);
+            w->points_sent = point - 1;
+        }
     }
     return st;
 }
 
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
+    (void)dbm__work_settle(w);
     if (w->points_sent >= point && w->in_transaction && !w->slot.connection.broken) {
         dbm_error_info kept = dbm__self()->last;
         dbm_op op;
@@ -13151,7 +12569,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && !w->db->one_result && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->lane = !w->timed && !w->echo && (w->db->adapter->start != NULL || w->db->adapter->execute != NULL);
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -13184,6 +12602,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows == NULL) break;
     }
     dbm__self()->loops = NULL;
+    dbm__sent_drop(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
@@ -13204,6 +12623,7 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     db->on_fork = dbm__connection_forked;
     db->on_connect = dbm__connection_made;
     db->on_disconnect = dbm__connection_gone;
+    db->on_answered = dbm__connection_answered;
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
@@ -13243,6 +12663,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
         dbm__free(db->host, w->lifted);
+        dbm__free(db->host, w->sent);
     }
 }
 /* --- end src/session/unit.c --- */
@@ -13522,9 +12943,15 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
     if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
 }
 
+/* What was sent is waited for at the end of the level that sent it; replies to commands belong to the session as a whole. */
+DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
+    if (DBM__UNLIKELY(w->sent_count != 0 || (w->commands != 0 && level == &w->base))) (void)dbm__work_wait(w);
+}
+
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    dbm__level_settle(w, level);
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
         dbm__level_outcome(level, level->sticky);
@@ -13565,6 +12992,10 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
+    if (w->sent_count == 0 || w->timed || w->open_rows != 0 || (level->point == 0 ? level != &w->base || !w->in_transaction : w->points_sent < level->point)) {
+        dbm__level_settle(w, level);
+    }
     if (level->sticky != DBM_OK) {
         dbm_error_info kept;
         dbm__level_abandon(w, level);
@@ -13617,6 +13048,7 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
         self->open = w->outer_open;
         w->joinable = false;
     }
+    DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
@@ -13731,6 +13163,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
+    dbm__level_settle(w, level);
     if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__fail_again(&level->error); /* the outer one's work is lost too */
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
@@ -13772,12 +13205,14 @@ DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
+    (void)dbm__work_settle(w);
     return w->affected;
 }
 
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    (void)dbm__work_settle(w);
     if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
                   "dbm_last_id: %s tells a generated key only when the statement asks for it: INSERT ... RETURNING id", w->db->adapter->type);
@@ -14059,12 +13494,13 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
-    p->state = 2;
+    if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
     if (st != DBM_OK) {
         dbm__work_fail(w, w->top->site);
-        dbm__work_point_rollback(w, (int)p->number);
+        return false;
     }
+    p->state = 2;
     w->points = (int)p->number - 1;
     if (p->status != NULL) *p->status = st;
     return false;
@@ -14086,6 +13522,107 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     w->points = (int)p->number - 1;
 }
 /* --- end src/session/block.c --- */
+/* --- begin src/session/pipeline.c --- */
+/* Statements that are sent without waiting: which of them are unanswered, and what becomes of one that fails.
+ * May call: api/, base/, adapter/, pool/, sql/, session.h.
+ * Must not know: how a statement is found and started, or how the adapter sends it.
+ *
+ *     put --> [oldest ... newest] --answered by any later operation--> gone
+ *                    \--one failed: it sticks to the level that sent it and those inside; the rest was dropped with it */
+
+DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site) {
+    if (DBM__LIKELY(w->sent != NULL)) return DBM_OK;
+    w->sent = (dbm__sent *)dbm__alloc(w->db->host, DBM_PIPELINE_MAX * sizeof *w->sent);
+    if (w->sent != NULL) return DBM_OK;
+    dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+    return dbm__work_fail(w, site);
+}
+
+DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site) {
+    dbm__sent *s = &w->sent[(w->sent_first + w->sent_count) % DBM_PIPELINE_MAX];
+    if (DBM__UNLIKELY(w->sent_count == DBM_PIPELINE_MAX)) { /* more than an adapter may leave unanswered */
+        dbm__cache_give(&w->slot.connection, entry);
+        return dbm__work_wait(w);
+    }
+    s->entry = entry;
+    s->site = site;
+    s->level = w->top;
+    s->points = w->points_sent;
+    w->sent_count++;
+    entry->sent++;
+    entry->uses--; /* it may serve again meanwhile, though it be `single` */
+    return DBM_OK;
+}
+
+/* The oldest `count` are done with. Unpreparing one may answer others. */
+static void dbm__sent_pop(dbm__work *w, int count) {
+    while (count-- > 0 && w->sent_count > 0) {
+        dbm__entry *entry = w->sent[w->sent_first].entry;
+        w->sent_first = (w->sent_first + 1) % DBM_PIPELINE_MAX;
+        w->sent_count--;
+        dbm__cache_answered(&w->slot.connection, entry);
+    }
+}
+
+DBM__FN void dbm__sent_drop(dbm__work *w) {
+    dbm__sent_pop(w, w->sent_count);
+    w->commands = 0;
+}
+
+/* The last failure is that of the oldest one. What was unanswered behind it on a connection that broke may be done or not. */
+static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    const dbm__sent s = w->sent[w->sent_first];
+    bool writes = op->prepared != NULL ? op->prepared->writes : op->write;
+    dbm__level *level;
+    int i;
+    for (i = 0; i < w->sent_count && !writes; i++) writes = w->sent[(w->sent_first + i) % DBM_PIPELINE_MAX].entry->prepared.writes;
+    if (writes) dbm__work_doubt(w, st);
+    e->stage = DBM_STAGE_STATEMENT;
+    dbm__copy_cut(e->site, sizeof e->site, s.site);
+    if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
+    dbm__statement_shown(w, s.entry->text);
+    if (w->points_sent > s.points) w->points_sent = s.points; /* those behind it were never made */
+    for (level = s.level; level != NULL; level = level != w->top ? level->inner : NULL) dbm__level_stick(level, e, s.points);
+    dbm__store(&w->trouble, 1);
+    st = e->status;
+    dbm__sent_pop(w, w->sent_count);
+    return st;
+}
+
+DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
+    dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
+    if (op->sent_affected >= 0) w->affected = op->sent_affected;
+    if (op->sent_last_id != -1) w->last_id = op->sent_last_id;
+    dbm__sent_pop(w, op->answered);
+    if (st == DBM_OK || st == DBM_DONE || w->sent_count == 0) return st;
+    if (!op->of_pipeline && !c->broken) return st;
+    if (op->kind == DBM_OP_COMMIT && c->broken) { /* which may be done, and all before it */
+        dbm__sent_pop(w, w->sent_count);
+        return st;
+    }
+    return dbm__sent_failed(w, op, st);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
+    dbm_connection *c = &w->slot.connection;
+    dbm_status st;
+    dbm_op op;
+    dbm__op_init(&op, DBM_OP_SYNC, dbm__work_deadline(w));
+    if (c->broken) {
+        st = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, NULL, "the connection was lost before the answer came");
+        dbm__self()->last.retryable = true;
+        op.sent_affected = op.sent_last_id = -1;
+        st = dbm__connection_answered(c, &op, st);
+    } else {
+        st = dbm__op_run(c, &op);
+    }
+    dbm__sent_drop(w);
+    if (st == DBM_OK || w->top->sticky != DBM_OK) return st;
+    if (op.write) dbm__work_doubt(w, st); /* commands */
+    return dbm__work_fail(w, op.site);
+}
+/* --- end src/session/pipeline.c --- */
 /* --- begin src/session/statement.c --- */
 /* One call from its target to its end: which session, which statement, what must happen before it is sent, and what its failure means.
  * May call: api/, base/, adapter/, pool/, sql/, session.h.
@@ -14137,14 +13674,14 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
 
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Adds the statement to what the adapter said, on one line and cut short. Values are never shown. */
-DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+/* On one line and cut short. Values are never shown. */
+DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm_error_info *e = &dbm__self()->last;
     char what[640];
     dbm__text t;
     size_t i, shown = 0;
     bool blank = false;
-    if (e->status == DBM_E_NOMEM || sql == NULL) return dbm__work_fail(w, site);
+    if (e->status == DBM_E_NOMEM || sql == NULL) return;
     dbm__copy_cut(what, sizeof what, e->message);
     t = dbm__text_in(e->message, sizeof e->message);
     dbm__putf(&t, "%s [SQL: ", what);
@@ -14158,6 +13695,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     while (t.size > 0 && ((unsigned char)t.data[t.size - 1] & 0x80u) && sql[i] != 0) t.data[--t.size] = 0; /* no half character */
     dbm__put(&t, sql[i] != 0 ? "...]" : "]");
     dbm__redact(w->db->settings, e->message);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error); /* what failed was sent before it */
+    dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site);
 }
 
@@ -14281,6 +13823,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
 static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
+    if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
     return !w->no_transaction || !writes;
 }
 
@@ -14294,6 +13837,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
         st->entry = NULL;
     }
     dbm__rows_close_all(w); /* rows that stand at their end have a statement too */
+    dbm__sent_drop(w);
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
@@ -14467,17 +14011,20 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site) {
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry;
     dbm_op op;
     dbm_status rc;
     op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.no_wait = false;
+    op.read_only = op.write = op.one_row = op.queued = false;
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     op.savepoint = 0;
     op.row_buffer = 0;
     op.native = op.state = NULL;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
     if (rc != DBM_OK) return rc;
+    if (op.queued) return dbm__sent_put(w, entry, site);
     if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
         dbm_error_info kept;
         op.kind = DBM_OP_FETCH;
@@ -14626,7 +14173,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *sql, const char *codes, va_list ap) {
+static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -14635,7 +14182,7 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
     if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
-    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, site);
+    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st;
 }
 
@@ -14643,13 +14190,13 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, sql, codes, ap);
+    st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
     return st;
 }
 
-/* dbm_send: without a pipeline the statement runs at once, and its failure shows where a pipeline would show it: it sticks, and the next call
- * that waits, or the commit, answers it. What can be said before anything is sent is said at once. */
+/* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
+ * and the next call that waits, or the commit, answers it. What failed before is said at once. */
 static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     dbm__work *w;
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
@@ -14658,7 +14205,7 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
 }
 
-static dbm_status dbm__sent(dbm_session *on, dbm_status st) {
+static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
 }
@@ -14668,7 +14215,7 @@ DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql
     dbm_status st;
     va_start(ap, codes);
     st = dbm__sent_before(on, site);
-    if (st == DBM_OK) st = dbm__sent(on, dbm__exec_list(on, site, sql, codes, ap));
+    if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
     va_end(ap);
     return st;
 }
@@ -14689,20 +14236,24 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
     return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
 }
 
-DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, site);
+    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
     return dbm__call_end(&call, st);
+}
+
+DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+    return dbm__exec_values(on, site, false, sql, values, count);
 }
 
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent(on, dbm__execv(on, site, sql, values, count)) : st;
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st;
 }
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
@@ -14804,7 +14355,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     rc = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
     if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, site);
+    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -14812,7 +14363,7 @@ DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const d
     bool named = false;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, site) : rc;
+    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
@@ -14827,6 +14378,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
                   type != NULL ? type : "");
         return NULL;
     }
+    if (dbm__work_settle(w) != DBM_OK) return NULL;
     if (dbm__rows_hold(w, w->top->site) != DBM_OK || dbm__work_start(w, true, w->top->site) != DBM_OK) {
         dbm__work_fail(w, w->top->site);
         return NULL;
@@ -14890,6 +14442,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
         return fn(on, ud);
     }
     if (on->slot == NULL) return dbm__fail_null("database");
@@ -14899,6 +14452,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         own.gen = w->gen;
         own.step = 0;
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
         return fn(&own, ud);
     }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
@@ -15011,10 +14565,8 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->standing = row->fresh = false;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->op.result != NULL) {
-        const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
-        if (DBM__LIKELY(a->start == NULL && a->execute != NULL)) a->execute(&w->slot.connection, &row->op);
-        else if (a->start == NULL || a->fetch == NULL || a->fetch(&w->slot.connection, &row->op) == DBM_E_UNSUPPORTED) dbm__op_run(&w->slot.connection, &row->op);
+        dbm__op_finish(&w->slot.connection, &row->op);
         row->op.result = NULL;
         w->open_rows--;
     }
@@ -15144,7 +14696,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
-    bool waits = false;
+    bool reported = false;
     dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
@@ -15160,8 +14712,11 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (st == DBM_E_UNSUPPORTED && (waits = a->fetch == NULL || a->start != NULL) != false) st = dbm__op_run(&w->slot.connection, &row->op);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        reported = true;
+    }
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -15172,7 +14727,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         dbm__rows_finish(rows);
         return DBM_DONE;
     }
-    if (!waits) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+    if (!reported) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
         bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
@@ -15265,7 +14820,7 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
-        w->db->adapter->execute(&w->slot.connection, &row->op);
+        dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
         if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
         else e->uses--;
@@ -15304,8 +14859,8 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         rc = dbm__op_run(&w->slot.connection, op);
         op->row = rc == DBM_OK;
         if (rc == DBM_OK) return DBM_OK;
-    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction)) {
-        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction) && w->db->adapter->start == NULL) {
+        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN, or dbm__op_run, has said it */
     }
     if (op->result != NULL) {
         dbm_error_info kept = dbm__self()->last;
@@ -15318,7 +14873,8 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0) {
+    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0
+        && w->slot.connection.state == DBM_STATE_NONE) {
         return dbm__lane_again(w, e, site, out);
     }
     dbm__statement_failed(w, e->text, site);
@@ -15339,7 +14895,8 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->prepared = &e->prepared;
     op->deadline_us = INT64_MAX;
     op->result = NULL;
-    op->row = false;
+    op->row = op->settled = op->ended = false;
+    op->affected = op->last_id = -1;
     op->columns = 0;
     op->one_row = true;
     w->top->ran = true;
@@ -15350,7 +14907,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
         rc = dbm__work_start(w, false, site);
         if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out);
     }
-    rc = w->db->adapter->execute(&w->slot.connection, op);
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
     if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
         rc = dbm__lane_else(w, e, rc, site, out);
         if (rc != DBM_OK || *out != NULL) return rc;
@@ -15397,7 +14954,7 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
             if (DBM__LIKELY(e != NULL && e->plain && e->prepared.parameters == count)) {
                 e->uses++;
                 if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e->uses == 1 || !e->prepared.single)) {
+                if (DBM__LIKELY((e->uses == 1 || !e->prepared.single) && !(w->open_rows != 0 && w->db->one_result))) {
                     dbm__cache_hit(&w->slot.connection, e);
                     return dbm__lane_one(w, e, values, count, site, row);
                 }
@@ -15535,7 +15092,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;
                 if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count)) {
+                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count && !(w->open_rows != 0 && w->db->one_result))) {
                     e->uses = 2;
                     return dbm__lane_one(w, e, values, count, site, row);
                 }
@@ -16183,7 +15740,8 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
     if (st == DBM_OK || q->status != DBM_OK) return;
-    q->status = dbm__on_fail(q->s, st, q->site, "field %q of model %q: %s", f->name, m->name, dbm__element_wrong(f->kind));
+    q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
+                             f->name, m->name, f->size, dbm__element_wrong(f->kind));
 }
 
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
@@ -19734,6 +19292,7 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
+    bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects, bad_copy;
     unsigned char small_runs; /* in a row, whose rows were few */
@@ -19746,6 +19305,8 @@ typedef struct dbm__pg_statement {
     int depth;
     int fetch;               /* rows of the last FETCH */
     int64_t total;
+    Oid *types;              /* of its columns */
+    int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
     size_t held_size;
@@ -19771,6 +19332,8 @@ typedef struct dbm__pg {
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
+    bool solo;               /* a RUN is under way that `sent` does not tell of */
+    bool tls;
     bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
@@ -19798,6 +19361,7 @@ typedef struct dbm__pg {
     int prefix;              /* bytes of it before the program's statement */
     const char **params;
     int *lengths, *formats;
+    bool blobs;              /* among them; without any, formats need not be said */
     int params_capacity;
     char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
@@ -19843,11 +19407,6 @@ static bool dbm__pg_in_binary(Oid type) {
     }
 }
 
-static bool dbm__pg_all_binary(const PGresult *res) {
-    int i, n = PQnfields(res);
-    for (i = 0; i < n; i++) if (!dbm__pg_in_binary(PQftype(res, i))) return false;
-    return true;
-}
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
@@ -20073,17 +19632,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats = q->lengths + capacity;
         q->params_capacity = capacity;
     }
+    need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        size_t size = 40;
-        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
-            if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
-            size = v->type == DBM_TYPE_BLOB ? 0 : v->as.text.size + 1;
-        }
-        need += size;
+        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
+        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
     at = q->block;
+    q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm__text t;
@@ -20092,11 +19650,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats[i] = 0;
         switch (v->type) {
         case DBM_TYPE_NULL: q->params[i] = NULL; break;
-        case DBM_TYPE_INT:
-            t = dbm__text_in(at, 40);
-            dbm__put_int(&t, v->as.integer);
-            at += t.size + 1;
+        case DBM_TYPE_INT: { /* from its last digit on */
+            uint64_t n = v->as.integer < 0 ? 0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer;
+            char *digit = at += 40;
+            *--digit = '\0';
+            do *--digit = (char)('0' + n % 10);
+            while ((n /= 10) != 0);
+            if (v->as.integer < 0) *--digit = '-';
+            q->params[i] = digit;
             break;
+        }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
@@ -20116,6 +19679,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             q->lengths[i] = (int)v->as.text.size;
             q->formats[i] = 1;
+            q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
             if (v->as.text.size != 0) {
@@ -20142,7 +19706,14 @@ static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
 }
 
-static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
+static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
+    return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, s->kept && s->binary) == 1;
+}
 
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
@@ -20201,7 +19772,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return dbm__pg_send_named(q, s, op);
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -20246,7 +19817,7 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
 }
 
 /* Another row is in hand. */
-static void dbm__pg_row_moves(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (DBM__UNLIKELY(s->now != NULL)) {
@@ -20301,9 +19872,16 @@ static void dbm__pg_forget(dbm__pg *q) {
     q->drops.count = q->drops.head = 0;
 }
 
-static void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
+DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
+}
+
+/* A statement without rows has run. */
+static void dbm__pg_ran(dbm__pg *q, PGresult *res) {
+    const char *tag = PQcmdStatus(res);
+    q->affected = dbm__pg_count(res);
+    if (DBM__UNLIKELY(strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) dbm__pg_forget(q);
 }
 
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -20375,11 +19953,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             q->main->kept = true;
             q->main->age = q->age;
         }
-        if (item->kind == DBM__PG_RUN) {
-            const char *tag = PQcmdStatus(res);
-            q->affected = dbm__pg_count(res);
-            if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) dbm__pg_forget(q);
-        }
+        if (item->kind == DBM__PG_RUN) dbm__pg_ran(q, res);
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
@@ -20402,10 +19976,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     return false;
 }
 
-static void dbm__pg_sync_done(dbm__pg *q) {
-    q->skipping = false;
-    if (q->sent.head != q->sent.count) return;
-    q->sent.head = q->sent.count = q->emitted = 0;
+static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
         if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
@@ -20415,6 +19986,13 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     case PQTRANS_INERROR: q->failed_tx = true; break;
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
     }
+}
+
+static void dbm__pg_sync_done(dbm__pg *q) {
+    q->skipping = false;
+    if (q->sent.head != q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0;
+    dbm__pg_look_at_transaction(q);
 }
 
 /* Reads answers, in the order of the list, as far as they have come. */
@@ -20623,7 +20201,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     s->live = false;
 }
 
-static void dbm__pg_result_begin(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
     s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
     s->total = 0;
@@ -20631,12 +20209,23 @@ static void dbm__pg_result_begin(dbm__pg_statement *s) {
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
+DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
+    return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+}
+
+DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    q->main = s;
+    dbm__pg_result_begin(s);
+    q->retried = false;
+    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+}
+
 static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
     if (s->kept && s->age != q->age) s->kept = false;
-    q->cursor_run = s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+    q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
         int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -20650,7 +20239,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
             dbm__pg_name(q, s);
-            s->binary = false;
+            s->known = s->binary = false;
             dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
         }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
@@ -20675,25 +20264,54 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, status);
         return;
     }
-    q->main = s;
-    dbm__pg_result_begin(s);
-    q->retried = false;
-    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+    dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
+}
+
+/* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
+static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup) return false;
+    if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
+    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op)) return false; /* it fails again, and says why */
+    dbm__pg_begin_run(q, s, op);
+    q->named_run = q->solo = true;
+    q->cursor_run = q->armed = q->whole = false;
+    return true;
+}
+
+/* The next row, where it is at hand. */
+static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    dbm__pg_held *now;
+    (void)c;
+    if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
+        s->row++;
+        s->serial++;
+        if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        return DBM_OK;
+    }
+    now = s->held;
+    if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
+    dbm__pg_row_moves(s);
+    s->held = now->next;
+    if (s->held == NULL) s->last_held = NULL;
+    s->now = now;
+    return DBM_OK;
+}
+
+/* FINISH, where no rows are under way. */
+static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    (void)c;
+    if (s->live) return DBM_E_UNSUPPORTED;
+    dbm__pg_result_end(s->q, s);
+    return DBM_OK;
 }
 
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     int n;
-    if (s->held != NULL) {
-        dbm__pg_held *now = s->held;
-        dbm__pg_row_moves(s);
-        s->held = now->next;
-        if (s->held == NULL) s->last_held = NULL;
-        s->now = now;
-        dbm__pg_end_local(q, DBM_OK);
-        return;
-    }
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
@@ -20701,10 +20319,6 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return;
-    }
-    if (s->cursor == 0) {
-        dbm__pg_end_local(q, DBM_DONE);
         return;
     }
     n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -20851,6 +20465,7 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
+    dbm_adapter_free(q->owner, s->types);
     dbm_adapter_free(q->owner, s);
 }
 
@@ -20868,17 +20483,6 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_isolation level;
-    if (DBM__LIKELY(op->kind == DBM_OP_FETCH)) { /* most rows are at hand */
-        dbm__pg_statement *s = (dbm__pg_statement *)op->result;
-        if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
-            s->row++;
-            s->serial++;
-            if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
-            q->op = op;
-            dbm__pg_end_local(q, DBM_OK);
-            return;
-        }
-    }
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
@@ -20902,6 +20506,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
         return;
     }
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
     if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
@@ -20943,9 +20548,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         q->main = s;
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
         q->dropped = 0;
-        if (s->live) break;
-        if (op->kind == DBM_OP_FINISH) dbm__pg_result_end(q, s);
-        dbm__pg_end_local(q, DBM_OK);
+        if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
         break;
     }
     case DBM_OP_PING:
@@ -21020,6 +20623,23 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
 
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 
+/* What the columns of s->res are, and whether all can be read in binary. */
+static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
+    int i;
+    if (columns > s->types_capacity) {
+        Oid *types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
+        if (types == NULL) return false;
+        s->types = types;
+        s->types_capacity = columns;
+    }
+    *binary = true;
+    for (i = 0; i < columns; i++) {
+        s->types[i] = PQftype(s->res, i);
+        *binary = *binary && dbm__pg_in_binary(s->types[i]);
+    }
+    return true;
+}
+
 static void dbm__pg_row_width(dbm__pg_statement *s) {
     int i, row, columns = PQnfields(s->res);
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
@@ -21036,9 +20656,9 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
         s->ended = true;
         dbm__pg_close_cursor(q, s);
     }
-    /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-    s->next_binary = dbm__pg_all_binary(s->res);
 }
+
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -21073,16 +20693,32 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         s->small_runs = 0;
         return true;
     }
+    dbm__pg_execute_done(q, s, how);
+    return true;
+}
+
+/* It has succeeded, as far as it has been read. */
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
+    dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
+        if (q->named_run) s->known = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        return true;
+        return;
     }
     op->result = s;
     op->columns = PQnfields(s->res);
     op->row = s->rows > 0;
+    if (!(s->known && q->named_run && s->types_capacity >= op->columns)) {
+        /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
+        if (!dbm__pg_look_at_types(q, s, op->columns, q->named_run ? &s->binary : &s->next_binary)) {
+            q->outcome = dbm__pg_no_memory(q);
+            return;
+        }
+        s->known = q->named_run && s->kept;
+    }
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
@@ -21090,12 +20726,10 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         op->affected = -1;
     } else {
         if (!s->live) s->ended = true;
-        if (q->named_run && s->kept) s->binary = dbm__pg_all_binary(s->res);
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live;
     }
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
-    return true;
 }
 
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
@@ -21245,35 +20879,99 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     return DBM_STEP_DONE;
 }
 
+static uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
+
 /* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
  * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
  * ReadyForQuery. Under TLS nothing can be seen. */
 #if DBM__PG_POSIX
 static bool dbm__pg_all_here(dbm__pg *q) {
-    const char *end;
-    ssize_t n;
-    int i;
-    if (q->sent.at[q->sent.count - 1].kind != DBM__PG_SYNC || PQsslInUse(q->conn)) return false;
-    for (i = q->sent.head; i < q->sent.count - 1; i++) if (q->sent.at[i].kind == DBM__PG_SYNC) return false;
+    static const char ready[5] = { 'Z', 0, 0, 0, 5 };
+    ssize_t n, at = 0;
+    int i, syncs = 0;
+    for (i = q->sent.head; i < q->sent.count; i++) syncs += q->sent.at[i].kind == DBM__PG_SYNC;
     n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 6 || n == (ssize_t)sizeof q->look) return false;
-    end = q->look + n - 6;
-    return end[0] == 'Z' && end[1] == 0 && end[2] == 0 && end[3] == 0 && end[4] == 5;
+    if (n < 6 || n == (ssize_t)sizeof q->look || memcmp(q->look + n - 6, ready, sizeof ready) != 0) return false;
+    if (syncs <= 1) return true;
+    while (n - at >= 6) { /* of another one, maybe: message by message */
+        uint32_t size = dbm__pg_get32(q->look + at + 1);
+        syncs -= q->look[at] == 'Z';
+        if (size >= sizeof q->look) return false;
+        at += 1 + (ssize_t)size;
+    }
+    return at == n && syncs == 0;
 }
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
+static bool dbm__pg_solo_over(dbm__pg *q) {
+    q->solo = false;
+    if (dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0) == NULL || dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0) == NULL) {
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    q->emitted = q->sent.count;
+    return true;
+}
+
+/* True: it is done. False: dbm__pg_step() goes on. */
+static bool dbm__pg_solo_step(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    PGresult *res = NULL;
+    ExecStatusType status;
+    q->whole = dbm__pg_all_here(q);
+    if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
+        dbm__pg_solo_over(q);
+        return false;
+    }
+    res = PQgetResult(q->conn);
+    status = PQresultStatus(res);
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+        q->armed = true;
+        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        return false;
+    }
+    q->solo = false;
+    dbm__pg_look_at_transaction(q);
+    if (status == PGRES_TUPLES_OK) {
+        dbm__pg_row_moves(s);
+        dbm__pg_res(s, res);
+        s->rows = PQntuples(res);
+        s->total = s->rows;
+        s->binary_rows = s->binary;
+        if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
+    } else {
+        dbm__pg_ran(q, res);
+        PQclear(res);
+    }
+    dbm__pg_room_end(q);
+    q->op->affected = q->affected;
+    dbm__pg_execute_done(q, s, DBM__PG_ALL);
+    return true;
+}
 
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
-    bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
+    bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
-    stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
+    if (q->solo) {
+        if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
+        if (q->local) return dbm__pg_done(q);
+        if (q->solo) goto wait;
+    }
+    stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
@@ -21301,6 +20999,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
         dbm__pg_cancel(c);
     }
+wait:
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
@@ -21314,12 +21013,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
 }
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
-
-static uint32_t dbm__pg_get32(const char *data) {
-    const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 
 static int64_t dbm__pg_read_int(const char *text) {
     bool minus = *text == '-';
@@ -21477,7 +21170,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     dbm__pg *q = s->q;
     const char *data;
     size_t size;
-    Oid type = PQftype(s->res, i);
+    Oid type = s->types[i];
     (void)c;
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
@@ -21796,6 +21489,7 @@ static bool dbm__pg_connected(dbm__pg *q) {
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     q->state = DBM__PG_READY;
+    q->tls = PQsslInUse(q->conn) != 0;
     dbm__pg_look_at_settings(q);
     return true;
 }
@@ -22134,7 +21828,7 @@ static const dbm_adapter dbm__postgresql_adapter = {
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
-    NULL, NULL, dbm__pg_column, dbm__pg_column_name,
+    dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
     NULL, NULL
 };
@@ -25119,7 +24813,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_at_hand, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
     dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
@@ -28581,6 +28275,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->savepoints = (db->adapter->flags & DBM_ADAPTER_SAVEPOINTS) != 0;
         db->transactions_asked = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS_ASKED) != 0;
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
+        db->pipeline = (db->adapter->flags & DBM_ADAPTER_PIPELINE) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
     }

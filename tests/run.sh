@@ -9,7 +9,7 @@
 #   tsan         the tests of pool, session, manager and threads (test_*threads*) under ThreadSanitizer, one file
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
-#   counts       tests/bench/counts.sh: instructions, allocations and code size against their limits
+#   counts       tests/bench/counts.sh: instructions, allocations and sends of single operations against their limits
 #   fuzz         tests/fuzz/run.sh: a fixed number of inputs for each target, the same ones each time; it alone runs longer
 #   examples     tests/examples.sh: every example builds and runs
 #   readme       tests/readme.py: every piece of code in README.md is what it says
@@ -424,6 +424,7 @@ needs_servers() {
         unit | asan | tsan) tests_of "$1" | xargs grep -l '^#include "servers/test_servers.h"' /dev/null ;;
         portability) grep -l DBM_TEST_SERVERS tests/portability/*.sh ;;
         examples) grep -l DBM_TEST_SERVERS tests/examples.sh ;;
+        counts) grep -l DBM_TEST_SERVERS tests/bench/counts.sh ;;
         readme) grep -l DBM_TEST_SERVERS tests/readme.py ;;
     esac | grep -q .
 }

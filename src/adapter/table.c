@@ -22,6 +22,10 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
                          type);
     }
+    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
+                         "a connection for each session", type);
+    }
     if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
     }

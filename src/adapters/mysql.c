@@ -2977,7 +2977,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_at_hand, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
     dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,

@@ -126,6 +126,7 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
+    bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects, bad_copy;
     unsigned char small_runs; /* in a row, whose rows were few */
@@ -138,6 +139,8 @@ typedef struct dbm__pg_statement {
     int depth;
     int fetch;               /* rows of the last FETCH */
     int64_t total;
+    Oid *types;              /* of its columns */
+    int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
     size_t held_size;
@@ -163,6 +166,8 @@ typedef struct dbm__pg {
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
+    bool solo;               /* a RUN is under way that `sent` does not tell of */
+    bool tls;
     bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
@@ -190,6 +195,7 @@ typedef struct dbm__pg {
     int prefix;              /* bytes of it before the program's statement */
     const char **params;
     int *lengths, *formats;
+    bool blobs;              /* among them; without any, formats need not be said */
     int params_capacity;
     char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
@@ -235,11 +241,6 @@ static bool dbm__pg_in_binary(Oid type) {
     }
 }
 
-static bool dbm__pg_all_binary(const PGresult *res) {
-    int i, n = PQnfields(res);
-    for (i = 0; i < n; i++) if (!dbm__pg_in_binary(PQftype(res, i))) return false;
-    return true;
-}
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
@@ -465,17 +466,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats = q->lengths + capacity;
         q->params_capacity = capacity;
     }
+    need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        size_t size = 40;
-        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
-            if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
-            size = v->type == DBM_TYPE_BLOB ? 0 : v->as.text.size + 1;
-        }
-        need += size;
+        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
+        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
     at = q->block;
+    q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm__text t;
@@ -484,11 +484,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats[i] = 0;
         switch (v->type) {
         case DBM_TYPE_NULL: q->params[i] = NULL; break;
-        case DBM_TYPE_INT:
-            t = dbm__text_in(at, 40);
-            dbm__put_int(&t, v->as.integer);
-            at += t.size + 1;
+        case DBM_TYPE_INT: { /* from its last digit on */
+            uint64_t n = v->as.integer < 0 ? 0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer;
+            char *digit = at += 40;
+            *--digit = '\0';
+            do *--digit = (char)('0' + n % 10);
+            while ((n /= 10) != 0);
+            if (v->as.integer < 0) *--digit = '-';
+            q->params[i] = digit;
             break;
+        }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
@@ -508,6 +513,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             q->lengths[i] = (int)v->as.text.size;
             q->formats[i] = 1;
+            q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
             if (v->as.text.size != 0) {
@@ -534,7 +540,14 @@ static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
 }
 
-static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
+static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
+    return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, s->kept && s->binary) == 1;
+}
 
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
@@ -593,7 +606,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return dbm__pg_send_named(q, s, op);
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -638,7 +651,7 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
 }
 
 /* Another row is in hand. */
-static void dbm__pg_row_moves(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (DBM__UNLIKELY(s->now != NULL)) {
@@ -693,9 +706,16 @@ static void dbm__pg_forget(dbm__pg *q) {
     q->drops.count = q->drops.head = 0;
 }
 
-static void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
+DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
+}
+
+/* A statement without rows has run. */
+static void dbm__pg_ran(dbm__pg *q, PGresult *res) {
+    const char *tag = PQcmdStatus(res);
+    q->affected = dbm__pg_count(res);
+    if (DBM__UNLIKELY(strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) dbm__pg_forget(q);
 }
 
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -767,11 +787,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             q->main->kept = true;
             q->main->age = q->age;
         }
-        if (item->kind == DBM__PG_RUN) {
-            const char *tag = PQcmdStatus(res);
-            q->affected = dbm__pg_count(res);
-            if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) dbm__pg_forget(q);
-        }
+        if (item->kind == DBM__PG_RUN) dbm__pg_ran(q, res);
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
@@ -794,10 +810,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     return false;
 }
 
-static void dbm__pg_sync_done(dbm__pg *q) {
-    q->skipping = false;
-    if (q->sent.head != q->sent.count) return;
-    q->sent.head = q->sent.count = q->emitted = 0;
+static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
         if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
@@ -807,6 +820,13 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     case PQTRANS_INERROR: q->failed_tx = true; break;
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
     }
+}
+
+static void dbm__pg_sync_done(dbm__pg *q) {
+    q->skipping = false;
+    if (q->sent.head != q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0;
+    dbm__pg_look_at_transaction(q);
 }
 
 /* Reads answers, in the order of the list, as far as they have come. */
@@ -1015,7 +1035,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     s->live = false;
 }
 
-static void dbm__pg_result_begin(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
     s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
     s->total = 0;
@@ -1023,12 +1043,23 @@ static void dbm__pg_result_begin(dbm__pg_statement *s) {
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
+DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
+    return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+}
+
+DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    q->main = s;
+    dbm__pg_result_begin(s);
+    q->retried = false;
+    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+}
+
 static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
     if (s->kept && s->age != q->age) s->kept = false;
-    q->cursor_run = s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+    q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
         int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -1042,7 +1073,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
             dbm__pg_name(q, s);
-            s->binary = false;
+            s->known = s->binary = false;
             dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
         }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
@@ -1067,25 +1098,54 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, status);
         return;
     }
-    q->main = s;
-    dbm__pg_result_begin(s);
-    q->retried = false;
-    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+    dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
+}
+
+/* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
+static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup) return false;
+    if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
+    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op)) return false; /* it fails again, and says why */
+    dbm__pg_begin_run(q, s, op);
+    q->named_run = q->solo = true;
+    q->cursor_run = q->armed = q->whole = false;
+    return true;
+}
+
+/* The next row, where it is at hand. */
+static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    dbm__pg_held *now;
+    (void)c;
+    if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
+        s->row++;
+        s->serial++;
+        if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        return DBM_OK;
+    }
+    now = s->held;
+    if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
+    dbm__pg_row_moves(s);
+    s->held = now->next;
+    if (s->held == NULL) s->last_held = NULL;
+    s->now = now;
+    return DBM_OK;
+}
+
+/* FINISH, where no rows are under way. */
+static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    (void)c;
+    if (s->live) return DBM_E_UNSUPPORTED;
+    dbm__pg_result_end(s->q, s);
+    return DBM_OK;
 }
 
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     int n;
-    if (s->held != NULL) {
-        dbm__pg_held *now = s->held;
-        dbm__pg_row_moves(s);
-        s->held = now->next;
-        if (s->held == NULL) s->last_held = NULL;
-        s->now = now;
-        dbm__pg_end_local(q, DBM_OK);
-        return;
-    }
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
@@ -1093,10 +1153,6 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return;
-    }
-    if (s->cursor == 0) {
-        dbm__pg_end_local(q, DBM_DONE);
         return;
     }
     n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -1243,6 +1299,7 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
+    dbm_adapter_free(q->owner, s->types);
     dbm_adapter_free(q->owner, s);
 }
 
@@ -1260,17 +1317,6 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_isolation level;
-    if (DBM__LIKELY(op->kind == DBM_OP_FETCH)) { /* most rows are at hand */
-        dbm__pg_statement *s = (dbm__pg_statement *)op->result;
-        if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
-            s->row++;
-            s->serial++;
-            if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
-            q->op = op;
-            dbm__pg_end_local(q, DBM_OK);
-            return;
-        }
-    }
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
@@ -1294,6 +1340,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
         return;
     }
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
     if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
@@ -1335,9 +1382,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         q->main = s;
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
         q->dropped = 0;
-        if (s->live) break;
-        if (op->kind == DBM_OP_FINISH) dbm__pg_result_end(q, s);
-        dbm__pg_end_local(q, DBM_OK);
+        if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
         break;
     }
     case DBM_OP_PING:
@@ -1412,6 +1457,23 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
 
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 
+/* What the columns of s->res are, and whether all can be read in binary. */
+static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
+    int i;
+    if (columns > s->types_capacity) {
+        Oid *types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
+        if (types == NULL) return false;
+        s->types = types;
+        s->types_capacity = columns;
+    }
+    *binary = true;
+    for (i = 0; i < columns; i++) {
+        s->types[i] = PQftype(s->res, i);
+        *binary = *binary && dbm__pg_in_binary(s->types[i]);
+    }
+    return true;
+}
+
 static void dbm__pg_row_width(dbm__pg_statement *s) {
     int i, row, columns = PQnfields(s->res);
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
@@ -1428,9 +1490,9 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
         s->ended = true;
         dbm__pg_close_cursor(q, s);
     }
-    /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-    s->next_binary = dbm__pg_all_binary(s->res);
 }
+
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -1465,16 +1527,32 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         s->small_runs = 0;
         return true;
     }
+    dbm__pg_execute_done(q, s, how);
+    return true;
+}
+
+/* It has succeeded, as far as it has been read. */
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
+    dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
+        if (q->named_run) s->known = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        return true;
+        return;
     }
     op->result = s;
     op->columns = PQnfields(s->res);
     op->row = s->rows > 0;
+    if (!(s->known && q->named_run && s->types_capacity >= op->columns)) {
+        /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
+        if (!dbm__pg_look_at_types(q, s, op->columns, q->named_run ? &s->binary : &s->next_binary)) {
+            q->outcome = dbm__pg_no_memory(q);
+            return;
+        }
+        s->known = q->named_run && s->kept;
+    }
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
@@ -1482,12 +1560,10 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         op->affected = -1;
     } else {
         if (!s->live) s->ended = true;
-        if (q->named_run && s->kept) s->binary = dbm__pg_all_binary(s->res);
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live;
     }
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
-    return true;
 }
 
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
@@ -1637,35 +1713,99 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     return DBM_STEP_DONE;
 }
 
+static uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
+
 /* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
  * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
  * ReadyForQuery. Under TLS nothing can be seen. */
 #if DBM__PG_POSIX
 static bool dbm__pg_all_here(dbm__pg *q) {
-    const char *end;
-    ssize_t n;
-    int i;
-    if (q->sent.at[q->sent.count - 1].kind != DBM__PG_SYNC || PQsslInUse(q->conn)) return false;
-    for (i = q->sent.head; i < q->sent.count - 1; i++) if (q->sent.at[i].kind == DBM__PG_SYNC) return false;
+    static const char ready[5] = { 'Z', 0, 0, 0, 5 };
+    ssize_t n, at = 0;
+    int i, syncs = 0;
+    for (i = q->sent.head; i < q->sent.count; i++) syncs += q->sent.at[i].kind == DBM__PG_SYNC;
     n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 6 || n == (ssize_t)sizeof q->look) return false;
-    end = q->look + n - 6;
-    return end[0] == 'Z' && end[1] == 0 && end[2] == 0 && end[3] == 0 && end[4] == 5;
+    if (n < 6 || n == (ssize_t)sizeof q->look || memcmp(q->look + n - 6, ready, sizeof ready) != 0) return false;
+    if (syncs <= 1) return true;
+    while (n - at >= 6) { /* of another one, maybe: message by message */
+        uint32_t size = dbm__pg_get32(q->look + at + 1);
+        syncs -= q->look[at] == 'Z';
+        if (size >= sizeof q->look) return false;
+        at += 1 + (ssize_t)size;
+    }
+    return at == n && syncs == 0;
 }
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
+static bool dbm__pg_solo_over(dbm__pg *q) {
+    q->solo = false;
+    if (dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0) == NULL || dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0) == NULL) {
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    q->emitted = q->sent.count;
+    return true;
+}
+
+/* True: it is done. False: dbm__pg_step() goes on. */
+static bool dbm__pg_solo_step(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    PGresult *res = NULL;
+    ExecStatusType status;
+    q->whole = dbm__pg_all_here(q);
+    if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
+        dbm__pg_solo_over(q);
+        return false;
+    }
+    res = PQgetResult(q->conn);
+    status = PQresultStatus(res);
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+        q->armed = true;
+        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        return false;
+    }
+    q->solo = false;
+    dbm__pg_look_at_transaction(q);
+    if (status == PGRES_TUPLES_OK) {
+        dbm__pg_row_moves(s);
+        dbm__pg_res(s, res);
+        s->rows = PQntuples(res);
+        s->total = s->rows;
+        s->binary_rows = s->binary;
+        if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
+    } else {
+        dbm__pg_ran(q, res);
+        PQclear(res);
+    }
+    dbm__pg_room_end(q);
+    q->op->affected = q->affected;
+    dbm__pg_execute_done(q, s, DBM__PG_ALL);
+    return true;
+}
 
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
-    bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
+    bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
-    stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
+    if (q->solo) {
+        if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
+        if (q->local) return dbm__pg_done(q);
+        if (q->solo) goto wait;
+    }
+    stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
@@ -1693,6 +1833,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
         dbm__pg_cancel(c);
     }
+wait:
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
@@ -1706,12 +1847,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
 }
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
-
-static uint32_t dbm__pg_get32(const char *data) {
-    const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 
 static int64_t dbm__pg_read_int(const char *text) {
     bool minus = *text == '-';
@@ -1869,7 +2004,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     dbm__pg *q = s->q;
     const char *data;
     size_t size;
-    Oid type = PQftype(s->res, i);
+    Oid type = s->types[i];
     (void)c;
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
@@ -2188,6 +2323,7 @@ static bool dbm__pg_connected(dbm__pg *q) {
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     q->state = DBM__PG_READY;
+    q->tls = PQsslInUse(q->conn) != 0;
     dbm__pg_look_at_settings(q);
     return true;
 }
@@ -2526,7 +2662,7 @@ static const dbm_adapter dbm__postgresql_adapter = {
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
-    NULL, NULL, dbm__pg_column, dbm__pg_column_name,
+    dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
     NULL, NULL
 };

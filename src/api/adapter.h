@@ -24,7 +24,8 @@ enum {
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
     DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
-    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each */
+    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
+                                   * since it reads while it writes; not with DBM_ADAPTER_SHARED */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -76,7 +77,8 @@ typedef enum dbm_op_kind {
     DBM_OP_NATIVE,        /* out: the driver's own handle */
     DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
-    DBM_OP_SYNC,          /* wait for all that was put in the pipeline; affected and last_id are the last statement's */
+    DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
+                           * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
@@ -132,10 +134,13 @@ typedef struct dbm_op {
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
-                              * runs one */
+                              * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
-                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX are unanswered at a time. Values are copied */
+                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
+                              * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
+                              * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
+    const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
@@ -150,8 +155,12 @@ typedef struct dbm_op {
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
-    int answered;            /* any kind: so many statements of the pipeline, the oldest ones, were found to have succeeded */
-    bool of_pipeline;        /* the failure is that of the next one after those; those behind it were dropped, and so was this operation */
+    /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
+     * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
+     * operation, unless it is FINISH or UNPREPARE, which free what is theirs in any case. A connection that breaks takes all with it. */
+    int answered;
+    int64_t sent_affected, sent_last_id;
+    bool of_pipeline;
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
@@ -218,8 +227,9 @@ typedef struct dbm_adapter {
     /* Column i of the row in hand. Texts stay valid until the next FETCH or FINISH; they are NUL-terminated. */
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
-    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset and
-     * execute when both are set. A fetch beside them is asked first, for FETCH and for FINISH, and answers DBM_E_UNSUPPORTED where it would have to wait. */
+    /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
+     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
+     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,

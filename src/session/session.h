@@ -89,6 +89,14 @@ struct dbm_statement {
     const char *site;
 };
 
+/* A statement in the pipeline that was not answered yet. */
+typedef struct dbm__sent {
+    dbm__entry *entry;
+    const char *site;
+    dbm__level *level;                   /* that sent it; a level's end waits for what it sent */
+    int points;                          /* savepoints that stood before it */
+} dbm__sent;
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -101,7 +109,7 @@ typedef struct dbm__work {
     bool autocommit, read_only, write, no_transaction;
     bool timed;                          /* a deadline of any kind is set */
     bool echo;
-    bool lane;                           /* plain reads may go the short way: no deadline, no echo, a blocking adapter without sockets */
+    bool lane;                           /* plain reads may go the short way: no deadline, no echo */
     bool in_transaction, gate_held;
     bool wrote;                          /* in this transaction */
     bool joinable;
@@ -112,6 +120,9 @@ typedef struct dbm__work {
     dbm__word cancelled;
     dbm__word cancellers;                /* dbm_cancel calls in flight; the end of the session waits for them */
     dbm__word committing;                /* a COMMIT or a reconnect is under way: not to be interrupted */
+    dbm__sent *sent;                     /* a ring of DBM_PIPELINE_MAX, made at the first dbm_send and kept */
+    int sent_first, sent_count;
+    int commands;                        /* sent, and not received yet */
     dbm_rows *rows;                      /* open ones */
     /* Ended ones, taken again in the order they ended, in a later session, or when DBM__SPARE are there: a handle that is used after its
      * end then still stands for nothing. */
@@ -177,6 +188,7 @@ typedef struct dbm__call {
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
+DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
@@ -191,8 +203,17 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
-/* A statement without rows. */
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site);
+/* A statement whose rows nobody wants; `send`: it need not be waited for. */
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
+
+/* ---- pipeline.c: statements that are sent without waiting ---- */
+DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
+DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site); /* takes the use of the entry */
+DBM__FN void dbm__sent_drop(dbm__work *w);                              /* all, without waiting */
+DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st);
+/* Waits for all that was sent. A failure sticks where it belongs, as that statement's. */
+DBM__FN dbm_status dbm__work_wait(dbm__work *w);
+DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
 
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,

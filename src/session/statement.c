@@ -49,14 +49,14 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
 
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Adds the statement to what the adapter said, on one line and cut short. Values are never shown. */
-DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+/* On one line and cut short. Values are never shown. */
+DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm_error_info *e = &dbm__self()->last;
     char what[640];
     dbm__text t;
     size_t i, shown = 0;
     bool blank = false;
-    if (e->status == DBM_E_NOMEM || sql == NULL) return dbm__work_fail(w, site);
+    if (e->status == DBM_E_NOMEM || sql == NULL) return;
     dbm__copy_cut(what, sizeof what, e->message);
     t = dbm__text_in(e->message, sizeof e->message);
     dbm__putf(&t, "%s [SQL: ", what);
@@ -70,6 +70,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     while (t.size > 0 && ((unsigned char)t.data[t.size - 1] & 0x80u) && sql[i] != 0) t.data[--t.size] = 0; /* no half character */
     dbm__put(&t, sql[i] != 0 ? "...]" : "]");
     dbm__redact(w->db->settings, e->message);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
+    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error); /* what failed was sent before it */
+    dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site);
 }
 
@@ -193,6 +198,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
 static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
+    if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
     return !w->no_transaction || !writes;
 }
 
@@ -206,6 +212,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
         st->entry = NULL;
     }
     dbm__rows_close_all(w); /* rows that stand at their end have a statement too */
+    dbm__sent_drop(w);
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
@@ -379,17 +386,20 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, const char *site) {
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry;
     dbm_op op;
     dbm_status rc;
     op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.no_wait = false;
+    op.read_only = op.write = op.one_row = op.queued = false;
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     op.savepoint = 0;
     op.row_buffer = 0;
     op.native = op.state = NULL;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
     if (rc != DBM_OK) return rc;
+    if (op.queued) return dbm__sent_put(w, entry, site);
     if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
         dbm_error_info kept;
         op.kind = DBM_OP_FETCH;
@@ -538,7 +548,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *sql, const char *codes, va_list ap) {
+static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -547,7 +557,7 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, const char *
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
     if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
-    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, site);
+    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st;
 }
 
@@ -555,13 +565,13 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, sql, codes, ap);
+    st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
     return st;
 }
 
-/* dbm_send: without a pipeline the statement runs at once, and its failure shows where a pipeline would show it: it sticks, and the next call
- * that waits, or the commit, answers it. What can be said before anything is sent is said at once. */
+/* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
+ * and the next call that waits, or the commit, answers it. What failed before is said at once. */
 static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     dbm__work *w;
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
@@ -570,7 +580,7 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
 }
 
-static dbm_status dbm__sent(dbm_session *on, dbm_status st) {
+static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
 }
@@ -580,7 +590,7 @@ DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql
     dbm_status st;
     va_start(ap, codes);
     st = dbm__sent_before(on, site);
-    if (st == DBM_OK) st = dbm__sent(on, dbm__exec_list(on, site, sql, codes, ap));
+    if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
     va_end(ap);
     return st;
 }
@@ -601,20 +611,24 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
     return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
 }
 
-DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, site);
+    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
     return dbm__call_end(&call, st);
+}
+
+DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
+    return dbm__exec_values(on, site, false, sql, values, count);
 }
 
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent(on, dbm__execv(on, site, sql, values, count)) : st;
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st;
 }
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
@@ -716,7 +730,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     rc = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
     if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, site);
+    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -724,7 +738,7 @@ DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const d
     bool named = false;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, site) : rc;
+    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
@@ -739,6 +753,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
                   type != NULL ? type : "");
         return NULL;
     }
+    if (dbm__work_settle(w) != DBM_OK) return NULL;
     if (dbm__rows_hold(w, w->top->site) != DBM_OK || dbm__work_start(w, true, w->top->site) != DBM_OK) {
         dbm__work_fail(w, w->top->site);
         return NULL;
@@ -802,6 +817,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
         return fn(on, ud);
     }
     if (on->slot == NULL) return dbm__fail_null("database");
@@ -811,6 +827,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         own.gen = w->gen;
         own.step = 0;
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
         return fn(&own, ud);
     }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);

@@ -20,6 +20,7 @@ typedef struct dbm__entry {
     size_t text_size;
     uint32_t hash;
     int uses;                        /* open results and handles; an entry in use is neither evicted nor shared if it is `single` */
+    int sent;                        /* in the pipeline, unanswered: not evicted, but shared */
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
@@ -68,6 +69,7 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
 }
 /* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
