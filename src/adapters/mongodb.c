@@ -1746,7 +1746,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
-    DBM_PH_NATIVE, 0,
+    DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
     NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */

@@ -2972,7 +2972,7 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB

@@ -78,19 +78,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     return dbm__work_fail(w, site);
 }
 
-static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *values, int count, const char *site) {
+DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
     int i;
     if (!dbm__event_wanted(w->db->host, DBM_LOG_INFO)) return;
     t = dbm__text_in(block, sizeof block);
-    dbm__put_n(&t, entry->text, entry->text_size);
+    dbm__put(&t, text);
     if (w->db->settings->config.echo == DBM_ECHO_VALUES) {
         for (i = 0; i < count; i++) {
             char number[64];
             size_t size;
-            const char *text = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
-            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", text);
+            const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
+            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown);
         }
     }
     dbm__redact(w->db->settings, block);
@@ -193,9 +193,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     return DBM_OK;
 }
 
-/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
- * takes its place once. */
-static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
+DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
@@ -328,7 +326,7 @@ again:
     } else {
         op->values = values;
     }
-    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
+    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     op->kind = DBM_OP_EXECUTE;
