@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9e0d947c07e7a1fc: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content a4a2385f32269df0: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -580,6 +580,8 @@
 #  define dbm__block_begin_on DBM__PREFIXED(dbm__block_begin_on)
 #  define dbm__block_commit DBM__PREFIXED(dbm__block_commit)
 #  define dbm__block_end DBM__PREFIXED(dbm__block_end)
+#  define dbm__bulk_begin DBM__PREFIXED(dbm__bulk_begin)
+#  define dbm__bulk_row DBM__PREFIXED(dbm__bulk_row)
 #  define dbm__create_all DBM__PREFIXED(dbm__create_all)
 #  define dbm__cursor_end DBM__PREFIXED(dbm__cursor_end)
 #  define dbm__delete_struct DBM__PREFIXED(dbm__delete_struct)
@@ -639,6 +641,7 @@
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
 #  define dbm_adapter_alloc DBM__PREFIXED(dbm_adapter_alloc)
 #  define dbm_adapter_broken DBM__PREFIXED(dbm_adapter_broken)
+#  define dbm_adapter_bulk_refused DBM__PREFIXED(dbm_adapter_bulk_refused)
 #  define dbm_adapter_clear_text DBM__PREFIXED(dbm_adapter_clear_text)
 #  define dbm_adapter_clock DBM__PREFIXED(dbm_adapter_clock)
 #  define dbm_adapter_config DBM__PREFIXED(dbm_adapter_config)
@@ -670,6 +673,10 @@
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
+#  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
+#  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
+#  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
+#  define dbm_bulk_rowv DBM__PREFIXED(dbm_bulk_rowv)
 #  define dbm_cancel DBM__PREFIXED(dbm_cancel)
 #  define dbm_clear_error DBM__PREFIXED(dbm_clear_error)
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
@@ -863,6 +870,7 @@ typedef struct dbm_database dbm_database; /* one of them: its configuration, ada
 typedef struct dbm_row dbm_row;           /* the row in hand; valid until the next row of its query */
 typedef struct dbm_rows dbm_rows;         /* a query whose rows are being read */
 typedef struct dbm_statement dbm_statement; /* a prepared statement of one session */
+typedef struct dbm_bulk dbm_bulk;         /* rows on their way into one table */
 
 /* >>session
  * A session: a small value in the caller's frame that every call takes by pointer and checks against its slot. A copy may be
@@ -1819,6 +1827,94 @@ public:
 /* DBM_CONFIG(.name = "a", .pool.size = 5): a `const dbm_config *` for dbm_add_database(), in C and in C++11. */
 #define DBM_CONFIG(...) DBM__OPTIONS(dbm_config, __VA_ARGS__)
 /* --- end src/api/session.h --- */
+/* --- begin src/api/bulk.h --- */
+/* Rows in bulk: many rows for one table by the backend's fastest way in, one at a time or as arrays.
+ * May call: session.h.
+ * Must not know: how anything is done. */
+/* What a bulk may ask for. Zero is the default. */
+typedef struct dbm_bulk_options {
+    bool each_row;            /* every row by itself: one that fails is skipped and told to `failed`, the others stay */
+    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. */
+    void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
+    void *failed_ud;
+} dbm_bulk_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* >>bulk
+ * Rows for one table: dbm_bulk_begin, any number of rows, dbm_bulk_end. COPY, array binding or a prepared INSERT carry them, whatever is the
+ * fastest way into the backend; where there is none, one INSERT a row. A bulk is one thing: all of its rows are kept, or none.
+ *   dbm_bulk_begin(s, &b, "table", "column,column")   on a session, or on a database, where dbm_bulk_end() commits; joins a block as statements do
+ *   dbm_bulk_begin_opt(s, &b, "table", "a,b", .each_row = 1, .failed = fn)   any of dbm_bulk_options
+ *   dbm_bulk_row(b, ...)                 one row: a value for each column, as dbm_exec() takes them
+ *   dbm_bulk_rowv(b, values, n)          the same from an array
+ *   dbm_bulk_columns(b, columns, n, rows)   many rows, from one array for each column:
+ *       const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN_NULLS(names, bits), DBM_COLUMN_AS(DBM_TYPE_TIMESTAMP, times) };
+ *       DBM_COLUMN_FIELD(users, age) is one field of an array of structs
+ *   dbm_bulk_end(b)                      sends the rest and waits for the outcome; dbm_affected(s) is then the number of rows that were kept
+ *   dbm_bulk_abandon(b)                  drops it: nothing of it stays, and what the session did before it does
+ * Names     letters, digits and _ (not first a digit), bytes from 0x80 on, or quoted as the backend quotes; parts are joined by dots. They are passed on
+ *           as written, so the backend folds their case as usual. 64 columns at most.
+ * Failures  of a row fail the whole bulk and stick, with the row's number from 0 where the backend tells it; what was sent is undone by then, so that
+ *           dbm_clear_error() may go on where the session has a transaction. dbm_bulk_row() answers the failure from then on.
+ *           Where there is no transaction (MongoDB without one), what was sent stays.
+ * While it is open nothing else runs on its session: E_MISUSE. A bulk that a block leaves open by return or break is dropped as its other writes
+ * are (E_LEFT_EARLY); at the end of a block it is E_MISUSE. In autocommit it has a transaction of its own.
+ * Errors    as dbm_exec(); E_MISUSE (names; a number of values that is not that of the columns; a bulk that has ended), E_UNSUPPORTED.
+ * Ownership texts and arrays are the caller's, and needed no longer than the call. On a database dbm_bulk_end() or dbm_bulk_abandon() must come,
+ *           after a failure too: it gives the connection back.
+ * Threads   those of its session.
+ * Source    PostgreSQL's COPY, mysql_stmt_attr_set(STMT_ATTR_ARRAY_SIZE) of MariaDB, mongoc_bulk_operation_t. */
+DBM_API dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
+                                   const char *site);
+DBM_API dbm_status dbm__bulk_row(dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_status dbm_bulk_rowv(dbm_bulk *bulk, const dbm_value *values, int count);
+DBM_API dbm_status dbm_bulk_columns(dbm_bulk *bulk, const dbm_column *columns, int count, size_t rows);
+DBM_API dbm_status dbm_bulk_end(dbm_bulk *bulk);
+DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
+
+#ifdef __cplusplus
+}
+#endif
+
+#define dbm_bulk_begin(on, out, table, columns) dbm__bulk_begin(DBM__ON(on), out, table, columns, NULL, DBM__SITE)
+#define dbm_bulk_begin_opt(on, out, table, columns, ...) \
+    dbm__bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
+#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__VALUES(__VA_ARGS__))
+
+/* A column by hand, where there is neither _Generic nor C++: dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL). */
+static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type type, const unsigned char *nulls) {
+    dbm_column c;
+    c.data = first.to; c.kind = first.kind; c.size = first.size; c.stride = stride; c.type = type; c.nulls = nulls;
+    return c;
+}
+#if defined(__cplusplus)
+template <class... V> inline dbm_status dbm__bulk_row_cpp(dbm_bulk *bulk, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm_bulk_rowv(bulk, a, static_cast<int>(sizeof...(V)));
+}
+template <class T> inline dbm_target dbm__element(const T *p) { return dbm__to(const_cast<T *>(p)); }
+#  define DBM__ELEMENT(p) dbm__element(p)
+#elif DBM__HAS_GENERIC
+/* Texts are known by the pointer to them, all else by the value, which is never const. */
+#  define DBM__ELEMENT_KIND(p) DBM__GENERIC(p, const char **: DBM__TO_TEXT, char **: DBM__TO_TEXT, const char *const *: DBM__TO_TEXT, \
+        char *const *: DBM__TO_TEXT, default: DBM__GENERIC(*(p), signed char: DBM__TO_INT, short: DBM__TO_INT, int: DBM__TO_INT, long: DBM__TO_INT, \
+        long long: DBM__TO_INT, unsigned char: DBM__TO_UINT, unsigned short: DBM__TO_UINT, unsigned: DBM__TO_UINT, unsigned long: DBM__TO_UINT, \
+        unsigned long long: DBM__TO_UINT, float: DBM__TO_REAL, double: DBM__TO_REAL, bool: DBM__TO_BOOL, dbm_bytes: DBM__TO_BYTES, \
+        dbm_value: DBM__TO_VALUE, dbm_optional_int: DBM__TO_OPTIONAL_INT, dbm_optional_double: DBM__TO_OPTIONAL_DOUBLE, \
+        dbm_optional_bool: DBM__TO_OPTIONAL_BOOL, char *: DBM__TO_BUFFER, const char *: DBM__TO_BUFFER, default: 0))
+#  define DBM__COLUMN_CHECKED(kind) (0 * sizeof(struct { int dbm_column_takes_arrays_of_numbers_bool_text_char_N_or_dbm_types : (kind) ? 1 : -1; }))
+#  define DBM__ELEMENT(p) dbm__target(DBM__ELEMENT_KIND(p), sizeof(*(p)) + DBM__COLUMN_CHECKED(DBM__ELEMENT_KIND(p)), (void *)(uintptr_t)(const void *)(p))
+#endif
+#if defined(DBM__ELEMENT)
+#  define DBM_COLUMN(array) dbm_column_of(DBM__ELEMENT(&(array)[0]), 0, DBM_TYPE_NULL, NULL)
+#  define DBM_COLUMN_NULLS(array, bits) dbm_column_of(DBM__ELEMENT(&(array)[0]), 0, DBM_TYPE_NULL, bits)
+#  define DBM_COLUMN_AS(type, array) dbm_column_of(DBM__ELEMENT(&(array)[0]), 0, type, NULL)
+#  define DBM_COLUMN_FIELD(structs, field) dbm_column_of(DBM__ELEMENT(&(structs)[0].field), sizeof((structs)[0]), DBM_TYPE_NULL, NULL)
+#endif
+/* --- end src/api/bulk.h --- */
 /* --- begin src/api/models.h --- */
 /* Models: a C struct and a table, matched by name.
  * May call: types.h, session.h, map.h.
@@ -2257,8 +2353,10 @@ enum {
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
     DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
-    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
+    DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
+    DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
+    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2313,7 +2411,8 @@ typedef enum dbm_op_kind {
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
-    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
+    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
+                           * rows and, for what was open before, UNPREPARE, FINISH and disconnect (FORKED, which then frees bulk->data) */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
     DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
@@ -2337,9 +2436,13 @@ typedef struct dbm_bulk_plan {
     int column_count;
     const char *sql;           /* INSERT INTO table (columns) VALUES (?, ...), with the backend's placeholders; NULL with DBM_LEX_NOT_SQL */
     size_t sql_size;
-    int64_t rows;              /* taken so far, the one in hand not counted */
-    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: the backend can't tell */
-    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
+    bool each_row;             /* rows that are refused are skipped: .bulk_row and .bulk_columns answer the failure of the row in hand and go on with the
+                                * next one, later ones are told by dbm_adapter_bulk_refused(). BULK answers UNSUPPORTED where that can't be */
+    int64_t rows;              /* taken or refused so far, the one in hand not counted */
+    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
+    int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
+    void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order (or broken) */
 } dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
@@ -2556,6 +2659,8 @@ DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* Element i of an array that is a column; its text is the caller's. Errors, not reported: E_RANGE (a char[N] without NUL), E_MISUSE. */
 DBM_API dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out);
+/* With bulk->each_row, in BULK_SEND and BULK_END: the failure reported last by dbm_adapter_fail() is that of this row (from 0). The operation goes on. */
+DBM_API void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 
@@ -7340,6 +7445,11 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
 
+DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
+    c->reported = false;
+    op->bulk->refused(op->bulk, row);
+}
+
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
     if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;
@@ -7561,7 +7671,7 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) 
     r->c = c;
     r->op = op;
     r->phase = DBM__RUNNING;
-    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind) && !(op->kind == DBM_OP_BULK_END && op->bulk->abandon);
     r->limit_us = op->deadline_us;
     op->fd = -1;
     op->status = DBM_OK;
@@ -11002,7 +11112,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_TEXT: {
         const char *x;
         memcpy(&x, at, sizeof x);
-        *out = dbm_text(x);
+        if (x != NULL) *out = dbm_textn(x, strlen(x));
         return DBM_OK;
     }
     case DBM__TO_BUFFER: {
@@ -12118,13 +12228,37 @@ typedef struct dbm__sent {
     int points;                          /* savepoints that stood before it */
 } dbm__sent;
 
+/* Rows on their way; see bulk.c. */
+struct dbm_bulk {
+    struct dbm__work *work;
+    dbm_bulk_plan plan;
+    dbm_op op;                           /* BULK's, or EXECUTE of `entry` */
+    dbm__entry *entry;                   /* the INSERT, where it is prepared */
+    uint32_t gen;                        /* of the level that opened it */
+    int point;                           /* the savepoint that undoes it; 0: it began the transaction; -1: nothing undoes it */
+    bool own_point;                      /* that savepoint is the bulk's */
+    bool own_way;                        /* the adapter has taken BULK and not ended it yet */
+    bool wrapped;                        /* the session is in autocommit, and has a transaction for this bulk */
+    bool sent;                           /* rows may be with the server */
+    bool owns_session;                   /* of a call on a database */
+    int64_t affected, refused;
+    const char *site;
+    void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
+    void *failed_ud;
+    char *names;                         /* table, columns and INSERT; kept for the next bulk */
+    size_t names_size;
+    const char *columns[DBM__MAX_VALUES];
+    dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
+};
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
     dbm__level *top;
     uint32_t gen;                        /* of top; read by values that came too late, so by atomics */
     uint32_t serial;
-    dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
+    dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
+#define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
@@ -12152,6 +12286,9 @@ typedef struct dbm__work {
     dbm_rows *spare_rows, *last_spare_rows;
     dbm_statement *statements, *spare_statements, *last_spare_statement;
     int spare_rows_count, spare_statements_count;
+    dbm_bulk *bulk;                      /* the open one */
+    dbm_bulk *bulks[DBM__SPARE];         /* they take turns */
+    unsigned bulk_next;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
     dbm__thread *begun_by;               /* of a session by hand: the thread, */
     uint32_t loops_before;               /* and how many loops it had made */
@@ -12170,6 +12307,8 @@ DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
+DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
+DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
@@ -12208,6 +12347,10 @@ typedef struct dbm__call {
 } dbm__call;
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
+DBM__FN void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site);
+/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
+ * takes its place once. */
+DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
@@ -12251,6 +12394,12 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* ---- bulk.c ---- */
+DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
+DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
+DBM__FN void dbm__bulks_free(dbm__work *w);
 
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
@@ -12305,13 +12454,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
     }
+    if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
     return DBM_OK;
 }
 
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
@@ -12328,8 +12478,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     return d;
 }
 
-/* The deadline of what must be done however late it is: a second more than is left, for ROLLBACK. */
-static int64_t dbm__work_grace(dbm__work *w) {
+DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
     if (!w->timed) return INT64_MAX;
     d = dbm__work_deadline(w);
@@ -12399,13 +12548,10 @@ DBM__FN void dbm__work_shield(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
 
-DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
-    dbm__rows_close_all(w);
     if (w->in_transaction) {
-        dbm_error_info kept;
         dbm_op op;
-        if (quiet) kept = dbm__self()->last;
         if (!w->slot.connection.broken) {
             if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0)) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
@@ -12415,10 +12561,20 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
         }
         w->in_transaction = false;
         w->points_sent = 0;
-        if (quiet) dbm__self()->last = kept;
     }
     dbm__work_gate_leave(w);
     w->wrote = false;
+    return st;
+}
+
+DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+    dbm_error_info kept;
+    dbm_status st;
+    bool keep = quiet && w->in_transaction;
+    dbm__rows_close_all(w);
+    if (keep) kept = dbm__self()->last;
+    st = dbm__work_undo(w);
+    if (keep) dbm__self()->last = kept;
     return st;
 }
 
@@ -12602,6 +12758,8 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows == NULL) break;
     }
     dbm__self()->loops = NULL;
+    if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
+    w->bulk = NULL;
     dbm__sent_drop(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
@@ -12663,6 +12821,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
         dbm__free(db->host, w->lifted);
+        dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
     }
 }
@@ -12951,6 +13110,7 @@ DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, level);
     dbm__level_settle(w, level);
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
@@ -12992,6 +13152,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
     if (w->sent_count == 0 || w->timed || w->open_rows != 0 || (level->point == 0 ? level != &w->base || !w->in_transaction : w->points_sent < level->point)) {
         dbm__level_settle(w, level);
@@ -13148,6 +13309,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
+    if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
     if (st != DBM_OK) return st;
     w->top->asked = true;
@@ -13160,6 +13322,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
@@ -13457,6 +13620,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
 
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
+    dbm_status st;
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     p.session = NULL;
     p.status = status;
@@ -13464,12 +13628,17 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.state = 2;
     if (status != NULL) *status = DBM_ROLLED_BACK;
     if (w == NULL) {
-        dbm_status st = dbm__session_bad(s, site);
+        st = dbm__session_bad(s, site);
         if (status != NULL) *status = st;
         return p;
     }
     if (w->top->sticky != DBM_OK) { /* the body does not run: nothing in it could */
         if (status != NULL) *status = w->top->sticky;
+        return p;
+    }
+    if (w->bulk != NULL) {
+        st = dbm__bulk_in_the_way(w, site);
+        if (status != NULL) *status = st;
         return p;
     }
     if (w->no_transaction || !w->db->savepoints) {
@@ -13493,6 +13662,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm_status st;
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL) && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
     if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
@@ -13511,6 +13681,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     if (p->state != 1) return;
     p->state = 2;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, w->top);
     if (w == NULL || w->points < (int)p->number) return;
     if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;
@@ -13703,19 +13874,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     return dbm__work_fail(w, site);
 }
 
-static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *values, int count, const char *site) {
+DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
     int i;
     if (!dbm__event_wanted(w->db->host, DBM_LOG_INFO)) return;
     t = dbm__text_in(block, sizeof block);
-    dbm__put_n(&t, entry->text, entry->text_size);
+    dbm__put(&t, text);
     if (w->db->settings->config.echo == DBM_ECHO_VALUES) {
         for (i = 0; i < count; i++) {
             char number[64];
             size_t size;
-            const char *text = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
-            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", text);
+            const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
+            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown);
         }
     }
     dbm__redact(w->db->settings, block);
@@ -13818,9 +13989,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     return DBM_OK;
 }
 
-/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
- * takes its place once. */
-static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
+DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
@@ -13953,7 +14122,7 @@ again:
     } else {
         op->values = values;
     }
-    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
+    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     op->kind = DBM_OP_EXECUTE;
@@ -15446,6 +15615,686 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
     return result;
 }
 /* --- end src/session/cursor.c --- */
+/* --- begin src/session/bulk.c --- */
+/* Rows in bulk: a plan that the adapter carries out, or a prepared INSERT run once a row; what it undoes when it fails or is dropped.
+ * May call: api/, base/, adapter/, pool/, sql/, session.h.
+ * Must not know: how a backend takes rows. */
+
+/* One is open per session at a time, as w->bulk:
+ *
+ *     begin --> OPEN --row, columns--> OPEN --end--> kept
+ *                 +-- a failure: undone, w->bulk NULL, `error` says why until dbm_bulk_end or dbm_bulk_abandon
+ *                 +-- abandon, the end of its block, rollback: undone
+ *
+ * While it is open w->trouble is DBM__BULK_OPEN and nothing else when all is well, so that a row needs to look no further, and every other
+ * call on the session comes past dbm__work_trouble(). What it wrote is undone alone: by the ROLLBACK of a transaction that began with it, by the savepoint
+ * that was sent with it, or by one of its own. */
+
+/* ---- names -------------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+              at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
+              "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
+              what, list, (int)(at - list) + 1);
+    return dbm__work_fail(w, site);
+}
+
+static bool dbm__name_char(char c, bool first) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u) != 0 || (!first && c >= '0' && c <= '9');
+}
+
+/* The end of a name that begins at p, NULL when there is none: parts joined by dots, each bare or quoted. */
+static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad) {
+    for (;; p++) {
+        char close = *p == '`' && lexer & DBM_LEX_BACKTICKS ? '`' : *p == '"' && !(lexer & DBM_LEX_BACKSLASH) ? '"' :
+                     *p == '[' && lexer & DBM_LEX_BRACKETS ? ']' : (char)0;
+        *bad = p;
+        if (close != 0) {
+            const char *from = p;
+            for (p++; *p != 0 && (*p != close || (p[1] == close && close != ']')); p++) if (*p == close) p++;
+            if (*p == 0 || p == from + 1) return NULL;
+            p++;
+        } else {
+            if (!dbm__name_char(*p, true)) return NULL;
+            while (dbm__name_char(*p, false)) p++;
+        }
+        if (*p != '.') return p;
+    }
+}
+
+static const char *dbm__blanks(const char *p) {
+    while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') p++;
+    return p;
+}
+
+/* One name and the blanks around it; other languages have names that only their commas end. Copies it to `to`, with a NUL, and answers what
+ * follows, or NULL. */
+static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
+    const char *end;
+    p = dbm__blanks(p);
+    if (lexer & DBM_LEX_NOT_SQL) {
+        size_t n = list ? strcspn(p, ",") : strlen(p);
+        const char *next = p + n;
+        while (n != 0 && dbm__blanks(p + n - 1) == p + n) n--;
+        *bad = p;
+        if (n == 0) return NULL;
+        end = next;
+        memcpy(*to, p, n);
+        *to += n;
+    } else {
+        end = dbm__name_end(p, lexer, bad);
+        if (end == NULL) return NULL;
+        memcpy(*to, p, (size_t)(end - p));
+        *to += end - p;
+        end = dbm__blanks(end);
+    }
+    *(*to)++ = 0;
+    *bad = end;
+    return *end == 0 || (list && *end == ',') ? end : NULL;
+}
+
+/* Fills in the plan: names, and the INSERT. All of it lies in one block that the bulk keeps. */
+static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, const char *columns, const char *site) {
+    const dbm_adapter *a = w->db->adapter;
+    size_t table_size, names_size, need;
+    const char *p = columns, *bad = NULL;
+    char *to;
+    dbm__text sql;
+    int i;
+    if (table == NULL || columns == NULL || columns[0] == 0) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                  table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
+        return dbm__work_fail(w, site);
+    }
+    table_size = strlen(table);
+    names_size = strlen(columns);
+    if (table_size > 65536 || names_size > 65536) {
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
+        return dbm__work_fail(w, site);
+    }
+    /* Each name twice, once by itself and once in the INSERT, with room for ", $64" and the words around. */
+    need = 2 * (table_size + names_size) + DBM__MAX_VALUES * 8 + 64;
+    if (need > b->names_size) {
+        char *block = (char *)dbm__resize(w->db->host, b->names, need);
+        if (block == NULL) {
+            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+            return dbm__work_fail(w, site);
+        }
+        b->names = block;
+        b->names_size = need;
+    }
+    to = b->names;
+    b->plan.table = to;
+    if (dbm__name_take(table, a->lexer, false, &to, &bad) == NULL) return dbm__bulk_name_bad(w, "table", table, bad, site);
+    for (i = 0;; p++) {
+        if (i == DBM__MAX_VALUES) {
+            dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
+            return dbm__work_fail(w, site);
+        }
+        b->columns[i++] = to;
+        p = dbm__name_take(p, a->lexer, true, &to, &bad);
+        if (p == NULL) return dbm__bulk_name_bad(w, "columns", columns, bad, site);
+        if (*p == 0) break;
+    }
+    b->plan.columns = b->columns;
+    b->plan.column_count = i;
+    if (a->lexer & DBM_LEX_NOT_SQL) return DBM_OK;
+    sql = dbm__text_in(to, b->names_size - (size_t)(to - b->names));
+    dbm__putf(&sql, "INSERT INTO %s (", b->plan.table);
+    for (i = 0; i < b->plan.column_count; i++) dbm__putf(&sql, "%s%s", i != 0 ? ", " : "", b->columns[i]);
+    dbm__put(&sql, ") VALUES (");
+    for (i = 0; i < b->plan.column_count; i++) {
+        if (a->placeholders == DBM_PH_DOLLAR) dbm__putf(&sql, "%s$%d", i != 0 ? ", " : "", i + 1);
+        else dbm__put(&sql, i != 0 ? ", ?" : "?");
+    }
+    dbm__put(&sql, ")");
+    DBM_ASSERT(!sql.cut);
+    b->plan.sql = to;
+    b->plan.sql_size = sql.size;
+    return DBM_OK;
+}
+
+/* ---- ending -------------------------------------------------------------------------------------------------------------------------- */
+
+/* The session is its own again. */
+static void dbm__bulk_detach(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
+    b->entry = NULL;
+    w->bulk = NULL;
+    if (b->own_point) w->points--;
+    if (b->wrapped) w->no_transaction = true;
+    b->own_point = b->wrapped = false;
+    dbm__work_look_again(w);
+}
+
+/* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is. Answers
+ * whether nothing of it is left. */
+static bool dbm__bulk_undo(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    dbm_connection *c = &w->slot.connection;
+    dbm_error_info kept = dbm__self()->last;
+    bool undone = true;
+    if (b->own_way) {
+        b->plan.abandon = true;
+        b->op.kind = DBM_OP_BULK_END;
+        b->op.deadline_us = dbm__work_grace(w);
+        if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
+        if (dbm__op_run(c, &b->op) != DBM_OK && w->in_transaction) c->broken = true;
+        dbm__store(&w->committing, 0);
+        b->own_way = false;
+    }
+    if (w->in_transaction) {
+        if (b->point == 0) undone = dbm__work_undo(w) == DBM_OK && !c->broken;
+        else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
+        else undone = !b->sent;
+        if (!undone && b->point > 0) c->broken = true;
+    } else {
+        undone = !b->sent;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__bulk_detach(b);
+    dbm__self()->last = kept;
+    return undone;
+}
+
+/* What stands as this thread's last failure has failed the bulk. */
+static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    dbm__level *level = w->top;
+    bool fresh = level->sticky == DBM_OK, undone;
+    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
+    undone = dbm__bulk_undo(b);
+    dbm__self()->last = b->error;
+    dbm__work_fail(w, b->site);
+    b->error = dbm__self()->last;
+    if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
+    return b->error.status;
+}
+
+/* The same of a row, or of one among those that were sent; said in front. */
+static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    dbm__work *w = b->work;
+    char text[700];
+    dbm__work_doubt(w, st);
+    if (e->status != DBM_E_NOMEM) {
+        dbm__text t = dbm__text_in(text, sizeof text);
+        if (row >= 0) dbm__putf(&t, "row %l of the bulk (from 0)", row);
+        else if (b->plan.rows != 0) dbm__putf(&t, "one of the first %l rows of the bulk", b->plan.rows);
+        else dbm__put(&t, "the bulk");
+        if (b->plan.failed_column >= 0 && b->plan.failed_column < b->plan.column_count) dbm__putf(&t, ", column %s", b->columns[b->plan.failed_column]);
+        dbm__putf(&t, " for %s: %s", b->plan.table, e->message);
+        dbm__copy_cut(e->message, sizeof e->message, text);
+        dbm__redact(w->db->settings, e->message);
+    }
+    return dbm__bulk_failed(b);
+}
+
+static bool dbm__bulk_of_parent(const dbm_bulk *b) {
+    dbm__fork_look();
+    return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch();
+}
+
+/* Of a bulk that is open: what stands in the way of the next call on it. */
+static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
+    dbm__work *w;
+    if (b == NULL) return dbm__fail_null("bulk");
+    w = b->work;
+    if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
+    if (w->bulk != b) {
+        if (b->error.status != DBM_OK) return dbm__fail_again(&b->error);
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, b->site, "this bulk has ended, by dbm_bulk_end, dbm_bulk_abandon or with its session");
+    }
+    if (b->gen != w->gen) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk is used while the block of %s inside its session is open: end that one first",
+                  w->top->site);
+        return dbm__work_fail(w, b->site);
+    }
+    if (w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0) {
+        w->bulk = NULL; /* so that it is not what stands in the way */
+        dbm__work_trouble(w, b->site);
+        w->bulk = b;
+        return dbm__bulk_failed(b);
+    }
+    dbm__work_look_again(w);
+    return DBM_OK;
+}
+
+/* Whether a row can be taken. With a deadline it is looked at for each. */
+DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
+    dbm__work *w;
+    if (DBM__UNLIKELY(b == NULL)) return dbm__bulk_bad(b);
+    w = b->work;
+    dbm__fork_look();
+    if (DBM__UNLIKELY(w->bulk != b || b->gen != w->gen || dbm__load(&w->trouble) != DBM__BULK_OPEN || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
+        return dbm__bulk_bad(b);
+    }
+    return DBM_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* A failure of a single row, which says nothing of the next one. */
+static bool dbm__row_alone(const dbm__work *w, dbm_status st) {
+    return !w->slot.connection.broken && (st == DBM_E_CONSTRAINT || st == DBM_E_RANGE || st == DBM_E_SQL || st == DBM_E_MISUSE || st == DBM_E_LIMIT);
+}
+
+static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
+    dbm_bulk *b = (dbm_bulk *)(void *)((char *)plan - offsetof(dbm_bulk, plan));
+    dbm_error_info e = dbm__self()->last;
+    b->refused++;
+    if (e.site[0] == 0) dbm__copy_cut(e.site, sizeof e.site, b->site);
+    if (b->failed != NULL) b->failed(b->failed_ud, row, &e);
+}
+
+/* Without a way of the adapter's own: the INSERT, once. Where a failure would take the transaction with it, a row by itself is a savepoint. */
+static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *values) {
+    dbm__work *w = b->work;
+    dbm_connection *c = &w->slot.connection;
+    dbm_op op;
+    dbm_status st;
+    bool point = b->plan.each_row && w->in_transaction && w->db->savepoints && !(w->db->adapter->flags & DBM_ADAPTER_FAILS_ALONE);
+    if (point) {
+        dbm__op_init(&op, DBM_OP_SAVEPOINT, b->op.deadline_us);
+        op.savepoint = w->points_sent + 1;
+        st = dbm__op_run(c, &op);
+        if (st != DBM_OK) {
+            c->broken = c->broken || st != DBM_E_CANCELLED;
+            return st;
+        }
+        w->points_sent++;
+    }
+    b->op.kind = DBM_OP_EXECUTE;
+    b->op.values = values;
+    b->op.value_count = b->plan.column_count;
+    b->op.result = NULL;
+    b->op.affected = b->op.last_id = -1;
+    b->op.ended = b->op.settled = b->op.row = false;
+    b->sent = true;
+    st = dbm__op_run(c, &b->op);
+    if (DBM__UNLIKELY(b->op.result != NULL)) {
+        b->op.kind = DBM_OP_FINISH;
+        dbm__op_run(c, &b->op);
+    }
+    if (st == DBM_DONE) st = DBM_OK;
+    if (st == DBM_OK && b->op.affected > 0) b->affected += b->op.affected;
+    if (point) {
+        dbm_status undone;
+        if (st == DBM_OK) st = undone = dbm__work_point_release(w, w->points_sent);
+        else undone = dbm__work_point_rollback(w, w->points_sent);
+        if (undone != DBM_OK) c->broken = true;
+    }
+    return st;
+}
+
+/* BULK_SEND or BULK_END, with a time limit of its own. */
+static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
+    b->op.kind = kind;
+    b->op.deadline_us = dbm__work_deadline(b->work);
+    b->op.affected = -1;
+    b->sent = true;
+    return dbm__op_run(&b->work->slot.connection, &b->op);
+}
+
+/* A row, or the one after *taken rows, was not simply taken. */
+static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    if (st == DBM_DONE) {
+        st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
+        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
+    }
+    if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
+    if (b->plan.each_row && dbm__row_alone(w, st)) {
+        dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->plan.failed_row = b->plan.failed_column = -1;
+        return DBM_OK;
+    }
+    return dbm__bulk_row_failed(b, b->plan.failed_row >= 0 ? b->plan.failed_row : b->plan.rows, st);
+}
+
+static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
+    b->op.deadline_us = dbm__work_deadline(b->work);
+    if (dbm__now(b->work->db->host) < b->work->top->deadline_us) return DBM_OK;
+    dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the session's deadline (timeout_ms) passed");
+    return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
+}
+
+/* What is wrong with a row before the adapter sees it. */
+static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
+    if (st == DBM_OK && named) {
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
+    } else if (st == DBM_OK) {
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the bulk has %d column%s and the row passes %d value%s", b->plan.column_count,
+                       b->plan.column_count == 1 ? "" : "s", count, count == 1 ? "" : "s");
+    }
+    return dbm__bulk_row_failed(b, b->plan.rows, st);
+}
+
+DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
+    dbm__work *w = b->work;
+    dbm_status st;
+    if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
+    st = DBM__LIKELY(b->own_way) ? w->db->adapter->bulk_row(&w->slot.connection, &b->op, values) : dbm__bulk_insert(b, values);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        b->plan.rows++;
+        return DBM_OK;
+    }
+    if (st == DBM_DONE) b->plan.rows++;
+    return dbm__bulk_took(b, st);
+}
+
+DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
+    va_list ap;
+    dbm_status st = dbm__bulk_ready(b);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    va_start(ap, codes);
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    va_end(ap);
+    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
+    return dbm__bulk_take(b, values);
+}
+
+DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    int i;
+    dbm_status st = dbm__bulk_ready(b);
+    if (st != DBM_OK) return st;
+    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK);
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (values[i].name != NULL) named = true;
+    }
+    st = dbm__values_check(copy, count, b->work->db->name, b->site);
+    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
+    return dbm__bulk_take(b, copy);
+}
+
+/* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the C type of a column can be what .type says. */
+static bool dbm__column_type_fits(const dbm_column *c) {
+    bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
+    return c->type == DBM_TYPE_NULL || (c->type == DBM_TYPE_TIMESTAMP && c->kind == DBM__TO_INT) ||
+           (text && (c->type == DBM_TYPE_TEXT || c->type == DBM_TYPE_DECIMAL || c->type == DBM_TYPE_UUID || c->type == DBM_TYPE_JSON));
+}
+
+static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+    const char *database = b->work->db->name;
+    int i;
+    if (columns == NULL || count != b->plan.column_count) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, b->site, "the bulk has %d column%s and dbm_bulk_columns passes %d", b->plan.column_count,
+                  b->plan.column_count == 1 ? "" : "s", columns != NULL ? count : 0);
+        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE);
+    }
+    for (i = 0; i < count; i++) {
+        const dbm_column *c = &columns[i];
+        if ((c->data != NULL || rows == 0) && c->kind > 0 && c->kind <= DBM__TO_OPTIONAL_BOOL && dbm__column_type_fits(c)) continue;
+        b->plan.failed_column = i;
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, b->site, c->data == NULL ? "the array is NULL" :
+                  "its C type can't be what the dbm_column says: timestamps are int64_t, decimals, UUIDs and JSON are texts");
+        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE);
+    }
+    return DBM_OK;
+}
+
+/* Row i of arrays, made to values. */
+static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_t i) {
+    dbm_value values[DBM__MAX_VALUES];
+    int k;
+    for (k = 0; k < b->plan.column_count; k++) {
+        dbm_status st = dbm_adapter_element(&columns[k], i, &values[k]);
+        if (DBM__LIKELY(st == DBM_OK)) continue;
+        b->plan.failed_column = k;
+        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "%s", dbm__element_wrong(columns[k].kind));
+        if (!b->plan.each_row) return dbm__bulk_row_failed(b, b->plan.rows, st);
+        dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->plan.failed_column = -1;
+        return DBM_OK;
+    }
+    return dbm__bulk_take(b, values);
+}
+
+DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+    const dbm_adapter *a;
+    size_t at = 0, taken;
+    dbm_status st = dbm__bulk_ready(b);
+    if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
+    if (st != DBM_OK) return st;
+    a = b->work->db->adapter;
+    if (!b->own_way || a->bulk_columns == NULL) {
+        for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
+        return st;
+    }
+    while (at < rows) {
+        if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
+        taken = 0;
+        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
+        b->plan.rows += (int64_t)taken;
+        at += taken;
+        if (st != DBM_OK) {
+            if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
+            st = dbm__bulk_took(b, st);
+        }
+        if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
+    }
+    return st;
+}
+
+/* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
+
+/* Sends what must come first, and BULK, or gets the INSERT ready. */
+static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
+    const dbm_adapter *a = w->db->adapter;
+    dbm_connection *c = &w->slot.connection;
+    dbm_status st = DBM_OK;
+    bool prepared = a->bulk_row == NULL || (a->flags & DBM_ADAPTER_BULK_PREPARED) != 0;
+    if (w->open_rows != 0) st = dbm__rows_hold(w, b->site);
+    if (st == DBM_OK && b->plan.sql != NULL && prepared) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    if (st == DBM_OK) st = dbm__work_start(w, true, b->site);
+    if (st != DBM_OK) return st;
+    w->top->ran = true;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
+    b->op.bulk = &b->plan;
+    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL;
+    if (a->bulk_row != NULL) {
+        st = dbm__op_run(c, &b->op);
+        b->own_way = st == DBM_OK;
+        if (st != DBM_E_UNSUPPORTED) return st;
+    }
+    if (b->plan.sql == NULL) {
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
+                         b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
+    }
+    if (b->entry == NULL) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    if (st != DBM_OK) return st;
+    b->op.sql = b->entry->prepared.sql;
+    b->op.sql_size = b->entry->prepared.sql_size;
+    b->op.prepared = &b->entry->prepared;
+    return DBM_OK;
+}
+
+/* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
+static dbm_bulk *dbm__bulk_new(dbm__work *w) {
+    dbm_bulk **place = &w->bulks[w->bulk_next++ % DBM__SPARE];
+    if (*place == NULL) *place = (dbm_bulk *)dbm__alloc_zero(w->db->host, sizeof **place);
+    return *place;
+}
+
+static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    dbm_bulk *b;
+    dbm_status st;
+    bool was_clean = !w->in_transaction;
+    const char *none = NULL;
+    const dbm_value *no_values = NULL;
+    if (w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
+        return dbm__work_fail(w, site);
+    }
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
+        return dbm__work_fail(w, site);
+    }
+    st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
+    if (st != DBM_OK) return st;
+    b = dbm__bulk_new(w);
+    if (b == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+        return dbm__work_fail(w, site);
+    }
+    memset(&b->plan, 0, sizeof b->plan);
+    b->work = w;
+    b->gen = w->gen;
+    b->site = site;
+    b->entry = NULL;
+    b->error.status = DBM_OK;
+    b->owns_session = b->own_way = b->own_point = b->sent = false;
+    b->affected = b->refused = 0;
+    b->failed = options != NULL ? options->failed : NULL;
+    b->failed_ud = options != NULL ? options->failed_ud : NULL;
+    b->plan.each_row = options != NULL && options->each_row;
+    b->plan.failed_row = b->plan.failed_column = -1;
+    b->plan.refused = dbm__bulk_refused;
+    st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
+    if (st == DBM_OK && w->one.row.open) st = dbm__one_end(w, &none, &no_values, 0, site);
+    if (st != DBM_OK) return st;
+    b->wrapped = w->no_transaction && w->db->transactions;
+    if (b->wrapped) w->no_transaction = false;
+    if (w->no_transaction) b->point = -1;
+    else if (!w->in_transaction) b->point = 0;
+    else if (!w->db->savepoints) b->point = -1;
+    else {
+        b->point = w->points_sent + 1;
+        b->own_point = w->points_sent == w->points;
+        if (b->own_point) w->points++;
+    }
+    w->bulk = b;
+    st = dbm__bulk_start(w, b);
+    if (st != DBM_OK && dbm__may_replace(w, st, was_clean, false)) { /* no row has been sent */
+        if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
+        b->entry = NULL;
+        st = dbm__work_renew(w) == DBM_OK ? dbm__bulk_start(w, b) : dbm__self()->last.status;
+    }
+    if (st != DBM_OK) {
+        st = dbm__bulk_row_failed(b, -1, st);
+        b->error.status = DBM_OK;
+        return st;
+    }
+    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, site);
+    dbm__work_look_again(w);
+    *out = b;
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
+                                    const char *site) {
+    dbm__call call;
+    dbm_status st;
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_bulk_begin: out is NULL");
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    st = dbm__bulk_open(call.work, out, table, columns, options, site);
+    if (st != DBM_OK) return dbm__call_end(&call, st);
+    (*out)->owns_session = call.owns;
+    return DBM_OK;
+}
+
+/* The handle stands for nothing from here on; one on a database gives its connection back. */
+static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
+    b->error.status = DBM_OK;
+    if (b->owns_session) {
+        dbm__call call;
+        b->owns_session = false;
+        call.work = b->work;
+        call.own.slot = b->work;
+        call.own.gen = b->gen;
+        call.own.step = 0;
+        call.owns = true;
+        dbm__call_end(&call, st);
+    }
+    return st;
+}
+
+DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
+    dbm__work *w;
+    dbm_status st = dbm__bulk_ready(b);
+    bool wrapped;
+    if (st == DBM_OK && b->work->timed) st = dbm__bulk_timed(b);
+    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
+    w = b->work;
+    if (b->own_way) {
+        st = dbm__bulk_op(b, DBM_OP_BULK_END);
+        b->own_way = false; /* ended in either case */
+        b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused;
+    }
+    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(w, b->point);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+    w->affected = b->affected;
+    w->last_id = 0;
+    if (b->affected > 0 || b->refused > 0) w->wrote = w->top->wrote = true;
+    wrapped = b->wrapped;
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__bulk_detach(b);
+    if (wrapped) st = dbm__work_commit(w);
+    return dbm__bulk_close(b, st);
+}
+
+DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
+    dbm__work *w;
+    if (b == NULL) return dbm__fail_null("bulk");
+    w = b->work;
+    if (dbm__bulk_of_parent(b)) return dbm__bulk_bad(b);
+    if (w->bulk != b) return b->error.status != DBM_OK ? dbm__bulk_close(b, DBM_OK) : dbm__bulk_bad(b); /* it has failed, and left nothing */
+    if (b->gen != w->gen) return dbm__bulk_bad(b);
+    if (!dbm__bulk_undo(b) && !w->no_transaction && !w->slot.connection.broken) {
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
+                  "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
+    return dbm__bulk_close(b, DBM_OK);
+}
+
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
+    dbm_bulk *b = w->bulk;
+    bool rows = b->plan.rows != 0;
+    if (b->gen != level->gen) return;
+    dbm__bulk_undo(b);
+    if (!rows) return;
+    level->wrote = true;
+    if (w->no_transaction && level->sticky == DBM_OK) {
+        dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
+                  w->db->transactions ? "" : ", as far as they had not been sent");
+        dbm__level_stick(level, &dbm__self()->last, 0);
+    }
+}
+
+DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
+              "dbm_bulk_abandon(b)", w->bulk->site);
+    return dbm__work_fail(w, NULL);
+}
+
+DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site) {
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the bulk of %s is open: nothing else runs on its session before dbm_bulk_end or dbm_bulk_abandon",
+              w->bulk->site);
+    return dbm__work_fail(w, site);
+}
+
+DBM__FN void dbm__bulks_free(dbm__work *w) {
+    int i;
+    for (i = 0; i < DBM__SPARE; i++) {
+        if (w->bulks[i] != NULL) dbm__free(w->db->host, w->bulks[i]->names);
+        dbm__free(w->db->host, w->bulks[i]);
+    }
+}
+/* --- end src/session/bulk.c --- */
 /* --- begin src/data/data.h --- */
 /* What is built on sessions: models (structs as rows of tables) and scripts. There is nothing here for other rooms to call but the
  * public functions; this header is what the files of the room share.
@@ -18591,6 +19440,95 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     return DBM_OK;
 }
 
+/* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
+
+/* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
+static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
+    if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
+    op->bulk->data = op->prepared->data;
+    return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sqlite_statement *s, bool each_row, int rc) {
+    dbm_status status;
+    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+    if (rc == SQLITE_DONE) {
+        sqlite3_reset(s->stmt);
+        return DBM_OK;
+    }
+    status = dbm__sqlite_step_failed(q, s, rc);
+    /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
+}
+
+/* The statement with its values bound, run. */
+DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
+    int rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_bulk_failed(q, s, op->bulk->each_row, rc);
+    sqlite3_reset(s->stmt);
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
+    dbm_status status = DBM_OK;
+    int i, count = op->bulk->column_count;
+    (void)c;
+    for (i = 1; i <= count; i++, values++) {
+        if (DBM__LIKELY(values->type == DBM_TYPE_INT && sqlite3_bind_int64(s->stmt, i, values->as.integer) == SQLITE_OK)) continue;
+        status = dbm__sqlite_bind_one(s->q, s->stmt, values, i);
+        if (DBM__LIKELY(status == DBM_OK)) continue;
+        op->bulk->failed_column = i - 1;
+        return status;
+    }
+    dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
+    status = dbm__sqlite_bulk_step(s->q, s, op);
+    dbm__sqlite_leave(s->q);
+    return status;
+}
+
+/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
+DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
+    dbm_value v;
+    dbm_status status;
+    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
+        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
+        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
+        if (column->kind == DBM__TO_TEXT) {
+            const char *text;
+            memcpy(&text, p, sizeof text);
+            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK;
+        }
+    }
+    status = dbm_adapter_element(column, at, &v);
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
+}
+
+static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
+    dbm__sqlite *q = s->q;
+    dbm_status status = DBM_OK;
+    size_t row;
+    int i, n = op->bulk->column_count;
+    (void)c;
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
+    for (row = 0; row < count; row++) {
+        for (i = 0; i < n; i++) {
+            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
+            if (DBM__LIKELY(status == DBM_OK)) continue;
+            op->bulk->failed_column = i;
+            break;
+        }
+        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
+        if (DBM__UNLIKELY(status != DBM_OK)) break;
+    }
+    *taken = row;
+    dbm__sqlite_leave(q);
+    return status;
+}
+
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
@@ -18632,8 +19570,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
+    case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19150,14 +20090,14 @@ static void dbm__sqlite_close(dbm_database *db) {
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    NULL, NULL
+    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
@@ -24808,7 +25748,7 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -26244,7 +27184,7 @@ static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
     DBM_ADAPTER_SOCKET,
-    DBM_PH_NATIVE, 0,
+    DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
@@ -28005,7 +28945,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
-    DBM_PH_NATIVE, 0,
+    DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
     NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
