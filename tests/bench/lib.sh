@@ -34,7 +34,7 @@ driver() {
         mariadb) driver_switch=MYSQL ;;
         *) driver_switch=$(echo "$1" | tr a-z A-Z) ;;
     esac
-    BACKENDS="-DDBM_WITH_SQLITE" DRIVER_CFLAGS= DRIVER_LIBS=-lsqlite3
+    BACKENDS=-DDBM_WITH_SQLITE DRIVER_CFLAGS="" DRIVER_LIBS=-lsqlite3
     drivers_root=$ROOT
     each_driver driver_of_group
     BENCH_SWITCHES=$BACKENDS BENCH_CFLAGS=$DRIVER_CFLAGS BENCH_LIBS=$DRIVER_LIBS
