@@ -11,7 +11,8 @@
  *     PROGRAM memory ROW VARIANT [N]        one JSON line: peak memory, and how much of it the operations added; no warm-up
  *     PROGRAM calls ROW VARIANT             with shim.so preloaded, one JSON line: allocations, sends, reads and clock reads an operation
  *     PROGRAM instructions ROW VARIANT      under callgrind: dumps for two numbers of operations, REPEATS of each
- * VARIANT is - for the plain one. $BENCH_URL says where the data is: a file, or the server's URL; $BENCH_PLAIN the same for drivers. */
+ * VARIANT is - for the plain one. $BENCH_URL says where the data is: a file, or the server's URL; $BENCH_PLAIN and
+ * others, one for each library, the same in the words that it takes. */
 #ifndef DBM_BENCH_H
 #define DBM_BENCH_H
 #ifndef _GNU_SOURCE
@@ -148,7 +149,7 @@ static const char *bench_environment(const char *name) {
     return value;
 }
 static inline const char *bench_url(void) { return bench_environment("BENCH_URL"); }
-/* A field of $BENCH_PLAIN, which is words `field=value` as libpq takes them. The text is the caller's to free. */
+/* A field of $BENCH_PLAIN, which is words `field=value`. The text is the caller's to free. */
 static inline char *bench_plain(const char *field) {
     const char *at = bench_environment("BENCH_PLAIN");
     size_t size = strlen(field);

@@ -149,7 +149,7 @@ static PGresult *pg_expect(PGresult *r, ExecStatusType want) {
 static void pg_exec(const char *sql) { PQclear(pg_expect(PQexec(pg, sql), PGRES_COMMAND_OK)); }
 static void pg_prepare(const char *name, const char *sql) { PQclear(pg_expect(PQprepare(pg, name, sql, 0, NULL), PGRES_COMMAND_OK)); }
 static void pg_connect(void) {
-    pg = PQconnectdb(bench_environment("BENCH_PLAIN"));
+    pg = PQconnectdb(bench_url());
     if (PQstatus(pg) != CONNECTION_OK) bench_die("postgresql", PQerrorMessage(pg));
 }
 static void pg_open(void) {
@@ -666,7 +666,7 @@ static bson_error_t mongo_error;
 
 static void mongo_open(void) {
     mongoc_init();
-    mongo = mongoc_client_new(bench_plain("url"));
+    mongo = mongoc_client_new(bench_url());
     if (mongo == NULL) bench_die("mongodb", "the URL");
     mongo_users = mongoc_client_get_collection(mongo, bench_plain("dbname"), "users");
     mongo_notes = mongoc_client_get_collection(mongo, bench_plain("dbname"), "notes");
