@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8b8bacb6d8aa78bc: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 0be9bd6ffc042881: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -481,7 +481,7 @@
 #endif
 
 /* Backends whose sockets are ours. */
-#define DBM__SOCKETS DBM_HAS_REDIS
+#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
@@ -4254,7 +4254,7 @@ typedef socklen_t dbm__socket_length;
 #  elif defined(SO_NOSIGPIPE)
 #    define DBM__NO_SIGNAL 0
 #  else
-#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS undefined"
+#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
 
@@ -14019,7 +14019,8 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     int i;
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (dbm__value_points(&values[i])) {
+        /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
+        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -20332,6 +20333,12 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 /* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
  * Must not know: pools, sessions, other adapters. */
+/* --- begin src/adapters/postgresql.h --- */
+/* What the two files of the PostgreSQL adapter share: libpq, the server's types, and the rows of a bulk on their way into COPY.
+ * May call: api/, base/, and libpq.
+ * Must not know: anything else. */
+#ifndef DBM__POSTGRESQL_H
+#define DBM__POSTGRESQL_H
 #if DBM_HAS_POSTGRESQL
 #if defined(__has_include)
 #  if !__has_include(<libpq-fe.h>)
@@ -20350,6 +20357,55 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The server's types that have one of ours; others are texts. */
+enum {
+    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
+    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
+    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIME = 1083, DBM__PG_TIMESTAMP = 1114,
+    DBM__PG_TIMESTAMPTZ = 1184, DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
+};
+
+#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
+#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
+DBM__FN int dbm__pg_hex(char c); /* -1: none */
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+
+/* A bulk: its rows, encoded, until COPY takes them. */
+typedef struct dbm__pg_copy dbm__pg_copy;
+/* NULL: no memory. The plan outlives it. */
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan);
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k);
+/* A SELECT that is described and never run: its columns are those that COPY fills. */
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k);
+/* Takes that description, and chooses the form of the rows. False: no memory. */
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res);
+/* The COPY itself. */
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k);
+/* Hands a piece of the rows to libpq: 1, or 0 when there are none; -1 as PQputCopyData says it. */
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn);
+/* No row follows. False: no memory. */
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
+/* Which row and column the server's words are about, where they tell. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__PG_MISSING */
+#endif /* DBM_HAS_POSTGRESQL */
+#endif /* DBM__POSTGRESQL_H */
+/* --- end src/adapters/postgresql.h --- */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
 #if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
@@ -20404,6 +20460,7 @@ enum { /* commands */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
@@ -20455,13 +20512,17 @@ typedef struct dbm__pg_statement {
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects, bad_copy;
+    bool inserts, selects;
+    bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool copying;            /* COPY sends its rows */
+    char *copied;            /* the one in hand, libpq's */
+    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
@@ -20514,6 +20575,10 @@ typedef struct dbm__pg {
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
+    dbm__pg_copy *copy;      /* the bulk that is open */
+    bool copying;            /* the server takes its rows */
+    bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
     char *block;             /* texts of parameters, or of a statement that is put together */
@@ -20548,14 +20613,6 @@ typedef struct dbm__pg {
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
-/* The server's types that have one of ours; others are texts. */
-enum {
-    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
-    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
-    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
-    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
-};
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -20567,7 +20624,6 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false;
     }
 }
-
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
@@ -20729,7 +20785,7 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *year = y + era * 400 + (*month <= 2);
 }
 
-static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -20757,7 +20813,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__pg_put_digits(t, day, 2);
 }
 
-static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
     if (rest < 0) {
@@ -20930,6 +20986,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
+    /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
+    case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
@@ -20985,14 +21045,19 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        PQfreemem(s->copied);
+        s->copied = NULL;
+    }
 }
 
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
-    int i, columns = PQnfields(res);
+/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
+    int i, columns = res != NULL ? PQnfields(res) : 1;
     size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -21005,10 +21070,10 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     held->next = NULL;
     at = (char *)(held->cells + (columns > 1 ? columns : 1));
     for (i = 0; i < columns; i++) {
-        int bytes = PQgetlength(res, row, i);
+        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
         held->cells[i].data = at;
-        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
-        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
+        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -21059,7 +21124,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
             PQclear(res);
             return true;
         }
@@ -21090,6 +21155,54 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     return false;
 }
 
+/* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
+static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
+    static char name[] = "data";
+    PGresAttDesc column;
+    memset(&column, 0, sizeof column);
+    column.name = name;
+    column.typid = DBM__PG_BYTEA;
+    column.format = 1;
+    column.typlen = -1;
+    PQclear(res);
+    res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
+    dbm__pg_res(q->main, res);
+    q->main->binary_rows = true;
+    q->main->copying = true;
+}
+
+/* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
+static int dbm__pg_copy_rows(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    for (;;) {
+        char *data = NULL;
+        int n = PQgetCopyData(q->conn, &data, 1);
+        if (n == 0) return DBM__PG_WAITS;
+        if (n < 0) { /* its end, or a failure that is the next result */
+            s->copying = false;
+            return DBM__PG_ALL;
+        }
+        s->total++;
+        if (q->no_memory) q->mode = DBM__PG_DROP;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
+            dbm__pg_row_moves(s);
+            s->copied = data;
+            s->copied_size = n;
+            s->row = 0;
+            s->rows = 1;
+            if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
+            continue;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
+            PQfreemem(data);
+            return DBM__PG_ROW;
+        }
+        if (q->mode != DBM__PG_KEEP) q->dropped++;
+        PQfreemem(data);
+    }
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     if (item->silent) {
@@ -21115,10 +21228,24 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             q->main->age = q->age;
         }
         if (item->kind == DBM__PG_RUN) dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_DESCRIBE) {
+            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            return false;
+        }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
+            PQclear(res);
+            q->copying = true;
+            return true;
+        }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
+            dbm__pg_copy_out(q, res);
+            return false;
+        }
         q->outcome = DBM_E_UNSUPPORTED;
         dbm_adapter_broken(q->c);
         break;
@@ -21178,6 +21305,10 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
+        }
+        if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
+            int how = dbm__pg_copy_rows(q);
+            if (how != DBM__PG_ALL) return how;
         }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
@@ -21364,7 +21495,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
 
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
 
@@ -21385,6 +21516,12 @@ static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
+    q->before_copy = s->copies_out && q->sent.count != 0; /* no pipeline takes it: what must come first is sent first */
+    if (DBM__UNLIKELY(q->before_copy)) {
+        q->cursor_run = q->named_run = false;
+        dbm__pg_go(q);
+        return;
+    }
     if (s->kept && s->age != q->age) s->kept = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
@@ -21396,7 +21533,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
-        q->named_run = q->base->cached && s->seen;
+        q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
             dbm__pg_name(q, s);
@@ -21415,9 +21552,9 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return;
     }
-    if (DBM__UNLIKELY(s->bad_copy)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
-                                         "on the handle of dbm_native(s, \"postgresql\")"));
+    if (DBM__UNLIKELY(s->copies_in)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+                                         "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
         return;
     }
     status = dbm__pg_encode(q, op);
@@ -21600,6 +21737,33 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
+/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
+    const char *first = dbm__pg_first_word(at);
+    int deep = 0;
+    bool in;
+    for (; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\'') {
+            char quote = *at;
+            do at++; while (*at != '\0' && *at != quote);
+            if (*at == '\0') return;
+        } else if (*at == '(') {
+            deep++;
+        } else if (*at == ')') {
+            deep--;
+        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
+            in = dbm__pg_is_word(at, "FROM");
+            at = dbm__pg_first_word(at + (in ? 4 : 2));
+            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
+            s->copies_in = in;
+            s->copies_out = prepared->returns_rows = !in;
+            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
+                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
+            return;
+        }
+    }
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -21608,9 +21772,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (dbm__pg_is_word(word, "COPY")) {
-        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
-    }
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -21639,17 +21801,39 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+/* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
+static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+    q->main = NULL;
+    q->copying = q->copy_blind = false;
+    if (op->bulk->each_row) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->copy = dbm__pg_copy_make(q->owner, op->bulk);
+    if (q->copy == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    op->bulk->data = q->copy;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
+    dbm__pg_go(q);
+}
+
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_isolation level;
+    bool given_up;
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
         return;
     }
+    given_up = q->op != NULL; /* the one before it came to no end */
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
@@ -21728,8 +21912,14 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
+    case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        q->main = NULL;
+        if (given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        break;
     case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -21819,6 +22009,14 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     }
 }
 
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
+
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
@@ -21831,11 +22029,12 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
-    /* What waited has been done; or not, but then the transaction is lost with it. */
-    if (q->wait_used != 0) {
-        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-        q->wait.count -= q->wait_used;
-        q->wait_used = 0;
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
     }
     dbm__pg_room_end(q);
     op->affected = q->affected;
@@ -21847,7 +22046,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -21988,7 +22187,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
         default: break;
         }
@@ -21997,6 +22196,25 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     return false;
 back:
     if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    return true;
+}
+
+static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    dbm__pg_wait_done(q);
+    op->affected = q->affected;
+    if (q->error != NULL && !q->no_memory) {
+        if (op->bulk->abandon && PQstatus(q->conn) != CONNECTION_BAD) return true;
+        q->outcome = dbm__pg_refused(q);
+        dbm__pg_copy_blame(q->copy, PQresultErrorField(q->error, PG_DIAG_CONTEXT));
+    } else if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else if (op->kind == DBM_OP_BULK) {
+        dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
     return true;
 }
 
@@ -22026,9 +22244,10 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -22037,6 +22256,12 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
     q->op = NULL;
+    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        dbm__pg_copy_free(q->copy);
+        q->copy = NULL;
+        q->copying = false;
+        op->bulk->data = NULL;
+    }
     return DBM_STEP_DONE;
 }
 
@@ -22069,6 +22294,50 @@ static bool dbm__pg_all_here(dbm__pg *q) {
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
+ * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
+static bool dbm__pg_copy_answered(dbm__pg *q) {
+    if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
+#if DBM__PG_POSIX
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+#endif
+    q->copy_blind = true;
+    return PQconsumeInput(q->conn) != 1;
+}
+
+/* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
+ * other. */
+static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
+    dbm_op *op = q->op;
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+                      dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
+    int put = 1, unsent = 0;
+    while (why == NULL && put > 0 && unsent == 0) {
+        put = dbm__pg_copy_put(q->copy, q->conn);
+        unsent = PQflush(q->conn);
+        if (put == -2 && unsent == 0) { /* libpq has no memory for it */
+            why = "the bulk has no memory";
+            q->no_memory = true;
+        } else if (put == -2) put = 1;
+    }
+    if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
+    if (why == NULL && unsent > 0) {
+        op->fd = PQsocket(q->conn);
+        q->fresh = false;
+        *step = DBM_STEP_BOTH;
+        return true;
+    }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
+        *step = dbm__pg_done(q);
+        return true;
+    }
+    q->copying = false;
+    if (PQputCopyEnd(q->conn, why) != 0) return false;
+    q->outcome = dbm__pg_lost(q);
+    *step = dbm__pg_done(q);
+    return true;
+}
 
 /* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
 static bool dbm__pg_solo_over(dbm__pg *q) {
@@ -22123,9 +22392,11 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
         if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
         if (q->local) return dbm__pg_done(q);
@@ -22191,9 +22462,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     return n > 0 && (count == 0 || n == count);
 }
 
-#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
-#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
-
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
@@ -22258,10 +22526,10 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
-static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
@@ -22336,7 +22604,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->now != NULL)) {
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        data = s->copied;
+        size = (size_t)s->copied_size;
+    } else if (DBM__UNLIKELY(s->now != NULL)) {
         if (s->now->cells[i].size < 0) return DBM_OK;
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
@@ -22508,6 +22779,7 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    dbm__pg_copy_free(q->copy);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -22991,14 +23263,665 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    NULL, NULL
+    dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 
-#endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- end src/adapters/postgresql.c --- */
+/* --- begin src/adapters/postgresql_copy.c --- */
+/* PostgreSQL's COPY: the rows of a bulk in its binary form, or in its text form where a column has a type that is not known here.
+ * May call: api/, base/, sql/ (conversions), what postgresql.h declares, and libpq.
+ * Must not know: how commands are sent and answered, pools, sessions, other adapters. */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
+
+/* The server checks of a binary row only that each cell has its type's size, so a wrong type could be stored as a wrong value of the same size. That
+ * is why each bulk asks for the columns' types, in the round trip of its BEGIN or SAVEPOINT, and remembers none: the lock that the question takes
+ * keeps the table as it is until the transaction ends. One column of another type than those below makes all rows texts, which the
+ * server reads exactly for any type. */
+enum { /* how a column is written; the first ones in the order of dbm__pg_limits */
+    DBM__PG_AS_INT2, DBM__PG_AS_INT4, DBM__PG_AS_INT8, DBM__PG_AS_OID, DBM__PG_AS_BOOL, DBM__PG_AS_FLOAT4, DBM__PG_AS_FLOAT8, DBM__PG_AS_TEXT,
+    DBM__PG_AS_JSONB, DBM__PG_AS_BYTEA, DBM__PG_AS_NUMERIC, DBM__PG_AS_DATE, DBM__PG_AS_TIME, DBM__PG_AS_TIMESTAMP, DBM__PG_AS_TIMESTAMPTZ,
+    DBM__PG_AS_UUID, DBM__PG_AS_OTHER
+};
+static const struct { int64_t min, max; int size; } dbm__pg_limits[] = {
+    { INT16_MIN, INT16_MAX, 2 }, { INT32_MIN, INT32_MAX, 4 }, { INT64_MIN, INT64_MAX, 8 }, { 0, UINT32_MAX, 4 }
+};
+
+#define DBM__PG_COPY_ROOM ((size_t)65536) /* rows are sent when there are about as many bytes */
+#define DBM__PG_COPY_CELL ((size_t)20)    /* the largest one of a fixed size, a UUID */
+#define DBM__PG_DAY_US INT64_C(86400000000)
+
+struct dbm__pg_copy {
+    dbm_database *db;
+    dbm_bulk_plan *plan;
+    PGresult *columns;       /* as the server described them */
+    char *rows;
+    size_t size, capacity, sent;
+    bool binary;
+    unsigned char *how, *fast;
+    char *select, *command;
+};
+
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
+    size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
+    dbm__pg_copy *k;
+    dbm__text list;
+    int i;
+    for (i = 0; i < plan->column_count; i++) names += strlen(plan->columns[i]) + 2;
+    names += 64;
+    size = sizeof *k + 2 * n + 2 * names;
+    k = (dbm__pg_copy *)dbm_adapter_alloc(db, size);
+    if (k == NULL) return NULL;
+    memset(k, 0, size);
+    k->db = db;
+    k->plan = plan;
+    k->how = (unsigned char *)(k + 1);
+    k->fast = k->how + n;
+    k->select = (char *)(k->fast + n);
+    k->command = k->select + names;
+    list = dbm__text_in(k->select, names);
+    dbm__put(&list, "SELECT ");
+    for (i = 0; i < plan->column_count; i++) dbm__putf(&list, "%s%s", i > 0 ? ", " : "", plan->columns[i]);
+    i = (int)list.size - 7;
+    dbm__putf(&list, " FROM %s", plan->table);
+    list = dbm__text_in(k->command, names);
+    dbm__putf(&list, "COPY %s (", plan->table);
+    dbm__put_n(&list, k->select + 7, (size_t)i);
+    dbm__put(&list, ") FROM STDIN");
+    return k;
+}
+
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
+    if (k == NULL) return;
+    if (k->columns != NULL) PQclear(k->columns);
+    dbm_adapter_free(k->db, k->rows);
+    dbm_adapter_free(k->db, k);
+}
+
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
+
+static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
+    switch ((int)type) {
+    case DBM__PG_INT2: return DBM__PG_AS_INT2;
+    case DBM__PG_INT4: return DBM__PG_AS_INT4;
+    case DBM__PG_INT8: return DBM__PG_AS_INT8;
+    case DBM__PG_OID: return DBM__PG_AS_OID;
+    case DBM__PG_BOOL: return DBM__PG_AS_BOOL;
+    case DBM__PG_FLOAT4: return DBM__PG_AS_FLOAT4;
+    case DBM__PG_FLOAT8: return DBM__PG_AS_FLOAT8;
+    case DBM__PG_TEXT: case DBM__PG_VARCHAR: case DBM__PG_BPCHAR: case DBM__PG_NAME: case DBM__PG_JSON: return DBM__PG_AS_TEXT;
+    case DBM__PG_JSONB: return DBM__PG_AS_JSONB;
+    case DBM__PG_BYTEA: return DBM__PG_AS_BYTEA;
+    case DBM__PG_NUMERIC: return DBM__PG_AS_NUMERIC;
+    case DBM__PG_DATE: return DBM__PG_AS_DATE;
+    case DBM__PG_TIME: return DBM__PG_AS_TIME;
+    case DBM__PG_TIMESTAMP: return DBM__PG_AS_TIMESTAMP;
+    case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
+    case DBM__PG_UUID: return DBM__PG_AS_UUID;
+    default: return DBM__PG_AS_OTHER;
+    }
+}
+
+/* ---- the buffer -------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
+    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
+    char *rows;
+    if (need > SIZE_MAX / 4) return false;
+    while (capacity - k->size < need) capacity *= 2;
+    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
+    if (rows == NULL) return false;
+    k->rows = rows;
+    k->capacity = capacity;
+    return true;
+}
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
+    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
+}
+
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+/* Cells. */
+DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    return size == 8 ? dbm__pg_to64(to, (uint64_t)v) : size == 4 ? dbm__pg_to32(to, (uint32_t)v) : dbm__pg_to16(to, (uint32_t)v & 0xFFFFu);
+}
+DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return dbm__pg_to_number(to, 8, bits);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+/* The same at the end of the buffer. */
+static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
+
+static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
+    dbm__copy_cut(why->text, sizeof why->text, text);
+    return DBM_E_RANGE;
+}
+
+/* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
+static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (DBM__UNLIKELY(!dbm__pg_copy_room(k, size + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)))) return DBM_E_NOMEM;
+    k->size = (size_t)(dbm__pg_to_bytes(k->rows + k->size, size != 0 ? data : "", size) - k->rows);
+    return DBM_OK;
+}
+static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
+        return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea");
+    }
+    return dbm__pg_put_bytes(k, data, size, why);
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------- */
+
+/* What a statement's parameter would be as text. */
+static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
+    dbm__text t;
+    if (v->type == DBM_TYPE_BOOL) {
+        *size = 1;
+        return v->as.integer != 0 ? "1" : "0";
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
+    t = dbm__text_in(block, 64);
+    dbm__pg_put_timestamp(&t, v->as.integer);
+    *size = t.size;
+    return block;
+}
+
+static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
+
+/* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
+static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i, digits = 0, scale = 0, zeros = 0, from, groups, point = SIZE_MAX;
+    const char *text = dbm__pg_written(v, block, &size), *at = text;
+    int64_t exponent = 0, before, weight, shown;
+    bool minus = size != 0 && *at == '-', any = false;
+    if (v->type == DBM_TYPE_BLOB || v->type == DBM_TYPE_TIMESTAMP || v->type == DBM_TYPE_UUID) return dbm__pg_wrong(why, "is not a number");
+    if (size != 0 && (*at == '-' || *at == '+')) at++;
+    i = (size_t)(at - text);
+    if (dbm__same_word_n(at, size - i, "nan") || dbm__same_word_n(at, size - i, "inf") || dbm__same_word_n(at, size - i, "infinity")) {
+        dbm__pg_put32(k, 8);
+        dbm__pg_put32(k, 0);
+        dbm__pg_put16(k, *at == 'n' || *at == 'N' ? 0xC000u : minus ? 0xF000u : 0xD000u);
+        dbm__pg_put16(k, 0);
+        return DBM_OK;
+    }
+    for (from = i; i < size; i++) {
+        if (text[i] == '.' && point == SIZE_MAX) { point = i; continue; }
+        if (text[i] < '0' || text[i] > '9') break;
+        any = true;
+        if (point != SIZE_MAX) scale++;
+        if (digits == 0 && text[i] == '0') { zeros++; continue; }
+        digits++;
+    }
+    if (any && i + 1 < size && (text[i] == 'e' || text[i] == 'E')) {
+        bool down = text[i + 1] == '-';
+        i += text[i + 1] == '-' || text[i + 1] == '+' ? 2 : 1;
+        any = i < size;
+        for (; i < size && text[i] >= '0' && text[i] <= '9'; i++) if (exponent < 1000000) exponent = exponent * 10 + (text[i] - '0');
+        if (down) exponent = -exponent;
+    }
+    if (!any || i != size) return dbm__pg_wrong(why, "is not a number");
+    /* The first digit that is not 0 stands `before` digits before the point. */
+    before = (int64_t)(zeros + digits) - (int64_t)scale - (int64_t)zeros + exponent;
+    shown = (int64_t)scale > exponent ? (int64_t)scale - exponent : 0;
+    weight = digits == 0 ? 0 : before > 0 ? (before - 1) / 4 : -((4 - before) / 4);
+    i = digits == 0 ? 0 : (size_t)((weight + 1) * 4 - before); /* zeros that fill the first group */
+    groups = digits == 0 ? 0 : (i + digits + 3) / 4;
+    if (size > 200000 || shown > 16383 || groups > 3000 || (digits != 0 && before > 131072)) return dbm__pg_wrong(why, "has more digits than COPY takes in a numeric");
+    if (!dbm__pg_copy_room(k, 2 * groups + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1))) return DBM_E_NOMEM;
+    dbm__pg_put32(k, (uint32_t)(8 + 2 * groups));
+    dbm__pg_put16(k, (uint32_t)groups);
+    dbm__pg_put16(k, (uint32_t)weight & 0xFFFFu);
+    dbm__pg_put16(k, minus ? 0x4000u : 0u);
+    dbm__pg_put16(k, (uint32_t)shown);
+    at = text + from + zeros;
+    if (point != SIZE_MAX && point < from + zeros + 1) at++; /* the zeros went past it */
+    for (from = 0; from < groups; from++) {
+        uint32_t group = 0;
+        int n;
+        for (n = 0; n < 4; n++) {
+            group *= 10;
+            if (i > 0) { i--; continue; }
+            if (digits == 0) continue;
+            if (*at == '.') at++;
+            group += (uint32_t)(*at++ - '0');
+            digits--;
+        }
+        dbm__pg_put16(k, group);
+    }
+    return DBM_OK;
+}
+
+/* A time as text. Its zone counts for timestamptz alone, as with the server. */
+static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
+    char block[80] = "2000-01-01 ";
+    size_t n;
+    if (how == DBM__PG_AS_TIME && size > 4 && size < 60 && text[4] != '-') { /* of day */
+        memcpy(block + 11, text, size);
+        text = block;
+        size += 11;
+    }
+    if (!dbm__timestamp_read(text, size, us)) return false;
+    if (how == DBM__PG_AS_TIMESTAMPTZ) return true;
+    for (n = 10; how != DBM__PG_AS_DATE && n < size && strchr("+-Zz", text[n]) == NULL; n++) { }
+    while (n > 10 && text[n - 1] == ' ') n--;
+    return dbm__timestamp_read(text, n, us);
+}
+
+static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    int64_t us = v->as.integer, part;
+    bool minus = dbm__pg_is_text(v, "-infinity");
+    if (minus || dbm__pg_is_text(v, "infinity")) {
+        if (how == DBM__PG_AS_TIME) return dbm__pg_wrong(why, "is not a time of day");
+        if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, minus ? INT32_MIN : INT32_MAX);
+        else dbm__pg_put_number(k, 8, minus ? INT64_MIN : INT64_MAX);
+        return DBM_OK;
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP && (v->type != DBM_TYPE_TEXT || !dbm__pg_time_read(how, v->as.text.data, v->as.text.size, &us))) {
+        return dbm__pg_wrong(why, how == DBM__PG_AS_TIME ? "is not a time of day like 12:34:56.789" : how == DBM__PG_AS_DATE ? "is not a date like 2024-02-29" :
+                             "is neither a dbm_timestamp nor a text like 2024-02-29 12:34:56.789");
+    }
+    if (us < -INT64_C(210866803200000000)) return dbm__pg_wrong(why, "is before 4713 BC, where PostgreSQL's times begin");
+    us -= DBM__PG_EPOCH;
+    part = us % DBM__PG_DAY_US;
+    if (part < 0) part += DBM__PG_DAY_US;
+    if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, (us - part) / DBM__PG_DAY_US);
+    else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
+    return DBM_OK;
+}
+
+/* Digits, in fours or not, and braces, as the server reads them. */
+static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    const char *text = v->as.text.data;
+    size_t size = v->as.text.size, i = 0;
+    unsigned char bytes[16];
+    int n = 0;
+    if (v->type == DBM_TYPE_BLOB && size == 16) return dbm__pg_put_bytes(k, text, size, why);
+    if (v->type != DBM_TYPE_UUID && v->type != DBM_TYPE_TEXT) return dbm__pg_wrong(why, "is not a UUID");
+    if (size > 2 && text[0] == '{' && text[size - 1] == '}') {
+        i = 1;
+        size--;
+    }
+    for (; i < size && n < 32; i++) {
+        int digit = dbm__pg_hex(text[i]);
+        if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
+        if (digit < 0) break;
+        bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
+        n++;
+    }
+    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
+    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
+}
+
+/* Bytes as they are, or a text in one of the forms that bytea shows them in. */
+static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i = 0, from = k->size;
+    const char *text = dbm__pg_written(v, block, &size);
+    dbm_status st = dbm__pg_put_bytes(k, text, size, why);
+    if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
+    k->size = from;
+    i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
+    dbm__pg_put32(k, (uint32_t)i);
+    k->size += i;
+    return DBM_OK;
+}
+
+static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    double x;
+    float single;
+    int32_t bits;
+    dbm_status st = dbm__to_double(v, &x, why);
+    if (st != DBM_OK) return st;
+    if (how == DBM__PG_AS_FLOAT8) {
+        k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
+        return DBM_OK;
+    }
+    /* Half a step above the largest float, what rounds to it still fits. */
+    if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
+    single = (float)x;
+    if (single == 0 && x != 0) return dbm__pg_wrong(why, "is out of range for real");
+    memcpy(&bits, &single, sizeof bits);
+    dbm__pg_put_number(k, 4, bits);
+    return DBM_OK;
+}
+
+/* One cell in binary. There is room for all of the row that has a fixed size. */
+static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    const char *text;
+    size_t size;
+    int64_t x;
+    bool yes;
+    dbm_status st;
+    switch (how) {
+    case DBM__PG_AS_INT2: case DBM__PG_AS_INT4: case DBM__PG_AS_INT8: case DBM__PG_AS_OID:
+        st = dbm__to_int(v, dbm__pg_limits[how].min, dbm__pg_limits[how].max, &x, why);
+        if (st == DBM_OK) dbm__pg_put_number(k, dbm__pg_limits[how].size, x);
+        return st;
+    case DBM__PG_AS_TEXT:
+        text = dbm__pg_written(v, block, &size);
+        return dbm__pg_put_text(k, text, size, why);
+    case DBM__PG_AS_FLOAT4: case DBM__PG_AS_FLOAT8: return dbm__pg_cell_real(k, how, v, why);
+    case DBM__PG_AS_DATE: case DBM__PG_AS_TIME: case DBM__PG_AS_TIMESTAMP: case DBM__PG_AS_TIMESTAMPTZ: return dbm__pg_cell_time(k, how, v, why);
+    case DBM__PG_AS_BOOL:
+        st = dbm__to_bool(v, &yes, why);
+        if (st != DBM_OK) return st;
+        dbm__pg_put32(k, 1);
+        k->rows[k->size++] = yes ? 1 : 0;
+        return DBM_OK;
+    case DBM__PG_AS_JSONB: { /* a version comes first */
+        size_t from = k->size;
+        text = dbm__pg_written(v, block, &size);
+        st = dbm__pg_put_text(k, text, size, why);
+        if (st != DBM_OK) return st;
+        memmove(k->rows + from + 5, k->rows + from + 4, size);
+        k->size = from;
+        dbm__pg_put32(k, (uint32_t)size + 1);
+        k->rows[k->size] = 1;
+        k->size += size + 1;
+        return DBM_OK;
+    }
+    case DBM__PG_AS_NUMERIC: return dbm__pg_cell_numeric(k, v, why);
+    case DBM__PG_AS_UUID: return dbm__pg_cell_uuid(k, v, why);
+    default: return dbm__pg_cell_bytea(k, v, why);
+    }
+}
+
+/* One cell as text, and the tab or the end of the line behind it. */
+static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
+    static const char digits[] = "0123456789abcdef";
+    char block[64], *at;
+    size_t size = 0, n;
+    const char *text = dbm__pg_written(v, block, &size);
+    bool hex = v->type == DBM_TYPE_BLOB && k->how[i] == DBM__PG_AS_BYTEA;
+    if (size >= (size_t)INT_MAX / 2) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (!hex && size != 0 && memchr(text, 0, size) != NULL) return dbm__pg_wrong(why, "has a NUL byte, which PostgreSQL can't store in a text; pass it as dbm_blob to a bytea");
+    if (!dbm__pg_copy_room(k, 2 * size + 4)) return DBM_E_NOMEM;
+    at = k->rows + k->size;
+    if (v->type == DBM_TYPE_NULL) {
+        *at++ = '\\';
+        *at++ = 'N';
+    } else if (hex) {
+        memcpy(at, "\\\\x", 3);
+        at += 3;
+    }
+    for (n = 0; n < size; n++) {
+        char c = text[n];
+        if (hex) {
+            *at++ = digits[(unsigned char)c >> 4];
+            c = digits[(unsigned char)c & 15];
+        } else if (c == '\\' || c == '\t' || c == '\n' || c == '\r') {
+            *at++ = '\\';
+            c = c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
+        }
+        *at++ = c;
+    }
+    *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
+    k->size = (size_t)(at - k->rows);
+    return DBM_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
+    k->size = from;
+    if (i >= 0) k->plan->failed_column = i;
+    return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
+}
+
+DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
+DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
+
+/* Whether a text fits as it is, and all cells of a fixed size behind it. */
+DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
+    size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
+    return left > rest && size <= left - rest;
+}
+
+/* A cell of any kind. */
+static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
+    dbm_status st = DBM_OK;
+    k->size = (size_t)(*to - k->rows);
+    if (!k->binary) st = dbm__pg_put_escaped(k, i, v, why);
+    else if (v->type != DBM_TYPE_NULL) st = dbm__pg_put_value(k, k->how[i], v, why);
+    else dbm__pg_put32(k, UINT32_MAX);
+    *to = k->rows + k->size;
+    return st;
+}
+
+/* The usual ones are written here. In rows of texts no column is as these are. */
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t from = k->size;
+    char *to;
+    int i, n = k->plan->column_count;
+    if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+    to = k->rows + from;
+    if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+    for (i = 0; i < n; i++) {
+        const dbm_value *v = &values[i];
+        int how = k->how[i];
+        dbm_status st;
+        if (v->type == DBM_TYPE_INT && how <= DBM__PG_AS_OID && v->as.integer >= dbm__pg_limits[how].min && v->as.integer <= dbm__pg_limits[how].max) {
+            to = dbm__pg_to_number(to, dbm__pg_limits[how].size, v->as.integer);
+        } else if (v->type == DBM_TYPE_TEXT && how == DBM__PG_AS_TEXT && dbm__pg_fits(k, to, v->as.text.size) &&
+                   memchr(v->as.text.data, 0, v->as.text.size) == NULL) {
+            to = dbm__pg_to_bytes(to, v->as.text.data, v->as.text.size);
+        } else if (v->type == DBM_TYPE_DOUBLE && how == DBM__PG_AS_FLOAT8) {
+            to = dbm__pg_to_double(to, v->as.real);
+        } else {
+            st = dbm__pg_any_cell(k, i, v, &to, &why);
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+    }
+    k->size = (size_t)(to - k->rows);
+    return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
+}
+
+/* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
+enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
+
+static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
+    if (a->type != DBM_TYPE_NULL && a->type != DBM_TYPE_TEXT) return DBM__PG_FAST_NONE;
+    if (a->kind == DBM__TO_INT && a->size == 4 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT32;
+    if (a->kind == DBM__TO_INT && a->size == 8 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT64;
+    if (a->kind == DBM__TO_REAL && a->size == sizeof(double) && how == DBM__PG_AS_FLOAT8) return DBM__PG_FAST_DOUBLE;
+    if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
+    return DBM__PG_FAST_NONE;
+}
+
+static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
+    dbm_value v;
+    dbm_status st = dbm_adapter_element(a, row, &v);
+    if (st == DBM_OK) return dbm__pg_any_cell(k, i, &v, to, why);
+    dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
+    return st;
+}
+
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t row;
+    int i, n = k->plan->column_count;
+    for (i = 0; i < n; i++) k->fast[i] = dbm__pg_copy_fast(k->how[i], &columns[i]);
+    for (row = first; row < first + count; row++) {
+        size_t from = k->size;
+        char *to;
+        *taken = row - first;
+        if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+        to = k->rows + from;
+        if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+        for (i = 0; i < n; i++) {
+            const dbm_column *a = &columns[i];
+            const char *at = (const char *)a->data + row * (a->stride != 0 ? a->stride : a->size), *text;
+            int how = k->how[i], fast = k->fast[i];
+            dbm_status st;
+            if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
+                if (fast != DBM__PG_FAST_NONE) {
+                    to = dbm__pg_to32(to, UINT32_MAX);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
+                int64_t x;
+                int32_t half;
+                if (fast == DBM__PG_FAST_INT64) memcpy(&x, at, sizeof x);
+                else { memcpy(&half, at, sizeof half); x = half; }
+                if (DBM__LIKELY(x >= dbm__pg_limits[how].min && x <= dbm__pg_limits[how].max)) {
+                    to = dbm__pg_to_number(to, dbm__pg_limits[how].size, x);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_DOUBLE) {
+                double x;
+                memcpy(&x, at, sizeof x);
+                to = dbm__pg_to_double(to, x);
+                continue;
+            } else if (fast == DBM__PG_FAST_TEXT) {
+                size_t size;
+                memcpy(&text, at, sizeof text);
+                size = text != NULL ? strlen(text) : 0;
+                if (text != NULL && dbm__pg_fits(k, to, size)) {
+                    to = dbm__pg_to_bytes(to, text, size);
+                    continue;
+                }
+            }
+            st = dbm__pg_element(k, i, a, row, &to, &why); /* it has the words, too */
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+        k->size = (size_t)(to - k->rows);
+        if (DBM__UNLIKELY(dbm__pg_full(k))) {
+            *taken = row - first + 1;
+            return DBM_DONE;
+        }
+    }
+    *taken = count;
+    return DBM_OK;
+}
+
+/* ---- to and from the server ------------------------------------------------------------------------------------------ */
+
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
+    static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
+    const char *zone = PQparameterStatus(conn, "TimeZone");
+    bool utc = zone != NULL && (strcmp(zone, "UTC") == 0 || strcmp(zone, "Etc/UTC") == 0);
+    int i;
+    k->columns = res;
+    k->binary = PQnfields(res) == k->plan->column_count;
+    for (i = 0; i < k->plan->column_count; i++) {
+        k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
+        if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false;
+    }
+    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!k->binary) { /* of a bytea alone the text is another one */
+        for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
+        return true;
+    }
+    memcpy(k->command + strlen(k->command), " (FORMAT binary)", 17);
+    memcpy(k->rows, header, sizeof header);
+    k->size = sizeof header;
+    return true;
+}
+
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
+    size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
+    int put;
+    if (piece == 0) return 0;
+    put = PQputCopyData(conn, k->rows + k->sent, (int)piece);
+    if (put != 1) return put - 2;
+    k->sent += piece;
+    if (k->sent < k->size) return 1;
+    k->size = k->sent = 0;
+    if (k->capacity > 4 * DBM__PG_COPY_ROOM) { /* of a large row */
+        dbm_adapter_free(k->db, k->rows);
+        k->rows = NULL;
+        k->capacity = 0;
+    }
+    return 1;
+}
+
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
+    if (!dbm__pg_copy_room(k, 2)) return false;
+    if (k->binary) dbm__pg_put16(k, 0xFFFFu);
+    return true;
+}
+
+/* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
+    size_t n = 0;
+    bool quoted = false;
+    const char *at = k->plan->table, *end;
+    char name[80];
+    for (; *at != '\0'; at++) { /* how long the table's own name is */
+        if (*at == '"') {
+            if (quoted && at[1] == '"') at++;
+            else { quoted = !quoted; continue; }
+        } else if (*at == '.' && !quoted) {
+            n = 0;
+            continue;
+        }
+        n++;
+    }
+    for (; context != NULL && strncmp(context, "COPY ", 5) != 0; context++) {
+        context = strchr(context, '\n');
+        if (context == NULL) break;
+    }
+    if (context == NULL || strlen(context) < n + 5) return;
+    for (at = context + 5 + n; *at != '\0' && *at != '\n' && (*at < '0' || *at > '9'); at++) { }
+    if (*at < '0' || *at > '9') return;
+    for (k->plan->failed_row = 0; *at >= '0' && *at <= '9'; at++) k->plan->failed_row = k->plan->failed_row * 10 + (*at - '0');
+    k->plan->failed_row--;
+    if (*at != ',') return;
+    for (at += 2; *at != '\0' && *at != ' '; at++) { } /* "column" */
+    if (*at == ' ') at++;
+    end = strpbrk(at, ":\n");
+    n = end != NULL ? (size_t)(end - at) : strlen(at);
+    if (n >= sizeof name) return;
+    memcpy(name, at, n);
+    name[n] = '\0';
+    for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
+}
+
+#endif /* DBM_HAS_POSTGRESQL */
+/* --- end src/adapters/postgresql_copy.c --- */
 /* --- begin src/adapters/mysql.c --- */
 /* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
@@ -23029,6 +23952,20 @@ DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgres
 #      include <errmsg.h>
 #    endif
 #  endif
+/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
+ * waiting. */
+#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(<ma_pvio.h>)
+#      include <ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mariadb/ma_pvio.h>)
+#      include <mariadb/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mysql/ma_pvio.h>)
+#      include <mysql/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    endif
+#  endif
 typedef my_bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_MARIADB 0
@@ -23036,6 +23973,9 @@ typedef my_bool dbm__mysql_bool;
 #    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0.16 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
 #  endif
 typedef bool dbm__mysql_bool;
+#endif
+#if !defined(DBM__MYSQL_AHEAD)
+#  define DBM__MYSQL_AHEAD 0
 #endif
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__MYSQL_POSIX 1
@@ -23081,7 +24021,7 @@ typedef struct dbm__mysql_base {
 
 /* How a column is read. */
 enum {
-    DBM__MYSQL_INT, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_DOUBLE, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
+    DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
 typedef struct dbm__mysql_column {
@@ -23093,11 +24033,13 @@ typedef struct dbm__mysql_column {
 
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
-    union { int64_t integer; uint64_t uinteger; double real; float single; MYSQL_TIME time; char written[40]; } as;
-    char written[40];        /* a date or a time as text */
+    dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
     char *text;
     unsigned long capacity, size;
+    int how;
     dbm__mysql_bool null, cut;
+    union { float single; MYSQL_TIME time; } as;
+    char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
 
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
@@ -23118,14 +24060,17 @@ typedef struct dbm__mysql_statement {
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
+    bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
     dbm__mysql_column *plan;
     MYSQL_BIND *binds;
     dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
     int side;                /* the set that the library fills */
-    int hand;                /* the set of the row in hand */
+    dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
+    bool roomy[2];           /* each text of that set of cells has a place */
+    bool large;              /* one of them has grown beyond what is kept */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -23144,7 +24089,8 @@ enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
 /* The calls of the library that talk to the server. */
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
-    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL
+    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
+    DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
 
 /* A failure that is kept while something else is asked of the server. */
@@ -23436,6 +24382,27 @@ static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (vo
 static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
 #endif
 
+/* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
+enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
+static int dbm__mysql_ahead(const dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    const MARIADB_PVIO *io = q->my->net.pvio;
+    const unsigned char *p;
+    size_t left, size;
+    if (io == NULL || io->cache == NULL || q->my->net.compress) return DBM__MYSQL_UNKNOWN;
+    p = io->cache_pos;
+    left = (size_t)(io->cache + io->cache_size - p);
+    if (left < 5 || left > io->cache_size) return DBM__MYSQL_UNKNOWN;
+    size = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16;
+    if (left - 4 < size) return DBM__MYSQL_UNKNOWN;
+    if (p[4] == 0) return DBM__MYSQL_ROW;
+    return p[4] == 254 && size == 5 && !(p[7] & SERVER_MORE_RESULTS_EXIST) ? DBM__MYSQL_END : DBM__MYSQL_UNKNOWN;
+#else
+    (void)q;
+    return DBM__MYSQL_UNKNOWN;
+#endif
+}
+
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
 /* Begins a call; what it then waits for, or 0 when it is through. */
@@ -23452,7 +24419,10 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
     case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
     case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FETCH:
+        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+        q->rc = mysql_stmt_fetch(q->stmt);
+        return 0;
     case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
     case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
     case DBM__MYSQL_STMT_CLOSE:
@@ -23548,16 +24518,13 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
+    if (ready == 0) q->call = call;
+    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    if (ready == 0) {
-        q->call = call;
-        wait = dbm__mysql_begin_call(q, call);
-    } else {
-        wait = dbm__mysql_go_on(q, ready);
-    }
+    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_unhush(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
@@ -23580,8 +24547,10 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_AWAIT(place, number, call) \
     do { \
         (place) = (number); \
-        return (call); \
+        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
+            return DBM__MYSQL_WAITING; \
         case (number):; \
+        } \
     } while (0)
 /* The same for a flow within a flow: its calls, until it is through. */
 #define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
@@ -23678,19 +24647,23 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
 }
 
-static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cell *cell, MYSQL_BIND *bind) {
+static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer = &cell->as;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    switch (column->how) {
-    case DBM__MYSQL_UINT:
-        bind->is_unsigned = 1;
+    cell->value.as.text.data = cell->text;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
+        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
         bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &cell->value.as.integer;
         break;
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: bind->buffer_type = MYSQL_TYPE_LONGLONG; break;
-    case DBM__MYSQL_DOUBLE: bind->buffer_type = MYSQL_TYPE_DOUBLE; break;
+    case DBM__MYSQL_DOUBLE:
+        bind->buffer_type = MYSQL_TYPE_DOUBLE;
+        bind->buffer = &cell->value.as.real;
+        break;
     case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
     case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
     case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
@@ -23715,6 +24688,16 @@ static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cel
 
 static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
 
+static dbm_type dbm__mysql_text_type(int how) {
+    switch (how) {
+    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
+    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
+    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
+    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
+    default: return DBM_TYPE_TEXT;
+    }
+}
+
 static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
     return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
@@ -23730,12 +24713,14 @@ static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     s->binds = NULL;
     s->plan = NULL;
     s->columns = 0;
+    s->roomy[0] = s->roomy[1] = s->large = false;
 }
 
 /* Room for the texts of one set of cells. */
 static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
     int i;
+    if (s->roomy[side]) return true;
     for (i = 0; i < s->columns; i++) {
         unsigned long want;
         if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
@@ -23746,6 +24731,7 @@ static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
         cells[i].capacity = want;
         s->rebind = true;
     }
+    s->roomy[side] = true;
     return true;
 }
 
@@ -23782,11 +24768,14 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
             column->length = fields[i].length;
             column->decimals = fields[i].decimals;
             column->how = dbm__mysql_how(&fields[i]);
+            s->cells[i].how = s->cells[count + i].how = column->how;
+            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
+                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
         }
         s->side = 0;
         s->rebind = true;
     }
-    s->hand = s->side;
+    s->hand_cells = dbm__mysql_cells(s, s->side);
     if (dbm__mysql_texts(q, s, s->side)) return true;
     dbm__mysql_no_memory(q);
     return false;
@@ -23796,7 +24785,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
     if (!s->rebind) return true;
-    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&s->plan[i], &cells[i], &s->binds[i]);
+    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
         dbm__mysql_note_error(q, s->stmt);
         dbm__mysql_report(q);
@@ -23825,8 +24814,9 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
+        s->large = s->large || want > DBM__MYSQL_CELL_KEPT;
         s->rebind = true;
-        dbm__mysql_bind_cell(&s->plan[i], cell, &bind);
+        dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
             dbm__mysql_note_error(q, s->stmt);
             dbm__mysql_report(q);
@@ -23930,47 +24920,35 @@ static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
     }
 }
 
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-
-/* Of a row that came in the binary form. */
-static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
-    const dbm__mysql_column *column = &s->plan[i];
-    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+/* Of a row that came in the binary form: what is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    if (cell->null) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
-        return;
-    }
     switch (column->how) {
-    case DBM__MYSQL_INT:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = cell->as.integer;
-        return;
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->as.integer, out); return;
-    case DBM__MYSQL_DOUBLE:
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = cell->as.real;
-        return;
+    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
+    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
     case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    case DBM__MYSQL_DATETIME: case DBM__MYSQL_DATE: case DBM__MYSQL_TIME_OF_DAY: dbm__mysql_time_value(column, cell, out); return;
-    default:
+    default: dbm__mysql_time_value(column, cell, out); return;
+    }
+}
+
+static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
+
+DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
+    dbm__mysql_cell *cell = &cells[i];
+    if (DBM__UNLIKELY(cell->null)) {
+        dbm__mysql_null(out);
+    } else if (cell->how <= DBM__MYSQL_DOUBLE) {
+        *out = cell->value;
+    } else if (cell->how >= DBM__MYSQL_TEXT) {
         cell->text[cell->size] = '\0';
-        dbm__mysql_text_value(out, dbm__mysql_text_type(column->how), cell->text, cell->size);
-        return;
+        cell->value.as.text.size = cell->size;
+        *out = cell->value;
+    } else {
+        dbm__mysql_converted(&s->plan[i], cell, out);
     }
 }
 
@@ -24022,13 +25000,20 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 
+/* Of a row that was put aside, or came as text; there may be no such column. */
+static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else dbm__mysql_value_of_text(s, i, out);
+    return DBM_OK;
+}
+
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
-    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
-    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
-    else dbm__mysql_value(s, s->hand, i, out);
+    if (DBM__UNLIKELY((unsigned)i >= (unsigned)op->columns || s->row != NULL || s->text_rows != NULL)) return dbm__mysql_column_elsewhere(op, i, out);
+    dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
 
@@ -24054,7 +25039,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     cells = (dbm_value *)(void *)((char *)row + head);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        dbm__mysql_value(s, s->side, i, &cells[i]);
+        dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
         text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -24321,6 +25306,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         }
         found = (int)mysql_stmt_param_count(s->stmt);
         s->parameters = found;
+        s->bound = false;
         if (found != p->parameters) {
             dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                            "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
@@ -24333,6 +25319,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
                 dbm__mysql_no_memory(q);
                 break;
             }
+            memset(s->values, 0, (size_t)found * each);
             s->times = (MYSQL_TIME *)(void *)(s->values + found);
         }
         p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -24458,57 +25445,70 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     return true;
 }
 
-/* Binds the values; their sizes are added up. False: reported. */
+/* Describes a value to the library. False: reported. */
+static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    b->is_unsigned = 0;
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
+    switch (v->type) {
+    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
+    case DBM_TYPE_UINT:
+        b->is_unsigned = 1;
+        b->buffer_type = MYSQL_TYPE_LONGLONG;
+        return true;
+    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
+    case DBM_TYPE_DOUBLE:
+        b->buffer_type = MYSQL_TYPE_DOUBLE;
+        if (v->as.real - v->as.real == 0) return true;
+        /* NaN and the infinities */
+        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        return false;
+    case DBM_TYPE_TIMESTAMP:
+        b->buffer_type = MYSQL_TYPE_DATETIME;
+        b->buffer = time;
+        return dbm__mysql_bind_time(q, v->as.integer, time, number);
+    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
+        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
+        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+        b->buffer_length = (unsigned long)v->as.text.size;
+        return true;
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return false;
+}
+
+/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
+ * told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+    bool same = DBM__MYSQL_MARIADB && s->bound;
+    size_t size = op->sql_size;
     int i;
-    *total = op->sql_size;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         MYSQL_BIND *b = &s->values[i];
-        memset(b, 0, sizeof *b);
-        switch (v->type) {
-        case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; break;
-        case DBM_TYPE_BOOL: case DBM_TYPE_INT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->buffer = (void *)(uintptr_t)&v->as.integer;
-            break;
-        case DBM_TYPE_UINT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->is_unsigned = 1;
-            b->buffer = (void *)(uintptr_t)&v->as.uinteger;
-            break;
-        case DBM_TYPE_DOUBLE:
-            if (!(v->as.real - v->as.real == 0)) { /* NaN and the infinities */
-                dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant",
-                               i + 1);
-                return false;
-            }
-            b->buffer_type = MYSQL_TYPE_DOUBLE;
-            b->buffer = (void *)(uintptr_t)&v->as.real;
-            break;
-        case DBM_TYPE_TIMESTAMP:
-            if (!dbm__mysql_bind_time(q, v->as.integer, &s->times[i], i + 1)) return false;
-            b->buffer_type = MYSQL_TYPE_DATETIME;
-            b->buffer = &s->times[i];
-            break;
-        case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-            b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-            b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-            b->buffer_length = (unsigned long)v->as.text.size;
-            *total += v->as.text.size;
-            break;
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", i + 1);
+        enum enum_field_types type = b->buffer_type;
+        dbm__mysql_bool is_unsigned = b->is_unsigned;
+        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+            s->bound = false;
             return false;
         }
+        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        if (same) s->stmt->params[i].buffer = b->buffer;
+        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
+            size += v->as.text.size;
+            if (same) s->stmt->params[i].buffer_length = b->buffer_length;
+        }
     }
-    if (op->value_count != 0 && mysql_stmt_bind_param(s->stmt, s->values) != 0) {
+    *total = size;
+    if (same || op->value_count == 0) return true;
+    if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed;
         dbm__mysql_report(q);
         return false;
     }
+    s->bound = true;
     return true;
 }
 
@@ -24711,7 +25711,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    s->hand = s->side;
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
@@ -24722,7 +25721,7 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     dbm_value key = dbm_null();
     op->affected = op->row;
     for (row = s->first; row != NULL; row = row->next) op->affected++;
-    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
 
@@ -24816,6 +25815,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
         if (q->rc != 0) {
             failed = q->failed;
+            s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
             if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
                 q->again = true;
@@ -24848,6 +25848,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
+        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
+            if (q->refused) break;
+        }
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -24907,6 +25912,31 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+#if DBM__MYSQL_MARIADB
+/* FETCH and FINISH that need no word from the server. */
+static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int rc;
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (s->ended) return DBM_DONE;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    rc = mysql_stmt_fetch(s->stmt);
+    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        s->seen++;
+        return DBM_OK;
+    }
+    if (rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+        dbm__mysql_report(q);
+    }
+    return q->status;
+}
+#endif
+
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
@@ -24926,14 +25956,16 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         dbm__mysql_result_over(q, s);
         dbm__mysql_text_free(s);
         if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; i < 2 * s->columns; i++) {
+        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
             dbm_adapter_free(q->owner, cell->text);
             cell->text = NULL;
             cell->capacity = 0;
             s->rebind = true;
+            s->roomy[i >= s->columns] = false;
         }
+        s->large = false;
         s->held = false;
         s->ended = true;
         op->result = NULL;
@@ -25606,8 +26638,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
-        q->wait = dbm__mysql_call(q, call, 0);
-        if (q->wait != 0) break;
+        if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
     op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
@@ -25866,7 +26897,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_at_hand, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
     dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
@@ -27353,11 +28384,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
-#if MONGOC_CHECK_VERSION(1, 27, 0)
-#  define DBM__MONGO_SOCKET_TIMEOUT 1 /* can be set for one operation */
-#else
-#  define DBM__MONGO_SOCKET_TIMEOUT 0
-#endif
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -27374,6 +28400,7 @@ typedef struct dbm__mongo_pool {
     mongoc_uri_t *uri;
     dbm__word epoch;         /* of forks, when it was made */
     int users;
+    struct dbm__mongo_wire *wires; /* of its clients */
     char *user, *password;   /* that it was made with; NULL: none */
 } dbm__mongo_pool;
 
@@ -27386,6 +28413,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
+    bool plain_streams;      /* the driver's own, see dbm__mongo_configure */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -27411,6 +28439,409 @@ typedef struct dbm__mongo_result {
     int columns;
 } dbm__mongo_result;
 
+/* ---- the wire --------------------------------------------------------------------------------------------------------------
+ * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ *
+ * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
+ * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it. */
+
+#define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+
+/* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
+typedef struct dbm__mongo_wire {
+    struct dbm__mongo_wire *next;
+    mongoc_client_t *client;
+    dbm__mongo_base *base;
+    const mongoc_uri_t *uri;
+    dbm_connection *c;       /* the lease's; NULL: there is none */
+    int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
+    int64_t last_us;         /* given up: what it still has to do, ends then */
+    bool hears;              /* dbm_cancel */
+    dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
+    int mute;                /* streams that are */
+} dbm__mongo_wire;
+
+typedef struct dbm__mongo_stream {
+    mongoc_stream_t vtable;  /* the driver's; first */
+    dbm__mongo_wire *wire;
+    mongoc_stream_t *tls;    /* what it goes through, on top of another of ours; NULL: this one has the socket */
+    int fd;
+    bool late;               /* the last failure was for want of time */
+    bool mute;
+    uint32_t request;        /* the number of the message that was sent last, and its kind */
+    uint32_t kind;
+    size_t left;             /* of the reply being read, where its beginning has been */
+    size_t held, taken;      /* bytes of `in` */
+    char in[4096];
+} dbm__mongo_stream;
+
+enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
+    w->over = DBM_OK;
+}
+
+static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
+    return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
+}
+
+/* Whether the operation has to be given up at this moment. */
+static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
+    if (w->over != DBM_OK) return now >= w->last_us;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) w->over = DBM_E_CANCELLED;
+    else if (now >= w->until_us) w->over = DBM_E_TIMEOUT;
+    else return false;
+    w->last_us = now + DBM__MONGO_GRACE_US;
+    return true;
+}
+
+/* Waits for the socket. False: it is lost, or there is no more time. */
+static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
+    dbm__mongo_wire *w = q->wire;
+    q->late = false;
+    for (;;) {
+        int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
+        dbm_status heard;
+        if (q->mute || dbm__mongo_over(w, now)) break;
+        if (until_us < limit) limit = until_us;
+        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
+        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (heard == DBM_OK) return true;
+        if (heard != DBM_E_TIMEOUT) return false;
+        if (dbm_adapter_clock(w->base->db) >= until_us) break;
+    }
+    q->late = true;
+    return false;
+}
+
+/* errno is looked at by the driver's TLS: "try again" there would make it spin. */
+static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
+#if defined(_WIN32)
+    errno = q->late ? WSAETIMEDOUT : WSAECONNRESET;
+#else
+    errno = q->late ? ETIMEDOUT : ECONNRESET;
+#endif
+    return -1;
+}
+
+/* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
+static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
+    size_t have = 0, n;
+    bool wait = true;
+    while (have == 0 || have < least) {
+        dbm_status status;
+        if (wait && !dbm__mongo_ready(q, DBM_STEP_READ, until_us)) return dbm__mongo_dead(q);
+        status = dbm__net_receive(q->fd, to + have, size - have, &n);
+        wait = status == DBM_E_TIMEOUT;
+        if (status != DBM_OK && !wait) return dbm__mongo_dead(q);
+        have += n;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
+    while (size > 0) {
+        size_t n;
+        dbm_status status = dbm__net_send(q->fd, data, size, &n);
+        data += n;
+        size -= n;
+        if (status == DBM_OK) continue;
+        q->late = false;
+        if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false;
+    }
+    return true;
+}
+
+/* What the server would say to the command that was sent last, had it been told to stop. */
+static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
+    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
+    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
+    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
+    uint8_t *out = (uint8_t *)q->in;
+    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
+    memset(out, 0, total);
+    words[0] = BSON_UINT32_TO_LE(total);
+    words[1] = 0;
+    words[2] = BSON_UINT32_TO_LE(q->request);
+    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
+    words[0] = BSON_UINT32_TO_LE(total - 21);
+    words[1] = BSON_UINT32_TO_LE(number);
+    words[2] = BSON_UINT32_TO_LE(size);
+    memcpy(out + (at += 1), words, 4);
+    memcpy(out + (at += 4), ok, sizeof ok);
+    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
+    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
+    memcpy(out + (at += 4), why, sizeof why);
+    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
+    memcpy(out + at + 4, text, size);
+    q->taken = 0;
+    q->held = total;
+}
+
+static void dbm__mongo_mute(dbm__mongo_stream *q) {
+    if (q->mute) return;
+    q->mute = true;
+    q->wire->mute++;
+    if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
+    else (void)mongoc_stream_close(q->tls);
+}
+
+static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
+    size_t have = 0, n;
+    ssize_t got;
+    int64_t until_us = 0;
+    while (have == 0 || have < least) {
+        n = q->held - q->taken;
+        if (n != 0) {
+            if (n > size - have) n = size - have;
+            memcpy(to + have, q->in + q->taken, n);
+            q->taken += n;
+            have += n;
+            continue;
+        }
+        if (q->mute) return -1;
+        if (q->tls != NULL) {
+            got = mongoc_stream_read(q->tls, to + have, size - have, least > have ? least - have : 0, timeout_ms);
+        } else {
+            if (until_us == 0) until_us = dbm__mongo_until(q->wire, timeout_ms);
+            if (size - have >= sizeof q->in) {
+                got = dbm__mongo_receive(q, to + have, size - have, least > have ? least - have : 0, until_us);
+            } else {
+                got = dbm__mongo_receive(q, q->in, sizeof q->in, least > have ? least - have : 0, until_us);
+                q->taken = 0;
+                q->held = got > 0 ? (size_t)got : 0;
+                if (got > 0) continue;
+            }
+        }
+        if (got <= 0) return -1;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
+}
+
+static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    ssize_t sum = 0;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        char *to = (char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len, need = (size_t)sum < least ? least - (size_t)sum : 0;
+        ssize_t got = -1;
+        if (sum > 0 && need == 0) break;
+        if (need > size) need = size;
+        if (!q->mute || q->held > q->taken) got = dbm__mongo_read(q, to, size, need, timeout_ms);
+        if (got < 0 && q->left == 0 && q->kind != 0 && q->kind != DBM__MONGO_OP_QUERY) {
+            dbm__mongo_wire *w = q->wire;
+            if (w->over == DBM_OK && w->c != NULL && !q->mute && dbm__mongo_timed_out(stream)) { /* the driver's own patience is over */
+                w->over = DBM_E_TIMEOUT;
+                w->last_us = dbm_adapter_clock(w->base->db) + DBM__MONGO_GRACE_US;
+            }
+            if (w->over != DBM_OK) {
+                dbm__mongo_mute(q);
+                dbm__mongo_answer_for(q);
+                got = dbm__mongo_read(q, to, size, need, timeout_ms);
+            }
+        }
+        if (got < 0) return dbm__mongo_dead(q);
+        sum += got;
+        if (q->left == 0 && got == 4) { /* the driver reads a reply by its size */
+            uint32_t total;
+            memcpy(&total, to, 4);
+            total = BSON_UINT32_FROM_LE(total);
+            q->left = total > 4 ? total - 4 : 0;
+        } else {
+            q->left = q->left > (size_t)got ? q->left - (size_t)got : 0;
+        }
+    }
+    return sum;
+}
+
+/* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
+static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    char *out = q->in;
+    size_t n = 0, i, sum = 0, room = count > 1 && q->taken == q->held ? sizeof q->in : 0; /* of TLS something may be held at any time */
+    int64_t until_us = dbm__mongo_until(q->wire, timeout_ms);
+    for (i = 0; i < count; i++) {
+        const char *data = (const char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len;
+        sum += size;
+        while (size > 0) {
+            size_t part = room - n;
+            if (n == 0 && size > room) {
+                if (!dbm__mongo_send(q, data, size, until_us)) return -1;
+                break;
+            }
+            if (part > size) part = size;
+            memcpy(out + n, data, part);
+            n += part;
+            data += part;
+            size -= part;
+            if (n < room) continue;
+            if (!dbm__mongo_send(q, out, n, until_us)) return -1;
+            n = 0;
+        }
+    }
+    return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
+}
+
+static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    dbm__mongo_wire *w = q->wire;
+    uint32_t words[4] = { 0, 0, 0, 0 };
+    size_t sum = 0, i;
+    ssize_t sent = -1;
+    for (i = 0; i < count; i++) {
+        if (sum < sizeof words) memcpy((char *)words + sum, iov[i].iov_base, iov[i].iov_len < sizeof words - sum ? iov[i].iov_len : sizeof words - sum);
+        sum += iov[i].iov_len;
+    }
+    q->request = BSON_UINT32_FROM_LE(words[1]);
+    q->kind = BSON_UINT32_FROM_LE(words[3]);
+    q->left = 0;
+    if (!q->mute && (w->over == DBM_OK || q->kind == DBM__MONGO_OP_QUERY)) {
+        sent = q->tls != NULL ? mongoc_stream_writev(q->tls, iov, count, timeout_ms) : dbm__mongo_write(q, iov, count, timeout_ms);
+    }
+    if (sent < 0 && w->over != DBM_OK && q->kind != DBM__MONGO_OP_QUERY) { /* it will read its answer next */
+        dbm__mongo_mute(q);
+        q->taken = q->held = 0;
+        return (ssize_t)sum;
+    }
+    return sent < 0 ? dbm__mongo_dead(q) : sent;
+}
+
+static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->tls != NULL) return mongoc_stream_close(q->tls);
+    dbm__net_shut(q->fd);
+    return 0;
+}
+
+static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->mute) q->wire->mute--;
+    if (q->tls != NULL) mongoc_stream_destroy(q->tls); /* with the one below it */
+    else dbm__net_close(q->fd);
+    dbm_adapter_free(q->wire->base->db, q);
+}
+
+static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
+static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
+static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
+
+static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
+}
+
+/* Asked for by the driver's TLS, for the one stream below it. */
+static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
+    int want = ((streams[0].events & POLLIN) != 0 ? (int)DBM_STEP_READ : 0) | ((streams[0].events & POLLOUT) != 0 ? (int)DBM_STEP_WRITE : 0);
+    if (count != 1) return dbm__mongo_dead(q);
+    streams[0].revents = 0;
+    if (!dbm__mongo_ready(q, want, dbm__mongo_until(q->wire, timeout_ms))) return q->late ? 0 : dbm__mongo_dead(q);
+    streams[0].revents = streams[0].events;
+    return 1;
+}
+
+/* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
+static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
+    if (q == NULL) return NULL;
+    memset(q, 0, sizeof *q - sizeof q->in);
+    q->vtable.type = DBM__MONGO_STREAM_TYPE;
+    q->vtable.destroy = q->vtable.failed = dbm__mongo_destroy_stream;
+    q->vtable.close = dbm__mongo_close_stream;
+    q->vtable.flush = dbm__mongo_flush_stream;
+    q->vtable.writev = dbm__mongo_writev;
+    q->vtable.readv = dbm__mongo_readv;
+    q->vtable.check_closed = dbm__mongo_is_closed;
+    q->vtable.poll = dbm__mongo_poll;
+    q->vtable.timed_out = dbm__mongo_timed_out;
+    q->vtable.should_retry = dbm__mongo_no_retry;
+    if (tls != NULL) q->vtable.get_base_stream = dbm__mongo_below; /* the driver walks down while there is one */
+    q->wire = w;
+    q->fd = fd;
+    q->tls = tls;
+    return &q->vtable;
+}
+
+#if defined(MONGOC_ENABLE_SSL)
+/* Takes the stream below over in any case. */
+static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
+    const mongoc_uri_t *uri = w->uri;
+    bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
+    mongoc_ssl_opt_t options;
+    mongoc_stream_t *tls, *stream;
+    memset(&options, 0, sizeof options);
+    options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
+    options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL);
+    options.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, NULL);
+    options.weak_cert_validation = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, insecure);
+    options.allow_invalid_hostname = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure);
+    tls = mongoc_stream_tls_new_with_hostname(below, host, &options, 1);
+    if (tls == NULL) {
+        mongoc_stream_destroy(below);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "Failed initialize TLS state.");
+        return NULL;
+    }
+    if (mongoc_stream_tls_handshake_block(tls, host, timeout_ms, error)) {
+        stream = dbm__mongo_stream_new(w, -1, tls);
+        if (stream != NULL) return stream;
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM));
+    }
+    mongoc_stream_destroy(tls);
+    return NULL;
+}
+#endif
+
+/* The driver wants a connection to a server: its stream initiator. */
+static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
+    dbm__mongo_wire *w = (dbm__mongo_wire *)ud;
+    const dbm_config *config = dbm_adapter_config(w->base->db);
+    int32_t connect_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000);
+    int64_t until_us = dbm__mongo_until(w, connect_ms);
+    mongoc_stream_t *stream;
+    dbm__dial d;
+    dbm_step want;
+    dbm__dial_init(&d);
+    if (host->family == AF_UNIX) d.path = host->host;
+    else d.hosts = host->host_and_port;
+    d.port = host->port;
+    d.keepalive_ms = config->tcp_keepalive_ms;
+    d.user_timeout_ms = config->tcp_user_timeout_ms;
+    while ((want = dbm__dial_step(&d, w->base->db->host, until_us)) != DBM_STEP_DONE) {
+        int64_t now = dbm_adapter_clock(w->base->db), next = d.wake_us < now + DBM__MONGO_LOOK_US ? d.wake_us : now + DBM__MONGO_LOOK_US;
+        if (dbm__mongo_over(w, now)) break;
+        (void)dbm__net_wait(w->base->db->host, d.fd, (int)want, next);
+    }
+    stream = want == DBM_STEP_DONE && d.status == DBM_OK ? dbm__mongo_stream_new(w, d.fd, NULL) : NULL;
+    if (stream == NULL) {
+        if (want == DBM_STEP_DONE && d.status == DBM_OK) dbm__net_close(d.fd);
+        dbm__dial_end(&d);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "Failed to connect to target host: %s", d.problem[0] != 0 ? d.problem : host->host_and_port);
+        return NULL;
+    }
+#if defined(MONGOC_ENABLE_SSL)
+    {
+        const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+        if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error);
+    }
+#endif
+    return stream;
+}
+
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
     dbm_connection *c;
@@ -27418,9 +28849,9 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_base *base;
     dbm__mongo_pool *pool;
     mongoc_client_t *client;
+    dbm__mongo_wire *wire;   /* the client's */
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
-    int silence_ms;          /* set on the client */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -27490,7 +28921,14 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     dbm__text t = dbm__text_in(block, sizeof block);
     bool retryable = false, transient = reply != NULL && mongoc_error_has_label(reply, "TransientTransactionError");
     bool network = error->domain == MONGOC_ERROR_STREAM || (error->domain == MONGOC_ERROR_PROTOCOL && error->code == (uint32_t)MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
-    dbm_status status;
+    dbm_status status = m->wire->over;
+    if (status != DBM_OK) {
+        dbm_adapter_broken(m->c);
+        return dbm__mongo_say(m, status, (int)error->code, "%s%s%q: %s", what, coll != NULL ? " in " : "", coll,
+                              status == DBM_E_CANCELLED ? "cancelled; the connection was closed, for the driver can't take a command back"
+                              : dbm__mongo_late(m, op->deadline_us) ? "no answer before the deadline; the connection is closed"
+                                                                    : "the server was silent for longer than socket_timeout; the connection is closed");
+    }
     if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
         bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
         status = dbm__mongo_is_tls(said) ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
@@ -27997,7 +29435,9 @@ static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) 
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
-    return dbm__mongo_advance((dbm__mongo_lease *)dbm_adapter_data(c), op, (dbm__mongo_result *)op->result);
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_bound(m->wire, op);
+    return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
@@ -28023,28 +29463,34 @@ static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
     return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
 }
 
-/* How long the driver may wait for an answer to what comes next. */
-static void dbm__mongo_silence(dbm__mongo_lease *m, int64_t deadline_us) {
-#if DBM__MONGO_SOCKET_TIMEOUT
-    int64_t ms = m->base->silence_ms;
-    if (deadline_us != INT64_MAX) {
-        int64_t left = (deadline_us - dbm_adapter_clock(m->owner)) / 1000 + 250; /* the server's own answer that time is up comes first */
-        if (left < 250) left = 250;
-        if (left < ms || ms <= 0) ms = left;
+/* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
+static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
+    for (;;) {
+        size_t n = 0, i;
+        bool known = false;
+        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
+        for (i = 0; i < n && !known; i++) {
+            const char *type = mongoc_server_description_type(all[i]);
+            known = writing ? dbm__list_has("Standalone,RSPrimary,Mongos,LoadBalancer", type, strlen(type)) : strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
+        }
+        mongoc_server_descriptions_destroy_all(all, n);
+        if (known) return true;
+        if (dbm_adapter_clock(m->owner) >= deadline_us || (m->wire->hears && dbm__load(&m->c->cancelled) != 0)) return false;
+        dbm__sleep_us(2000);
     }
-    if (ms == m->silence_ms) return;
-    m->silence_ms = (int)ms;
-    mongoc_client_set_sockettimeoutms(m->client, (int32_t)ms);
-#else
-    (void)m;
-    (void)deadline_us;
-#endif
+}
+
+/* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
+static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
+    if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
+    if (dbm__mongo_wait(m, op->deadline_us, writing)) return DBM_OK;
+    if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
+    return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
 }
 
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
-    dbm__mongo_silence(j->m, j->op->deadline_us);
     if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
     bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
@@ -28373,15 +29819,15 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     }
     if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
     if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
+    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
+    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
+    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     dbm__mongo_limit(j, j->options);
     if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
     if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
     if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
     if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
     if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false);
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
     if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
     if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
@@ -28399,8 +29845,14 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
+    if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
     if (status == DBM_OK) status = dbm__mongo_job_run(&j);
+    if (status == DBM_OK && m->wire->over != DBM_OK) { /* a write that asks for no answer */
+        memset(&j.error, 0, sizeof j.error);
+        status = dbm__mongo_failed(&j);
+    }
     for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
     if (j.collection != NULL) mongoc_collection_destroy(j.collection);
@@ -28418,6 +29870,8 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (op->isolation != DBM_ISOLATION_DEFAULT) {
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
     }
+    dbm__mongo_bound(m->wire, op);
+    if (dbm__mongo_reachable(m, op, true) != DBM_OK) return DBM_E_TIMEOUT; /* it hears no cancel */
     server = mongoc_client_select_server(m->client, true, NULL, &error);
     if (server == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
     alone = strcmp(mongoc_server_description_type(server), "Standalone") == 0;
@@ -28425,7 +29879,6 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (alone) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 20, "a transaction needs a replica set, and this server stands alone: start it with --replSet and run rs.initiate(), or leave .transaction out");
     if (m->session == NULL) m->session = mongoc_client_start_session(m->client, NULL, &error);
     if (m->session == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
-    dbm__mongo_silence(m, op->deadline_us);
     if (op->deadline_us != INT64_MAX) {
         int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
         options = mongoc_transaction_opts_new();
@@ -28442,7 +29895,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bool unknown;
     dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
         bson_destroy(&reply);
         return DBM_OK;
@@ -28462,7 +29915,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
 }
@@ -28473,6 +29926,11 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
         if (p->uri != NULL) mongoc_uri_destroy(p->uri);
+    }
+    while (p->wires != NULL) {
+        dbm__mongo_wire *next = p->wires->next;
+        dbm_adapter_free(base->db, p->wires);
+        p->wires = next;
     }
     if (p->user != NULL) dbm_adapter_free(base->db, p->user);
     if (p->password != NULL) {
@@ -28664,23 +30122,6 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (gone) dbm__mongo_pool_free(base, p);
 }
 
-/* With less time than the driver would take to find a server: looks until one is known. */
-static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
-    for (;;) {
-        size_t n = 0, i;
-        bool known = false;
-        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
-        for (i = 0; i < n && !known; i++) {
-            const char *type = mongoc_server_description_type(all[i]);
-            known = strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
-        }
-        mongoc_server_descriptions_destroy_all(all, n);
-        if (known) return true;
-        if (dbm_adapter_clock(m->owner) >= deadline_us) return false;
-        dbm__sleep_us(2000);
-    }
-}
-
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
@@ -28741,11 +30182,11 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     bson_error_t error;
     dbm_status status;
     memset(&error, 0, sizeof error);
-    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US)) {
+    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US, false)) {
         if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
         if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL);
     }
-    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit)) return DBM_OK;
+    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit, false)) return DBM_OK;
     status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
     dbm_adapter_fail_retryable(m->c);
     return status;
@@ -28755,21 +30196,58 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
     dbm_status status = DBM_OK;
+    bool again;
     bson_append_int32(&command, "ping", 4, 1);
-    dbm__mongo_silence(m, op->deadline_us);
-    if (!mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) {
-        status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
-    }
+    do {
+        again = m->wire->mute > 0; /* what an earlier lease gave up: the driver drops it when it meets it */
+        dbm__mongo_bound(m->wire, op);
+        if (mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) break;
+        again = again && m->wire->over == DBM_OK;
+        if (again) bson_destroy(&reply);
+        else status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
+    } while (again);
     bson_destroy(&reply);
     bson_destroy(&command);
     return status;
 }
 
+/* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
+static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
+    dbm__mongo_wire *w;
+    dbm__lock_take(&m->base->lock);
+    for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
+        memset(w, 0, sizeof *w);
+        w->client = m->client;
+        w->base = m->base;
+        w->uri = m->pool->uri;
+        w->until_us = INT64_MAX;
+        w->next = m->pool->wires;
+        m->pool->wires = w;
+        if (!m->base->plain_streams) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+    }
+    dbm__lock_give(&m->base->lock);
+    if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    w->c = m->c;
+    m->wire = w;
+    return DBM_OK;
+}
+
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
-    if (m->session != NULL) {
-        dbm__mongo_silence(m, dbm_adapter_clock(db) + 500000);
+    if (m->session != NULL) { /* with a transaction that is open it tells the server */
+        dbm_op op;
+        memset(&op, 0, sizeof op);
+        op.kind = DBM_OP_ROLLBACK;
+        op.deadline_us = dbm_adapter_clock(db);
+        dbm__mongo_bound(m->wire, &op);
         mongoc_client_session_destroy(m->session);
+    }
+    if (m->wire != NULL) {
+        m->wire->c = NULL;
+        m->wire->until_us = INT64_MAX;
+        m->wire->over = DBM_OK;
+        m->wire->hears = false;
     }
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
@@ -28804,7 +30282,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
     } else {
         if (base->clear) dbm_adapter_clear_text(c);
-        status = dbm__mongo_search(m, op);
+        status = dbm__mongo_wire_up(m);
+        if (status == DBM_OK) status = dbm__mongo_search(m, op);
         if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting");
     }
     if (status != DBM_OK) {
@@ -29001,8 +30480,9 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
                   config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
-    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms
-                                     : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : DBM__MONGO_SILENCE_MS);
+    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
+    /* What these two say can't be said to TLS from outside of the driver. */
+    base->plain_streams = dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
@@ -29061,7 +30541,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
+    NULL, /* cancel: what waits for the server looks for one by itself */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
