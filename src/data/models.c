@@ -269,7 +269,8 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
     if (st == DBM_OK || q->status != DBM_OK) return;
-    q->status = dbm__on_fail(q->s, st, q->site, "field %q of model %q: %s", f->name, m->name, dbm__element_wrong(f->kind));
+    q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
+                             f->name, m->name, f->size, dbm__element_wrong(f->kind));
 }
 
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {

@@ -464,7 +464,7 @@ DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
 }
 
 DBM__FN const char *dbm__element_wrong(int kind) {
-    return kind == DBM__TO_BUFFER ? "a char[N] that holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "dbm_bytes with a size and no data" : "no type that a database has";
+    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
 }
 
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
@@ -484,7 +484,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_TEXT: {
         const char *x;
         memcpy(&x, at, sizeof x);
-        *out = dbm_text(x);
+        if (x != NULL) *out = dbm_textn(x, strlen(x));
         return DBM_OK;
     }
     case DBM__TO_BUFFER: {
