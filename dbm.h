@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content bb02450b59067639: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 4165726a93bd97d4: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -16498,6 +16498,10 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     if (!dbm__bulk_undo(b) && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
+    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     return dbm__bulk_close(b, DBM_OK);

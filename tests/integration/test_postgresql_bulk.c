@@ -198,7 +198,8 @@ static void values_are_those_of_insert(void **state) {
             (void)dbm_adapter_text(&c->v, shown, NULL);
             (void)snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS one; CREATE TABLE one (v %s, other interval)", c->type);
             (void)raw_text(sql);
-            by_insert = dbm_execv(db, "INSERT INTO one (v) VALUES (?)", &c->v, 1);
+            (void)snprintf(sql, sizeof sql, "INSERT INTO one (v) VALUES (?) -- %d", (int)i); /* another statement, whose parameter has another type */
+            by_insert = dbm_execv(db, sql, &c->v, 1);
             if ((by_insert == DBM_OK) == (c->how == REFUSED)) fail_msg("%s, case %d: INSERT says %s", c->type, (int)i, dbm_last_error()->message);
             if (way == 0) {
                 st = bulk_one("one", &c->v);
@@ -214,7 +215,8 @@ static void values_are_those_of_insert(void **state) {
             if ((st != DBM_OK) != (c->how != SAME)) fail_msg("%s, case %d, way %d: COPY says %s %s", c->type, (int)i, way, dbm_status_name(st), st != DBM_OK ? dbm_last_error()->message : "");
             if (st != DBM_OK) {
                 if (strstr(dbm_last_error()->message, "row 0 of the bulk") == NULL) fail_msg("%s, case %d: %s", c->type, (int)i, dbm_last_error()->message);
-                assert_non_null(strstr(dbm_last_error()->message, "column v"));
+                /* A text row is looked at as a whole for what is no UTF-8. */
+                if (strstr(dbm_last_error()->message, "column v") == NULL && strstr(dbm_last_error()->message, "encoding") == NULL) fail_msg("%s, case %d: %s", c->type, (int)i, dbm_last_error()->message);
                 assert_int_equal(raw_number("SELECT count(*) FROM one"), c->how == STRICTER);
                 continue;
             }
@@ -471,8 +473,9 @@ static void abandoned_and_left(void **state) {
             OK(dbm_bulk_begin(s, &b, "a", "id"));
             OK(dbm_bulk_row(b, 1));
             OK(dbm_bulk_end(b));
-            dbm_rollback(s);
+            (void)dbm_exec(s, "SELECT nonsense");
         }
+        dbm_clear_error(s);
         DBM_SAVEPOINT(s) {
             OK(dbm_bulk_begin(s, &b, "a", "id"));
             OK(dbm_bulk_row(b, 2));
@@ -755,7 +758,7 @@ static void copy_in_constant_memory_and_left_early(void **state) {
         began = now_ms();
         DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 1, .status = &rc) {
             OK(dbm_exec(s, "INSERT INTO w VALUES (?)", way));
-            DBM_EACH(s, r, way == 0 ? "COPY (SELECT g FROM generate_series(1, 300000) g) TO STDOUT" : "COPY (SELECT g FROM generate_series(1, 100000000) g) TO STDOUT") { (void)r; break; }
+            DBM_EACH(s, r, way == 0 ? "COPY (SELECT g FROM generate_series(1, 300000) g) TO STDOUT" : "COPY (SELECT generate_series(1, 100000000)) TO STDOUT") { (void)r; break; }
             OK(dbm_exec(s, "INSERT INTO w VALUES (?)", way + 10));
         }
         if (rc != DBM_OK) fail_msg("way %d: %s", way, dbm_last_error()->message);
