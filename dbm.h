@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b423bccab39d027a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 5ffe974e4d414082: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -592,6 +592,7 @@
 #  define dbm__find DBM__PREFIXED(dbm__find)
 #  define dbm__findv DBM__PREFIXED(dbm__findv)
 #  define dbm__insert_struct DBM__PREFIXED(dbm__insert_struct)
+#  define dbm__insert_structs DBM__PREFIXED(dbm__insert_structs)
 #  define dbm__mongo DBM__PREFIXED(dbm__mongo)
 #  define dbm__mongo_count DBM__PREFIXED(dbm__mongo_count)
 #  define dbm__mongo_countv DBM__PREFIXED(dbm__mongo_countv)
@@ -1959,6 +1960,12 @@ DBM_API dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_
 DBM_API dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size);
 #define dbm_insert_struct(on, model, record) dbm__insert_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
 
+/* Writes an array of structs as one bulk: all of them, or none; dbm_affected(s) is then their number. The keys are either all 0, then the backend generates
+ * them (the structs stay as they are), or none is.
+ * Errors    as dbm_insert_struct(), naming the struct by its number from 0; E_MISUSE (some keys are 0), E_UNSUPPORTED (no SQL). */
+DBM_API dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size);
+#define dbm_insert_structs(on, model, records, count) dbm__insert_structs(DBM__ON(on), DBM__SITE, model, records, count, sizeof *(records))
+
 /* Writes all fields but the key to the row with the struct's key. Errors: E_NOT_FOUND when there is none. */
 DBM_API dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size);
 #define dbm_update_struct(on, model, record) dbm__update_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
@@ -2412,7 +2419,8 @@ typedef enum dbm_op_kind {
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
-                           * rows and, for what was open before, UNPREPARE, FINISH and disconnect (FORKED, which then frees bulk->data) */
+                           * rows and, for what was open before, UNPREPARE and FINISH. On a connection that broke there is no BULK_END: disconnect
+                           * then frees what bulk->data pointed to, and *bulk itself may be gone */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
     DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
@@ -2442,7 +2450,7 @@ typedef struct dbm_bulk_plan {
     int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
     int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
     void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
-    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order (or broken) */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
 } dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
@@ -15781,7 +15789,7 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
         b->op.kind = DBM_OP_BULK_END;
         b->op.deadline_us = dbm__work_grace(w);
         if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (dbm__op_run(c, &b->op) != DBM_OK && w->in_transaction) c->broken = true;
+        if (!c->broken && dbm__op_run(c, &b->op) != DBM_OK) c->broken = true; /* else disconnect frees what the adapter has of it */
         dbm__store(&w->committing, 0);
         b->own_way = false;
     }
@@ -16051,7 +16059,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         dbm_status st = dbm_adapter_element(&columns[k], i, &values[k]);
         if (DBM__LIKELY(st == DBM_OK)) continue;
         b->plan.failed_column = k;
-        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "%s", dbm__element_wrong(columns[k].kind));
+        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the element %s", dbm__element_wrong(columns[k].kind));
         if (!b->plan.each_row) return dbm__bulk_row_failed(b, b->plan.rows, st);
         dbm__bulk_refused(&b->plan, b->plan.rows++);
         b->plan.failed_column = -1;
@@ -16901,6 +16909,7 @@ typedef struct dbm__model_call {
     const dbm_field *generated; /* insert: the key to be filled in */
     const dbm_value *key;    /* find */
     int keys;
+    size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
 
@@ -16963,6 +16972,76 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     return st;
 }
 
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
+
+/* All structs as one bulk, a column of it for each field. */
+static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
+    const dbm__model_call *call = (const dbm__model_call *)ud;
+    const dbm_model *m = call->model;
+    dbm_column columns[DBM__MODEL_FIELDS];
+    dbm__model_sql q;
+    dbm_bulk *bulk;
+    dbm_status st;
+    size_t f, table;
+    if (dbm__on_database(s)->adapter->lexer & DBM_LEX_NOT_SQL) {
+        return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type);
+    }
+    dbm__model_sql_begin(&q, s, call->site);
+    for (f = 0; f < m->field_count; f++) {
+        const dbm_field *field = &m->fields[f];
+        if (field == call->generated) continue;
+        if (q.count != 0) dbm__model_put(&q, ",");
+        dbm__model_put_name(&q, field->name);
+        columns[q.count].data = call->from + field->offset;
+        columns[q.count].kind = field->kind;
+        columns[q.count].size = field->size;
+        columns[q.count].stride = m->size;
+        columns[q.count].type = DBM_TYPE_NULL;
+        columns[q.count++].nulls = NULL;
+    }
+    dbm__model_put(&q, "|"); /* the table's name behind it, in the same block */
+    table = q.text.size;
+    dbm__model_put_name(&q, m->table);
+    st = q.status;
+    if (st == DBM_OK) {
+        q.text.data[table - 1] = 0;
+        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site);
+    }
+    dbm__model_sql_end(&q);
+    if (st != DBM_OK) return st;
+    (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
+    return dbm_bulk_end(bulk); /* its failure too */
+}
+
+DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
+    dbm__model_call call;
+    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    size_t i, r;
+    if (st != DBM_OK) return st;
+    dbm__model_call_of(&call, site, model, records);
+    call.count = count;
+    for (i = 0; i < model->field_count; i++) {
+        const dbm_field *f = &model->fields[i];
+        size_t none = 0;
+        if (!dbm__field_generated(model, f)) continue;
+        for (r = 0; r < count; r++) none += dbm__element_uint(call.from + r * size + f->offset, f->size) == 0;
+        if (none != 0 && none != count) {
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: key %q is 0 in %z of %z structs: give each of them a key, or none", f->name, none, count);
+        }
+        if (none != 0) call.generated = f;
+    }
+    if (call.generated && model->field_count == 1) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name);
+    }
+    return dbm__on_group(on, site, dbm__insert_all_run, &call);
+}
+
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
@@ -16999,14 +17078,6 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
-}
-
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 
 /* Runs a call that looks for one row by the key in the struct. */
@@ -19502,7 +19573,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         }
     }
     status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
 
