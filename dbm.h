@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5ffe974e4d414082: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 6215924018a19acc: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -481,7 +481,7 @@
 #endif
 
 /* Backends whose sockets are ours. */
-#define DBM__SOCKETS DBM_HAS_REDIS
+#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
@@ -636,6 +636,8 @@
 #  define dbm__stmt_query_one DBM__PREFIXED(dbm__stmt_query_one)
 #  define dbm__stmt_query_onev DBM__PREFIXED(dbm__stmt_query_onev)
 #  define dbm__stmt_queryv DBM__PREFIXED(dbm__stmt_queryv)
+#  define dbm__stmt_send DBM__PREFIXED(dbm__stmt_send)
+#  define dbm__stmt_sendv DBM__PREFIXED(dbm__stmt_sendv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
 #  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
@@ -1385,7 +1387,7 @@ DBM_API dbm_status dbm_cancel(dbm_session *s);
 DBM_API dbm_status dbm_clear_error(dbm_session *s);
 /* The sticky status: DBM_OK, or the first failure of the current transaction. */
 DBM_API dbm_status dbm_status_of(dbm_session *s);
-/* Rows matched or changed by the last statement that writes; -1 when there was none. */
+/* Rows matched or changed by the last statement that writes; -1 when there was none. This and the next one wait for what dbm_send has sent. */
 DBM_API int64_t dbm_affected(dbm_session *s);
 /* The key that the last INSERT generated; 0 when none. Source: sqlite3_last_insert_rowid(). */
 DBM_API int64_t dbm_last_id(dbm_session *s);
@@ -1406,8 +1408,10 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  * Each takes a session or a database as first argument; on a database it is a session of one autocommit call, or joins the
  * block of that database which is open on this thread. Values are plain C arguments or dbm_...() values, at most 32; each is evaluated once.
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
- *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure sticks and
- *                                       shows at the next call that waits, or at commit. Without a pipeline it runs at once
+ *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
+ *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
+ *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
+ *                                       where the backend has no pipeline, it runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -1430,15 +1434,18 @@ DBM_API dbm_status dbm__script(dbm_session *on, const char *site, const char *sq
 /* >>prepared
  * dbm_prepare(s, sql, &st): a handle on a statement of this session; saves the look-up by text. It ends with the session, or by
  * dbm_stmt_end(). A handle whose session has ended answers E_MISUSE.
- *   dbm_stmt_exec(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...), DBM_STMT_EACH(st, row, ...) { } */
+ *   dbm_stmt_exec(st, ...), dbm_stmt_send(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...),
+ *   DBM_STMT_EACH(st, row, ...) { } */
 #define dbm_prepare(s, sql, out) dbm__prepare(s, sql, out, DBM__SITE)
 DBM_API dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site);
 DBM_API void dbm_stmt_end(dbm_statement *st);
 DBM_API dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...);
+DBM_API dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query(const char *site, dbm_statement *st, dbm_rows **rows, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query_one(const char *site, dbm_statement *st, dbm_row **row, const char *codes, ...);
 DBM_API dbm__cursor dbm__stmt_each(dbm_statement *st, const char *site, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count);
+DBM_API dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_queryv(const char *site, dbm_statement *st, dbm_rows **rows, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *st, dbm_row **row, const dbm_value *values, int count);
 DBM_API dbm__cursor dbm__stmt_eachv(dbm_statement *st, const char *site, const dbm_value *values, int count);
@@ -1619,6 +1626,10 @@ template <class... V> inline dbm_status dbm__stmt_exec_cpp(const char *site, dbm
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_execv(site, st, a, static_cast<int>(sizeof...(V)));
 }
+template <class... V> inline dbm_status dbm__stmt_send_cpp(const char *site, dbm_statement *st, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__stmt_sendv(site, st, a, static_cast<int>(sizeof...(V)));
+}
 template <class... V> inline dbm_status dbm__stmt_query_cpp(const char *site, dbm_statement *st, dbm_rows **rows, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_queryv(site, st, rows, a, static_cast<int>(sizeof...(V)));
@@ -1717,6 +1728,7 @@ template <class T> inline const T *dbm__address(const T &t) { return &t; }
 #define dbm_query_onev(on, row, sql, values, count) dbm__query_onev(DBM__ON(on), row, DBM__SITE, sql, values, count)
 #define dbm_script(on, sql) dbm__script(DBM__ON(on), DBM__SITE, sql)
 #define dbm_stmt_exec(...) DBM__CALL(dbm__stmt_exec)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_stmt_send(...) DBM__CALL(dbm__stmt_send)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query(st, ...) DBM__CALL(dbm__stmt_query)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query_one(st, ...) DBM__CALL(dbm__stmt_query_one)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 
@@ -2412,7 +2424,7 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE,        /* out: the driver's own handle */
+    DBM_OP_NATIVE,        /* out: the driver's own handle; the pipeline is empty */
     DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
@@ -2501,7 +2513,7 @@ typedef struct dbm_op {
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
-     * operation, unless it is FINISH or UNPREPARE, which free what is theirs in any case. A connection that breaks takes all with it. */
+     * operation, unless it is FINISH, which frees what is its own in any case. UNPREPARE tells nothing. A connection that breaks takes all with it. */
     int answered;
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;
@@ -2855,6 +2867,7 @@ DBM__FN void dbm__signal_all(dbm__signal *signal);
 /* Waits with the lock held, for `us` microseconds of real time at most (INT64_MAX: without limit). Wakes early at will. */
 DBM__FN void dbm__signal_wait(dbm__signal *signal, dbm__lock *lock, int64_t us);
 DBM__FN void dbm__sleep_us(int64_t us);
+DBM__FN void dbm__yield(void); /* the processor to another thread that can run */
 /* How often this process image has come out of a fork() as the child. Compared, to know inherited connections. */
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
@@ -3003,6 +3016,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { signal->none = 0; return tr
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)signal; }
+DBM__FN void dbm__yield(void) { }
 #elif DBM__OS_WINDOWS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { InitializeSRWLock(&lock->os); return true; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)lock; }
@@ -3012,6 +3026,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { InitializeConditionVariable
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { WakeConditionVariable(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { WakeAllConditionVariable(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)SwitchToThread(); }
 #else
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { return pthread_mutex_init(&lock->os, NULL) == 0; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)pthread_mutex_destroy(&lock->os); }
@@ -3041,6 +3056,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) {
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)pthread_cond_destroy(&signal->os); }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)pthread_cond_signal(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)pthread_cond_broadcast(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)sched_yield(); }
 #endif
 
 /* Waits, and says whether the wait ended before its time: woken, or for no reason at all. */
@@ -4246,7 +4262,7 @@ typedef socklen_t dbm__socket_length;
 #  elif defined(SO_NOSIGPIPE)
 #    define DBM__NO_SIGNAL 0
 #  else
-#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS undefined"
+#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
 
@@ -7944,7 +7960,11 @@ typedef struct dbm__gate {
     dbm__word site;
     dbm__lock lock;
     struct dbm__gate_waiter *first, *last;
-    uint64_t barges;
+    int waiting;
+    uint64_t barges, turn;               /* turn: barges when the queue last moved */
+    dbm__word last_in;                   /* the thread that took it last while others waited, */
+    bool streak;                         /* twice running */
+    int wary;                            /* so many leave before a streak counts again */
     uint32_t mark;
 } dbm__gate;
 
@@ -8134,6 +8154,7 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     for (gate = shared->gates; gate != NULL; gate = gate->next) {
         (void)dbm__lock_init(&gate->lock);
         gate->first = gate->last = NULL;
+        gate->waiting = 0;
         dbm__store(&gate->holder, 0);
         dbm__store(&gate->site, 0);
         dbm__store(&gate->word, 0);
@@ -8222,17 +8243,33 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
  *
  * The word is free (0), taken (1), free with waiters (2) or taken with waiters (3). Without waiters it is one compare-and-swap to enter and
  * one to leave. With waiters, entering and leaving go through the lock; a newcomer may still take a free gate before the head of the
- * queue (that keeps the processor busy while the head wakes up), until the head has been overtaken 64 times or waited 5 ms:
- * then whoever leaves hands the gate over without freeing it. */
+ * queue, until the head has been overtaken 64 times or waited 5 ms: then whoever leaves hands the gate over without freeing it.
+ *
+ * What costs is not the lock but waking: the one woken takes a processor from the one who writes, and finds the gate taken again. So the head
+ * is not woken by a thread that has just come back as soon as it had left, and will again: the head looks by itself now and then, and if it
+ * ever finds a gate that such a thread left free, everybody who leaves wakes it for a while. One who will be handed the gate next is woken
+ * while the one before it still writes, and yields the processor until it is its turn, so that the gate does not wait for it to wake up. */
 
-enum { DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000 };
+enum {
+    DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000,
+    DBM__GATE_LOOK_US = 500,  /* how often the head looks by itself */
+    DBM__GATE_WARY = 64,      /* how many who leave wake it after it found a free gate so */
+    DBM__GATE_EARLY = 2,      /* so many barges before its turn the next one wakes up, */
+    DBM__GATE_YIELDS = 100,   /* and waits for it without sleeping */
+    DBM__GATE_FREE_SEEN = 8   /* unless it finds the gate free so many times running */
+};
 
 typedef struct dbm__gate_waiter {
     struct dbm__gate_waiter *next, *previous;
     dbm__signal signal;
     uint64_t barges;  /* of the gate when it came */
     int64_t since_us;
-    bool granted;
+    dbm__word granted;
+    bool looks;       /* it is the head and knows: it looks by itself */
+    bool told;        /* woken to a free gate */
+    bool next_one;    /* woken because the gate will be handed to it, */
+    bool yielded;     /* has waited for that without sleeping, */
+    bool yielding;    /* or does so now */
 } dbm__gate_waiter;
 
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
@@ -8262,14 +8299,109 @@ static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) 
     dbm__store(&gate->holder, holder);
 }
 
-static bool dbm__gate_starved(const dbm__gate *gate, const dbm__gate_waiter *w, int64_t now) {
-    return gate->barges - w->barges >= DBM__GATE_BARGES || now - w->since_us >= DBM__GATE_PATIENCE_US;
+/* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
+ * more often than anybody may be. */
+static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
+
+static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
+    const dbm__gate_waiter *w = gate->first;
+    return w != NULL && (gate->barges - gate->turn >= dbm__gate_share(gate) || gate->barges - w->barges >= DBM__GATE_BARGES ||
+                         now - w->since_us >= DBM__GATE_PATIENCE_US);
 }
 
 static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->previous != NULL) w->previous->next = w->next; else gate->first = w->next;
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
+    gate->waiting--;
+    if (gate->first == NULL) {
+        dbm__word o = dbm__load(&gate->word);
+        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
+    }
 }
+
+#if DBM__THREADS
+/* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
+static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
+    dbm__word self = dbm__thread_number();
+    dbm__gate_waiter *first = gate->first;
+    gate->streak = barged && gate->last_in == self;
+    gate->last_in = self;
+    if (!barged) gate->turn = gate->barges;
+    if (first == NULL || first->next_one || !(dbm__gate_starved(gate, now) || gate->barges - gate->turn + DBM__GATE_EARLY >= dbm__gate_share(gate))) return;
+    first->next_one = true;
+    dbm__signal_one(&first->signal);
+}
+
+/* Takes the gate before those who wait, when it is free and their head can bear it. */
+static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    while (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) {
+        if (!dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) continue;
+        if (gate->first != NULL) gate->barges++;
+        dbm__gate_taken(gate, true, now);
+        return true;
+    }
+    return false;
+}
+
+/* To the end of the queue, unless the gate has become free. */
+static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    if (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) return false;
+    if (!dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) return false;
+    w->barges = gate->barges;
+    w->since_us = now;
+    if (gate->waiting++ == 0) gate->turn = gate->barges;
+    w->previous = gate->last;
+    if (gate->last != NULL) gate->last->next = w; else gate->first = w;
+    gate->last = w;
+    return true;
+}
+
+/* Until the gate is this waiter's, `stop`, or the deadline; it is in the queue. */
+static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_waiter *w, int64_t deadline_us, const dbm__word *stop) {
+    dbm_status st = DBM_OK;
+    int64_t now = w->since_us;
+    int i, free_seen = 0;
+    while (w->granted == 0) {
+        dbm__word o = dbm__load(&gate->word);
+        bool head = gate->first == w;
+        if (head && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
+            if (!w->told) gate->wary = DBM__GATE_WARY;
+            dbm__gate_unlink(gate, w);
+            w->granted = 1;
+            break;
+        }
+        if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
+        else if (now >= deadline_us) st = DBM_E_TIMEOUT;
+        if (st != DBM_OK) {
+            dbm__gate_unlink(gate, w);
+            if (gate->first != NULL && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) { /* the wake-up was ours and we leave without using it */
+                gate->first->told = true;
+                dbm__signal_one(&gate->first->signal);
+            }
+            return st;
+        }
+        if (w->next_one && !w->yielded) {
+            w->yielded = w->yielding = true;
+            dbm__lock_give(&gate->lock);
+            for (i = 0; i < DBM__GATE_YIELDS && dbm__load(&w->granted) == 0 && free_seen < DBM__GATE_FREE_SEEN; i++) {
+                dbm__yield();
+                free_seen = dbm__load(&gate->word) & DBM__GATE_TAKEN ? 0 : free_seen + 1;
+            }
+            dbm__lock_take(&gate->lock);
+            w->yielding = false;
+        } else {
+            w->told = false;
+            w->looks = head;
+            dbm__wait_until(host, &w->signal, &gate->lock, head && now + DBM__GATE_LOOK_US < deadline_us ? now + DBM__GATE_LOOK_US : deadline_us);
+        }
+        now = dbm__now(host);
+    }
+    dbm__gate_taken(gate, false, now);
+    return st;
+}
+#endif
 
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
@@ -8279,6 +8411,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__blocked blocked;
     dbm_status st;
     int64_t now;
+    bool barged;
 #endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
         dbm__gate_held(gate, holder, site);
@@ -8299,61 +8432,28 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
 #else
+    dbm__lock_take(&gate->lock);
+    now = dbm__now(db->host);
+    barged = dbm__gate_barge(gate, now);
+    dbm__lock_give(&gate->lock);
+    if (barged) {
+        dbm__gate_held(gate, holder, site);
+        return DBM_OK;
+    }
     st = dbm__graph_enter(db, &blocked, NULL, gate, site);
     if (st != DBM_OK) return st;
-    now = dbm__now(db->host);
     memset(&w, 0, sizeof w);
     if (!dbm__signal_init(&w.signal)) {
         dbm__graph_leave(db, &blocked);
         return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site);
     }
     dbm__lock_take(&gate->lock);
-    /* Barge when it is free and the head can bear it; else queue. */
-    for (;;) {
-        o = dbm__load(&gate->word);
-        if (!(o & DBM__GATE_TAKEN) && (gate->first == NULL || !dbm__gate_starved(gate, gate->first, now))) {
-            if (dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                if (gate->first != NULL) gate->barges++;
-                w.granted = true;
-                break;
-            }
-        } else if (dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) {
-            break;
-        }
-    }
-    if (!w.granted) {
-        w.barges = gate->barges;
-        w.since_us = now;
-        w.previous = gate->last;
-        if (gate->last != NULL) gate->last->next = &w; else gate->first = &w;
-        gate->last = &w;
-        for (;;) {
-            if (w.granted) break;
-            o = dbm__load(&gate->word);
-            if (gate->first == &w && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                dbm__gate_unlink(gate, &w);
-                w.granted = true;
-                break;
-            }
-            if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
-            else if (dbm__now(db->host) >= deadline_us) st = DBM_E_TIMEOUT;
-            if (st != DBM_OK) {
-                dbm__gate_unlink(gate, &w);
-                break;
-            }
-            dbm__wait_until(db->host, &w.signal, &gate->lock, deadline_us);
-        }
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        } else if (st != DBM_OK && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) {
-            dbm__signal_one(&gate->first->signal); /* the wake-up was ours and we leave without using it */
-        }
-    }
+    do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
+    if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
     dbm__lock_give(&gate->lock);
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
-    if (w.granted) dbm__gate_held(gate, holder, site);
+    if (st == DBM_OK) dbm__gate_held(gate, holder, site);
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
     } else if (st != DBM_OK) {
@@ -8375,22 +8475,23 @@ DBM__FN void dbm__gate_wake(dbm__gate *gate) {
 
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__word o = DBM__GATE_TAKEN;
+    dbm__gate_waiter *w;
     dbm__store(&gate->holder, 0);
     if (dbm__cas(&gate->word, &o, 0)) return;
     dbm__lock_take(&gate->lock);
-    if (gate->first != NULL && dbm__gate_starved(gate, gate->first, dbm__now(db->host))) {
-        dbm__gate_waiter *w = gate->first; /* handed over: the gate stays taken */
+    w = gate->first;
+    if (w != NULL && dbm__gate_starved(gate, dbm__now(db->host))) { /* handed over: the gate stays taken */
         dbm__gate_unlink(gate, w);
-        w->granted = true;
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        }
-        dbm__signal_one(&w->signal);
+        if (!w->yielding) dbm__signal_one(&w->signal);
+        dbm__store(&w->granted, 1);
     } else {
         o = dbm__load(&gate->word);
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_TAKEN)) {}
-        if (gate->first != NULL) dbm__signal_one(&gate->first->signal);
+        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) {
+            w->told = true;
+            dbm__signal_one(&w->signal);
+        }
+        if (gate->wary != 0) gate->wary--;
     }
     dbm__lock_give(&gate->lock);
 }
@@ -10529,7 +10630,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
+    bool quick;                      /* or writes without giving rows: the one for those */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -10579,8 +10681,8 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
-DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+/* Integers alone, or (`rest`) texts and doubles too, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const char *codes, va_list *ap) {
     int n = 0;
     for (; *codes != 0; codes++, n++) {
         if (DBM__UNLIKELY(n == room)) return -1;
@@ -10589,7 +10691,11 @@ DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes,
         if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
         else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
         else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
-        else return -1;
+        else if (!rest) return -1;
+        else if (*codes == 'd') out[n].type = DBM_TYPE_DOUBLE, out[n].as.real = va_arg(*ap, double);
+        else if (*codes != 's') return -1;
+        else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
+        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data);
     }
     return n;
 }
@@ -11784,6 +11890,27 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     }
 }
 
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
+/* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
+ * that reads them back. 0: it has more. */
+static int dbm__double_few(double v, char digits[20], int *point) {
+    double scale = 10.0;
+    int behind, count = 0, i;
+    if (v < 0.0) v = -v;
+    for (behind = 1; behind <= 8 && v * scale < 1e15; behind++, scale *= 10.0) {
+        int64_t whole = (int64_t)(v * scale + 0.5), left = whole;
+        if ((double)whole / scale != v) continue;
+        for (; left != 0; left /= 10) count++;
+        for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
+        *point = count - behind;
+        return count;
+    }
+    return 0;
+}
+#else
+static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
+#endif
+
 DBM__FN void dbm__double_write(double v, char block[40]) {
     char digits[20];
     uint64_t bits, m;
@@ -11808,7 +11935,8 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put_int(&t, m ? (int64_t)(m >> -exponent) : 0);
         return;
     }
-    count = dbm__double_digits(m, exponent, digits, &point);
+    count = dbm__double_few(v, digits, &point);
+    if (count == 0) count = dbm__double_digits(m, exponent, digits, &point);
     if (point > -4 && point <= 0) { /* 0.000123 */
         dbm__put(&t, "0.");
         for (i = point; i < 0; i++) dbm__put_n(&t, "0", 1);
@@ -12055,6 +12183,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         return st;
     }
     e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -12368,6 +12497,9 @@ DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
+/* The connection died under the first statement of a transaction (`was_clean`), or a read in autocommit: nothing can have been done, so another
+ * connection takes its place once. */
+DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
@@ -12402,6 +12534,10 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* The short way, see cursor.c and statement.c: for a session that nothing watches. */
+#define DBM__LANE_VALUES 8
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
 
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
@@ -13916,7 +14052,8 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     int i;
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (dbm__value_points(&values[i])) {
+        /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
+        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -14049,6 +14186,32 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     return DBM_OK;
 }
 
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
+
+/* The end of a statement that failed, and of its use. */
+static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
+    dbm_error_info kept = dbm__self()->last;
+    bool writes = entry->prepared.writes;
+    if (op->result != NULL) {
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__self()->last = kept;
+    if (writes) dbm__work_doubt(w, rc);
+    rc = dbm__statement_failed(w, sql, site);
+    dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
+    return rc;
+}
+
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -14153,34 +14316,16 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
-    if (entry->prepared.writes) {
-        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
-        if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != -1) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-    }
+    if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
     *out = entry;
     return DBM_OK;
 failed:
     {
-        bool writes = entry->prepared.writes;
-        dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
-        kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__cache_give(c, entry);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
-        return dbm__statement_failed(w, sql, site);
+        return dbm__run_failed(w, entry, op, rc, sql, site);
     }
 replace:
     replaced = true;
@@ -14188,40 +14333,91 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
-    dbm__entry *entry;
-    dbm_op op;
-    dbm_status rc;
-    op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.queued = false;
-    op.no_wait = send && w->db->pipeline;
-    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
-    op.savepoint = 0;
-    op.row_buffer = 0;
-    op.native = op.state = NULL;
-    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    if (op.queued) return dbm__sent_put(w, entry, site);
-    if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
+/* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
+static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
+    dbm_status rc = DBM_OK;
+    if (op->result != NULL) {
         dbm_error_info kept;
-        op.kind = DBM_OP_FETCH;
+        op->kind = DBM_OP_FETCH;
         do {
-            op.row = false;
-            rc = dbm__op_run(&w->slot.connection, &op);
+            op->row = false;
+            rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op.affected >= 0) w->affected = op.affected;
-        op.kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, &op);
+        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
             rc = dbm__statement_failed(w, entry->text, site);
         }
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+static void dbm__exec_op(dbm_op *op) {
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->savepoint = 0;
+    op->row_buffer = 0;
+    op->native = op->state = NULL;
+}
+
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
+    dbm__entry *entry;
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
+    if (rc != DBM_OK) return rc;
+    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
+}
+
+/* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
+DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
+    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
+}
+
+static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
+    if (w->db->adapter->start == NULL) {
+        if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
+        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    }
+    if (rc == DBM_DONE) rc = DBM_OK;
+    if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+    if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
+    dbm__work_wrote(w, e, op);
+    return dbm__exec_rest(w, e, op, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.kind = DBM_OP_EXECUTE;
+    op.sql = e->prepared.sql;
+    op.sql_size = e->prepared.sql_size;
+    op.values = values;
+    op.value_count = count;
+    op.prepared = &e->prepared;
+    op.deadline_us = INT64_MAX;
+    op.result = NULL;
+    op.row = op.settled = op.ended = false;
+    op.affected = op.last_id = -1;
+    op.columns = 0;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
+    dbm__work_wrote(w, e, &op);
+    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    return DBM_OK;
 }
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
@@ -14350,7 +14546,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -14366,6 +14562,22 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, c
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
+    dbm__work *w;
+    if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
+        dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
+        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count == e->prepared.parameters)) {
+                e->uses = 1;
+                dbm__cache_hit(&w->slot.connection, e);
+                return dbm__exec_quick(w, e, values, count, site);
+            }
+        }
+    }
     va_start(ap, codes);
     st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
@@ -14521,26 +14733,63 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
-    va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    va_start(ap, codes);
-    rc = dbm__values_read(values, &count, &named, codes, ap);
-    va_end(ap);
-    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
+    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
+    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    return send ? DBM_OK : rc; /* it sticks */
 }
 
-DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
     dbm_status rc = dbm__statement_ready(st, site);
-    if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
+    if (rc != DBM_OK) return rc;
+    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
+    return send ? DBM_OK : rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+    va_list ap;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
+            st->entry->uses = 2;
+            return dbm__exec_quick(st->work, st->entry, values, count, site);
+        }
+    }
+    va_start(ap, codes);
+    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    va_end(ap);
+    return rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
+    va_list ap;
+    dbm_status rc;
+    va_start(ap, codes);
+    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
+    va_end(ap);
+    return rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    return dbm__stmt_exec_values(site, st, false, values, count);
+}
+
+DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    return dbm__stmt_exec_values(site, st, true, values, count);
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
@@ -14985,12 +15234,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
 
-#define DBM__LANE_VALUES 8
-
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
-    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
-}
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -15050,8 +15293,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0
-        && w->slot.connection.state == DBM_STATE_NONE) {
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
         return dbm__lane_again(w, e, site, out);
     }
     dbm__statement_failed(w, e->text, site);
@@ -15124,7 +15366,7 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
-        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
@@ -15264,7 +15506,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
-            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;
@@ -19116,7 +19358,11 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     int i;
     for (i = 1; i <= count; i++, v++) {
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
+            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
+            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
+        }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
         if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }
@@ -20182,6 +20428,12 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 /* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
  * Must not know: pools, sessions, other adapters. */
+/* --- begin src/adapters/postgresql.h --- */
+/* What the two files of the PostgreSQL adapter share: libpq, the server's types, and the rows of a bulk on their way into COPY.
+ * May call: api/, base/, and libpq.
+ * Must not know: anything else. */
+#ifndef DBM__POSTGRESQL_H
+#define DBM__POSTGRESQL_H
 #if DBM_HAS_POSTGRESQL
 #if defined(__has_include)
 #  if !__has_include(<libpq-fe.h>)
@@ -20200,6 +20452,55 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The server's types that have one of ours; others are texts. */
+enum {
+    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
+    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
+    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIME = 1083, DBM__PG_TIMESTAMP = 1114,
+    DBM__PG_TIMESTAMPTZ = 1184, DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
+};
+
+#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
+#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
+DBM__FN int dbm__pg_hex(char c); /* -1: none */
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+
+/* A bulk: its rows, encoded, until COPY takes them. */
+typedef struct dbm__pg_copy dbm__pg_copy;
+/* NULL: no memory. The plan outlives it. */
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan);
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k);
+/* A SELECT that is described and never run: its columns are those that COPY fills. */
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k);
+/* Takes that description, and chooses the form of the rows. False: no memory. */
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res);
+/* The COPY itself. */
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k);
+/* Hands a piece of the rows to libpq: 1, or 0 when there are none; -1 as PQputCopyData says it. */
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn);
+/* No row follows. False: no memory. */
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
+/* Which row and column the server's words are about, where they tell. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__PG_MISSING */
+#endif /* DBM_HAS_POSTGRESQL */
+#endif /* DBM__POSTGRESQL_H */
+/* --- end src/adapters/postgresql.h --- */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
 #if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
@@ -20235,7 +20536,9 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
  *
  *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
  *     sent:  [BEGIN] [SAVEPOINT] [CLOSE] [DEALLOCATE] [PREPARE] RUN SYNC      answered from the head on
- *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer
+ *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer,
+ *            or [BEGIN] SENT SENT SENT, statements that were only put in the pipeline; the SYNC behind a later operation is theirs too, so that
+ *            what stands behind a failure is not done. Outside of a transaction each has a SYNC of its own, and what waits lets them be answered first
  *
  * A list of several commands goes through libpq's pipeline. One that is alone does not, which spares libpq the answer to SYNC; nor does any
  * with libpq 12 and 13, which have no pipeline: then the same list is sent one command at a time, and after a failure what is left of it up
@@ -20252,12 +20555,15 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -20266,6 +20572,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
@@ -20305,13 +20612,17 @@ typedef struct dbm__pg_statement {
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects, bad_copy;
+    bool inserts, selects;
+    bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool copying;            /* COPY sends its rows */
+    char *copied;            /* the one in hand, libpq's */
+    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
@@ -20352,6 +20663,7 @@ typedef struct dbm__pg {
     bool poisoned;           /* what nobody waited for has failed */
     bool retried;
     bool was_open;           /* the transaction, when the operation began */
+    bool given_up;           /* the operation before it came to no end */
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
@@ -20361,9 +20673,22 @@ typedef struct dbm__pg {
     int wait_used;           /* of `wait`: sent with the command in progress */
     int64_t dropped;
     int64_t affected;
+    int before;              /* DBM__PG_GO ... */
+    int unanswered;          /* SENT in `sent`; */
+    int unasked;             /* of them, those that the server has not been told to answer, */
+    size_t unasked_bytes;    /* and their texts */
+    bool unsynced;           /* no SYNC stands behind the last of them */
+    int answered;            /* to be told by the next operation, as is what follows */
+    int64_t sent_affected, sent_last_id;
+    PGresult *sent_error;
+    bool of_pipeline;        /* the error of this operation is sent_error */
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
+    dbm__pg_copy *copy;      /* the bulk that is open */
+    bool copying;            /* the server takes its rows */
+    bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
     char *block;             /* texts of parameters, or of a statement that is put together */
@@ -20398,14 +20723,6 @@ typedef struct dbm__pg {
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
-/* The server's types that have one of ours; others are texts. */
-enum {
-    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
-    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
-    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
-    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
-};
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -20417,7 +20734,6 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false;
     }
 }
-
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
@@ -20541,6 +20857,7 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->silent = false;
     item->number = number;
     item->depth = 0;
+    item->s = NULL;
     return item;
 }
 
@@ -20579,7 +20896,7 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *year = y + era * 400 + (*month <= 2);
 }
 
-static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -20607,7 +20924,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__pg_put_digits(t, day, 2);
 }
 
-static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
     if (rest < 0) {
@@ -20707,23 +21024,19 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         }
     }
     q->declare = at;
+    q->unasked_bytes += need;
     return DBM_OK;
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
-
-/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
-    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
-}
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
-static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
-    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, s->kept && s->binary) == 1;
+static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
 }
 
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
@@ -20780,10 +21093,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_RUN:
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
+    /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
+    case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: case DBM__PG_SENT:
+        if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return dbm__pg_send_named(q, s, op);
+        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -20794,7 +21112,11 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
 #if DBM__PG_PIPELINE
-    case DBM__PG_SYNC: return PQpipelineSync(q->conn) == 1;
+    case DBM__PG_SYNC:
+        q->unsynced = false;
+        q->unasked = 0;
+        q->unasked_bytes = 0;
+        return PQpipelineSync(q->conn) == 1;
 #endif
     default: return true;
     }
@@ -20835,14 +21157,19 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        PQfreemem(s->copied);
+        s->copied = NULL;
+    }
 }
 
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
-    int i, columns = PQnfields(res);
+/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
+    int i, columns = res != NULL ? PQnfields(res) : 1;
     size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -20855,10 +21182,10 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     held->next = NULL;
     at = (char *)(held->cells + (columns > 1 ? columns : 1));
     for (i = 0; i < columns; i++) {
-        int bytes = PQgetlength(res, row, i);
+        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
         held->cells[i].data = at;
-        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
-        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
+        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -20889,10 +21216,48 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
 }
 
 /* A statement without rows has run. */
-static void dbm__pg_ran(dbm__pg *q, PGresult *res) {
+static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     const char *tag = PQcmdStatus(res);
-    q->affected = dbm__pg_count(res);
-    if (DBM__UNLIKELY(strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) dbm__pg_forget(q);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    return dbm__pg_count(res);
+}
+
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n);
+}
+
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
+/* The statement of that name is not used again. */
+static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
+    if (there) {
+        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
+        q->no_memory = false;
+    }
+    s->kept = false;
+}
+
+/* What one of the pipeline has done; its rows are dropped. */
+static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
+    int64_t n = -1;
+    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
+    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
+    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->inserts && (item->number & 4u) == 0) {
+        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
+            Oid type = PQftype(res, 0);
+            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0));
+        }
+    }
+    item->number |= 4u;
 }
 
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -20909,7 +21274,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
             PQclear(res);
             return true;
         }
@@ -20940,14 +21305,69 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     return false;
 }
 
+/* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
+static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
+    static char name[] = "data";
+    PGresAttDesc column;
+    memset(&column, 0, sizeof column);
+    column.name = name;
+    column.typid = DBM__PG_BYTEA;
+    column.format = 1;
+    column.typlen = -1;
+    PQclear(res);
+    res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
+    dbm__pg_res(q->main, res);
+    q->main->binary_rows = true;
+    q->main->copying = true;
+}
+
+/* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
+static int dbm__pg_copy_rows(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    for (;;) {
+        char *data = NULL;
+        int n = PQgetCopyData(q->conn, &data, 1);
+        if (n == 0) return DBM__PG_WAITS;
+        if (n < 0) { /* its end, or a failure that is the next result */
+            s->copying = false;
+            return DBM__PG_ALL;
+        }
+        s->total++;
+        if (q->no_memory) q->mode = DBM__PG_DROP;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
+            dbm__pg_row_moves(s);
+            s->copied = data;
+            s->copied_size = n;
+            s->row = 0;
+            s->rows = 1;
+            if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
+            continue;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
+            PQfreemem(data);
+            return DBM__PG_ROW;
+        }
+        if (q->mode != DBM__PG_KEEP) q->dropped++;
+        PQfreemem(data);
+    }
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
+    const dbm__pg_item *next;
+    PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (q->error == NULL) q->error = res;
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+    /* What goes before one of the pipeline fails for it. */
+    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
+    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    if (*to == NULL) *to = res;
     else PQclear(res);
 }
 
@@ -20957,18 +21377,34 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
         if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) {
-            q->main->kept = true;
-            q->main->age = q->age;
+            item->s->kept = true;
+            item->s->age = q->age;
         }
-        if (item->kind == DBM__PG_RUN) dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_DESCRIBE) {
+            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            return false;
+        }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
+            PQclear(res);
+            q->copying = true;
+            return true;
+        }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
+            dbm__pg_copy_out(q, res);
+            return false;
+        }
         q->outcome = DBM_E_UNSUPPORTED;
         dbm_adapter_broken(q->c);
         break;
@@ -20979,6 +21415,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
         break;
 #endif
     default: break;
@@ -21029,6 +21466,14 @@ static int dbm__pg_answers(dbm__pg *q) {
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
+        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+            q->armed = true;
+            (void)PQsetSingleRowMode(q->conn);
+        }
+        if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
+            int how = dbm__pg_copy_rows(q);
+            if (how != DBM__PG_ALL) return how;
+        }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
         if (res == NULL) {
@@ -21037,6 +21482,10 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue;
+            }
+            if (item->kind == DBM__PG_SENT) {
+                q->unanswered--;
+                if (q->sent_error == NULL) q->answered++;
             }
             q->sent.head++;
             q->armed = false;
@@ -21120,11 +21569,17 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
     return true;
 }
 
+static void dbm__pg_put(dbm__pg *q, bool alone);
+
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
-    bool alone = q->sent.count == 1 && !q->sent.at[0].silent; /* what is under way already is in the list too */
+    bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
     dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
+    dbm__pg_put(q, alone);
+}
+
+static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
@@ -21214,11 +21669,29 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
 
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
+
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+    s->id = ++q->names;
+    s->known = s->binary = false;
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+    if (item != NULL) item->s = s;
+}
+
+/* Answers to what is in the pipeline are to come. */
+static void dbm__pg_ask(dbm__pg *q) {
+#if DBM__PG_PIPELINE
+    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+#endif
+    q->unasked = 0;
+    q->unasked_bytes = 0;
+}
 
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
@@ -21235,6 +21708,12 @@ static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
+    q->before_copy = s->copies_out && q->sent.count != 0; /* no pipeline takes it: what must come first is sent first */
+    if (DBM__UNLIKELY(q->before_copy)) {
+        q->cursor_run = q->named_run = false;
+        dbm__pg_go(q);
+        return;
+    }
     if (s->kept && s->age != q->age) s->kept = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
@@ -21246,16 +21725,52 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
-        q->named_run = q->base->cached && s->seen;
+        q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
-            s->id = ++q->names;
-            dbm__pg_name(q, s);
-            s->known = s->binary = false;
-            dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+            dbm__pg_add_prepare(q, s);
         }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
     }
     dbm__pg_go(q);
+}
+
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
+ * 64 KB and one statement. */
+static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+#if DBM__PG_PIPELINE
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    dbm__pg_item *item;
+    int i;
+    dbm__pg_push_before(q);
+    if (s->kept && s->age != q->age) s->kept = false;
+    q->named_run = q->base->cached && s->seen;
+    if (q->named_run && !s->kept) {
+        dbm__pg_add_prepare(q, s);
+        s->kept = true; /* it is when those behind it run */
+        s->age = q->age;
+    }
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    if (item != NULL) item->s = s;
+    q->unsynced = true;
+    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    dbm__pg_put(q, false);
+    if (q->local) return;
+    for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+    q->wait.count = q->wait_used = 0;
+    q->unanswered++;
+    q->unasked++;
+    s->seen = true;
+    op->queued = true;
+    dbm__pg_room_end(q);
+    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+        dbm__pg_ask(q);
+        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
+    }
+    dbm__pg_end_local(q, DBM_OK);
+#else
+    (void)op;
+    dbm__pg_push_run(q);
+#endif
 }
 
 static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
@@ -21265,14 +21780,18 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return;
     }
-    if (DBM__UNLIKELY(s->bad_copy)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
-                                         "on the handle of dbm_native(s, \"postgresql\")"));
+    if (DBM__UNLIKELY(s->copies_in)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+                                         "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
         return;
     }
     status = dbm__pg_encode(q, op);
     if (status != DBM_OK) {
         dbm__pg_end_local(q, status);
+        return;
+    }
+    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+        dbm__pg_start_send(q, op);
         return;
     }
     dbm__pg_begin_run(q, s, op);
@@ -21282,9 +21801,9 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
 /* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
 static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
-    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup) return false;
+    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
     if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
-    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op)) return false; /* it fails again, and says why */
+    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
     dbm__pg_begin_run(q, s, op);
     q->named_run = q->solo = true;
     q->cursor_run = q->armed = q->whole = false;
@@ -21450,6 +21969,33 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
+/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
+    const char *first = dbm__pg_first_word(at);
+    int deep = 0;
+    bool in;
+    for (; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\'') {
+            char quote = *at;
+            do at++; while (*at != '\0' && *at != quote);
+            if (*at == '\0') return;
+        } else if (*at == '(') {
+            deep++;
+        } else if (*at == ')') {
+            deep--;
+        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
+            in = dbm__pg_is_word(at, "FROM");
+            at = dbm__pg_first_word(at + (in ? 4 : 2));
+            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
+            s->copies_in = in;
+            s->copies_out = prepared->returns_rows = !in;
+            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
+                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
+            return;
+        }
+    }
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -21458,9 +22004,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (dbm__pg_is_word(word, "COPY")) {
-        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
-    }
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -21489,20 +22033,64 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+/* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
+static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+    q->main = NULL;
+    q->copying = q->copy_blind = false;
+    if (op->bulk->each_row) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->copy = dbm__pg_copy_make(q->owner, op->bulk);
+    if (q->copy == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    op->bulk->data = q->copy;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
+    dbm__pg_go(q);
+}
+
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+
+/* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
+static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_CONNECT:
+    case DBM__OP_SIGNED:
+        return DBM__PG_GO;
+    case DBM_OP_EXECUTE:
+        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        break;
+    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        return DBM__PG_DRAIN;
+    }
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+}
+
+static void dbm__pg_drain(dbm__pg *q) {
+    q->before = DBM__PG_DRAIN;
+    if (q->unsynced) dbm__pg_go(q);
+}
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    dbm_isolation level;
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
         return;
     }
+    q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
@@ -21518,6 +22106,16 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         return;
     }
     if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    q->of_pipeline = false;
+    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
+    else dbm__pg_drain(q);
+}
+
+/* The operation itself. */
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
+    dbm_isolation level;
     if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
@@ -21578,8 +22176,14 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        q->main = NULL;
+        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        break;
+    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -21588,14 +22192,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
 static void dbm__pg_cancel(dbm_connection *c);
 
 /* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_stale(const dbm__pg *q) {
-    const char *state, *where;
-    if (!q->named_run || q->error == NULL) return false;
-    state = dbm__pg_state_of(q->error);
-    if (strcmp(state, "26000") == 0) return true;
-    where = PQresultErrorField(q->error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0;
-}
+static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
@@ -21603,11 +22200,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     bool stale = dbm__pg_stale(q);
     if (s->cursor != 0) s->cursor = 0;
     if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        if (s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0) {
-            dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-            q->no_memory = false;
-        }
-        s->kept = false;
+        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
             PQclear(q->error);
@@ -21669,6 +22262,14 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     }
 }
 
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
+
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
@@ -21681,11 +22282,12 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
-    /* What waited has been done; or not, but then the transaction is lost with it. */
-    if (q->wait_used != 0) {
-        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-        q->wait.count -= q->wait_used;
-        q->wait_used = 0;
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
     }
     dbm__pg_room_end(q);
     op->affected = q->affected;
@@ -21697,7 +22299,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -21838,7 +22440,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
         default: break;
         }
@@ -21850,9 +22452,38 @@ back:
     return true;
 }
 
+static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    dbm__pg_wait_done(q);
+    op->affected = q->affected;
+    if (q->error != NULL && !q->no_memory) {
+        if (op->bulk->abandon && PQstatus(q->conn) != CONNECTION_BAD) return true;
+        q->outcome = dbm__pg_refused(q);
+        dbm__pg_copy_blame(q->copy, PQresultErrorField(q->error, PG_DIAG_CONTEXT));
+    } else if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else if (op->kind == DBM_OP_BULK) {
+        dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
+    return true;
+}
+
+/* One of the pipeline has failed, and so has this operation. */
+static void dbm__pg_pipeline_failed(dbm__pg *q) {
+    if (q->error != NULL) PQclear(q->error);
+    q->error = q->sent_error;
+    q->sent_error = NULL;
+    q->of_pipeline = true;
+    q->cursor_run = false;
+}
+
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
@@ -21876,9 +22507,10 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -21886,7 +22518,22 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
+    if (DBM__UNLIKELY(q->answered != 0 || q->of_pipeline)) {
+        op->answered = q->answered;
+        op->sent_affected = q->sent_affected;
+        op->sent_last_id = q->sent_last_id;
+        op->of_pipeline = q->of_pipeline;
+        q->answered = 0;
+        q->sent_affected = q->sent_last_id = -1;
+        q->of_pipeline = false;
+    }
     q->op = NULL;
+    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        dbm__pg_copy_free(q->copy);
+        q->copy = NULL;
+        q->copying = false;
+        op->bulk->data = NULL;
+    }
     return DBM_STEP_DONE;
 }
 
@@ -21919,6 +22566,50 @@ static bool dbm__pg_all_here(dbm__pg *q) {
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
+ * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
+static bool dbm__pg_copy_answered(dbm__pg *q) {
+    if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
+#if DBM__PG_POSIX
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+#endif
+    q->copy_blind = true;
+    return PQconsumeInput(q->conn) != 1;
+}
+
+/* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
+ * other. */
+static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
+    dbm_op *op = q->op;
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+                      dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
+    int put = 1, unsent = 0;
+    while (why == NULL && put > 0 && unsent == 0) {
+        put = dbm__pg_copy_put(q->copy, q->conn);
+        unsent = PQflush(q->conn);
+        if (put == -2 && unsent == 0) { /* libpq has no memory for it */
+            why = "the bulk has no memory";
+            q->no_memory = true;
+        } else if (put == -2) put = 1;
+    }
+    if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
+    if (why == NULL && unsent > 0) {
+        op->fd = PQsocket(q->conn);
+        q->fresh = false;
+        *step = DBM_STEP_BOTH;
+        return true;
+    }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
+        *step = dbm__pg_done(q);
+        return true;
+    }
+    q->copying = false;
+    if (PQputCopyEnd(q->conn, why) != 0) return false;
+    q->outcome = dbm__pg_lost(q);
+    *step = dbm__pg_done(q);
+    return true;
+}
 
 /* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
 static bool dbm__pg_solo_over(dbm__pg *q) {
@@ -21959,7 +22650,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
         s->binary_rows = s->binary;
         if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
     } else {
-        dbm__pg_ran(q, res);
+        q->affected = dbm__pg_ran(q, res);
         PQclear(res);
     }
     dbm__pg_room_end(q);
@@ -21973,14 +22664,42 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
         if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
         if (q->local) return dbm__pg_done(q);
         if (q->solo) goto wait;
     }
+#if DBM__PG_PIPELINE
+    if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
+        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        stirred = q->tls;
+        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q);
+            how = dbm__pg_answers(q);
+        }
+        if (how == DBM__PG_DEAD || q->local) {
+            if (!q->local) q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
+        if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
+        q->before = DBM__PG_GO;
+        if (q->sent_error != NULL) {
+            dbm__pg_pipeline_failed(q);
+            q->outcome = dbm__pg_refused(q);
+            if (dbm__pg_is_stale(q->error)) dbm_adapter_fail_retryable(c);
+            return dbm__pg_done(q);
+        }
+        dbm__pg_start_now(q, op);
+        if (q->local) return dbm__pg_done(q);
+        if (op->queued) goto wait;
+    }
+#endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
     if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
@@ -22016,7 +22735,7 @@ wait:
         q->outcome = dbm__pg_lost(q);
         return dbm__pg_done(q);
     }
-    if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
+    if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
@@ -22025,14 +22744,6 @@ wait:
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n);
-}
-
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
@@ -22040,9 +22751,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
     return n > 0 && (count == 0 || n == count);
 }
-
-#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
-#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
 
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
@@ -22108,10 +22816,10 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
-static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
@@ -22186,7 +22894,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->now != NULL)) {
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        data = s->copied;
+        size = (size_t)s->copied_size;
+    } else if (DBM__UNLIKELY(s->now != NULL)) {
         if (s->now->cells[i].size < 0) return DBM_OK;
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
@@ -22358,6 +23069,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    dbm__pg_copy_free(q->copy);
+    if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -22500,6 +23213,7 @@ static bool dbm__pg_connected(dbm__pg *q) {
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     q->state = DBM__PG_READY;
+    q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
     dbm__pg_look_at_settings(q);
     return true;
@@ -22834,21 +23548,672 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    NULL, NULL
+    dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 
-#endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- end src/adapters/postgresql.c --- */
+/* --- begin src/adapters/postgresql_copy.c --- */
+/* PostgreSQL's COPY: the rows of a bulk in its binary form, or in its text form where a column has a type that is not known here.
+ * May call: api/, base/, sql/ (conversions), what postgresql.h declares, and libpq.
+ * Must not know: how commands are sent and answered, pools, sessions, other adapters. */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
+
+/* The server checks of a binary row only that each cell has its type's size, so a wrong type could be stored as a wrong value of the same size. That
+ * is why each bulk asks for the columns' types, in the round trip of its BEGIN or SAVEPOINT, and remembers none: the lock that the question takes
+ * keeps the table as it is until the transaction ends. One column of another type than those below makes all rows texts, which the
+ * server reads exactly for any type. */
+enum { /* how a column is written; the first ones in the order of dbm__pg_limits */
+    DBM__PG_AS_INT2, DBM__PG_AS_INT4, DBM__PG_AS_INT8, DBM__PG_AS_OID, DBM__PG_AS_BOOL, DBM__PG_AS_FLOAT4, DBM__PG_AS_FLOAT8, DBM__PG_AS_TEXT,
+    DBM__PG_AS_JSONB, DBM__PG_AS_BYTEA, DBM__PG_AS_NUMERIC, DBM__PG_AS_DATE, DBM__PG_AS_TIME, DBM__PG_AS_TIMESTAMP, DBM__PG_AS_TIMESTAMPTZ,
+    DBM__PG_AS_UUID, DBM__PG_AS_OTHER
+};
+static const struct { int64_t min, max; int size; } dbm__pg_limits[] = {
+    { INT16_MIN, INT16_MAX, 2 }, { INT32_MIN, INT32_MAX, 4 }, { INT64_MIN, INT64_MAX, 8 }, { 0, UINT32_MAX, 4 }
+};
+
+#define DBM__PG_COPY_ROOM ((size_t)65536) /* rows are sent when there are about as many bytes */
+#define DBM__PG_COPY_CELL ((size_t)20)    /* the largest one of a fixed size, a UUID */
+#define DBM__PG_DAY_US INT64_C(86400000000)
+
+struct dbm__pg_copy {
+    dbm_database *db;
+    dbm_bulk_plan *plan;
+    PGresult *columns;       /* as the server described them */
+    char *rows;
+    size_t size, capacity, sent;
+    bool binary;
+    unsigned char *how, *fast;
+    char *select, *command;
+};
+
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
+    size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
+    dbm__pg_copy *k;
+    dbm__text list;
+    int i;
+    for (i = 0; i < plan->column_count; i++) names += strlen(plan->columns[i]) + 2;
+    names += 64;
+    size = sizeof *k + 2 * n + 2 * names;
+    k = (dbm__pg_copy *)dbm_adapter_alloc(db, size);
+    if (k == NULL) return NULL;
+    memset(k, 0, size);
+    k->db = db;
+    k->plan = plan;
+    k->how = (unsigned char *)(k + 1);
+    k->fast = k->how + n;
+    k->select = (char *)(k->fast + n);
+    k->command = k->select + names;
+    list = dbm__text_in(k->select, names);
+    dbm__put(&list, "SELECT ");
+    for (i = 0; i < plan->column_count; i++) dbm__putf(&list, "%s%s", i > 0 ? ", " : "", plan->columns[i]);
+    i = (int)list.size - 7;
+    dbm__putf(&list, " FROM %s", plan->table);
+    list = dbm__text_in(k->command, names);
+    dbm__putf(&list, "COPY %s (", plan->table);
+    dbm__put_n(&list, k->select + 7, (size_t)i);
+    dbm__put(&list, ") FROM STDIN");
+    return k;
+}
+
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
+    if (k == NULL) return;
+    if (k->columns != NULL) PQclear(k->columns);
+    dbm_adapter_free(k->db, k->rows);
+    dbm_adapter_free(k->db, k);
+}
+
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
+
+static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
+    switch ((int)type) {
+    case DBM__PG_INT2: return DBM__PG_AS_INT2;
+    case DBM__PG_INT4: return DBM__PG_AS_INT4;
+    case DBM__PG_INT8: return DBM__PG_AS_INT8;
+    case DBM__PG_OID: return DBM__PG_AS_OID;
+    case DBM__PG_BOOL: return DBM__PG_AS_BOOL;
+    case DBM__PG_FLOAT4: return DBM__PG_AS_FLOAT4;
+    case DBM__PG_FLOAT8: return DBM__PG_AS_FLOAT8;
+    case DBM__PG_TEXT: case DBM__PG_VARCHAR: case DBM__PG_BPCHAR: case DBM__PG_NAME: case DBM__PG_JSON: return DBM__PG_AS_TEXT;
+    case DBM__PG_JSONB: return DBM__PG_AS_JSONB;
+    case DBM__PG_BYTEA: return DBM__PG_AS_BYTEA;
+    case DBM__PG_NUMERIC: return DBM__PG_AS_NUMERIC;
+    case DBM__PG_DATE: return DBM__PG_AS_DATE;
+    case DBM__PG_TIME: return DBM__PG_AS_TIME;
+    case DBM__PG_TIMESTAMP: return DBM__PG_AS_TIMESTAMP;
+    case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
+    case DBM__PG_UUID: return DBM__PG_AS_UUID;
+    default: return DBM__PG_AS_OTHER;
+    }
+}
+
+/* ---- the buffer -------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
+    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
+    char *rows;
+    if (need > SIZE_MAX / 4) return false;
+    while (capacity - k->size < need) capacity *= 2;
+    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
+    if (rows == NULL) return false;
+    k->rows = rows;
+    k->capacity = capacity;
+    return true;
+}
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
+    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
+}
+
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+/* Cells. */
+DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    return size == 8 ? dbm__pg_to64(to, (uint64_t)v) : size == 4 ? dbm__pg_to32(to, (uint32_t)v) : dbm__pg_to16(to, (uint32_t)v & 0xFFFFu);
+}
+DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return dbm__pg_to_number(to, 8, bits);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+/* The same at the end of the buffer. */
+static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
+
+static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
+    dbm__copy_cut(why->text, sizeof why->text, text);
+    return DBM_E_RANGE;
+}
+
+/* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
+static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (DBM__UNLIKELY(!dbm__pg_copy_room(k, size + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)))) return DBM_E_NOMEM;
+    k->size = (size_t)(dbm__pg_to_bytes(k->rows + k->size, size != 0 ? data : "", size) - k->rows);
+    return DBM_OK;
+}
+static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
+        return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea");
+    }
+    return dbm__pg_put_bytes(k, data, size, why);
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------- */
+
+/* What a statement's parameter would be as text. */
+static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
+    dbm__text t;
+    if (v->type == DBM_TYPE_BOOL) {
+        *size = 1;
+        return v->as.integer != 0 ? "1" : "0";
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
+    t = dbm__text_in(block, 64);
+    dbm__pg_put_timestamp(&t, v->as.integer);
+    *size = t.size;
+    return block;
+}
+
+static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
+
+/* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
+static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i, digits = 0, scale = 0, zeros = 0, from, groups, point = SIZE_MAX;
+    const char *text = dbm__pg_written(v, block, &size), *at = text;
+    int64_t exponent = 0, before, weight, shown;
+    bool minus = size != 0 && *at == '-', any = false;
+    if (v->type == DBM_TYPE_BLOB || v->type == DBM_TYPE_TIMESTAMP || v->type == DBM_TYPE_UUID) return dbm__pg_wrong(why, "is not a number");
+    if (size != 0 && (*at == '-' || *at == '+')) at++;
+    i = (size_t)(at - text);
+    if (dbm__same_word_n(at, size - i, "nan") || dbm__same_word_n(at, size - i, "inf") || dbm__same_word_n(at, size - i, "infinity")) {
+        dbm__pg_put32(k, 8);
+        dbm__pg_put32(k, 0);
+        dbm__pg_put16(k, *at == 'n' || *at == 'N' ? 0xC000u : minus ? 0xF000u : 0xD000u);
+        dbm__pg_put16(k, 0);
+        return DBM_OK;
+    }
+    for (from = i; i < size; i++) {
+        if (text[i] == '.' && point == SIZE_MAX) { point = i; continue; }
+        if (text[i] < '0' || text[i] > '9') break;
+        any = true;
+        if (point != SIZE_MAX) scale++;
+        if (digits == 0 && text[i] == '0') { zeros++; continue; }
+        digits++;
+    }
+    if (any && i + 1 < size && (text[i] == 'e' || text[i] == 'E')) {
+        bool down = text[i + 1] == '-';
+        i += text[i + 1] == '-' || text[i + 1] == '+' ? 2 : 1;
+        any = i < size;
+        for (; i < size && text[i] >= '0' && text[i] <= '9'; i++) if (exponent < 1000000) exponent = exponent * 10 + (text[i] - '0');
+        if (down) exponent = -exponent;
+    }
+    if (!any || i != size) return dbm__pg_wrong(why, "is not a number");
+    /* The first digit that is not 0 stands `before` digits before the point. */
+    before = (int64_t)(zeros + digits) - (int64_t)scale - (int64_t)zeros + exponent;
+    shown = (int64_t)scale > exponent ? (int64_t)scale - exponent : 0;
+    weight = digits == 0 ? 0 : before > 0 ? (before - 1) / 4 : -((4 - before) / 4);
+    i = digits == 0 ? 0 : (size_t)((weight + 1) * 4 - before); /* zeros that fill the first group */
+    groups = digits == 0 ? 0 : (i + digits + 3) / 4;
+    if (size > 200000 || shown > 16383 || groups > 3000 || (digits != 0 && before > 131072)) return dbm__pg_wrong(why, "has more digits than COPY takes in a numeric");
+    if (!dbm__pg_copy_room(k, 2 * groups + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1))) return DBM_E_NOMEM;
+    dbm__pg_put32(k, (uint32_t)(8 + 2 * groups));
+    dbm__pg_put16(k, (uint32_t)groups);
+    dbm__pg_put16(k, (uint32_t)weight & 0xFFFFu);
+    dbm__pg_put16(k, minus ? 0x4000u : 0u);
+    dbm__pg_put16(k, (uint32_t)shown);
+    at = text + from + zeros;
+    if (point != SIZE_MAX && point < from + zeros + 1) at++; /* the zeros went past it */
+    for (from = 0; from < groups; from++) {
+        uint32_t group = 0;
+        int n;
+        for (n = 0; n < 4; n++) {
+            group *= 10;
+            if (i > 0) { i--; continue; }
+            if (digits == 0) continue;
+            if (*at == '.') at++;
+            group += (uint32_t)(*at++ - '0');
+            digits--;
+        }
+        dbm__pg_put16(k, group);
+    }
+    return DBM_OK;
+}
+
+/* A time as text. Its zone counts for timestamptz alone, as with the server. */
+static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
+    char block[80] = "2000-01-01 ";
+    size_t n;
+    if (how == DBM__PG_AS_TIME && size > 4 && size < 60 && text[4] != '-') { /* of day */
+        memcpy(block + 11, text, size);
+        text = block;
+        size += 11;
+    }
+    if (!dbm__timestamp_read(text, size, us)) return false;
+    if (how == DBM__PG_AS_TIMESTAMPTZ) return true;
+    for (n = 10; how != DBM__PG_AS_DATE && n < size && strchr("+-Zz", text[n]) == NULL; n++) { }
+    while (n > 10 && text[n - 1] == ' ') n--;
+    return dbm__timestamp_read(text, n, us);
+}
+
+static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    int64_t us = v->as.integer, part;
+    bool minus = dbm__pg_is_text(v, "-infinity");
+    if (minus || dbm__pg_is_text(v, "infinity")) {
+        if (how == DBM__PG_AS_TIME) return dbm__pg_wrong(why, "is not a time of day");
+        if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, minus ? INT32_MIN : INT32_MAX);
+        else dbm__pg_put_number(k, 8, minus ? INT64_MIN : INT64_MAX);
+        return DBM_OK;
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP && (v->type != DBM_TYPE_TEXT || !dbm__pg_time_read(how, v->as.text.data, v->as.text.size, &us))) {
+        return dbm__pg_wrong(why, how == DBM__PG_AS_TIME ? "is not a time of day like 12:34:56.789" : how == DBM__PG_AS_DATE ? "is not a date like 2024-02-29" :
+                             "is neither a dbm_timestamp nor a text like 2024-02-29 12:34:56.789");
+    }
+    if (us < -INT64_C(210866803200000000)) return dbm__pg_wrong(why, "is before 4713 BC, where PostgreSQL's times begin");
+    us -= DBM__PG_EPOCH;
+    part = us % DBM__PG_DAY_US;
+    if (part < 0) part += DBM__PG_DAY_US;
+    if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, (us - part) / DBM__PG_DAY_US);
+    else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
+    return DBM_OK;
+}
+
+/* Digits, in fours or not, and braces, as the server reads them. */
+static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    const char *text = v->as.text.data;
+    size_t size = v->as.text.size, i = 0;
+    unsigned char bytes[16];
+    int n = 0;
+    if (v->type == DBM_TYPE_BLOB && size == 16) return dbm__pg_put_bytes(k, text, size, why);
+    if (v->type != DBM_TYPE_UUID && v->type != DBM_TYPE_TEXT) return dbm__pg_wrong(why, "is not a UUID");
+    if (size > 2 && text[0] == '{' && text[size - 1] == '}') {
+        i = 1;
+        size--;
+    }
+    for (; i < size && n < 32; i++) {
+        int digit = dbm__pg_hex(text[i]);
+        if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
+        if (digit < 0) break;
+        bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
+        n++;
+    }
+    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
+    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
+}
+
+/* Bytes as they are, or a text in one of the forms that bytea shows them in. */
+static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i = 0, from = k->size;
+    const char *text = dbm__pg_written(v, block, &size);
+    dbm_status st = dbm__pg_put_bytes(k, text, size, why);
+    if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
+    k->size = from;
+    i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
+    dbm__pg_put32(k, (uint32_t)i);
+    k->size += i;
+    return DBM_OK;
+}
+
+static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    double x;
+    float single;
+    int32_t bits;
+    dbm_status st = dbm__to_double(v, &x, why);
+    if (st != DBM_OK) return st;
+    if (how == DBM__PG_AS_FLOAT8) {
+        k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
+        return DBM_OK;
+    }
+    /* Half a step above the largest float, what rounds to it still fits. */
+    if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
+    single = (float)x;
+    if (single == 0 && x != 0) return dbm__pg_wrong(why, "is out of range for real");
+    memcpy(&bits, &single, sizeof bits);
+    dbm__pg_put_number(k, 4, bits);
+    return DBM_OK;
+}
+
+/* One cell in binary. There is room for all of the row that has a fixed size. */
+static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    const char *text;
+    size_t size;
+    int64_t x;
+    bool yes;
+    dbm_status st;
+    switch (how) {
+    case DBM__PG_AS_INT2: case DBM__PG_AS_INT4: case DBM__PG_AS_INT8: case DBM__PG_AS_OID:
+        st = dbm__to_int(v, dbm__pg_limits[how].min, dbm__pg_limits[how].max, &x, why);
+        if (st == DBM_OK) dbm__pg_put_number(k, dbm__pg_limits[how].size, x);
+        return st;
+    case DBM__PG_AS_TEXT:
+        text = dbm__pg_written(v, block, &size);
+        return dbm__pg_put_text(k, text, size, why);
+    case DBM__PG_AS_FLOAT4: case DBM__PG_AS_FLOAT8: return dbm__pg_cell_real(k, how, v, why);
+    case DBM__PG_AS_DATE: case DBM__PG_AS_TIME: case DBM__PG_AS_TIMESTAMP: case DBM__PG_AS_TIMESTAMPTZ: return dbm__pg_cell_time(k, how, v, why);
+    case DBM__PG_AS_BOOL:
+        st = dbm__to_bool(v, &yes, why);
+        if (st != DBM_OK) return st;
+        dbm__pg_put32(k, 1);
+        k->rows[k->size++] = yes ? 1 : 0;
+        return DBM_OK;
+    case DBM__PG_AS_JSONB: { /* a version comes first */
+        size_t from = k->size;
+        text = dbm__pg_written(v, block, &size);
+        st = dbm__pg_put_text(k, text, size, why);
+        if (st != DBM_OK) return st;
+        memmove(k->rows + from + 5, k->rows + from + 4, size);
+        k->size = from;
+        dbm__pg_put32(k, (uint32_t)size + 1);
+        k->rows[k->size] = 1;
+        k->size += size + 1;
+        return DBM_OK;
+    }
+    case DBM__PG_AS_NUMERIC: return dbm__pg_cell_numeric(k, v, why);
+    case DBM__PG_AS_UUID: return dbm__pg_cell_uuid(k, v, why);
+    default: return dbm__pg_cell_bytea(k, v, why);
+    }
+}
+
+/* One cell as text, and the tab or the end of the line behind it. */
+static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
+    static const char digits[] = "0123456789abcdef";
+    char block[64], *at;
+    size_t size = 0, n;
+    const char *text = dbm__pg_written(v, block, &size);
+    bool hex = v->type == DBM_TYPE_BLOB && k->how[i] == DBM__PG_AS_BYTEA;
+    if (size >= (size_t)INT_MAX / 2) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (!hex && size != 0 && memchr(text, 0, size) != NULL) return dbm__pg_wrong(why, "has a NUL byte, which PostgreSQL can't store in a text; pass it as dbm_blob to a bytea");
+    if (!dbm__pg_copy_room(k, 2 * size + 4)) return DBM_E_NOMEM;
+    at = k->rows + k->size;
+    if (v->type == DBM_TYPE_NULL) {
+        *at++ = '\\';
+        *at++ = 'N';
+    } else if (hex) {
+        memcpy(at, "\\\\x", 3);
+        at += 3;
+    }
+    for (n = 0; n < size; n++) {
+        char c = text[n];
+        if (hex) {
+            *at++ = digits[(unsigned char)c >> 4];
+            c = digits[(unsigned char)c & 15];
+        } else if (c == '\\' || c == '\t' || c == '\n' || c == '\r') {
+            *at++ = '\\';
+            c = c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
+        }
+        *at++ = c;
+    }
+    *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
+    k->size = (size_t)(at - k->rows);
+    return DBM_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
+    k->size = from;
+    if (i >= 0) k->plan->failed_column = i;
+    return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
+}
+
+DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
+DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
+
+/* Whether a text fits as it is, and all cells of a fixed size behind it. */
+DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
+    size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
+    return left > rest && size <= left - rest;
+}
+
+/* A cell of any kind. */
+static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
+    dbm_status st = DBM_OK;
+    k->size = (size_t)(*to - k->rows);
+    if (!k->binary) st = dbm__pg_put_escaped(k, i, v, why);
+    else if (v->type != DBM_TYPE_NULL) st = dbm__pg_put_value(k, k->how[i], v, why);
+    else dbm__pg_put32(k, UINT32_MAX);
+    *to = k->rows + k->size;
+    return st;
+}
+
+/* The usual ones are written here. In rows of texts no column is as these are. */
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t from = k->size;
+    char *to;
+    int i, n = k->plan->column_count;
+    if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+    to = k->rows + from;
+    if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+    for (i = 0; i < n; i++) {
+        const dbm_value *v = &values[i];
+        int how = k->how[i];
+        dbm_status st;
+        if (v->type == DBM_TYPE_INT && how <= DBM__PG_AS_OID && v->as.integer >= dbm__pg_limits[how].min && v->as.integer <= dbm__pg_limits[how].max) {
+            to = dbm__pg_to_number(to, dbm__pg_limits[how].size, v->as.integer);
+        } else if (v->type == DBM_TYPE_TEXT && how == DBM__PG_AS_TEXT && dbm__pg_fits(k, to, v->as.text.size) &&
+                   memchr(v->as.text.data, 0, v->as.text.size) == NULL) {
+            to = dbm__pg_to_bytes(to, v->as.text.data, v->as.text.size);
+        } else if (v->type == DBM_TYPE_DOUBLE && how == DBM__PG_AS_FLOAT8) {
+            to = dbm__pg_to_double(to, v->as.real);
+        } else {
+            st = dbm__pg_any_cell(k, i, v, &to, &why);
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+    }
+    k->size = (size_t)(to - k->rows);
+    return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
+}
+
+/* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
+enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
+
+static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
+    if (a->type != DBM_TYPE_NULL && a->type != DBM_TYPE_TEXT) return DBM__PG_FAST_NONE;
+    if (a->kind == DBM__TO_INT && a->size == 4 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT32;
+    if (a->kind == DBM__TO_INT && a->size == 8 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT64;
+    if (a->kind == DBM__TO_REAL && a->size == sizeof(double) && how == DBM__PG_AS_FLOAT8) return DBM__PG_FAST_DOUBLE;
+    if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
+    return DBM__PG_FAST_NONE;
+}
+
+static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
+    dbm_value v;
+    dbm_status st = dbm_adapter_element(a, row, &v);
+    if (st == DBM_OK) return dbm__pg_any_cell(k, i, &v, to, why);
+    dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
+    return st;
+}
+
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t row;
+    int i, n = k->plan->column_count;
+    for (i = 0; i < n; i++) k->fast[i] = dbm__pg_copy_fast(k->how[i], &columns[i]);
+    for (row = first; row < first + count; row++) {
+        size_t from = k->size;
+        char *to;
+        *taken = row - first;
+        if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+        to = k->rows + from;
+        if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+        for (i = 0; i < n; i++) {
+            const dbm_column *a = &columns[i];
+            const char *at = (const char *)a->data + row * (a->stride != 0 ? a->stride : a->size), *text;
+            int how = k->how[i], fast = k->fast[i];
+            dbm_status st;
+            if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
+                if (fast != DBM__PG_FAST_NONE) {
+                    to = dbm__pg_to32(to, UINT32_MAX);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
+                int64_t x;
+                int32_t half;
+                if (fast == DBM__PG_FAST_INT64) memcpy(&x, at, sizeof x);
+                else { memcpy(&half, at, sizeof half); x = half; }
+                if (DBM__LIKELY(x >= dbm__pg_limits[how].min && x <= dbm__pg_limits[how].max)) {
+                    to = dbm__pg_to_number(to, dbm__pg_limits[how].size, x);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_DOUBLE) {
+                double x;
+                memcpy(&x, at, sizeof x);
+                to = dbm__pg_to_double(to, x);
+                continue;
+            } else if (fast == DBM__PG_FAST_TEXT) {
+                size_t size;
+                memcpy(&text, at, sizeof text);
+                size = text != NULL ? strlen(text) : 0;
+                if (text != NULL && dbm__pg_fits(k, to, size)) {
+                    to = dbm__pg_to_bytes(to, text, size);
+                    continue;
+                }
+            }
+            st = dbm__pg_element(k, i, a, row, &to, &why); /* it has the words, too */
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+        k->size = (size_t)(to - k->rows);
+        if (DBM__UNLIKELY(dbm__pg_full(k))) {
+            *taken = row - first + 1;
+            return DBM_DONE;
+        }
+    }
+    *taken = count;
+    return DBM_OK;
+}
+
+/* ---- to and from the server ------------------------------------------------------------------------------------------ */
+
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
+    static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
+    const char *zone = PQparameterStatus(conn, "TimeZone");
+    bool utc = zone != NULL && (strcmp(zone, "UTC") == 0 || strcmp(zone, "Etc/UTC") == 0);
+    int i;
+    k->columns = res;
+    k->binary = PQnfields(res) == k->plan->column_count;
+    for (i = 0; i < k->plan->column_count; i++) {
+        k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
+        if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false;
+    }
+    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!k->binary) { /* of a bytea alone the text is another one */
+        for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
+        return true;
+    }
+    memcpy(k->command + strlen(k->command), " (FORMAT binary)", 17);
+    memcpy(k->rows, header, sizeof header);
+    k->size = sizeof header;
+    return true;
+}
+
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
+    size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
+    int put;
+    if (piece == 0) return 0;
+    put = PQputCopyData(conn, k->rows + k->sent, (int)piece);
+    if (put != 1) return put - 2;
+    k->sent += piece;
+    if (k->sent < k->size) return 1;
+    k->size = k->sent = 0;
+    if (k->capacity > 4 * DBM__PG_COPY_ROOM) { /* of a large row */
+        dbm_adapter_free(k->db, k->rows);
+        k->rows = NULL;
+        k->capacity = 0;
+    }
+    return 1;
+}
+
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
+    if (!dbm__pg_copy_room(k, 2)) return false;
+    if (k->binary) dbm__pg_put16(k, 0xFFFFu);
+    return true;
+}
+
+/* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
+    size_t n = 0;
+    bool quoted = false;
+    const char *at = k->plan->table, *end;
+    char name[80];
+    for (; *at != '\0'; at++) { /* how long the table's own name is */
+        if (*at == '"') {
+            if (quoted && at[1] == '"') at++;
+            else { quoted = !quoted; continue; }
+        } else if (*at == '.' && !quoted) {
+            n = 0;
+            continue;
+        }
+        n++;
+    }
+    for (; context != NULL && strncmp(context, "COPY ", 5) != 0; context++) {
+        context = strchr(context, '\n');
+        if (context == NULL) break;
+    }
+    if (context == NULL || strlen(context) < n + 5) return;
+    for (at = context + 5 + n; *at != '\0' && *at != '\n' && (*at < '0' || *at > '9'); at++) { }
+    if (*at < '0' || *at > '9') return;
+    for (k->plan->failed_row = 0; *at >= '0' && *at <= '9'; at++) k->plan->failed_row = k->plan->failed_row * 10 + (*at - '0');
+    k->plan->failed_row--;
+    if (*at != ',') return;
+    for (at += 2; *at != '\0' && *at != ' '; at++) { } /* "column" */
+    if (*at == ' ') at++;
+    end = strpbrk(at, ":\n");
+    n = end != NULL ? (size_t)(end - at) : strlen(at);
+    if (n >= sizeof name) return;
+    memcpy(name, at, n);
+    name[n] = '\0';
+    for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
+}
+
+#endif /* DBM_HAS_POSTGRESQL */
+/* --- end src/adapters/postgresql_copy.c --- */
 /* --- begin src/adapters/mysql.c --- */
 /* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
@@ -22879,6 +24244,20 @@ DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgres
 #      include <errmsg.h>
 #    endif
 #  endif
+/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
+ * waiting. */
+#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(<ma_pvio.h>)
+#      include <ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mariadb/ma_pvio.h>)
+#      include <mariadb/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mysql/ma_pvio.h>)
+#      include <mysql/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    endif
+#  endif
 typedef my_bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_MARIADB 0
@@ -22886,6 +24265,9 @@ typedef my_bool dbm__mysql_bool;
 #    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0.16 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
 #  endif
 typedef bool dbm__mysql_bool;
+#endif
+#if !defined(DBM__MYSQL_AHEAD)
+#  define DBM__MYSQL_AHEAD 0
 #endif
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__MYSQL_POSIX 1
@@ -22931,7 +24313,7 @@ typedef struct dbm__mysql_base {
 
 /* How a column is read. */
 enum {
-    DBM__MYSQL_INT, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_DOUBLE, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
+    DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
 typedef struct dbm__mysql_column {
@@ -22943,11 +24325,13 @@ typedef struct dbm__mysql_column {
 
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
-    union { int64_t integer; uint64_t uinteger; double real; float single; MYSQL_TIME time; char written[40]; } as;
-    char written[40];        /* a date or a time as text */
+    dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
     char *text;
     unsigned long capacity, size;
+    int how;
     dbm__mysql_bool null, cut;
+    union { float single; MYSQL_TIME time; } as;
+    char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
 
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
@@ -22968,14 +24352,17 @@ typedef struct dbm__mysql_statement {
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
+    bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
     dbm__mysql_column *plan;
     MYSQL_BIND *binds;
     dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
     int side;                /* the set that the library fills */
-    int hand;                /* the set of the row in hand */
+    dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
+    bool roomy[2];           /* each text of that set of cells has a place */
+    bool large;              /* one of them has grown beyond what is kept */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -22994,7 +24381,8 @@ enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
 /* The calls of the library that talk to the server. */
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
-    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL
+    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
+    DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
 
 /* A failure that is kept while something else is asked of the server. */
@@ -23286,6 +24674,27 @@ static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (vo
 static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
 #endif
 
+/* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
+enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
+static int dbm__mysql_ahead(const dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    const MARIADB_PVIO *io = q->my->net.pvio;
+    const unsigned char *p;
+    size_t left, size;
+    if (io == NULL || io->cache == NULL || q->my->net.compress) return DBM__MYSQL_UNKNOWN;
+    p = io->cache_pos;
+    left = (size_t)(io->cache + io->cache_size - p);
+    if (left < 5 || left > io->cache_size) return DBM__MYSQL_UNKNOWN;
+    size = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16;
+    if (left - 4 < size) return DBM__MYSQL_UNKNOWN;
+    if (p[4] == 0) return DBM__MYSQL_ROW;
+    return p[4] == 254 && size == 5 && !(p[7] & SERVER_MORE_RESULTS_EXIST) ? DBM__MYSQL_END : DBM__MYSQL_UNKNOWN;
+#else
+    (void)q;
+    return DBM__MYSQL_UNKNOWN;
+#endif
+}
+
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
 /* Begins a call; what it then waits for, or 0 when it is through. */
@@ -23302,7 +24711,10 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
     case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
     case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FETCH:
+        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+        q->rc = mysql_stmt_fetch(q->stmt);
+        return 0;
     case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
     case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
     case DBM__MYSQL_STMT_CLOSE:
@@ -23398,16 +24810,13 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
+    if (ready == 0) q->call = call;
+    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    if (ready == 0) {
-        q->call = call;
-        wait = dbm__mysql_begin_call(q, call);
-    } else {
-        wait = dbm__mysql_go_on(q, ready);
-    }
+    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_unhush(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
@@ -23430,8 +24839,10 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_AWAIT(place, number, call) \
     do { \
         (place) = (number); \
-        return (call); \
+        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
+            return DBM__MYSQL_WAITING; \
         case (number):; \
+        } \
     } while (0)
 /* The same for a flow within a flow: its calls, until it is through. */
 #define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
@@ -23528,19 +24939,23 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
 }
 
-static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cell *cell, MYSQL_BIND *bind) {
+static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer = &cell->as;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    switch (column->how) {
-    case DBM__MYSQL_UINT:
-        bind->is_unsigned = 1;
+    cell->value.as.text.data = cell->text;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
+        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
         bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &cell->value.as.integer;
         break;
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: bind->buffer_type = MYSQL_TYPE_LONGLONG; break;
-    case DBM__MYSQL_DOUBLE: bind->buffer_type = MYSQL_TYPE_DOUBLE; break;
+    case DBM__MYSQL_DOUBLE:
+        bind->buffer_type = MYSQL_TYPE_DOUBLE;
+        bind->buffer = &cell->value.as.real;
+        break;
     case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
     case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
     case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
@@ -23565,6 +24980,16 @@ static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cel
 
 static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
 
+static dbm_type dbm__mysql_text_type(int how) {
+    switch (how) {
+    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
+    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
+    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
+    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
+    default: return DBM_TYPE_TEXT;
+    }
+}
+
 static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
     return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
@@ -23580,12 +25005,14 @@ static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     s->binds = NULL;
     s->plan = NULL;
     s->columns = 0;
+    s->roomy[0] = s->roomy[1] = s->large = false;
 }
 
 /* Room for the texts of one set of cells. */
 static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
     int i;
+    if (s->roomy[side]) return true;
     for (i = 0; i < s->columns; i++) {
         unsigned long want;
         if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
@@ -23596,6 +25023,7 @@ static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
         cells[i].capacity = want;
         s->rebind = true;
     }
+    s->roomy[side] = true;
     return true;
 }
 
@@ -23632,11 +25060,14 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
             column->length = fields[i].length;
             column->decimals = fields[i].decimals;
             column->how = dbm__mysql_how(&fields[i]);
+            s->cells[i].how = s->cells[count + i].how = column->how;
+            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
+                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
         }
         s->side = 0;
         s->rebind = true;
     }
-    s->hand = s->side;
+    s->hand_cells = dbm__mysql_cells(s, s->side);
     if (dbm__mysql_texts(q, s, s->side)) return true;
     dbm__mysql_no_memory(q);
     return false;
@@ -23646,7 +25077,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
     if (!s->rebind) return true;
-    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&s->plan[i], &cells[i], &s->binds[i]);
+    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
         dbm__mysql_note_error(q, s->stmt);
         dbm__mysql_report(q);
@@ -23675,8 +25106,9 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
+        s->large = s->large || want > DBM__MYSQL_CELL_KEPT;
         s->rebind = true;
-        dbm__mysql_bind_cell(&s->plan[i], cell, &bind);
+        dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
             dbm__mysql_note_error(q, s->stmt);
             dbm__mysql_report(q);
@@ -23780,47 +25212,35 @@ static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
     }
 }
 
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-
-/* Of a row that came in the binary form. */
-static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
-    const dbm__mysql_column *column = &s->plan[i];
-    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+/* Of a row that came in the binary form: what is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    if (cell->null) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
-        return;
-    }
     switch (column->how) {
-    case DBM__MYSQL_INT:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = cell->as.integer;
-        return;
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->as.integer, out); return;
-    case DBM__MYSQL_DOUBLE:
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = cell->as.real;
-        return;
+    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
+    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
     case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    case DBM__MYSQL_DATETIME: case DBM__MYSQL_DATE: case DBM__MYSQL_TIME_OF_DAY: dbm__mysql_time_value(column, cell, out); return;
-    default:
+    default: dbm__mysql_time_value(column, cell, out); return;
+    }
+}
+
+static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
+
+DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
+    dbm__mysql_cell *cell = &cells[i];
+    if (DBM__UNLIKELY(cell->null)) {
+        dbm__mysql_null(out);
+    } else if (cell->how <= DBM__MYSQL_DOUBLE) {
+        *out = cell->value;
+    } else if (cell->how >= DBM__MYSQL_TEXT) {
         cell->text[cell->size] = '\0';
-        dbm__mysql_text_value(out, dbm__mysql_text_type(column->how), cell->text, cell->size);
-        return;
+        cell->value.as.text.size = cell->size;
+        *out = cell->value;
+    } else {
+        dbm__mysql_converted(&s->plan[i], cell, out);
     }
 }
 
@@ -23872,13 +25292,20 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 
+/* Of a row that was put aside, or came as text; there may be no such column. */
+static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else dbm__mysql_value_of_text(s, i, out);
+    return DBM_OK;
+}
+
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
-    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
-    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
-    else dbm__mysql_value(s, s->hand, i, out);
+    if (DBM__UNLIKELY((unsigned)i >= (unsigned)op->columns || s->row != NULL || s->text_rows != NULL)) return dbm__mysql_column_elsewhere(op, i, out);
+    dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
 
@@ -23904,7 +25331,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     cells = (dbm_value *)(void *)((char *)row + head);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        dbm__mysql_value(s, s->side, i, &cells[i]);
+        dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
         text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -24171,6 +25598,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         }
         found = (int)mysql_stmt_param_count(s->stmt);
         s->parameters = found;
+        s->bound = false;
         if (found != p->parameters) {
             dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                            "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
@@ -24183,6 +25611,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
                 dbm__mysql_no_memory(q);
                 break;
             }
+            memset(s->values, 0, (size_t)found * each);
             s->times = (MYSQL_TIME *)(void *)(s->values + found);
         }
         p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -24308,57 +25737,70 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     return true;
 }
 
-/* Binds the values; their sizes are added up. False: reported. */
+/* Describes a value to the library. False: reported. */
+static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    b->is_unsigned = 0;
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
+    switch (v->type) {
+    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
+    case DBM_TYPE_UINT:
+        b->is_unsigned = 1;
+        b->buffer_type = MYSQL_TYPE_LONGLONG;
+        return true;
+    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
+    case DBM_TYPE_DOUBLE:
+        b->buffer_type = MYSQL_TYPE_DOUBLE;
+        if (v->as.real - v->as.real == 0) return true;
+        /* NaN and the infinities */
+        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        return false;
+    case DBM_TYPE_TIMESTAMP:
+        b->buffer_type = MYSQL_TYPE_DATETIME;
+        b->buffer = time;
+        return dbm__mysql_bind_time(q, v->as.integer, time, number);
+    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
+        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
+        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+        b->buffer_length = (unsigned long)v->as.text.size;
+        return true;
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return false;
+}
+
+/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
+ * told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+    bool same = DBM__MYSQL_MARIADB && s->bound;
+    size_t size = op->sql_size;
     int i;
-    *total = op->sql_size;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         MYSQL_BIND *b = &s->values[i];
-        memset(b, 0, sizeof *b);
-        switch (v->type) {
-        case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; break;
-        case DBM_TYPE_BOOL: case DBM_TYPE_INT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->buffer = (void *)(uintptr_t)&v->as.integer;
-            break;
-        case DBM_TYPE_UINT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->is_unsigned = 1;
-            b->buffer = (void *)(uintptr_t)&v->as.uinteger;
-            break;
-        case DBM_TYPE_DOUBLE:
-            if (!(v->as.real - v->as.real == 0)) { /* NaN and the infinities */
-                dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant",
-                               i + 1);
-                return false;
-            }
-            b->buffer_type = MYSQL_TYPE_DOUBLE;
-            b->buffer = (void *)(uintptr_t)&v->as.real;
-            break;
-        case DBM_TYPE_TIMESTAMP:
-            if (!dbm__mysql_bind_time(q, v->as.integer, &s->times[i], i + 1)) return false;
-            b->buffer_type = MYSQL_TYPE_DATETIME;
-            b->buffer = &s->times[i];
-            break;
-        case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-            b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-            b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-            b->buffer_length = (unsigned long)v->as.text.size;
-            *total += v->as.text.size;
-            break;
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", i + 1);
+        enum enum_field_types type = b->buffer_type;
+        dbm__mysql_bool is_unsigned = b->is_unsigned;
+        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+            s->bound = false;
             return false;
         }
+        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        if (same) s->stmt->params[i].buffer = b->buffer;
+        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
+            size += v->as.text.size;
+            if (same) s->stmt->params[i].buffer_length = b->buffer_length;
+        }
     }
-    if (op->value_count != 0 && mysql_stmt_bind_param(s->stmt, s->values) != 0) {
+    *total = size;
+    if (same || op->value_count == 0) return true;
+    if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed;
         dbm__mysql_report(q);
         return false;
     }
+    s->bound = true;
     return true;
 }
 
@@ -24561,7 +26003,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    s->hand = s->side;
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
@@ -24572,7 +26013,7 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     dbm_value key = dbm_null();
     op->affected = op->row;
     for (row = s->first; row != NULL; row = row->next) op->affected++;
-    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
 
@@ -24666,6 +26107,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
         if (q->rc != 0) {
             failed = q->failed;
+            s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
             if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
                 q->again = true;
@@ -24698,6 +26140,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
+        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
+            if (q->refused) break;
+        }
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -24757,6 +26204,31 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+#if DBM__MYSQL_MARIADB
+/* FETCH and FINISH that need no word from the server. */
+static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int rc;
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (s->ended) return DBM_DONE;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    rc = mysql_stmt_fetch(s->stmt);
+    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        s->seen++;
+        return DBM_OK;
+    }
+    if (rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+        dbm__mysql_report(q);
+    }
+    return q->status;
+}
+#endif
+
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
@@ -24776,14 +26248,16 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         dbm__mysql_result_over(q, s);
         dbm__mysql_text_free(s);
         if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; i < 2 * s->columns; i++) {
+        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
             dbm_adapter_free(q->owner, cell->text);
             cell->text = NULL;
             cell->capacity = 0;
             s->rebind = true;
+            s->roomy[i >= s->columns] = false;
         }
+        s->large = false;
         s->held = false;
         s->ended = true;
         op->result = NULL;
@@ -25456,8 +26930,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
-        q->wait = dbm__mysql_call(q, call, 0);
-        if (q->wait != 0) break;
+        if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
     op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
@@ -25716,7 +27189,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_at_hand, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
     dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
@@ -27203,11 +28676,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
-#if MONGOC_CHECK_VERSION(1, 27, 0)
-#  define DBM__MONGO_SOCKET_TIMEOUT 1 /* can be set for one operation */
-#else
-#  define DBM__MONGO_SOCKET_TIMEOUT 0
-#endif
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -27224,6 +28692,7 @@ typedef struct dbm__mongo_pool {
     mongoc_uri_t *uri;
     dbm__word epoch;         /* of forks, when it was made */
     int users;
+    struct dbm__mongo_wire *wires; /* of its clients */
     char *user, *password;   /* that it was made with; NULL: none */
 } dbm__mongo_pool;
 
@@ -27236,6 +28705,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
+    bool plain_streams;      /* the driver's own, see dbm__mongo_configure */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -27261,6 +28731,409 @@ typedef struct dbm__mongo_result {
     int columns;
 } dbm__mongo_result;
 
+/* ---- the wire --------------------------------------------------------------------------------------------------------------
+ * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ *
+ * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
+ * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it. */
+
+#define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+
+/* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
+typedef struct dbm__mongo_wire {
+    struct dbm__mongo_wire *next;
+    mongoc_client_t *client;
+    dbm__mongo_base *base;
+    const mongoc_uri_t *uri;
+    dbm_connection *c;       /* the lease's; NULL: there is none */
+    int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
+    int64_t last_us;         /* given up: what it still has to do, ends then */
+    bool hears;              /* dbm_cancel */
+    dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
+    int mute;                /* streams that are */
+} dbm__mongo_wire;
+
+typedef struct dbm__mongo_stream {
+    mongoc_stream_t vtable;  /* the driver's; first */
+    dbm__mongo_wire *wire;
+    mongoc_stream_t *tls;    /* what it goes through, on top of another of ours; NULL: this one has the socket */
+    int fd;
+    bool late;               /* the last failure was for want of time */
+    bool mute;
+    uint32_t request;        /* the number of the message that was sent last, and its kind */
+    uint32_t kind;
+    size_t left;             /* of the reply being read, where its beginning has been */
+    size_t held, taken;      /* bytes of `in` */
+    char in[4096];
+} dbm__mongo_stream;
+
+enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
+    w->over = DBM_OK;
+}
+
+static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
+    return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
+}
+
+/* Whether the operation has to be given up at this moment. */
+static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
+    if (w->over != DBM_OK) return now >= w->last_us;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) w->over = DBM_E_CANCELLED;
+    else if (now >= w->until_us) w->over = DBM_E_TIMEOUT;
+    else return false;
+    w->last_us = now + DBM__MONGO_GRACE_US;
+    return true;
+}
+
+/* Waits for the socket. False: it is lost, or there is no more time. */
+static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
+    dbm__mongo_wire *w = q->wire;
+    q->late = false;
+    for (;;) {
+        int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
+        dbm_status heard;
+        if (q->mute || dbm__mongo_over(w, now)) break;
+        if (until_us < limit) limit = until_us;
+        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
+        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (heard == DBM_OK) return true;
+        if (heard != DBM_E_TIMEOUT) return false;
+        if (dbm_adapter_clock(w->base->db) >= until_us) break;
+    }
+    q->late = true;
+    return false;
+}
+
+/* errno is looked at by the driver's TLS: "try again" there would make it spin. */
+static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
+#if defined(_WIN32)
+    errno = q->late ? WSAETIMEDOUT : WSAECONNRESET;
+#else
+    errno = q->late ? ETIMEDOUT : ECONNRESET;
+#endif
+    return -1;
+}
+
+/* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
+static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
+    size_t have = 0, n;
+    bool wait = true;
+    while (have == 0 || have < least) {
+        dbm_status status;
+        if (wait && !dbm__mongo_ready(q, DBM_STEP_READ, until_us)) return dbm__mongo_dead(q);
+        status = dbm__net_receive(q->fd, to + have, size - have, &n);
+        wait = status == DBM_E_TIMEOUT;
+        if (status != DBM_OK && !wait) return dbm__mongo_dead(q);
+        have += n;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
+    while (size > 0) {
+        size_t n;
+        dbm_status status = dbm__net_send(q->fd, data, size, &n);
+        data += n;
+        size -= n;
+        if (status == DBM_OK) continue;
+        q->late = false;
+        if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false;
+    }
+    return true;
+}
+
+/* What the server would say to the command that was sent last, had it been told to stop. */
+static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
+    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
+    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
+    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
+    uint8_t *out = (uint8_t *)q->in;
+    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
+    memset(out, 0, total);
+    words[0] = BSON_UINT32_TO_LE(total);
+    words[1] = 0;
+    words[2] = BSON_UINT32_TO_LE(q->request);
+    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
+    words[0] = BSON_UINT32_TO_LE(total - 21);
+    words[1] = BSON_UINT32_TO_LE(number);
+    words[2] = BSON_UINT32_TO_LE(size);
+    memcpy(out + (at += 1), words, 4);
+    memcpy(out + (at += 4), ok, sizeof ok);
+    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
+    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
+    memcpy(out + (at += 4), why, sizeof why);
+    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
+    memcpy(out + at + 4, text, size);
+    q->taken = 0;
+    q->held = total;
+}
+
+static void dbm__mongo_mute(dbm__mongo_stream *q) {
+    if (q->mute) return;
+    q->mute = true;
+    q->wire->mute++;
+    if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
+    else (void)mongoc_stream_close(q->tls);
+}
+
+static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
+    size_t have = 0, n;
+    ssize_t got;
+    int64_t until_us = 0;
+    while (have == 0 || have < least) {
+        n = q->held - q->taken;
+        if (n != 0) {
+            if (n > size - have) n = size - have;
+            memcpy(to + have, q->in + q->taken, n);
+            q->taken += n;
+            have += n;
+            continue;
+        }
+        if (q->mute) return -1;
+        if (q->tls != NULL) {
+            got = mongoc_stream_read(q->tls, to + have, size - have, least > have ? least - have : 0, timeout_ms);
+        } else {
+            if (until_us == 0) until_us = dbm__mongo_until(q->wire, timeout_ms);
+            if (size - have >= sizeof q->in) {
+                got = dbm__mongo_receive(q, to + have, size - have, least > have ? least - have : 0, until_us);
+            } else {
+                got = dbm__mongo_receive(q, q->in, sizeof q->in, least > have ? least - have : 0, until_us);
+                q->taken = 0;
+                q->held = got > 0 ? (size_t)got : 0;
+                if (got > 0) continue;
+            }
+        }
+        if (got <= 0) return -1;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
+}
+
+static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    ssize_t sum = 0;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        char *to = (char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len, need = (size_t)sum < least ? least - (size_t)sum : 0;
+        ssize_t got = -1;
+        if (sum > 0 && need == 0) break;
+        if (need > size) need = size;
+        if (!q->mute || q->held > q->taken) got = dbm__mongo_read(q, to, size, need, timeout_ms);
+        if (got < 0 && q->left == 0 && q->kind != 0 && q->kind != DBM__MONGO_OP_QUERY) {
+            dbm__mongo_wire *w = q->wire;
+            if (w->over == DBM_OK && w->c != NULL && !q->mute && dbm__mongo_timed_out(stream)) { /* the driver's own patience is over */
+                w->over = DBM_E_TIMEOUT;
+                w->last_us = dbm_adapter_clock(w->base->db) + DBM__MONGO_GRACE_US;
+            }
+            if (w->over != DBM_OK) {
+                dbm__mongo_mute(q);
+                dbm__mongo_answer_for(q);
+                got = dbm__mongo_read(q, to, size, need, timeout_ms);
+            }
+        }
+        if (got < 0) return dbm__mongo_dead(q);
+        sum += got;
+        if (q->left == 0 && got == 4) { /* the driver reads a reply by its size */
+            uint32_t total;
+            memcpy(&total, to, 4);
+            total = BSON_UINT32_FROM_LE(total);
+            q->left = total > 4 ? total - 4 : 0;
+        } else {
+            q->left = q->left > (size_t)got ? q->left - (size_t)got : 0;
+        }
+    }
+    return sum;
+}
+
+/* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
+static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    char *out = q->in;
+    size_t n = 0, i, sum = 0, room = count > 1 && q->taken == q->held ? sizeof q->in : 0; /* of TLS something may be held at any time */
+    int64_t until_us = dbm__mongo_until(q->wire, timeout_ms);
+    for (i = 0; i < count; i++) {
+        const char *data = (const char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len;
+        sum += size;
+        while (size > 0) {
+            size_t part = room - n;
+            if (n == 0 && size > room) {
+                if (!dbm__mongo_send(q, data, size, until_us)) return -1;
+                break;
+            }
+            if (part > size) part = size;
+            memcpy(out + n, data, part);
+            n += part;
+            data += part;
+            size -= part;
+            if (n < room) continue;
+            if (!dbm__mongo_send(q, out, n, until_us)) return -1;
+            n = 0;
+        }
+    }
+    return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
+}
+
+static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    dbm__mongo_wire *w = q->wire;
+    uint32_t words[4] = { 0, 0, 0, 0 };
+    size_t sum = 0, i;
+    ssize_t sent = -1;
+    for (i = 0; i < count; i++) {
+        if (sum < sizeof words) memcpy((char *)words + sum, iov[i].iov_base, iov[i].iov_len < sizeof words - sum ? iov[i].iov_len : sizeof words - sum);
+        sum += iov[i].iov_len;
+    }
+    q->request = BSON_UINT32_FROM_LE(words[1]);
+    q->kind = BSON_UINT32_FROM_LE(words[3]);
+    q->left = 0;
+    if (!q->mute && (w->over == DBM_OK || q->kind == DBM__MONGO_OP_QUERY)) {
+        sent = q->tls != NULL ? mongoc_stream_writev(q->tls, iov, count, timeout_ms) : dbm__mongo_write(q, iov, count, timeout_ms);
+    }
+    if (sent < 0 && w->over != DBM_OK && q->kind != DBM__MONGO_OP_QUERY) { /* it will read its answer next */
+        dbm__mongo_mute(q);
+        q->taken = q->held = 0;
+        return (ssize_t)sum;
+    }
+    return sent < 0 ? dbm__mongo_dead(q) : sent;
+}
+
+static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->tls != NULL) return mongoc_stream_close(q->tls);
+    dbm__net_shut(q->fd);
+    return 0;
+}
+
+static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->mute) q->wire->mute--;
+    if (q->tls != NULL) mongoc_stream_destroy(q->tls); /* with the one below it */
+    else dbm__net_close(q->fd);
+    dbm_adapter_free(q->wire->base->db, q);
+}
+
+static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
+static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
+static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
+
+static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
+}
+
+/* Asked for by the driver's TLS, for the one stream below it. */
+static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
+    int want = ((streams[0].events & POLLIN) != 0 ? (int)DBM_STEP_READ : 0) | ((streams[0].events & POLLOUT) != 0 ? (int)DBM_STEP_WRITE : 0);
+    if (count != 1) return dbm__mongo_dead(q);
+    streams[0].revents = 0;
+    if (!dbm__mongo_ready(q, want, dbm__mongo_until(q->wire, timeout_ms))) return q->late ? 0 : dbm__mongo_dead(q);
+    streams[0].revents = streams[0].events;
+    return 1;
+}
+
+/* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
+static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
+    if (q == NULL) return NULL;
+    memset(q, 0, sizeof *q - sizeof q->in);
+    q->vtable.type = DBM__MONGO_STREAM_TYPE;
+    q->vtable.destroy = q->vtable.failed = dbm__mongo_destroy_stream;
+    q->vtable.close = dbm__mongo_close_stream;
+    q->vtable.flush = dbm__mongo_flush_stream;
+    q->vtable.writev = dbm__mongo_writev;
+    q->vtable.readv = dbm__mongo_readv;
+    q->vtable.check_closed = dbm__mongo_is_closed;
+    q->vtable.poll = dbm__mongo_poll;
+    q->vtable.timed_out = dbm__mongo_timed_out;
+    q->vtable.should_retry = dbm__mongo_no_retry;
+    if (tls != NULL) q->vtable.get_base_stream = dbm__mongo_below; /* the driver walks down while there is one */
+    q->wire = w;
+    q->fd = fd;
+    q->tls = tls;
+    return &q->vtable;
+}
+
+#if defined(MONGOC_ENABLE_SSL)
+/* Takes the stream below over in any case. */
+static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
+    const mongoc_uri_t *uri = w->uri;
+    bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
+    mongoc_ssl_opt_t options;
+    mongoc_stream_t *tls, *stream;
+    memset(&options, 0, sizeof options);
+    options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
+    options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL);
+    options.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, NULL);
+    options.weak_cert_validation = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, insecure);
+    options.allow_invalid_hostname = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure);
+    tls = mongoc_stream_tls_new_with_hostname(below, host, &options, 1);
+    if (tls == NULL) {
+        mongoc_stream_destroy(below);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "Failed initialize TLS state.");
+        return NULL;
+    }
+    if (mongoc_stream_tls_handshake_block(tls, host, timeout_ms, error)) {
+        stream = dbm__mongo_stream_new(w, -1, tls);
+        if (stream != NULL) return stream;
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM));
+    }
+    mongoc_stream_destroy(tls);
+    return NULL;
+}
+#endif
+
+/* The driver wants a connection to a server: its stream initiator. */
+static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
+    dbm__mongo_wire *w = (dbm__mongo_wire *)ud;
+    const dbm_config *config = dbm_adapter_config(w->base->db);
+    int32_t connect_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000);
+    int64_t until_us = dbm__mongo_until(w, connect_ms);
+    mongoc_stream_t *stream;
+    dbm__dial d;
+    dbm_step want;
+    dbm__dial_init(&d);
+    if (host->family == AF_UNIX) d.path = host->host;
+    else d.hosts = host->host_and_port;
+    d.port = host->port;
+    d.keepalive_ms = config->tcp_keepalive_ms;
+    d.user_timeout_ms = config->tcp_user_timeout_ms;
+    while ((want = dbm__dial_step(&d, w->base->db->host, until_us)) != DBM_STEP_DONE) {
+        int64_t now = dbm_adapter_clock(w->base->db), next = d.wake_us < now + DBM__MONGO_LOOK_US ? d.wake_us : now + DBM__MONGO_LOOK_US;
+        if (dbm__mongo_over(w, now)) break;
+        (void)dbm__net_wait(w->base->db->host, d.fd, (int)want, next);
+    }
+    stream = want == DBM_STEP_DONE && d.status == DBM_OK ? dbm__mongo_stream_new(w, d.fd, NULL) : NULL;
+    if (stream == NULL) {
+        if (want == DBM_STEP_DONE && d.status == DBM_OK) dbm__net_close(d.fd);
+        dbm__dial_end(&d);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "Failed to connect to target host: %s", d.problem[0] != 0 ? d.problem : host->host_and_port);
+        return NULL;
+    }
+#if defined(MONGOC_ENABLE_SSL)
+    {
+        const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+        if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error);
+    }
+#endif
+    return stream;
+}
+
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
     dbm_connection *c;
@@ -27268,9 +29141,9 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_base *base;
     dbm__mongo_pool *pool;
     mongoc_client_t *client;
+    dbm__mongo_wire *wire;   /* the client's */
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
-    int silence_ms;          /* set on the client */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -27340,7 +29213,14 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     dbm__text t = dbm__text_in(block, sizeof block);
     bool retryable = false, transient = reply != NULL && mongoc_error_has_label(reply, "TransientTransactionError");
     bool network = error->domain == MONGOC_ERROR_STREAM || (error->domain == MONGOC_ERROR_PROTOCOL && error->code == (uint32_t)MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
-    dbm_status status;
+    dbm_status status = m->wire->over;
+    if (status != DBM_OK) {
+        dbm_adapter_broken(m->c);
+        return dbm__mongo_say(m, status, (int)error->code, "%s%s%q: %s", what, coll != NULL ? " in " : "", coll,
+                              status == DBM_E_CANCELLED ? "cancelled; the connection was closed, for the driver can't take a command back"
+                              : dbm__mongo_late(m, op->deadline_us) ? "no answer before the deadline; the connection is closed"
+                                                                    : "the server was silent for longer than socket_timeout; the connection is closed");
+    }
     if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
         bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
         status = dbm__mongo_is_tls(said) ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
@@ -27847,7 +29727,9 @@ static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) 
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
-    return dbm__mongo_advance((dbm__mongo_lease *)dbm_adapter_data(c), op, (dbm__mongo_result *)op->result);
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_bound(m->wire, op);
+    return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
@@ -27873,28 +29755,34 @@ static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
     return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
 }
 
-/* How long the driver may wait for an answer to what comes next. */
-static void dbm__mongo_silence(dbm__mongo_lease *m, int64_t deadline_us) {
-#if DBM__MONGO_SOCKET_TIMEOUT
-    int64_t ms = m->base->silence_ms;
-    if (deadline_us != INT64_MAX) {
-        int64_t left = (deadline_us - dbm_adapter_clock(m->owner)) / 1000 + 250; /* the server's own answer that time is up comes first */
-        if (left < 250) left = 250;
-        if (left < ms || ms <= 0) ms = left;
+/* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
+static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
+    for (;;) {
+        size_t n = 0, i;
+        bool known = false;
+        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
+        for (i = 0; i < n && !known; i++) {
+            const char *type = mongoc_server_description_type(all[i]);
+            known = writing ? dbm__list_has("Standalone,RSPrimary,Mongos,LoadBalancer", type, strlen(type)) : strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
+        }
+        mongoc_server_descriptions_destroy_all(all, n);
+        if (known) return true;
+        if (dbm_adapter_clock(m->owner) >= deadline_us || (m->wire->hears && dbm__load(&m->c->cancelled) != 0)) return false;
+        dbm__sleep_us(2000);
     }
-    if (ms == m->silence_ms) return;
-    m->silence_ms = (int)ms;
-    mongoc_client_set_sockettimeoutms(m->client, (int32_t)ms);
-#else
-    (void)m;
-    (void)deadline_us;
-#endif
+}
+
+/* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
+static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
+    if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
+    if (dbm__mongo_wait(m, op->deadline_us, writing)) return DBM_OK;
+    if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
+    return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
 }
 
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
-    dbm__mongo_silence(j->m, j->op->deadline_us);
     if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
     bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
@@ -28223,15 +30111,15 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     }
     if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
     if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
+    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
+    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
+    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     dbm__mongo_limit(j, j->options);
     if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
     if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
     if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
     if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
     if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false);
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
     if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
     if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
@@ -28249,8 +30137,14 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
+    if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
     if (status == DBM_OK) status = dbm__mongo_job_run(&j);
+    if (status == DBM_OK && m->wire->over != DBM_OK) { /* a write that asks for no answer */
+        memset(&j.error, 0, sizeof j.error);
+        status = dbm__mongo_failed(&j);
+    }
     for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
     if (j.collection != NULL) mongoc_collection_destroy(j.collection);
@@ -28268,6 +30162,8 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (op->isolation != DBM_ISOLATION_DEFAULT) {
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
     }
+    dbm__mongo_bound(m->wire, op);
+    if (dbm__mongo_reachable(m, op, true) != DBM_OK) return DBM_E_TIMEOUT; /* it hears no cancel */
     server = mongoc_client_select_server(m->client, true, NULL, &error);
     if (server == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
     alone = strcmp(mongoc_server_description_type(server), "Standalone") == 0;
@@ -28275,7 +30171,6 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (alone) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 20, "a transaction needs a replica set, and this server stands alone: start it with --replSet and run rs.initiate(), or leave .transaction out");
     if (m->session == NULL) m->session = mongoc_client_start_session(m->client, NULL, &error);
     if (m->session == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
-    dbm__mongo_silence(m, op->deadline_us);
     if (op->deadline_us != INT64_MAX) {
         int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
         options = mongoc_transaction_opts_new();
@@ -28292,7 +30187,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bool unknown;
     dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
         bson_destroy(&reply);
         return DBM_OK;
@@ -28312,7 +30207,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
 }
@@ -28323,6 +30218,11 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
         if (p->uri != NULL) mongoc_uri_destroy(p->uri);
+    }
+    while (p->wires != NULL) {
+        dbm__mongo_wire *next = p->wires->next;
+        dbm_adapter_free(base->db, p->wires);
+        p->wires = next;
     }
     if (p->user != NULL) dbm_adapter_free(base->db, p->user);
     if (p->password != NULL) {
@@ -28514,23 +30414,6 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (gone) dbm__mongo_pool_free(base, p);
 }
 
-/* With less time than the driver would take to find a server: looks until one is known. */
-static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
-    for (;;) {
-        size_t n = 0, i;
-        bool known = false;
-        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
-        for (i = 0; i < n && !known; i++) {
-            const char *type = mongoc_server_description_type(all[i]);
-            known = strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
-        }
-        mongoc_server_descriptions_destroy_all(all, n);
-        if (known) return true;
-        if (dbm_adapter_clock(m->owner) >= deadline_us) return false;
-        dbm__sleep_us(2000);
-    }
-}
-
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
@@ -28591,11 +30474,11 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     bson_error_t error;
     dbm_status status;
     memset(&error, 0, sizeof error);
-    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US)) {
+    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US, false)) {
         if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
         if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL);
     }
-    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit)) return DBM_OK;
+    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit, false)) return DBM_OK;
     status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
     dbm_adapter_fail_retryable(m->c);
     return status;
@@ -28605,21 +30488,58 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
     dbm_status status = DBM_OK;
+    bool again;
     bson_append_int32(&command, "ping", 4, 1);
-    dbm__mongo_silence(m, op->deadline_us);
-    if (!mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) {
-        status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
-    }
+    do {
+        again = m->wire->mute > 0; /* what an earlier lease gave up: the driver drops it when it meets it */
+        dbm__mongo_bound(m->wire, op);
+        if (mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) break;
+        again = again && m->wire->over == DBM_OK;
+        if (again) bson_destroy(&reply);
+        else status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
+    } while (again);
     bson_destroy(&reply);
     bson_destroy(&command);
     return status;
 }
 
+/* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
+static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
+    dbm__mongo_wire *w;
+    dbm__lock_take(&m->base->lock);
+    for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
+        memset(w, 0, sizeof *w);
+        w->client = m->client;
+        w->base = m->base;
+        w->uri = m->pool->uri;
+        w->until_us = INT64_MAX;
+        w->next = m->pool->wires;
+        m->pool->wires = w;
+        if (!m->base->plain_streams) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+    }
+    dbm__lock_give(&m->base->lock);
+    if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    w->c = m->c;
+    m->wire = w;
+    return DBM_OK;
+}
+
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
-    if (m->session != NULL) {
-        dbm__mongo_silence(m, dbm_adapter_clock(db) + 500000);
+    if (m->session != NULL) { /* with a transaction that is open it tells the server */
+        dbm_op op;
+        memset(&op, 0, sizeof op);
+        op.kind = DBM_OP_ROLLBACK;
+        op.deadline_us = dbm_adapter_clock(db);
+        dbm__mongo_bound(m->wire, &op);
         mongoc_client_session_destroy(m->session);
+    }
+    if (m->wire != NULL) {
+        m->wire->c = NULL;
+        m->wire->until_us = INT64_MAX;
+        m->wire->over = DBM_OK;
+        m->wire->hears = false;
     }
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
@@ -28654,7 +30574,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
     } else {
         if (base->clear) dbm_adapter_clear_text(c);
-        status = dbm__mongo_search(m, op);
+        status = dbm__mongo_wire_up(m);
+        if (status == DBM_OK) status = dbm__mongo_search(m, op);
         if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting");
     }
     if (status != DBM_OK) {
@@ -28851,8 +30772,9 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
                   config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
-    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms
-                                     : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : DBM__MONGO_SILENCE_MS);
+    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
+    /* What these two say can't be said to TLS from outside of the driver. */
+    base->plain_streams = dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
@@ -28911,7 +30833,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
+    NULL, /* cancel: what waits for the server looks for one by itself */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
