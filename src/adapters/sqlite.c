@@ -746,7 +746,11 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     int i;
     for (i = 1; i <= count; i++, v++) {
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
+            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
+            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
+        }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
         if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }

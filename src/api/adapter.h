@@ -76,7 +76,7 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE,        /* out: the driver's own handle */
+    DBM_OP_NATIVE,        /* out: the driver's own handle; the pipeline is empty */
     DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
@@ -164,7 +164,7 @@ typedef struct dbm_op {
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
-     * operation, unless it is FINISH or UNPREPARE, which free what is theirs in any case. A connection that breaks takes all with it. */
+     * operation, unless it is FINISH, which frees what is its own in any case. UNPREPARE tells nothing. A connection that breaks takes all with it. */
     int answered;
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;

@@ -341,12 +341,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
 
-#define DBM__LANE_VALUES 8
-
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
-    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
-}
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -406,8 +400,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0
-        && w->slot.connection.state == DBM_STATE_NONE) {
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
         return dbm__lane_again(w, e, site, out);
     }
     dbm__statement_failed(w, e->text, site);
@@ -480,7 +473,7 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
-        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
@@ -620,7 +613,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
-            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;

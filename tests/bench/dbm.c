@@ -3,6 +3,9 @@
 #include "dbm.h"
 #define BENCH_CONTENDER "dbm"
 #include "bench.h"
+#if DBM_HAS_MONGODB
+#include <mongoc/mongoc.h>
+#endif
 
 static dbm_manager *mgr;
 static dbm_database *db, *standalone; /* the second one's sessions are autocommit */
@@ -126,6 +129,62 @@ static void insert_columns(long n) {
     if (st != DBM_OK || dbm_bulk_end(b) != DBM_OK) fail("columns");
 }
 
+/* ---- Redis and MongoDB ---------------------------------------------------------------------------------------------------------- */
+
+static void redis_get(long n) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
+        char key[32];
+        dbm_row *row = NULL;
+        bench_key(bench_id(i), key);
+        if (dbm_redis_get(s, &row, key) != DBM_OK) fail("GET");
+        bench_user(dbm_row_text(row, 0), 0);
+    }
+}
+#if DBM_HAS_MONGODB
+static void mongo_find(long n) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
+        dbm_row *doc;
+        if (dbm_mongo_find_one(s, &doc, "users", "{\"_id\": ?}", (int64_t)bench_id(i)) != DBM_OK) fail("find");
+        bench_user(dbm_doc_text(doc, "name"), dbm_doc_int(doc, "age"));
+    }
+}
+/* The filter built as one builds it for the driver, instead of JSON. */
+static void mongo_find_bson(long n) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
+        bson_t filter = BSON_INITIALIZER;
+        dbm_row *doc;
+        BSON_APPEND_INT64(&filter, "_id", bench_id(i));
+        if (dbm_mongo_find_one(s, &doc, "users", "?", dbm_bson(&filter)) != DBM_OK) fail("find");
+        bench_user(dbm_doc_text(doc, "name"), dbm_doc_int(doc, "age"));
+        bson_destroy(&filter);
+    }
+}
+static void mongo_clear(void) {
+    if (dbm_mongo_delete_many(db, "notes", "{}") != DBM_OK) fail("delete");
+}
+static void mongo_insert(long n) {
+    enum { DOCUMENTS = 1000 };
+    static bson_t documents[DOCUMENTS];
+    const bson_t *list[DOCUMENTS];
+    DBM_SESSION_ON(db, s) for (long id = 1; id <= n;) {
+        size_t count = 0;
+        for (; count < DOCUMENTS && id <= n; count++, id++) {
+            list[count] = &documents[count];
+            bson_init(&documents[count]);
+            BSON_APPEND_INT64(&documents[count], "_id", id);
+            BSON_APPEND_UTF8(&documents[count], "name", bench_name(id));
+            BSON_APPEND_DOUBLE(&documents[count], "score", bench_score(id));
+        }
+        if (dbm_mongo_insert_many_bson(s, "notes", list, count) != DBM_OK) fail("insert_many");
+        while (count > 0) bson_destroy(&documents[--count]);
+    }
+}
+static void mongo_notes(void) {
+    bench_sum = 0;
+    DBM_SESSION_ON(db, s) DBM_EACH_DOC(s, doc, "notes", "{}") bench_big(dbm_doc_int(doc, "_id"), dbm_doc_text(doc, "name"), 0, dbm_doc_double(doc, "score"));
+}
+#endif
+
 /* ---- pool, sessions, start-up ------------------------------------------------------------------------------------------------------ */
 
 static long checkouts(long n) {
@@ -197,6 +256,12 @@ static const bench_entry entries[] = {
     { "postgresql_transaction", "", open_it, NULL, transaction, NULL, end },
     { "postgresql_transaction", "readonly", open_it, NULL, transaction_read_only, NULL, end },
     SQL("mariadb"),
+    { "redis_get", "", open_it, NULL, redis_get, NULL, end },
+#if DBM_HAS_MONGODB
+    { "mongodb_find", "", open_it, NULL, mongo_find, NULL, end },
+    { "mongodb_find", "bson", open_it, NULL, mongo_find_bson, NULL, end },
+    { "mongodb_insert", "", open_it, mongo_clear, mongo_insert, mongo_notes, end },
+#endif
     { "pool_1", "", open_it, NULL, checkouts_1, NULL, end },
     { "pool_2", "", open_it, NULL, checkouts_2, NULL, end },
     { "pool_4", "", open_it, NULL, checkouts_4, NULL, end },
