@@ -6,10 +6,10 @@
 #   unit         every test of tests/unit, tests/integration and tests/faults: gcc, dbm.h as one file; those that wait for servers to die
 #                (*_faults, *_tls) in asan alone, or when they are named
 #   asan         all of them with clang, the rooms of src/ as separate files, under ASan and UBSan
-#   tsan         the tests of pool, session, manager and threads (test_*threads*) under ThreadSanitizer, one file
+#   tsan         the tests of pool, gates, session, manager and threads (test_*threads*) under ThreadSanitizer, one file
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
-#   counts       tests/bench/counts.sh: instructions, allocations and code size against their limits
+#   counts       tests/bench/counts.sh: instructions, allocations and sends of single operations against their limits
 #   fuzz         tests/fuzz/run.sh: a fixed number of inputs for each target, the same ones each time; it alone runs longer
 #   examples     tests/examples.sh: every example builds and runs
 #   readme       tests/readme.py: every piece of code in README.md is what it says
@@ -367,7 +367,7 @@ tests_of() {
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_no_threads*) continue ;; test_pool* | test_session* | test_manager* | test_*threads*) ;; *) continue ;; esac
+            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
@@ -424,6 +424,7 @@ needs_servers() {
         unit | asan | tsan) tests_of "$1" | xargs grep -l '^#include "servers/test_servers.h"' /dev/null ;;
         portability) grep -l DBM_TEST_SERVERS tests/portability/*.sh ;;
         examples) grep -l DBM_TEST_SERVERS tests/examples.sh ;;
+        counts) grep -l DBM_TEST_SERVERS tests/bench/counts.sh ;;
         readme) grep -l DBM_TEST_SERVERS tests/readme.py ;;
     esac | grep -q .
 }

@@ -1,38 +1,60 @@
 #!/bin/sh
-# Counts the instructions of one operation by callgrind, raw driver and dbm.h, and compares them with the budgets.
-# A count is the difference between runs of N1 and N2 times, so start-up and clean-up are not in it. Exact: the same binary gives the same.
-set -eu
-root=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/dbm-counts.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-n1=640 n2=1920
-cc=${CC:-gcc}
-$cc -std=c11 -O2 -g -DDBM_WITH_SQLITE -I"$root" "$root/tests/bench/counts.c" -o "$work/counts" -lsqlite3 -lpthread
-sqlite3 "$work/t.db" "PRAGMA journal_mode=WAL; CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL, age INTEGER);
-  WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<100) INSERT INTO users SELECT i, 'name '||i, i%90 FROM c;" >"$work/out"
-total() { # mode n
-    valgrind --tool=callgrind --callgrind-out-file="$work/cg.$1.$2" "$work/counts" "$1" "$work/t.db" "$2" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 2; }
-    sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work/log"
+# The exact counts: instructions (callgrind), allocations and sends of one operation, raw driver and dbm.h, against tests/bench/budgets. Part of
+# the tests; `sh tests/bench/counts.sh [ROWS OR GROUPS]` for some. The same binary gives the same figures on any machine, however busy.
+# Rows with a server are counted when DBM_TEST_SERVERS says where the servers are (sh tests/servers/all.sh start DIR && . DIR/env), and are an
+# error when they are asked for by name without. OVER is over the budget; the test fails when a
+# count is over its limit, which is the budget or, where that is not met yet, what has been reached.
+. "$(dirname "$0")/lib.sh"
+
+chosen() {
+    [ -n "$names" ] || { [ -n "${DBM_TEST_SERVERS:-}" ] || [ "$(group_of "$1")" = sqlite ]; return; }
+    for name in $names; do case $1 in "$name" | "$name"_*) return 0 ;; esac; done
+    return 1
 }
-per() { # mode
-    a=$(total "$1" $n1); b=$(total "$1" $n2)
-    echo $(( (b - a + (n2 - n1) / 2) / (n2 - n1) ))
+# thousandths FIELD LINE
+thousandths() { echo "$2" | json "$1" | awk '{ printf "%d\n", $1 * 1000 + ($1 < 0 ? -0.5 : 0.5) }'; }
+# reference: the instructions and the calls of a raw variant, counted once.
+reference() { # ROW VARIANT
+    if [ ! -f "$WORK/$1.$2.raw" ]; then
+        { instructions raw "$1" "$2" && calls raw "$1" "$2"; } >"$WORK/$1.$2.raw" || exit 2
+    fi
+    { read -r raw_instructions && read -r raw_calls; } <"$WORK/$1.$2.raw"
 }
-failed=0 passed=0
-report() { # what, counted, budget, over raw without mutexes
-    if [ "$2" -le "$3" ]; then verdict=ok; passed=$((passed + 1)); else verdict=OVER; failed=$((failed + 1)); fi
-    printf '%-62s %6d  budget %4d  %s%s\n' "$1" "$2" "$3" "$verdict" "${4:+  (over raw without mutexes: $4)}"
+
+failed=0 passed=0 over=0
+# judge WHAT COUNTED BUDGET LIMIT: a column of the line.
+judge() {
+    [ "$4" != - ] || return 0
+    verdict='ok    ' note= passed=$((passed + 1))
+    if [ "$2" -gt "$3" ]; then note="  OVER the budget; limit $4" over=$((over + 1)); fi
+    if [ "$2" -gt "$4" ]; then verdict='not ok' passed=$((passed - 1)) failed=$((failed + 1)); fi
+    printf '%s %-23s %-10s %-17s %8s against %6s: %6s, budget %5s%s\n' "$verdict" "$row" "$variant" "$1" "$5" "$6" "$2" "$3" "$note"
 }
-# The budgets are over the driver as it is written by hand: sqlite3_open(), statements prepared once. What SQLITE_OPEN_NOMUTEX, which dbm.h
-# uses, saves the raw driver too is shown beside it.
-raw=$(per raw_lookup) rawn=$(per rawn_lookup) rawtx=$(per raw_session) rawtxn=$(per rawn_session)
-prepared=$(per prepared) text=$(per text) session=$(per session_text) loop=$(per loop)
-printf '%-62s %6d  (without mutexes %d)\n' "raw: lookup, one long transaction" "$raw" "$rawn" "raw: BEGIN, lookup, COMMIT, all prepared" "$rawtx" "$rawtxn"
-report "lookup through a prepared handle, over raw" $((prepared - raw)) 150 "$((prepared - rawn))"
-report "lookup by text (cache hit), over raw" $((text - raw)) 250 "$((text - rawn))"
-report "a session each with one lookup by text, over raw" $((session - rawtx)) 550 "$((session - rawtxn))"
-report "take and put of a pool's slot" $(($(per slot) - loop)) 60 ""
-report "an empty DBM_SESSION_ON" "$(per empty_on)" 300 ""
-report "an empty DBM_SESSION by name" "$(per empty_name)" 350 ""
-echo "$passed passed, $failed failed"
+
+names=$*
+found=
+while read -r row variant over_what _ instr_budget instr_limit alloc_budget alloc_limit send_limit; do
+    case $row in '' | '#'*) continue ;; esac
+    chosen "$row" || continue
+    found=1
+    raw_instructions=0 raw_calls='"allocations":0,"sends":0,'
+    case $over_what in
+        -) ;;
+        raw) reference "$row" - ;;
+        raw/*) reference "$row" "${over_what#raw/}" ;;
+        *) fatal "budgets: $row: over $over_what? expected raw, raw/VARIANT or -" ;;
+    esac
+    if [ "$instr_limit" != - ]; then
+        counted=$(instructions dbm "$row" "$variant") || exit 2
+        judge instructions $((counted - raw_instructions)) "$instr_budget" "$instr_limit" "$counted" "$raw_instructions"
+    fi
+    called=$(calls dbm "$row" "$variant") || exit 2
+    for what in allocations sends; do
+        mine=$(thousandths "$what" "$called") theirs=$(thousandths "$what" "$raw_calls")
+        if [ "$what" = sends ]; then set -- "$send_limit" "$send_limit"; else set -- "$alloc_budget" "$alloc_limit"; fi
+        judge "$what/1000" $((mine - theirs)) "$1" "$2" "$mine" "$theirs"
+    done
+done <"$ROOT/tests/bench/budgets"
+[ -n "$found" ] || fatal "no row of tests/bench/budgets is called ${names:-anything}"
+echo "$passed passed, $failed failed, $over over the budget"
 [ "$failed" -eq 0 ]
