@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2a1c9a24c3c48f36: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 47a27309d85cff3b: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -14169,8 +14169,10 @@ DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
 }
 
 static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
-    if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
-    else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
+        if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
+        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    }
     if (rc == DBM_DONE) rc = DBM_OK;
     if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
     if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
@@ -14196,7 +14198,7 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     op.columns = 0;
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
-    rc = w->db->adapter->execute(&w->slot.connection, &op);
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
     if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
     dbm__work_wrote(w, e, &op);
     if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
