@@ -107,6 +107,8 @@ typedef struct server {
     int queued_most;          /* there were */
     bool no_queue;            /* piped: runs all at once */
     bool prepare_waits;       /* piped: PREPARE asks the server, as it does in the other forms */
+    bool finish_answers;      /* piped: FINISH finds what was sent answered */
+    bool lazy_points;         /* piped: SAVEPOINT goes into the pipeline, too */
     bool begun_read_only, begun_write; /* what the last BEGIN said */
     bool asks_credentials;
     const char *gate;
@@ -659,7 +661,8 @@ TEST_HELPER bool piped(const dbm_connection *c, const link_t *l, const dbm_op *o
 }
 TEST_HELPER int queue_room(const link_t *l) { return (l->v->window > 0 ? l->v->window : DBM_PIPELINE_MAX) - l->queued; }
 TEST_HELPER void queue_put(link_t *l, dbm_op *op) {
-    (void)snprintf(l->queue[l->queued].sql, sizeof l->queue[0].sql, "%s", op->sql);
+    if (op->kind == DBM_OP_SAVEPOINT) (void)snprintf(l->queue[l->queued].sql, sizeof l->queue[0].sql, "SAVEPOINT dbm_%d", op->savepoint);
+    else (void)snprintf(l->queue[l->queued].sql, sizeof l->queue[0].sql, "%s", op->sql);
     l->queue[l->queued].prepared = op->prepared;
     l->queue[l->queued++].fault = l->fault;
     if (l->queued > l->v->queued_most) l->v->queued_most = l->queued;
@@ -677,10 +680,13 @@ TEST_HELPER dbm_status queue_run(dbm_connection *c, link_t *l, dbm_op *op, int c
         const plan_entry *f = &l->queue[i].fault;
         dbm_op run;
         memset(&run, 0, sizeof run);
+        dbm_prepared point;
+        memset(&point, 0, sizeof point);
+        point.sql = l->queue[i].sql;
         run.kind = DBM_OP_EXECUTE;
         run.sql = l->queue[i].sql;
         run.sql_size = strlen(run.sql);
-        run.prepared = (dbm_prepared *)l->queue[i].prepared;
+        run.prepared = l->queue[i].prepared != NULL ? (dbm_prepared *)l->queue[i].prepared : &point;
         run.affected = run.last_id = -1;
         CHECK(strcmp(run.sql, run.prepared->sql) == 0); /* it is still there */
         if (f->kind >= 0 && f->action == DROP) st = dbm_adapter_fail(c, DBM_E_CANCELLED, "57014", 0, "cancelled");
@@ -691,7 +697,7 @@ TEST_HELPER dbm_status queue_run(dbm_connection *c, link_t *l, dbm_op *op, int c
             (void)__atomic_sub_fetch(&l->v->results, 1, __ATOMIC_RELAXED);
         }
         if (st != DBM_OK) break;
-        op->answered++;
+        if (run.prepared != &point) op->answered++;
         if (run.prepared->writes && run.affected >= 0) op->sent_affected = run.affected;
         if (run.prepared->writes && run.last_id >= 0) op->sent_last_id = run.last_id;
     }
@@ -725,6 +731,7 @@ TEST_HELPER void on_start(dbm_connection *c, dbm_op *op) {
     }
     CHECK(l != NULL);
     link_enter(c, l);
+    CHECK(l->queued == 0 || (op->kind != DBM_OP_NATIVE && !(op->kind == DBM_OP_COMMIT && op->no_wait)));
     memset(&l->fault, 0, sizeof l->fault);
     l->fault.kind = -1;
     if (!server_note(v, c->db, (int)op->kind, l->number, op->savepoint, op->sql, op->deadline_us, &l->fault)) l->fault.kind = -1;
@@ -760,6 +767,15 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
     dbm_status st;
     no_lock_is_held(c->db);
     link_enter(c, l);
+    if (op->kind == DBM_OP_FINISH && v->finish_answers && l->queued != 0) {
+        CHECK(link_do(c, v, l, op) == DBM_OK);
+        return step_done(c, l, op, queue_run(c, l, op, l->queued));
+    }
+    if (op->kind == DBM_OP_SAVEPOINT && v->lazy_points && queue_room(l) > 0) {
+        queue_put(l, op);
+        op->queued = false;
+        return step_done(c, l, op, DBM_OK);
+    }
     if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE) return step_done(c, l, op, link_do(c, v, l, op));
     if (op->kind == DBM_OP_PREPARE && (c->db->adapter->flags & DBM_ADAPTER_PIPELINE) && !v->prepare_waits && l->fault.kind < 0) {
         return step_done(c, l, op, link_do(c, v, l, op));

@@ -104,7 +104,7 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) 
     r->c = c;
     r->op = op;
     r->phase = DBM__RUNNING;
-    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind) && !(op->kind == DBM_OP_BULK_END && op->bulk->abandon);
     r->limit_us = op->deadline_us;
     op->fd = -1;
     op->status = DBM_OK;

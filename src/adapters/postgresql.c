@@ -2,27 +2,11 @@
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
  * Must not know: pools, sessions, other adapters. */
 #include "adapters.h"
+#include "postgresql.h"
 #include "../net/net.h"
 #include "../config/config.h"
 #include "../sql/sql.h"
-#if DBM_HAS_POSTGRESQL
-#if defined(__has_include)
-#  if !__has_include(<libpq-fe.h>)
-#    if __has_include(<postgresql/libpq-fe.h>)
-#      define DBM__PG_BELOW 1
-#    else
-#      define DBM__PG_MISSING 1
-#    endif
-#  endif
-#endif
-#if defined(DBM__PG_MISSING)
-#  error "dbm: DBM_WITH_POSTGRESQL needs libpq-fe.h: install libpq-dev (Debian), libpq-dev (Alpine), libpq (macOS), or put libpq-fe.h on the include path"
-#else
-#if defined(DBM__PG_BELOW)
-#  include <postgresql/libpq-fe.h>
-#else
-#  include <libpq-fe.h>
-#endif
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
 #if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
@@ -77,6 +61,7 @@ enum { /* commands */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
@@ -128,13 +113,17 @@ typedef struct dbm__pg_statement {
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects, bad_copy;
+    bool inserts, selects;
+    bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool copying;            /* COPY sends its rows */
+    char *copied;            /* the one in hand, libpq's */
+    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
@@ -187,6 +176,10 @@ typedef struct dbm__pg {
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
+    dbm__pg_copy *copy;      /* the bulk that is open */
+    bool copying;            /* the server takes its rows */
+    bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
     char *block;             /* texts of parameters, or of a statement that is put together */
@@ -221,14 +214,6 @@ typedef struct dbm__pg {
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
-/* The server's types that have one of ours; others are texts. */
-enum {
-    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
-    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
-    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
-    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
-};
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -240,7 +225,6 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false;
     }
 }
-
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
@@ -402,7 +386,7 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *year = y + era * 400 + (*month <= 2);
 }
 
-static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -430,7 +414,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__pg_put_digits(t, day, 2);
 }
 
-static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
     if (rest < 0) {
@@ -603,6 +587,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
+    /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
+    case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
     case DBM__PG_RUN:
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
@@ -658,14 +646,19 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        PQfreemem(s->copied);
+        s->copied = NULL;
+    }
 }
 
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
-    int i, columns = PQnfields(res);
+/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
+    int i, columns = res != NULL ? PQnfields(res) : 1;
     size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -678,10 +671,10 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     held->next = NULL;
     at = (char *)(held->cells + (columns > 1 ? columns : 1));
     for (i = 0; i < columns; i++) {
-        int bytes = PQgetlength(res, row, i);
+        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
         held->cells[i].data = at;
-        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
-        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
+        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -732,7 +725,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
             PQclear(res);
             return true;
         }
@@ -763,6 +756,54 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     return false;
 }
 
+/* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
+static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
+    static char name[] = "data";
+    PGresAttDesc column;
+    memset(&column, 0, sizeof column);
+    column.name = name;
+    column.typid = DBM__PG_BYTEA;
+    column.format = 1;
+    column.typlen = -1;
+    PQclear(res);
+    res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
+    dbm__pg_res(q->main, res);
+    q->main->binary_rows = true;
+    q->main->copying = true;
+}
+
+/* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
+static int dbm__pg_copy_rows(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    for (;;) {
+        char *data = NULL;
+        int n = PQgetCopyData(q->conn, &data, 1);
+        if (n == 0) return DBM__PG_WAITS;
+        if (n < 0) { /* its end, or a failure that is the next result */
+            s->copying = false;
+            return DBM__PG_ALL;
+        }
+        s->total++;
+        if (q->no_memory) q->mode = DBM__PG_DROP;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
+            dbm__pg_row_moves(s);
+            s->copied = data;
+            s->copied_size = n;
+            s->row = 0;
+            s->rows = 1;
+            if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
+            continue;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
+            PQfreemem(data);
+            return DBM__PG_ROW;
+        }
+        if (q->mode != DBM__PG_KEEP) q->dropped++;
+        PQfreemem(data);
+    }
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     if (item->silent) {
@@ -788,10 +829,24 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             q->main->age = q->age;
         }
         if (item->kind == DBM__PG_RUN) dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_DESCRIBE) {
+            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            return false;
+        }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
+            PQclear(res);
+            q->copying = true;
+            return true;
+        }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
+            dbm__pg_copy_out(q, res);
+            return false;
+        }
         q->outcome = DBM_E_UNSUPPORTED;
         dbm_adapter_broken(q->c);
         break;
@@ -851,6 +906,10 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
+        }
+        if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
+            int how = dbm__pg_copy_rows(q);
+            if (how != DBM__PG_ALL) return how;
         }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
@@ -1037,7 +1096,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
 
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
 
@@ -1058,6 +1117,12 @@ static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
+    q->before_copy = s->copies_out && q->sent.count != 0; /* no pipeline takes it: what must come first is sent first */
+    if (DBM__UNLIKELY(q->before_copy)) {
+        q->cursor_run = q->named_run = false;
+        dbm__pg_go(q);
+        return;
+    }
     if (s->kept && s->age != q->age) s->kept = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
@@ -1069,7 +1134,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
-        q->named_run = q->base->cached && s->seen;
+        q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
             s->id = ++q->names;
             dbm__pg_name(q, s);
@@ -1088,9 +1153,9 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return;
     }
-    if (DBM__UNLIKELY(s->bad_copy)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
-                                         "on the handle of dbm_native(s, \"postgresql\")"));
+    if (DBM__UNLIKELY(s->copies_in)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+                                         "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
         return;
     }
     status = dbm__pg_encode(q, op);
@@ -1273,6 +1338,33 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
+/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
+    const char *first = dbm__pg_first_word(at);
+    int deep = 0;
+    bool in;
+    for (; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\'') {
+            char quote = *at;
+            do at++; while (*at != '\0' && *at != quote);
+            if (*at == '\0') return;
+        } else if (*at == '(') {
+            deep++;
+        } else if (*at == ')') {
+            deep--;
+        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
+            in = dbm__pg_is_word(at, "FROM");
+            at = dbm__pg_first_word(at + (in ? 4 : 2));
+            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
+            s->copies_in = in;
+            s->copies_out = prepared->returns_rows = !in;
+            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
+                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
+            return;
+        }
+    }
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -1281,9 +1373,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (dbm__pg_is_word(word, "COPY")) {
-        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
-    }
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -1312,17 +1402,39 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+/* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
+static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+    q->main = NULL;
+    q->copying = q->copy_blind = false;
+    if (op->bulk->each_row) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->copy = dbm__pg_copy_make(q->owner, op->bulk);
+    if (q->copy == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    op->bulk->data = q->copy;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
+    dbm__pg_go(q);
+}
+
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_isolation level;
+    bool given_up;
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
         return;
     }
+    given_up = q->op != NULL; /* the one before it came to no end */
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
@@ -1401,8 +1513,14 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
+    case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        q->main = NULL;
+        if (given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        break;
     case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -1492,6 +1610,14 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     }
 }
 
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
+
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
@@ -1504,11 +1630,12 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
-    /* What waited has been done; or not, but then the transaction is lost with it. */
-    if (q->wait_used != 0) {
-        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-        q->wait.count -= q->wait_used;
-        q->wait_used = 0;
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
     }
     dbm__pg_room_end(q);
     op->affected = q->affected;
@@ -1520,7 +1647,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -1661,7 +1788,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
         default: break;
         }
@@ -1670,6 +1797,25 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     return false;
 back:
     if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    return true;
+}
+
+static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    dbm__pg_wait_done(q);
+    op->affected = q->affected;
+    if (q->error != NULL && !q->no_memory) {
+        if (op->bulk->abandon && PQstatus(q->conn) != CONNECTION_BAD) return true;
+        q->outcome = dbm__pg_refused(q);
+        dbm__pg_copy_blame(q->copy, PQresultErrorField(q->error, PG_DIAG_CONTEXT));
+    } else if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else if (op->kind == DBM_OP_BULK) {
+        dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
     return true;
 }
 
@@ -1699,9 +1845,10 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -1710,6 +1857,12 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
     q->op = NULL;
+    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        dbm__pg_copy_free(q->copy);
+        q->copy = NULL;
+        q->copying = false;
+        op->bulk->data = NULL;
+    }
     return DBM_STEP_DONE;
 }
 
@@ -1742,6 +1895,50 @@ static bool dbm__pg_all_here(dbm__pg *q) {
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
+ * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
+static bool dbm__pg_copy_answered(dbm__pg *q) {
+    if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
+#if DBM__PG_POSIX
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+#endif
+    q->copy_blind = true;
+    return PQconsumeInput(q->conn) != 1;
+}
+
+/* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
+ * other. */
+static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
+    dbm_op *op = q->op;
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+                      dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
+    int put = 1, unsent = 0;
+    while (why == NULL && put > 0 && unsent == 0) {
+        put = dbm__pg_copy_put(q->copy, q->conn);
+        unsent = PQflush(q->conn);
+        if (put == -2 && unsent == 0) { /* libpq has no memory for it */
+            why = "the bulk has no memory";
+            q->no_memory = true;
+        } else if (put == -2) put = 1;
+    }
+    if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
+    if (why == NULL && unsent > 0) {
+        op->fd = PQsocket(q->conn);
+        q->fresh = false;
+        *step = DBM_STEP_BOTH;
+        return true;
+    }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
+        *step = dbm__pg_done(q);
+        return true;
+    }
+    q->copying = false;
+    if (PQputCopyEnd(q->conn, why) != 0) return false;
+    q->outcome = dbm__pg_lost(q);
+    *step = dbm__pg_done(q);
+    return true;
+}
 
 /* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
 static bool dbm__pg_solo_over(dbm__pg *q) {
@@ -1796,9 +1993,11 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
         if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
         if (q->local) return dbm__pg_done(q);
@@ -1864,9 +2063,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     return n > 0 && (count == 0 || n == count);
 }
 
-#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
-#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
-
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
@@ -1931,10 +2127,10 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
-static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
@@ -2009,7 +2205,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->now != NULL)) {
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        data = s->copied;
+        size = (size_t)s->copied_size;
+    } else if (DBM__UNLIKELY(s->now != NULL)) {
         if (s->now->cells[i].size < 0) return DBM_OK;
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
@@ -2181,6 +2380,7 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    dbm__pg_copy_free(q->copy);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -2664,10 +2864,9 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    NULL, NULL
+    dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 
-#endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */

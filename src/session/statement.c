@@ -78,19 +78,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     return dbm__work_fail(w, site);
 }
 
-static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *values, int count, const char *site) {
+DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
     int i;
     if (!dbm__event_wanted(w->db->host, DBM_LOG_INFO)) return;
     t = dbm__text_in(block, sizeof block);
-    dbm__put_n(&t, entry->text, entry->text_size);
+    dbm__put(&t, text);
     if (w->db->settings->config.echo == DBM_ECHO_VALUES) {
         for (i = 0; i < count; i++) {
             char number[64];
             size_t size;
-            const char *text = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
-            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", text);
+            const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
+            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown);
         }
     }
     dbm__redact(w->db->settings, block);
@@ -112,7 +112,8 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     int i;
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (dbm__value_points(&values[i])) {
+        /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
+        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -193,9 +194,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     return DBM_OK;
 }
 
-/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
- * takes its place once. */
-static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
+DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
@@ -354,7 +353,7 @@ again:
     } else {
         op->values = values;
     }
-    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
+    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     op->kind = DBM_OP_EXECUTE;
@@ -794,13 +793,25 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
-    dbm_status rc = dbm__values_read(values, &count, &named, codes, ap);
-    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
+    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    return send ? DBM_OK : rc; /* it sticks */
+}
+
+static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
+    return send ? DBM_OK : rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
@@ -819,17 +830,26 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
         }
     }
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, codes, ap);
+    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    va_end(ap);
+    return rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
+    va_list ap;
+    dbm_status rc;
+    va_start(ap, codes);
+    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
     va_end(ap);
     return rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status rc = dbm__statement_ready(st, site);
-    if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
+    return dbm__stmt_exec_values(site, st, false, values, count);
+}
+
+DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    return dbm__stmt_exec_values(site, st, true, values, count);
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */

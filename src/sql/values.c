@@ -484,7 +484,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_TEXT: {
         const char *x;
         memcpy(&x, at, sizeof x);
-        *out = dbm_text(x);
+        if (x != NULL) *out = dbm_textn(x, strlen(x));
         return DBM_OK;
     }
     case DBM__TO_BUFFER: {

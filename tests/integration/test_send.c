@@ -97,6 +97,9 @@ static void what_waits_shows_it(void **state) {
             }
             assert_int_equal(seen, DBM_E_CONSTRAINT);
             if (way < 11) {
+                const char *said = dbm_last_error()->message, *sql = strstr(said, "[SQL: fail 23505]");
+                if (sql == NULL || strstr(sql + 1, "[SQL") != NULL || strstr(said, "line") != NULL) fail_msg("%d: %s", way, said);
+                assert_int_equal(dbm_last_error()->stage, DBM_STAGE_STATEMENT);
                 log_clear(v);
                 assert_int_equal(dbm_exec(s, "write 7"), DBM_E_CONSTRAINT);
                 assert_int_equal(dbm_send(s, "write 8"), DBM_E_CONSTRAINT);
@@ -108,6 +111,48 @@ static void what_waits_shows_it(void **state) {
         assert_int_equal(v->commits, 0);
         assert_int_equal(v->rollbacks, 1);
         end(true);
+    }
+}
+
+/* Through a handle, and where there is no pipeline: the same answers at the same places. */
+static void by_handle_and_at_once(void **state) {
+    static const char *const forms[] = { "piped", "scripted" };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        dbm_status rc = DBM_OK;
+        int line = 0;
+        begin();
+        dbm_config other;
+        memset(&other, 0, sizeof other);
+        other.name = "other";
+        other.pool.size = 1;
+        if (i == 1) db = server_add(mgr, v = server_make(), forms[i], &other);
+        DBM_SESSION_ON(db, s) {
+            dbm_statement *st;
+            dbm_value value = dbm_int(5);
+            GOOD(dbm_prepare(s, "write ?", &st));
+            for (int k = 0; k < 3; k++) GOOD(dbm_stmt_send(st, k));
+            GOOD(dbm__stmt_sendv("here", st, &value, 1));
+            assert_int_equal(v->queued_most, i == 0 ? 4 : 0);
+            assert_int_equal(dbm_last_id(s), 4);
+            assert_int_equal(server_count(v, DBM_OP_PREPARE), 1);
+        }
+        assert_false(dbm_session_failed(NULL));
+        DBM_SESSION_WITH(mgr, i == 1 ? "other" : "", s, NULL) {
+            dbm_statement *st;
+            GOOD(dbm_prepare(s, "write ?", &st));
+            GOOD(dbm_stmt_send(st)); line = __LINE__;
+            assert_int_equal(dbm_stmt_send(st, 1), DBM_E_MISUSE);
+            rc = dbm_commit(s);
+        }
+        assert_int_equal(rc, DBM_E_MISUSE);
+        dbm_error_info e;
+        assert_true(dbm_session_failed(&e));
+        assert_non_null(strstr(e.message, "[SQL: write ?]"));
+        assert_int_equal(atoi(strrchr(e.site, ':') + 1), line);
+        assert_int_equal(v->rollbacks, 0); /* nothing had begun */
+        dbm_manager_free(mgr);
+        assert_int_equal(server_end_all(), 0);
     }
 }
 
@@ -206,16 +251,17 @@ static void savepoints(void **state) {
         assert_int_equal(server_count(v, DBM_OP_ROLLBACK_TO), 1);
         end(true);
     }
-    for (way = 0; way < 3; way++) { /* before it: nothing helps, and the savepoint was never made */
+    for (way = 0; way < 6; way++) { /* before it: nothing helps, and the savepoint was never made */
         begin();
+        v->lazy_points = way > 2;
         DBM_SESSION_ON(db, s) {
             GOOD(dbm_send(s, "fail 23505")); line = __LINE__;
             DBM_SAVEPOINT_RC(s, &rc) {
-                if (way == 0) assert_int_equal(dbm_exec(s, "write 2"), DBM_E_CONSTRAINT);
-                if (way == 1) (void)dbm_send(s, "write 2");
-                if (way == 2) break;
+                if (way % 3 == 0) assert_int_equal(dbm_exec(s, "write 2"), DBM_E_CONSTRAINT);
+                if (way % 3 == 1) (void)dbm_send(s, "write 2");
+                if (way % 3 == 2) break;
             }
-            if (way == 0) {
+            if (way % 3 == 0) {
                 assert_int_equal(rc, DBM_E_CONSTRAINT);
                 assert_int_equal(dbm_clear_error(s), DBM_E_MISUSE);
             }
@@ -244,19 +290,22 @@ static void blocks_within(void **state) {
     GOOD(outer);
     assert_int_equal(v->commits, 1);
     end(true);
-    begin(); /* the outer one's is the inner one's too */
-    DBM_SESSION_RC(mgr, "", s, &outer) {
-        GOOD(dbm_send(s, "fail 23505")); line = __LINE__;
-        DBM_SESSION_RC(mgr, "", t, &rc) {
-            GOOD(dbm_send(t, "write 1"));
-            assert_int_equal(dbm_affected(t), -1);
+    for (int lazy = 0; lazy < 2; lazy++) { /* the outer one's is the inner one's too */
+        begin();
+        v->lazy_points = lazy != 0;
+        DBM_SESSION_RC(mgr, "", s, &outer) {
+            GOOD(dbm_send(s, "fail 23505")); line = __LINE__;
+            DBM_SESSION_RC(mgr, "", t, &rc) {
+                GOOD(dbm_send(t, "write 1"));
+                assert_int_equal(dbm_affected(t), -1);
+            }
+            assert_int_equal(rc, DBM_E_CONSTRAINT);
         }
-        assert_int_equal(rc, DBM_E_CONSTRAINT);
+        assert_int_equal(outer, DBM_E_CONSTRAINT);
+        FAILED_AS(DBM_E_CONSTRAINT, "fail 23505", line);
+        assert_int_equal(v->commits, 0);
+        end(true);
     }
-    assert_int_equal(outer, DBM_E_CONSTRAINT);
-    FAILED_AS(DBM_E_CONSTRAINT, "fail 23505", line);
-    assert_int_equal(v->commits, 0);
-    end(true);
     begin(); /* kept, if the outer one commits */
     DBM_SESSION_RC(mgr, "", s, &outer) {
         GOOD(dbm_send(s, "write 1"));
@@ -416,6 +465,31 @@ static void rows_and_sends(void **state) {
     }
     FAILED_AS(DBM_E_CONSTRAINT, "fail 23505", line);
     end(true);
+    begin(); /* the end of rows that were left open tells of it before the commit */
+    v->finish_answers = true;
+    DBM_SESSION_RC(mgr, "", s, &rc) {
+        dbm_rows *rows;
+        GOOD(dbm_query(s, &rows, "rows 3 x 1"));
+        GOOD(dbm_rows_next(rows, NULL));
+        GOOD(dbm_send(s, "fail 23505")); line = __LINE__;
+    }
+    FAILED_AS(DBM_E_CONSTRAINT, "fail 23505", line);
+    assert_int_equal(v->results, 0);
+    assert_int_equal(server_count(v, DBM_OP_COMMIT), 0);
+    end(true);
+    begin(); /* and in a block within, which then sends nothing either */
+    v->finish_answers = true;
+    DBM_SESSION_RC(mgr, "", s, &rc) {
+        dbm_rows *rows;
+        GOOD(dbm_query(s, &rows, "rows 3 x 1"));
+        GOOD(dbm_send(s, "fail 23505")); line = __LINE__;
+        DBM_SESSION(mgr, "", t) {
+            dbm_rows_end(rows);
+            assert_int_equal(dbm_send(t, "write 1"), DBM_E_CONSTRAINT);
+        }
+    }
+    FAILED_AS(DBM_E_CONSTRAINT, "fail 23505", line);
+    end(true);
 }
 
 static void cancelled(void **state) {
@@ -442,6 +516,36 @@ static void cancelled(void **state) {
     FAILED_AS(DBM_E_TIMEOUT, "write 2", line);
     assert_int_equal(v->commits, 0);
     assert_int_equal(v->rollbacks, 1);
+    end(true);
+    begin(); /* before a savepoint, which would not hear of it */
+    DBM_SESSION_OPT(mgr, "", s, .timeout_ms = 50, .status = &rc) {
+        plan(v, DBM_OP_EXECUTE, 1, DROP);
+        GOOD(dbm_send(s, "write 1")); line = __LINE__;
+        DBM_SAVEPOINT(s) GOOD(dbm_send(s, "write 2"));
+    }
+    FAILED_AS(DBM_E_TIMEOUT, "write 1", line);
+    end(true);
+}
+
+static void that_only_read(void **state) {
+    dbm_status rc = DBM_OK;
+    int line = 0;
+    (void)state;
+    begin();
+    DBM_SESSION_OPT(mgr, "", s, .read_only = 1, .status = &rc) {
+        GOOD(dbm_send(s, "rows 1 x 1"));
+    }
+    GOOD(rc);
+    DBM_SESSION_OPT(mgr, "", s, .read_only = 1, .status = &rc) {
+        plan_fail(v, DBM_OP_EXECUTE, 1, DBM_E_SQL, "42P01");
+        GOOD(dbm_send(s, "rows 1 x 1")); line = __LINE__;
+    }
+    FAILED_AS(DBM_E_SQL, "rows 1 x 1", line);
+    DBM_SESSION_OPT(mgr, "", s, .read_only = 1, .status = &rc) {
+        GOOD(dbm_send(s, "write 1")); /* refused here, and shown by the next call */
+        assert_int_equal(dbm_send(s, "rows 1 x 1"), DBM_E_READ_ONLY);
+    }
+    assert_int_equal(rc, DBM_E_READ_ONLY);
     end(true);
 }
 
@@ -488,10 +592,11 @@ static void what_an_adapter_needs(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_wait_for_all), cmocka_unit_test(what_waits_shows_it), cmocka_unit_test(left_early_it_is_the_failure),
+        cmocka_unit_test(one_wait_for_all), cmocka_unit_test(what_waits_shows_it), cmocka_unit_test(by_handle_and_at_once),
+        cmocka_unit_test(left_early_it_is_the_failure),
         cmocka_unit_test(rolled_back_it_is_gone), cmocka_unit_test(affected_and_keys), cmocka_unit_test(the_older_failure),
         cmocka_unit_test(savepoints), cmocka_unit_test(blocks_within), cmocka_unit_test(each_alone), cmocka_unit_test(lost),
-        cmocka_unit_test(the_window), cmocka_unit_test(more_than_the_cache), cmocka_unit_test(rows_and_sends), cmocka_unit_test(cancelled),
+        cmocka_unit_test(the_window), cmocka_unit_test(more_than_the_cache), cmocka_unit_test(rows_and_sends), cmocka_unit_test(cancelled), cmocka_unit_test(that_only_read),
         cmocka_unit_test(no_memory), cmocka_unit_test(what_an_adapter_needs)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
