@@ -96,11 +96,14 @@ static void insert(long n) {
 }
 static void notes(void) {
     dbi_result r = dbi_conn_query(con, BENCH_NOTES);
-    char *sum;
     if (r == NULL || !dbi_result_next_row(r)) fail("notes");
-    sum = dbi_result_get_as_string_copy_idx(r, 1); /* of a type that differs from driver to driver */
-    bench_sum = sum != NULL ? (uint64_t)strtod(sum, NULL) : 0;
-    free(sum);
+    if (dbi_result_get_field_type_idx(r, 1) == DBI_TYPE_DECIMAL) {
+        bench_sum = (uint64_t)dbi_result_get_double_idx(r, 1);
+    } else { /* of an expression, SQLite's driver does not know the type */
+        char *sum = dbi_result_get_as_string_copy_idx(r, 1);
+        bench_sum = sum != NULL ? (uint64_t)strtod(sum, NULL) : 0;
+        free(sum);
+    }
     dbi_result_free(r);
 }
 static void starts(long n) {
