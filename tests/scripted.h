@@ -2,6 +2,7 @@
  * Forms:  scripted  blocking entries, nothing to peek at      socketed  the same, with .alive, and pinged as sockets are
  *         serial    the same, one result at a time
  *         stepped   start and step on a real socket pair      sharing   SHARED, statements of its own (DBM_PH_NATIVE)
+ *         piped     the same with a pipeline: what is sent without waiting runs, as planned, when something waits, or when `window` are there
  *         bare      init and close, nothing else
  *
  *     server *v = server_make();                                   a backend: plan, log, connections
@@ -56,7 +57,7 @@ TEST_HELPER void clock_move_us(int64_t us) { (void)__atomic_add_fetch(&virtual_n
 TEST_HELPER void clock_move_ms(int64_t ms) { clock_move_us(ms * 1000); }
 
 /* ---- the server ----------------------------------------------------------------------------------------------------------- */
-enum { ON_ALIVE = DBM_OP_COMMAND + 1, ON_DISCONNECT, ON_CANCEL, ON_INIT, ON_CLOSE, ON_START, ON_STEP, ON_COLUMN, KINDS };
+enum { ON_ALIVE = DBM_OP_BULK_END + 1, ON_DISCONNECT, ON_CANCEL, ON_INIT, ON_CLOSE, ON_START, ON_STEP, ON_COLUMN, KINDS };
 typedef enum plan_action { FAIL, DELAY, DROP, LOSE, BLOCK, REFUSE } plan_action;
 /* FAIL: with status and SQLSTATE. DELAY: first wait. DROP: no answer, ever. LOSE: the connection dies. BLOCK: inside of the entry, until
  * server_release(); then it fails when a status was given. REFUSE: E_UNSUPPORTED without a word. */
@@ -102,6 +103,12 @@ typedef struct server {
     bool timer_first;         /* stepped: waits 1 ms by the timer first */
     bool step_poll;           /* stepped: looks again every millisecond, to hear of a cancel */
     bool deaf;                /* a cancel is not heard */
+    int window;               /* piped: so many may be unanswered; 0: DBM_PIPELINE_MAX */
+    int queued_most;          /* there were */
+    bool no_queue;            /* piped: runs all at once */
+    bool prepare_waits;       /* piped: PREPARE asks the server, as it does in the other forms */
+    bool finish_answers;      /* piped: FINISH finds what was sent answered */
+    bool lazy_points;         /* piped: SAVEPOINT goes into the pipeline, too */
     bool begun_read_only, begun_write; /* what the last BEGIN said */
     bool asks_credentials;
     const char *gate;
@@ -120,6 +127,9 @@ typedef struct link {         /* one connection */
     int phase;
     plan_entry fault;
     int64_t due_us;
+    struct { char sql[48]; const dbm_prepared *prepared; plan_entry fault; } queue[DBM_PIPELINE_MAX];
+    int queued;
+    bool aborted;             /* nothing runs but ROLLBACK */
 } link_t;
 
 typedef struct server_answer { int rows, columns, at; bool text; char cell[16][32]; } server_answer;
@@ -209,7 +219,8 @@ TEST_HELPER int log_count(server *v, int kind, int connection) {
 /* The log as text: "connect1 execute1:write commit1"; valid until the next call. */
 TEST_HELPER const char *log_text(server *v) {
     static const char *const names[KINDS] = { "connect", "begin", "commit", "rollback", "savepoint", "release", "rollback_to", "prepare", "unprepare",
-        "execute", "fetch", "hold", "finish", "script", "ping", "reset", "native", "command", "alive", "disconnect", "cancel", "init", "close", "start", "step", "column" };
+        "execute", "fetch", "hold", "finish", "script", "ping", "reset", "native", "command", "sync", "receive",
+        "bulk", "bulk_send", "bulk_end", "alive", "disconnect", "cancel", "init", "close", "start", "step", "column" };
     static char text[8192];
     size_t n = 0;
     text[0] = 0;
@@ -385,6 +396,7 @@ TEST_HELPER dbm_status link_statement(dbm_connection *c, server *v, link_t *l, d
     char word[32] = "";
     int rows = 1, columns = 1, n = 0;
     CHECK(sql != NULL && (op->kind == DBM_OP_COMMAND || (op->prepared != NULL && strlen(sql) == op->sql_size)));
+    CHECK(!l->aborted);
     (void)pthread_mutex_lock(&v->lock);
     v->value_count = op->value_count;
     v->first_value[0] = 0;
@@ -470,25 +482,26 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         return DBM_OK;
     case DBM_OP_COMMIT:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
-        CHECK(l->in_transaction);
+        CHECK(l->in_transaction && !l->aborted);
         l->in_transaction = false;
         (void)__atomic_add_fetch(&v->commits, 1, __ATOMIC_RELAXED);
         return DBM_OK;
     case DBM_OP_ROLLBACK:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
         CHECK(l->in_transaction || l->ended);
-        l->in_transaction = l->ended = false;
+        l->in_transaction = l->ended = l->aborted = false;
         (void)__atomic_add_fetch(&v->rollbacks, 1, __ATOMIC_RELAXED);
         return DBM_OK;
     case DBM_OP_SAVEPOINT:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
-        CHECK(l->in_transaction && l->points == op->savepoint - 1);
+        CHECK(l->in_transaction && l->points == op->savepoint - 1 && !l->aborted);
         l->points = op->savepoint;
         return DBM_OK;
     case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
-        CHECK(l->in_transaction && l->points >= op->savepoint);
+        CHECK(l->in_transaction && l->points >= op->savepoint && (!l->aborted || op->kind == DBM_OP_ROLLBACK_TO));
         l->points = op->savepoint - 1;
+        l->aborted = false;
         return DBM_OK;
     case DBM_OP_PREPARE:
         if (v->no_prepare) return DBM_E_UNSUPPORTED;
@@ -510,7 +523,9 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
     case DBM_OP_NATIVE:
         op->native = l;
         return DBM_OK;
-    case DBM_OP_CONNECT: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: return l->fd[0] >= 0 ? DBM_OK : DBM_E_UNSUPPORTED;
+    case DBM_OP_CONNECT: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: case DBM_OP_SCRIPT:
+    case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -639,6 +654,64 @@ TEST_HELPER const char *on_column_name(dbm_connection *c, dbm_op *op, int i) {
     return names[i];
 }
 
+/* The pipeline. */
+TEST_HELPER bool piped(const dbm_connection *c, const link_t *l, const dbm_op *op) {
+    return (c->db->adapter->flags & DBM_ADAPTER_PIPELINE) && op->kind == DBM_OP_EXECUTE && op->no_wait && !l->v->no_queue
+           && (l->fault.kind < 0 || (l->fault.action != BLOCK && l->fault.action != REFUSE));
+}
+TEST_HELPER int queue_room(const link_t *l) { return (l->v->window > 0 ? l->v->window : DBM_PIPELINE_MAX) - l->queued; }
+TEST_HELPER void queue_put(link_t *l, dbm_op *op) {
+    if (op->kind == DBM_OP_SAVEPOINT) (void)snprintf(l->queue[l->queued].sql, sizeof l->queue[0].sql, "SAVEPOINT dbm_%d", op->savepoint);
+    else (void)snprintf(l->queue[l->queued].sql, sizeof l->queue[0].sql, "%s", op->sql);
+    l->queue[l->queued].prepared = op->prepared;
+    l->queue[l->queued++].fault = l->fault;
+    if (l->queued > l->v->queued_most) l->v->queued_most = l->queued;
+    op->queued = true;
+}
+TEST_HELPER bool queue_silent(const link_t *l) {
+    for (int i = 0; i < l->queued; i++) if (l->queue[i].fault.kind >= 0 && l->queue[i].fault.action == DROP) return true;
+    return false;
+}
+/* So many of it run. The first one that fails drops the rest. */
+TEST_HELPER dbm_status queue_run(dbm_connection *c, link_t *l, dbm_op *op, int count) {
+    dbm_status st = DBM_OK;
+    int i;
+    for (i = 0; i < count && st == DBM_OK; i++) {
+        const plan_entry *f = &l->queue[i].fault;
+        dbm_op run;
+        memset(&run, 0, sizeof run);
+        dbm_prepared point;
+        memset(&point, 0, sizeof point);
+        point.sql = l->queue[i].sql;
+        run.kind = DBM_OP_EXECUTE;
+        run.sql = l->queue[i].sql;
+        run.sql_size = strlen(run.sql);
+        run.prepared = l->queue[i].prepared != NULL ? (dbm_prepared *)l->queue[i].prepared : &point;
+        run.affected = run.last_id = -1;
+        CHECK(strcmp(run.sql, run.prepared->sql) == 0); /* it is still there */
+        if (f->kind >= 0 && f->action == DROP) st = dbm_adapter_fail(c, DBM_E_CANCELLED, "57014", 0, "cancelled");
+        else if (f->kind >= 0) st = fault_run(c, l->v, l, f, INT64_MAX);
+        if (st == DBM_OK) st = link_statement(c, l->v, l, &run);
+        if (run.result != NULL) {
+            free(run.result);
+            (void)__atomic_sub_fetch(&l->v->results, 1, __ATOMIC_RELAXED);
+        }
+        if (st != DBM_OK) break;
+        if (run.prepared != &point) op->answered++;
+        if (run.prepared->writes && run.affected >= 0) op->sent_affected = run.affected;
+        if (run.prepared->writes && run.last_id >= 0) op->sent_last_id = run.last_id;
+    }
+    if (st != DBM_OK) {
+        op->of_pipeline = true;
+        l->queued = 0;
+        l->aborted = l->in_transaction;
+    } else {
+        l->queued -= count;
+        memmove(l->queue, l->queue + count, (size_t)l->queued * sizeof l->queue[0]);
+    }
+    return st;
+}
+
 /* Without blocking: a byte to the server, a byte back. The server's half is played here too. */
 enum { PHASE_BEGIN, PHASE_TIMER, PHASE_WRITE, PHASE_READ };
 TEST_HELPER void on_start(dbm_connection *c, dbm_op *op) {
@@ -658,6 +731,7 @@ TEST_HELPER void on_start(dbm_connection *c, dbm_op *op) {
     }
     CHECK(l != NULL);
     link_enter(c, l);
+    CHECK(l->queued == 0 || (op->kind != DBM_OP_NATIVE && !(op->kind == DBM_OP_COMMIT && op->no_wait)));
     memset(&l->fault, 0, sizeof l->fault);
     l->fault.kind = -1;
     if (!server_note(v, c->db, (int)op->kind, l->number, op->savepoint, op->sql, op->deadline_us, &l->fault)) l->fault.kind = -1;
@@ -693,10 +767,26 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
     dbm_status st;
     no_lock_is_held(c->db);
     link_enter(c, l);
+    if (op->kind == DBM_OP_FINISH && v->finish_answers && l->queued != 0) {
+        CHECK(link_do(c, v, l, op) == DBM_OK);
+        return step_done(c, l, op, queue_run(c, l, op, l->queued));
+    }
+    if (op->kind == DBM_OP_SAVEPOINT && v->lazy_points && queue_room(l) > 0) {
+        queue_put(l, op);
+        op->queued = false;
+        return step_done(c, l, op, DBM_OK);
+    }
     if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE) return step_done(c, l, op, link_do(c, v, l, op));
+    if (op->kind == DBM_OP_PREPARE && (c->db->adapter->flags & DBM_ADAPTER_PIPELINE) && !v->prepare_waits && l->fault.kind < 0) {
+        return step_done(c, l, op, link_do(c, v, l, op));
+    }
+    if (l->phase == PHASE_BEGIN && piped(c, l, op) && queue_room(l) > 0) {
+        queue_put(l, op);
+        return step_done(c, l, op, DBM_OK);
+    }
     if (l->phase == PHASE_BEGIN) {
-        if (l->fault.kind >= 0 && l->fault.action == LOSE) (void)shutdown(l->fd[1], SHUT_RDWR);
-        if (l->fault.kind >= 0 && (l->fault.action == BLOCK || l->fault.action == FAIL || l->fault.action == REFUSE)) {
+        if (!piped(c, l, op) && l->fault.kind >= 0 && l->fault.action == LOSE) (void)shutdown(l->fd[1], SHUT_RDWR);
+        if (!piped(c, l, op) && l->fault.kind >= 0 && (l->fault.action == BLOCK || l->fault.action == FAIL || l->fault.action == REFUSE)) {
             st = fault_run(c, v, l, &l->fault, op->deadline_us);
             if (st != DBM_OK) return step_done(c, l, op, st);
         }
@@ -716,17 +806,21 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         if (n != 1) return step_done(c, l, op, link_lost(c, l));
         l->phase = PHASE_READ;
     }
-    if (!l->asked && !(l->fault.kind >= 0 && l->fault.action == DROP) && server_now(v) >= l->due_us) {
+    if (!l->asked && !(l->fault.kind >= 0 && l->fault.action == DROP) && !queue_silent(l) && server_now(v) >= l->due_us) {
         (void)!read(l->fd[1], &byte, 1);
         (void)!send(l->fd[1], &byte, 1, MSG_NOSIGNAL);
         l->asked = true;
     }
     n = read(l->fd[0], &byte, 1);
     if (n == 1 && __atomic_exchange_n(&l->cancelled, false, __ATOMIC_RELAXED)) {
+        if (l->queued != 0) return step_done(c, l, op, queue_run(c, l, op, l->queued));
         return step_done(c, l, op, dbm_adapter_fail(c, DBM_E_CANCELLED, "57014", 0, "cancelled"));
     }
     if (n == 1) {
-        st = op->kind == DBM_OP_CONNECT ? link_welcome(c, v) : link_do(c, v, l, op);
+        bool more = op->kind != DBM_OP_CONNECT && piped(c, l, op);
+        st = op->kind == DBM_OP_CONNECT ? link_welcome(c, v) : queue_run(c, l, op, more ? (l->queued + 1) / 2 : l->queued);
+        if (st == DBM_OK && more) queue_put(l, op);
+        else if (st == DBM_OK && op->kind != DBM_OP_CONNECT) st = link_do(c, v, l, op);
         return step_done(c, l, op, st);
     }
     if (n == 0 || errno != EAGAIN) return step_done(c, l, op, link_lost(c, l));
@@ -760,6 +854,11 @@ static const dbm_adapter adapter_stepped __attribute__((__unused__)) = {
     .init = on_init, .close = on_close, .disconnect = on_disconnect, .alive = on_alive, .cancel = on_cancel, .column = on_column,
     .column_name = on_column_name, .start = on_start, .step = on_step
 };
+static const dbm_adapter adapter_piped __attribute__((__unused__)) = {
+    .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "piped", .flags = WITH_TRANSACTIONS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
+    .init = on_init, .close = on_close, .disconnect = on_disconnect, .alive = on_alive, .cancel = on_cancel, .column = on_column,
+    .column_name = on_column_name, .start = on_start, .step = on_step
+};
 static const dbm_adapter adapter_bare __attribute__((__unused__)) = {
     .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "bare", .init = on_init, .close = on_close
 };
@@ -770,7 +869,7 @@ static test_log the_log;
 
 /* options may be NULL; its log hook is replaced. */
 TEST_HELPER dbm_manager *server_manager(const dbm_options *given) {
-    static const dbm_adapter *const all[] = { &adapter_scripted, &adapter_socketed, &adapter_serial, &adapter_sharing, &adapter_stepped, &adapter_bare };
+    static const dbm_adapter *const all[] = { &adapter_scripted, &adapter_socketed, &adapter_serial, &adapter_sharing, &adapter_stepped, &adapter_piped, &adapter_bare };
     dbm_options options;
     dbm_manager *mgr = NULL;
     memset(&options, 0, sizeof options);

@@ -18,7 +18,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints, one_result; /* the adapter's flags */
+    bool transactions, savepoints, one_result, pipeline; /* the adapter's flags */
     bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
@@ -33,6 +33,8 @@ struct dbm_database {
     dbm_status (*on_connect)(struct dbm_connection *c, int64_t deadline_us);
     /* Called before a connection is closed. session/ */
     void (*on_disconnect)(struct dbm_connection *c);
+    /* After an operation that answers some of the pipeline, or broke the connection: takes note, and returns what became of `st`. session/ */
+    dbm_status (*on_answered)(struct dbm_connection *c, dbm_op *op, dbm_status st);
     /* In a child process, for every slot, before its connection is forgotten: c->open is false, so that nothing is sent. session/ */
     void (*on_fork)(struct dbm_connection *c);
     /* How far init has come; guarded by init_lock, read by atomics. */
@@ -78,6 +80,11 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
+/* FINISH: from memory, where the adapter has it so. */
+DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
+    const dbm_adapter *a = c->db->adapter;
+    if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
+}
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */

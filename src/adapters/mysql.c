@@ -32,6 +32,20 @@
 #      include <errmsg.h>
 #    endif
 #  endif
+/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
+ * waiting. */
+#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(<ma_pvio.h>)
+#      include <ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mariadb/ma_pvio.h>)
+#      include <mariadb/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mysql/ma_pvio.h>)
+#      include <mysql/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    endif
+#  endif
 typedef my_bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_MARIADB 0
@@ -39,6 +53,9 @@ typedef my_bool dbm__mysql_bool;
 #    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0.16 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
 #  endif
 typedef bool dbm__mysql_bool;
+#endif
+#if !defined(DBM__MYSQL_AHEAD)
+#  define DBM__MYSQL_AHEAD 0
 #endif
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__MYSQL_POSIX 1
@@ -84,7 +101,7 @@ typedef struct dbm__mysql_base {
 
 /* How a column is read. */
 enum {
-    DBM__MYSQL_INT, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_DOUBLE, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
+    DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
 typedef struct dbm__mysql_column {
@@ -96,11 +113,13 @@ typedef struct dbm__mysql_column {
 
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
-    union { int64_t integer; uint64_t uinteger; double real; float single; MYSQL_TIME time; char written[40]; } as;
-    char written[40];        /* a date or a time as text */
+    dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
     char *text;
     unsigned long capacity, size;
+    int how;
     dbm__mysql_bool null, cut;
+    union { float single; MYSQL_TIME time; } as;
+    char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
 
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
@@ -121,14 +140,17 @@ typedef struct dbm__mysql_statement {
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
+    bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
     dbm__mysql_column *plan;
     MYSQL_BIND *binds;
     dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
     int side;                /* the set that the library fills */
-    int hand;                /* the set of the row in hand */
+    dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
+    bool roomy[2];           /* each text of that set of cells has a place */
+    bool large;              /* one of them has grown beyond what is kept */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -147,7 +169,8 @@ enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
 /* The calls of the library that talk to the server. */
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
-    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL
+    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
+    DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
 
 /* A failure that is kept while something else is asked of the server. */
@@ -439,6 +462,27 @@ static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (vo
 static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
 #endif
 
+/* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
+enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
+static int dbm__mysql_ahead(const dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    const MARIADB_PVIO *io = q->my->net.pvio;
+    const unsigned char *p;
+    size_t left, size;
+    if (io == NULL || io->cache == NULL || q->my->net.compress) return DBM__MYSQL_UNKNOWN;
+    p = io->cache_pos;
+    left = (size_t)(io->cache + io->cache_size - p);
+    if (left < 5 || left > io->cache_size) return DBM__MYSQL_UNKNOWN;
+    size = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16;
+    if (left - 4 < size) return DBM__MYSQL_UNKNOWN;
+    if (p[4] == 0) return DBM__MYSQL_ROW;
+    return p[4] == 254 && size == 5 && !(p[7] & SERVER_MORE_RESULTS_EXIST) ? DBM__MYSQL_END : DBM__MYSQL_UNKNOWN;
+#else
+    (void)q;
+    return DBM__MYSQL_UNKNOWN;
+#endif
+}
+
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
 /* Begins a call; what it then waits for, or 0 when it is through. */
@@ -455,7 +499,10 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
     case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
     case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FETCH:
+        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+        q->rc = mysql_stmt_fetch(q->stmt);
+        return 0;
     case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
     case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
     case DBM__MYSQL_STMT_CLOSE:
@@ -551,16 +598,13 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
+    if (ready == 0) q->call = call;
+    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    if (ready == 0) {
-        q->call = call;
-        wait = dbm__mysql_begin_call(q, call);
-    } else {
-        wait = dbm__mysql_go_on(q, ready);
-    }
+    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_unhush(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
@@ -583,8 +627,10 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_AWAIT(place, number, call) \
     do { \
         (place) = (number); \
-        return (call); \
+        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
+            return DBM__MYSQL_WAITING; \
         case (number):; \
+        } \
     } while (0)
 /* The same for a flow within a flow: its calls, until it is through. */
 #define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
@@ -681,19 +727,23 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
 }
 
-static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cell *cell, MYSQL_BIND *bind) {
+static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer = &cell->as;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    switch (column->how) {
-    case DBM__MYSQL_UINT:
-        bind->is_unsigned = 1;
+    cell->value.as.text.data = cell->text;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
+        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
         bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &cell->value.as.integer;
         break;
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: bind->buffer_type = MYSQL_TYPE_LONGLONG; break;
-    case DBM__MYSQL_DOUBLE: bind->buffer_type = MYSQL_TYPE_DOUBLE; break;
+    case DBM__MYSQL_DOUBLE:
+        bind->buffer_type = MYSQL_TYPE_DOUBLE;
+        bind->buffer = &cell->value.as.real;
+        break;
     case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
     case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
     case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
@@ -718,6 +768,16 @@ static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cel
 
 static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
 
+static dbm_type dbm__mysql_text_type(int how) {
+    switch (how) {
+    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
+    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
+    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
+    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
+    default: return DBM_TYPE_TEXT;
+    }
+}
+
 static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
     return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
@@ -733,12 +793,14 @@ static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     s->binds = NULL;
     s->plan = NULL;
     s->columns = 0;
+    s->roomy[0] = s->roomy[1] = s->large = false;
 }
 
 /* Room for the texts of one set of cells. */
 static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
     int i;
+    if (s->roomy[side]) return true;
     for (i = 0; i < s->columns; i++) {
         unsigned long want;
         if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
@@ -749,6 +811,7 @@ static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
         cells[i].capacity = want;
         s->rebind = true;
     }
+    s->roomy[side] = true;
     return true;
 }
 
@@ -785,11 +848,14 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
             column->length = fields[i].length;
             column->decimals = fields[i].decimals;
             column->how = dbm__mysql_how(&fields[i]);
+            s->cells[i].how = s->cells[count + i].how = column->how;
+            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
+                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
         }
         s->side = 0;
         s->rebind = true;
     }
-    s->hand = s->side;
+    s->hand_cells = dbm__mysql_cells(s, s->side);
     if (dbm__mysql_texts(q, s, s->side)) return true;
     dbm__mysql_no_memory(q);
     return false;
@@ -799,7 +865,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
     if (!s->rebind) return true;
-    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&s->plan[i], &cells[i], &s->binds[i]);
+    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
         dbm__mysql_note_error(q, s->stmt);
         dbm__mysql_report(q);
@@ -828,8 +894,9 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
+        s->large = s->large || want > DBM__MYSQL_CELL_KEPT;
         s->rebind = true;
-        dbm__mysql_bind_cell(&s->plan[i], cell, &bind);
+        dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
             dbm__mysql_note_error(q, s->stmt);
             dbm__mysql_report(q);
@@ -933,47 +1000,35 @@ static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
     }
 }
 
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-
-/* Of a row that came in the binary form. */
-static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
-    const dbm__mysql_column *column = &s->plan[i];
-    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+/* Of a row that came in the binary form: what is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    if (cell->null) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
-        return;
-    }
     switch (column->how) {
-    case DBM__MYSQL_INT:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = cell->as.integer;
-        return;
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->as.integer, out); return;
-    case DBM__MYSQL_DOUBLE:
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = cell->as.real;
-        return;
+    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
+    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
     case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    case DBM__MYSQL_DATETIME: case DBM__MYSQL_DATE: case DBM__MYSQL_TIME_OF_DAY: dbm__mysql_time_value(column, cell, out); return;
-    default:
+    default: dbm__mysql_time_value(column, cell, out); return;
+    }
+}
+
+static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
+
+DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
+    dbm__mysql_cell *cell = &cells[i];
+    if (DBM__UNLIKELY(cell->null)) {
+        dbm__mysql_null(out);
+    } else if (cell->how <= DBM__MYSQL_DOUBLE) {
+        *out = cell->value;
+    } else if (cell->how >= DBM__MYSQL_TEXT) {
         cell->text[cell->size] = '\0';
-        dbm__mysql_text_value(out, dbm__mysql_text_type(column->how), cell->text, cell->size);
-        return;
+        cell->value.as.text.size = cell->size;
+        *out = cell->value;
+    } else {
+        dbm__mysql_converted(&s->plan[i], cell, out);
     }
 }
 
@@ -1025,13 +1080,20 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 
+/* Of a row that was put aside, or came as text; there may be no such column. */
+static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else dbm__mysql_value_of_text(s, i, out);
+    return DBM_OK;
+}
+
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
-    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
-    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
-    else dbm__mysql_value(s, s->hand, i, out);
+    if (DBM__UNLIKELY((unsigned)i >= (unsigned)op->columns || s->row != NULL || s->text_rows != NULL)) return dbm__mysql_column_elsewhere(op, i, out);
+    dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
 
@@ -1057,7 +1119,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     cells = (dbm_value *)(void *)((char *)row + head);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        dbm__mysql_value(s, s->side, i, &cells[i]);
+        dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
         text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -1324,6 +1386,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         }
         found = (int)mysql_stmt_param_count(s->stmt);
         s->parameters = found;
+        s->bound = false;
         if (found != p->parameters) {
             dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                            "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
@@ -1336,6 +1399,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
                 dbm__mysql_no_memory(q);
                 break;
             }
+            memset(s->values, 0, (size_t)found * each);
             s->times = (MYSQL_TIME *)(void *)(s->values + found);
         }
         p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -1461,57 +1525,70 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     return true;
 }
 
-/* Binds the values; their sizes are added up. False: reported. */
+/* Describes a value to the library. False: reported. */
+static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    b->is_unsigned = 0;
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
+    switch (v->type) {
+    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
+    case DBM_TYPE_UINT:
+        b->is_unsigned = 1;
+        b->buffer_type = MYSQL_TYPE_LONGLONG;
+        return true;
+    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
+    case DBM_TYPE_DOUBLE:
+        b->buffer_type = MYSQL_TYPE_DOUBLE;
+        if (v->as.real - v->as.real == 0) return true;
+        /* NaN and the infinities */
+        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        return false;
+    case DBM_TYPE_TIMESTAMP:
+        b->buffer_type = MYSQL_TYPE_DATETIME;
+        b->buffer = time;
+        return dbm__mysql_bind_time(q, v->as.integer, time, number);
+    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
+        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
+        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+        b->buffer_length = (unsigned long)v->as.text.size;
+        return true;
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return false;
+}
+
+/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
+ * told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+    bool same = DBM__MYSQL_MARIADB && s->bound;
+    size_t size = op->sql_size;
     int i;
-    *total = op->sql_size;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         MYSQL_BIND *b = &s->values[i];
-        memset(b, 0, sizeof *b);
-        switch (v->type) {
-        case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; break;
-        case DBM_TYPE_BOOL: case DBM_TYPE_INT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->buffer = (void *)(uintptr_t)&v->as.integer;
-            break;
-        case DBM_TYPE_UINT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->is_unsigned = 1;
-            b->buffer = (void *)(uintptr_t)&v->as.uinteger;
-            break;
-        case DBM_TYPE_DOUBLE:
-            if (!(v->as.real - v->as.real == 0)) { /* NaN and the infinities */
-                dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant",
-                               i + 1);
-                return false;
-            }
-            b->buffer_type = MYSQL_TYPE_DOUBLE;
-            b->buffer = (void *)(uintptr_t)&v->as.real;
-            break;
-        case DBM_TYPE_TIMESTAMP:
-            if (!dbm__mysql_bind_time(q, v->as.integer, &s->times[i], i + 1)) return false;
-            b->buffer_type = MYSQL_TYPE_DATETIME;
-            b->buffer = &s->times[i];
-            break;
-        case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-            b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-            b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-            b->buffer_length = (unsigned long)v->as.text.size;
-            *total += v->as.text.size;
-            break;
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", i + 1);
+        enum enum_field_types type = b->buffer_type;
+        dbm__mysql_bool is_unsigned = b->is_unsigned;
+        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+            s->bound = false;
             return false;
         }
+        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        if (same) s->stmt->params[i].buffer = b->buffer;
+        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
+            size += v->as.text.size;
+            if (same) s->stmt->params[i].buffer_length = b->buffer_length;
+        }
     }
-    if (op->value_count != 0 && mysql_stmt_bind_param(s->stmt, s->values) != 0) {
+    *total = size;
+    if (same || op->value_count == 0) return true;
+    if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed;
         dbm__mysql_report(q);
         return false;
     }
+    s->bound = true;
     return true;
 }
 
@@ -1714,7 +1791,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    s->hand = s->side;
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
@@ -1725,7 +1801,7 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     dbm_value key = dbm_null();
     op->affected = op->row;
     for (row = s->first; row != NULL; row = row->next) op->affected++;
-    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
 
@@ -1819,6 +1895,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
         if (q->rc != 0) {
             failed = q->failed;
+            s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
             if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
                 q->again = true;
@@ -1851,6 +1928,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
+        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
+            if (q->refused) break;
+        }
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -1910,6 +1992,31 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+#if DBM__MYSQL_MARIADB
+/* FETCH and FINISH that need no word from the server. */
+static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int rc;
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (s->ended) return DBM_DONE;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    rc = mysql_stmt_fetch(s->stmt);
+    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        s->seen++;
+        return DBM_OK;
+    }
+    if (rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+        dbm__mysql_report(q);
+    }
+    return q->status;
+}
+#endif
+
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
@@ -1929,14 +2036,16 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         dbm__mysql_result_over(q, s);
         dbm__mysql_text_free(s);
         if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; i < 2 * s->columns; i++) {
+        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
             dbm_adapter_free(q->owner, cell->text);
             cell->text = NULL;
             cell->capacity = 0;
             s->rebind = true;
+            s->roomy[i >= s->columns] = false;
         }
+        s->large = false;
         s->held = false;
         s->ended = true;
         op->result = NULL;
@@ -2528,7 +2637,8 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -2608,8 +2718,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
-        q->wait = dbm__mysql_call(q, call, 0);
-        if (q->wait != 0) break;
+        if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
     op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
@@ -2863,18 +2972,19 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
-    dbm__mysql_start, dbm__mysql_step
+    dbm__mysql_at_hand, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
-    NULL, NULL
+    NULL, NULL,
 #endif
+    NULL, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }

@@ -23,7 +23,11 @@ enum {
                                    * before a statement that writes */
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
-    DBM_ADAPTER_DOCUMENTS    = 128 /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
+    DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
+                                   * since it reads while it writes; not with DBM_ADAPTER_SHARED */
+    DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
+    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -72,9 +76,16 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE,        /* out: the driver's own handle */
-    DBM_OP_COMMAND        /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
+    DBM_OP_NATIVE,        /* out: the driver's own handle; the pipeline is empty */
+    DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
+    DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
+                           * them is the one of SYNC */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
+                           * rows and, for what was open before, UNPREPARE, FINISH and disconnect (FORKED, which then frees bulk->data) */
+    DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
+    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -87,6 +98,23 @@ typedef struct dbm_prepared {
     bool returns_rows;     /* PREPARE may correct it */
     bool single;           /* one result at a time: dbm.h takes another entry while a result of this one is open */
 } dbm_prepared;
+
+/* Many rows for one table, from BULK to BULK_END. Made by dbm.h; names and texts live as long as it does. */
+typedef struct dbm_bulk_plan {
+    void *data;                /* the adapter's */
+    const char *table;         /* as the backend reads it, quoted where the caller quoted it; of a collection, its plain name */
+    const char *const *columns; /* the same for each column */
+    int column_count;
+    const char *sql;           /* INSERT INTO table (columns) VALUES (?, ...), with the backend's placeholders; NULL with DBM_LEX_NOT_SQL */
+    size_t sql_size;
+    bool each_row;             /* rows that are refused are skipped: .bulk_row and .bulk_columns answer the failure of the row in hand and go on with the
+                                * next one, later ones are told by dbm_adapter_bulk_refused(). BULK answers UNSUPPORTED where that can't be */
+    int64_t rows;              /* taken or refused so far, the one in hand not counted */
+    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
+    int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
+    void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order (or broken) */
+} dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
 typedef enum dbm_step {
@@ -113,10 +141,15 @@ typedef struct dbm_op {
     dbm_prepared *prepared;  /* with EXECUTE always set; its data is NULL when PREPARE is unsupported or still to be done */
     dbm_isolation isolation;
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
-                              * runs one */
+                              * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
-    bool no_wait;            /* COMMIT of a read-only session: need not be waited for */
+    bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
+                              * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
+                              * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
+                              * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
+    const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
+    dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
     /* out, and in again for FETCH, HOLD, FINISH */
@@ -128,11 +161,20 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;
+    bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
+    /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
+     * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
+     * operation, unless it is FINISH, which frees what is its own in any case. UNPREPARE tells nothing. A connection that breaks takes all with it. */
+    int answered;
+    int64_t sent_affected, sent_last_id;
+    bool of_pipeline;
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
+
+enum { DBM_PIPELINE_MAX = 256 };
 
 /* What a session has left on its connection, which another connection would not have. */
 typedef enum dbm_state {
@@ -193,9 +235,16 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. */
+     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
+     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
+    /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
+     * and BULK_SEND must come before the next one. */
+    dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
+    /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
+     * left out: dbm.h makes rows of them. */
+    dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
 /* DBM_ADAPTER(.type = "neo4j", .init = neo4j_init, ...): an adapter table with size and version filled in, in C and in C++11, as the
@@ -279,6 +328,10 @@ DBM_API bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *micro
 DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 /* A connection that was made with a password to another host is not encrypted, and nobody said so (tls not set): warns, once per database. */
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
+/* Element i of an array that is a column; its text is the caller's. Errors, not reported: E_RANGE (a char[N] without NUL), E_MISUSE. */
+DBM_API dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out);
+/* With bulk->each_row, in BULK_SEND and BULK_END: the failure reported last by dbm_adapter_fail() is that of this row (from 0). The operation goes on. */
+DBM_API void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 

@@ -63,7 +63,7 @@ DBM_API dbm_status dbm_cancel(dbm_session *s);
 DBM_API dbm_status dbm_clear_error(dbm_session *s);
 /* The sticky status: DBM_OK, or the first failure of the current transaction. */
 DBM_API dbm_status dbm_status_of(dbm_session *s);
-/* Rows matched or changed by the last statement that writes; -1 when there was none. */
+/* Rows matched or changed by the last statement that writes; -1 when there was none. This and the next one wait for what dbm_send has sent. */
 DBM_API int64_t dbm_affected(dbm_session *s);
 /* The key that the last INSERT generated; 0 when none. Source: sqlite3_last_insert_rowid(). */
 DBM_API int64_t dbm_last_id(dbm_session *s);
@@ -84,8 +84,10 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  * Each takes a session or a database as first argument; on a database it is a session of one autocommit call, or joins the
  * block of that database which is open on this thread. Values are plain C arguments or dbm_...() values, at most 32; each is evaluated once.
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
- *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure sticks and
- *                                       shows at the next call that waits, or at commit. Without a pipeline it runs at once
+ *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
+ *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
+ *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
+ *                                       where the backend has no pipeline, it runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -108,15 +110,18 @@ DBM_API dbm_status dbm__script(dbm_session *on, const char *site, const char *sq
 /* >>prepared
  * dbm_prepare(s, sql, &st): a handle on a statement of this session; saves the look-up by text. It ends with the session, or by
  * dbm_stmt_end(). A handle whose session has ended answers E_MISUSE.
- *   dbm_stmt_exec(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...), DBM_STMT_EACH(st, row, ...) { } */
+ *   dbm_stmt_exec(st, ...), dbm_stmt_send(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...),
+ *   DBM_STMT_EACH(st, row, ...) { } */
 #define dbm_prepare(s, sql, out) dbm__prepare(s, sql, out, DBM__SITE)
 DBM_API dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site);
 DBM_API void dbm_stmt_end(dbm_statement *st);
 DBM_API dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...);
+DBM_API dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query(const char *site, dbm_statement *st, dbm_rows **rows, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query_one(const char *site, dbm_statement *st, dbm_row **row, const char *codes, ...);
 DBM_API dbm__cursor dbm__stmt_each(dbm_statement *st, const char *site, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count);
+DBM_API dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_queryv(const char *site, dbm_statement *st, dbm_rows **rows, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *st, dbm_row **row, const dbm_value *values, int count);
 DBM_API dbm__cursor dbm__stmt_eachv(dbm_statement *st, const char *site, const dbm_value *values, int count);
@@ -297,6 +302,10 @@ template <class... V> inline dbm_status dbm__stmt_exec_cpp(const char *site, dbm
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_execv(site, st, a, static_cast<int>(sizeof...(V)));
 }
+template <class... V> inline dbm_status dbm__stmt_send_cpp(const char *site, dbm_statement *st, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__stmt_sendv(site, st, a, static_cast<int>(sizeof...(V)));
+}
 template <class... V> inline dbm_status dbm__stmt_query_cpp(const char *site, dbm_statement *st, dbm_rows **rows, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_queryv(site, st, rows, a, static_cast<int>(sizeof...(V)));
@@ -395,6 +404,7 @@ template <class T> inline const T *dbm__address(const T &t) { return &t; }
 #define dbm_query_onev(on, row, sql, values, count) dbm__query_onev(DBM__ON(on), row, DBM__SITE, sql, values, count)
 #define dbm_script(on, sql) dbm__script(DBM__ON(on), DBM__SITE, sql)
 #define dbm_stmt_exec(...) DBM__CALL(dbm__stmt_exec)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_stmt_send(...) DBM__CALL(dbm__stmt_send)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query(st, ...) DBM__CALL(dbm__stmt_query)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query_one(st, ...) DBM__CALL(dbm__stmt_query_one)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 

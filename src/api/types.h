@@ -113,11 +113,23 @@ typedef struct dbm_value {
     } as;
 } dbm_value;
 
+/* One column of many rows that lie in memory as an array, or as one field of an array of structs. DBM_COLUMN(array) makes one. */
+typedef struct dbm_column {
+    const void *data;            /* the first element */
+    int kind;                    /* its C type, as dbm_target has it */
+    size_t size;                 /* of one element in bytes */
+    size_t stride;               /* from one element to the next in bytes; 0: `size` */
+    dbm_type type;               /* what it is to the database, where the C type does not say it: TIMESTAMP of int64_t (microseconds), DECIMAL, UUID or JSON of
+                                  * texts; DBM_TYPE_NULL: the C type's own */
+    const unsigned char *nulls;  /* bit i % 8 of nulls[i / 8] is set: element i is NULL; may be NULL */
+} dbm_column;
+
 typedef struct dbm_manager dbm_manager;   /* all of a program's databases */
 typedef struct dbm_database dbm_database; /* one of them: its configuration, adapter and pool */
 typedef struct dbm_row dbm_row;           /* the row in hand; valid until the next row of its query */
 typedef struct dbm_rows dbm_rows;         /* a query whose rows are being read */
 typedef struct dbm_statement dbm_statement; /* a prepared statement of one session */
+typedef struct dbm_bulk dbm_bulk;         /* rows on their way into one table */
 
 /* >>session
  * A session: a small value in the caller's frame that every call takes by pointer and checks against its slot. A copy may be

@@ -265,88 +265,12 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
 
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 
-static bool dbm__field_set(const char *at, size_t size) {
-    size_t i;
-    for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
-    return false;
-}
-
-static int64_t dbm__field_int(const char *at, size_t size) {
-    if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (int64_t)*(const signed char *)at;
-}
-
-static uint64_t dbm__field_uint(const char *at, size_t size) {
-    if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
-    if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (uint64_t)*(const unsigned char *)at;
-}
-
 /* One field of the struct at `record` as a value; texts are pointed to. */
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
-    const char *at = record + f->offset;
-    *out = dbm_null();
-    switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: *out = dbm_int(dbm__field_int(at, f->size)); return;
-    case DBM__TO_UINT: {
-        uint64_t x = dbm__field_uint(at, f->size);
-        *out = x <= (uint64_t)INT64_MAX ? dbm_int((int64_t)x) : dbm_uint(x);
-        return;
-    }
-    case DBM__TO_REAL:
-        if (f->size == sizeof(float)) { float x; memcpy(&x, at, sizeof x); *out = dbm_double((double)x); }
-        else { double x; memcpy(&x, at, sizeof x); *out = dbm_double(x); }
-        return;
-    case DBM__TO_BOOL: *out = dbm_bool(dbm__field_set(at, f->size)); return;
-    case DBM__TO_TEXT: {
-        const char *x;
-        memcpy(&x, at, sizeof x);
-        *out = dbm_text(x);
-        return;
-    }
-    case DBM__TO_BUFFER: {
-        const char *nul = (const char *)memchr(at, 0, f->size);
-        if (nul) *out = dbm_textn(at, (size_t)(nul - at));
-        else if (q->status == DBM_OK) {
-            q->status = dbm__on_fail(q->s, DBM_E_RANGE, q->site, "field %q of model %q: char[%z] holds no NUL, so its text has no end",
-                                     f->name, m->name, f->size);
-        }
-        return;
-    }
-    case DBM__TO_BYTES: {
-        dbm_bytes x;
-        memcpy(&x, at, sizeof x);
-        if (x.data || !x.size) *out = dbm_blob(x.data, x.size);
-        else if (q->status == DBM_OK) {
-            q->status = dbm__on_fail(q->s, DBM_E_MISUSE, q->site, "field %q of model %q: dbm_bytes of %z bytes without data", f->name, m->name,
-                                     x.size);
-        }
-        return;
-    }
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__field_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__field_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return;
-    }
-    case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__field_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__field_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return;
-    case DBM__TO_VALUE: case DBM__TO_SIGNED: break; /* dbm__model_wrong() has refused it */
-    }
+    dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
+    if (st == DBM_OK || q->status != DBM_OK) return;
+    q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
+                             f->name, m->name, f->size, dbm__element_wrong(f->kind));
 }
 
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
@@ -712,7 +636,7 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     call.from = call.record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
-        if (dbm__field_generated(model, f) && !dbm__field_uint(call.from + f->offset, f->size)) call.generated = f;
+        if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
     }
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
@@ -773,8 +697,8 @@ static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status
     if (st != DBM_OK || !call->missing) return st;
     while (!dbm__field_is_key(f)) f++;
     if (dbm__field_generated(call->model, f)) {
-        key = f->kind == DBM__TO_INT ? dbm_int(dbm__field_int(call->from + f->offset, f->size))
-                                     : dbm_uint(dbm__field_uint(call->from + f->offset, f->size));
+        key = f->kind == DBM__TO_INT ? dbm_int(dbm__element_int(call->from + f->offset, f->size))
+                                     : dbm_uint(dbm__element_uint(call->from + f->offset, f->size));
     }
     return dbm__model_not_found(on, call->site, call->model, &key);
 }

@@ -274,9 +274,16 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
     if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
 }
 
+/* What was sent is waited for at the end of the level that sent it; replies to commands belong to the session as a whole. */
+DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
+    if (DBM__UNLIKELY(w->sent_count != 0 || (w->commands != 0 && level == &w->base))) (void)dbm__work_wait(w);
+}
+
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, level);
+    dbm__level_settle(w, level);
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
         dbm__level_outcome(level, level->sticky);
@@ -317,6 +324,11 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
+    /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
+    if (w->sent_count == 0 || w->timed || w->open_rows != 0 || (level->point == 0 ? level != &w->base || !w->in_transaction : w->points_sent < level->point)) {
+        dbm__level_settle(w, level);
+    }
     if (level->sticky != DBM_OK) {
         dbm_error_info kept;
         dbm__level_abandon(w, level);
@@ -369,6 +381,7 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
         self->open = w->outer_open;
         w->joinable = false;
     }
+    DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
@@ -468,6 +481,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
+    if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
     if (st != DBM_OK) return st;
     w->top->asked = true;
@@ -480,9 +494,11 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
+    dbm__level_settle(w, level);
     if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__fail_again(&level->error); /* the outer one's work is lost too */
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
@@ -524,12 +540,14 @@ DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
+    (void)dbm__work_settle(w);
     return w->affected;
 }
 
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    (void)dbm__work_settle(w);
     if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
                   "dbm_last_id: %s tells a generated key only when the statement asks for it: INSERT ... RETURNING id", w->db->adapter->type);
@@ -774,6 +792,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
 
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
+    dbm_status st;
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     p.session = NULL;
     p.status = status;
@@ -781,12 +800,17 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.state = 2;
     if (status != NULL) *status = DBM_ROLLED_BACK;
     if (w == NULL) {
-        dbm_status st = dbm__session_bad(s, site);
+        st = dbm__session_bad(s, site);
         if (status != NULL) *status = st;
         return p;
     }
     if (w->top->sticky != DBM_OK) { /* the body does not run: nothing in it could */
         if (status != NULL) *status = w->top->sticky;
+        return p;
+    }
+    if (w->bulk != NULL) {
+        st = dbm__bulk_in_the_way(w, site);
+        if (status != NULL) *status = st;
         return p;
     }
     if (w->no_transaction || !w->db->savepoints) {
@@ -810,13 +834,15 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm_status st;
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL) && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
-    p->state = 2;
+    if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
     if (st != DBM_OK) {
         dbm__work_fail(w, w->top->site);
-        dbm__work_point_rollback(w, (int)p->number);
+        return false;
     }
+    p->state = 2;
     w->points = (int)p->number - 1;
     if (p->status != NULL) *p->status = st;
     return false;
@@ -827,6 +853,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     if (p->state != 1) return;
     p->state = 2;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, w->top);
     if (w == NULL || w->points < (int)p->number) return;
     if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;

@@ -19,6 +19,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
     if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
+    if (DBM__UNLIKELY(w->sent_count != 0)) { /* what was sent before it may have failed before it */
+        dbm_error_info kept = *e;
+        dbm_status st = dbm__work_wait(w);
+        if (st != DBM_OK) return st;
+        *e = kept;
+    }
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
@@ -29,13 +35,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
     }
+    if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
     return DBM_OK;
 }
 
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
@@ -52,8 +59,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     return d;
 }
 
-/* The deadline of what must be done however late it is: a second more than is left, for ROLLBACK. */
-static int64_t dbm__work_grace(dbm__work *w) {
+DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
     if (!w->timed) return INT64_MAX;
     d = dbm__work_deadline(w);
@@ -106,6 +112,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
     while (DBM__UNLIKELY(w->points_sent < w->points)) {
         if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "a backend of type %q has no savepoints, so nothing can run in a block "
                                                "inside of its transaction: use the outer block's session, or give this one .separate = 1", w->db->adapter->type);
+        if (w->timed && (st = dbm__work_settle(w)) != DBM_OK) return st; /* while it can be cancelled */
         dbm__op_init(&op, DBM_OP_SAVEPOINT, dbm__work_deadline(w));
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(&w->slot.connection, &op);
@@ -122,13 +129,10 @@ DBM__FN void dbm__work_shield(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
 
-DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
-    dbm__rows_close_all(w);
     if (w->in_transaction) {
-        dbm_error_info kept;
         dbm_op op;
-        if (quiet) kept = dbm__self()->last;
         if (!w->slot.connection.broken) {
             if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0)) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
@@ -138,10 +142,20 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
         }
         w->in_transaction = false;
         w->points_sent = 0;
-        if (quiet) dbm__self()->last = kept;
     }
     dbm__work_gate_leave(w);
     w->wrote = false;
+    return st;
+}
+
+DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+    dbm_error_info kept;
+    dbm_status st;
+    bool keep = quiet && w->in_transaction;
+    dbm__rows_close_all(w);
+    if (keep) kept = dbm__self()->last;
+    st = dbm__work_undo(w);
+    if (keep) dbm__self()->last = kept;
     return st;
 }
 
@@ -156,13 +170,13 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
             dbm__work_rollback(w, true);
             return st;
         }
-        op.no_wait = w->read_only && !w->wrote;
+        op.no_wait = w->read_only && !w->wrote && w->sent_count == 0;
         dbm__work_shield(w);
         st = dbm__op_run(&w->slot.connection, &op);
         dbm__store(&w->committing, 0);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             dbm_error_info *e = &dbm__self()->last;
-            e->stage = DBM_STAGE_COMMIT;
+            if (!op.of_pipeline) e->stage = DBM_STAGE_COMMIT;
             if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
                 char text[512];
                 dbm__copy_cut(text, sizeof text, e->message);
@@ -172,10 +186,11 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
                 dbm__add(&w->slot.pool->in_doubt, 1);
             }
             dbm__work_fail(w, w->top->site);
-            if (st == DBM_E_ROLLED_BACK) w->in_transaction = false;
+            if (st == DBM_E_ROLLED_BACK && !op.of_pipeline) w->in_transaction = false;
             dbm__work_rollback(w, true);
             return st;
         }
+        dbm__sent_drop(w); /* it succeeded, so all before it did */
         w->in_transaction = false;
         w->points_sent = 0;
     }
@@ -192,13 +207,17 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
         dbm__op_init(&op, DBM_OP_RELEASE, dbm__work_deadline(w));
         op.savepoint = point;
         st = dbm__op_run(&w->slot.connection, &op);
-        if (st == DBM_OK) w->points_sent = point - 1;
+        if (st == DBM_OK) {
+            dbm__sent_drop(w);
+            w->points_sent = point - 1;
+        }
     }
     return st;
 }
 
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
+    (void)dbm__work_settle(w);
     if (w->points_sent >= point && w->in_transaction && !w->slot.connection.broken) {
         dbm_error_info kept = dbm__self()->last;
         dbm_op op;
@@ -287,7 +306,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && !w->db->one_result && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->lane = !w->timed && !w->echo && (w->db->adapter->start != NULL || w->db->adapter->execute != NULL);
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -320,6 +339,9 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows == NULL) break;
     }
     dbm__self()->loops = NULL;
+    if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
+    w->bulk = NULL;
+    dbm__sent_drop(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
@@ -340,6 +362,7 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     db->on_fork = dbm__connection_forked;
     db->on_connect = dbm__connection_made;
     db->on_disconnect = dbm__connection_gone;
+    db->on_answered = dbm__connection_answered;
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
@@ -379,5 +402,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
         dbm__free(db->host, w->lifted);
+        dbm__bulks_free(w);
+        dbm__free(db->host, w->sent);
     }
 }

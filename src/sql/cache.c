@@ -68,7 +68,7 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
     dbm__entry *e, *newer;
     for (e = k->oldest; e && k->count > k->limit; e = newer) {
         newer = e->newer;
-        if (e->uses) continue;
+        if (e->uses || e->sent) continue;
         dbm__cache_remove(c, e);
         dbm__cache_count(&c->cache_evictions);
     }
@@ -205,6 +205,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         return st;
     }
     e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -270,9 +271,20 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     return dbm__cache_search(c, sql, named, deadline_us, site, out);
 }
 
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
-    DBM_ASSERT(e->uses > 0);
-    if (--e->uses) return;
+static void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
+    if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
+}
+
+DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->uses > 0);
+    --e->uses;
+    dbm__cache_unused(c, e);
+}
+
+DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->sent > 0);
+    --e->sent;
+    dbm__cache_unused(c, e);
 }

@@ -441,6 +441,104 @@ DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t
 
 DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
 
+/* ---- elements of arrays, fields of structs ---------------------------------------------------------------------------- */
+
+static bool dbm__element_set(const char *at, size_t size) {
+    size_t i;
+    for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
+    return false;
+}
+
+DBM__FN int64_t dbm__element_int(const char *at, size_t size) {
+    if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
+    return (int64_t)*(const signed char *)at;
+}
+
+DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
+    if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
+    if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
+    return (uint64_t)*(const unsigned char *)at;
+}
+
+DBM__FN const char *dbm__element_wrong(int kind) {
+    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
+}
+
+DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
+    *out = dbm_null();
+    switch ((dbm__target_kind)kind) {
+    case DBM__TO_INT: *out = dbm_int(dbm__element_int(at, size)); return DBM_OK;
+    case DBM__TO_UINT: {
+        uint64_t x = dbm__element_uint(at, size);
+        *out = x <= (uint64_t)INT64_MAX ? dbm_int((int64_t)x) : dbm_uint(x);
+        return DBM_OK;
+    }
+    case DBM__TO_REAL:
+        if (size == sizeof(float)) { float x; memcpy(&x, at, sizeof x); *out = dbm_double((double)x); }
+        else { double x; memcpy(&x, at, sizeof x); *out = dbm_double(x); }
+        return DBM_OK;
+    case DBM__TO_BOOL: *out = dbm_bool(dbm__element_set(at, size)); return DBM_OK;
+    case DBM__TO_TEXT: {
+        const char *x;
+        memcpy(&x, at, sizeof x);
+        if (x != NULL) *out = dbm_textn(x, strlen(x));
+        return DBM_OK;
+    }
+    case DBM__TO_BUFFER: {
+        const char *nul = (const char *)memchr(at, 0, size);
+        if (nul == NULL) return DBM_E_RANGE;
+        *out = dbm_textn(at, (size_t)(nul - at));
+        return DBM_OK;
+    }
+    case DBM__TO_BYTES: {
+        dbm_bytes x;
+        memcpy(&x, at, sizeof x);
+        if (x.data == NULL && x.size != 0) return DBM_E_MISUSE;
+        *out = dbm_blob(x.data, x.size);
+        return DBM_OK;
+    }
+    case DBM__TO_VALUE:
+        memcpy(out, at, sizeof *out);
+        return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
+    case DBM__TO_OPTIONAL_INT: {
+        dbm_optional_int x;
+        x.value = 0;
+        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
+        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
+        return DBM_OK;
+    }
+    case DBM__TO_OPTIONAL_DOUBLE: {
+        dbm_optional_double x;
+        x.value = 0;
+        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
+        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
+        return DBM_OK;
+    }
+    case DBM__TO_OPTIONAL_BOOL:
+        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
+            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
+        }
+        return DBM_OK;
+    case DBM__TO_SIGNED: break;
+    }
+    return DBM_E_MISUSE;
+}
+
+DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
+    const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
+    dbm_status st;
+    if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) {
+        *out = dbm_null();
+        return DBM_OK;
+    }
+    st = dbm__from_element(column->kind, column->size, at, out);
+    if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
+    return st;
+}
+
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
@@ -1050,6 +1148,27 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     }
 }
 
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
+/* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
+ * that reads them back. 0: it has more. */
+static int dbm__double_few(double v, char digits[20], int *point) {
+    double scale = 10.0;
+    int behind, count = 0, i;
+    if (v < 0.0) v = -v;
+    for (behind = 1; behind <= 8 && v * scale < 1e15; behind++, scale *= 10.0) {
+        int64_t whole = (int64_t)(v * scale + 0.5), left = whole;
+        if ((double)whole / scale != v) continue;
+        for (; left != 0; left /= 10) count++;
+        for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
+        *point = count - behind;
+        return count;
+    }
+    return 0;
+}
+#else
+static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
+#endif
+
 DBM__FN void dbm__double_write(double v, char block[40]) {
     char digits[20];
     uint64_t bits, m;
@@ -1074,7 +1193,8 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put_int(&t, m ? (int64_t)(m >> -exponent) : 0);
         return;
     }
-    count = dbm__double_digits(m, exponent, digits, &point);
+    count = dbm__double_few(v, digits, &point);
+    if (count == 0) count = dbm__double_digits(m, exponent, digits, &point);
     if (point > -4 && point <= 0) { /* 0.000123 */
         dbm__put(&t, "0.");
         for (i = point; i < 0; i++) dbm__put_n(&t, "0", 1);

@@ -102,6 +102,33 @@ static void insert_by_handle(long n) {
     if (rc != DBM_OK) fail("insert");
 }
 
+static void insert_bulk(long n) {
+    dbm_bulk *b;
+    dbm_status st = dbm_bulk_begin(db, &b, "notes", "id,name,score");
+    for (long id = 1; st == DBM_OK && id <= n; id++) st = dbm_bulk_row(b, (int64_t)id, bench_name(id), bench_score(id));
+    if (st != DBM_OK || dbm_bulk_end(b) != DBM_OK) fail("bulk");
+}
+/* Arrays of 512 rows; filling them is part of it. */
+static void insert_columns(long n) {
+    enum { ROWS = 512 };
+    static int64_t ids[ROWS];
+    static const char *names[ROWS];
+    static double scores[ROWS];
+    const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN(names), DBM_COLUMN(scores) };
+    dbm_bulk *b;
+    dbm_status st = dbm_bulk_begin(db, &b, "notes", "id,name,score");
+    for (long id = 1; st == DBM_OK && id <= n;) {
+        size_t rows = 0;
+        for (; rows < ROWS && id <= n; rows++, id++) {
+            ids[rows] = id;
+            names[rows] = bench_name(id);
+            scores[rows] = bench_score(id);
+        }
+        st = dbm_bulk_columns(b, columns, 3, rows);
+    }
+    if (st != DBM_OK || dbm_bulk_end(b) != DBM_OK) fail("columns");
+}
+
 /* ---- Redis and MongoDB ---------------------------------------------------------------------------------------------------------- */
 
 static void redis_get(long n) {
@@ -218,7 +245,9 @@ static void idle(long n) {
     { name "_session", "prepared", open_both, NULL, session_by_handle, NULL, end }, \
     { name "_scan", "", open_it, NULL, scan, NULL, end }, \
     { name "_insert", "", open_it, clear, insert, notes, end }, \
-    { name "_insert", "prepared", open_it, clear, insert_by_handle, notes, end }
+    { name "_insert", "prepared", open_it, clear, insert_by_handle, notes, end }, \
+    { name "_insert", "bulk", open_it, clear, insert_bulk, notes, end }, \
+    { name "_insert", "columns", open_it, clear, insert_columns, notes, end }
 
 static const bench_entry entries[] = {
     SQL("sqlite"),
