@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b7064c3da9dc503a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 311be62642936691: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2776,10 +2776,6 @@ DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 #  define DBM__INLINE static inline
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
@@ -2994,10 +2990,6 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 #endif
 /* Whether anybody would see an event of this level: asked before a text is made. */
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__BASE_H */
 /* --- end src/base/base.h --- */
 /* --- begin src/base/platform.c --- */
@@ -4038,10 +4030,6 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
 #ifndef DBM__NET_H
 #define DBM__NET_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
  * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
@@ -4098,10 +4086,6 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
 /* Ends what another thread may be waiting for on it; the descriptor stays. */
 DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
-#endif
-
-#ifdef __cplusplus
-}
 #endif
 #endif /* DBM__NET_H */
 /* --- end src/net/net.h --- */
@@ -4631,10 +4615,6 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
 #ifndef DBM__CONFIG_H
 #define DBM__CONFIG_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
  * Lines     end in LF, CRLF or CR; a UTF-8 byte order mark is skipped; a NUL byte is an error. Any length.
  * Comments  a line whose first visible character is ; or #. At the end of a value a comment begins at a `;`
@@ -4815,10 +4795,6 @@ typedef struct dbm__cfg_url_job {
     bool variables;
 } dbm__cfg_url_job;
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__CONFIG_H */
 /* --- end src/config/config.h --- */
 /* --- begin src/config/values.c --- */
@@ -7290,10 +7266,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 #ifndef DBM__ADAPTER_H
 #define DBM__ADAPTER_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* One database. The first block never changes after init and is what the hot path reads. */
 struct dbm_database {
     struct dbm__pool *pool;          /* NULL until init; pool/ */
@@ -7374,10 +7346,6 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c);
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__ADAPTER_H */
 /* --- end src/adapter/adapter.h --- */
 /* --- begin src/adapter/table.c --- */
@@ -7891,10 +7859,6 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
 #ifndef DBM__POOL_H
 #define DBM__POOL_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__POOL_LIMIT 1000
 #define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
 #define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
@@ -8128,10 +8092,6 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
         dbm__pool_give_slow(slot);
     }
 }
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__POOL_H */
 /* --- end src/pool/pool.h --- */
 /* --- begin src/pool/graph.c --- */
@@ -9566,10 +9526,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
 #ifndef DBM__LEXER_H
 #define DBM__LEXER_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* What a statement's first words say. */
 typedef enum dbm__verb {
     DBM__VERB_OTHER = 0,   /* not known: taken as writing */
@@ -9626,10 +9582,6 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
  * Errors    E_RANGE (the buffer is too small; says how many bytes are needed), E_MISUSE (NULL or empty). */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__LEXER_H */
 /* --- end src/sql/lexer.h --- */
 /* --- begin src/sql/lexer.c --- */
@@ -10630,10 +10582,6 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
 #ifndef DBM__SQL_H
 #define DBM__SQL_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
 
 /* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
@@ -10752,10 +10700,6 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
 DBM__FN void dbm__double_write(double v, char block[40]);
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SQL_H */
 /* --- end src/sql/sql.h --- */
 /* --- begin src/sql/values.c --- */
@@ -12301,10 +12245,6 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
 #ifndef DBM__SESSION_H
 #define DBM__SESSION_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
 
@@ -12576,10 +12516,6 @@ DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, co
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SESSION_H */
 /* --- end src/session/session.h --- */
 /* --- begin src/session/unit.c --- */
@@ -16600,19 +16536,11 @@ DBM__FN void dbm__bulks_free(dbm__work *w) {
 #ifndef DBM__DATA_H
 #define DBM__DATA_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
 
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
  * sticks, and as this thread's last failure. Returns the status. */
 DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__DATA_H */
 /* --- end src/data/data.h --- */
 /* --- begin src/data/models.c --- */
@@ -18637,10 +18565,6 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
 #ifndef DBM__ADAPTERS_H
 #define DBM__ADAPTERS_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
@@ -18660,10 +18584,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #if DBM_HAS_MONGODB
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 DBM__FN void dbm__adapter_mongodb_shutdown(void);
-#endif
-
-#ifdef __cplusplus
-}
 #endif
 #endif /* DBM__ADAPTERS_H */
 /* --- end src/adapters/adapters.h --- */
@@ -20508,10 +20428,6 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #  include <libpq-fe.h>
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* The server's types that have one of ours; others are texts. */
 enum {
     DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
@@ -20547,10 +20463,6 @@ DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
 DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
 DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
 DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 #endif /* DBM__POSTGRESQL_H */
@@ -31745,10 +31657,6 @@ DBM__FN void dbm__adapter_mongodb_shutdown(void) {
 #ifndef DBM__MANAGER_H
 #define DBM__MANAGER_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* The databases by name, in the order they were added. Replaced as a whole when one is added, so that readers need no lock; the old ones
  * are kept until the end. */
 typedef struct dbm__names {
@@ -31780,10 +31688,6 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
 DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__MANAGER_H */
 /* --- end src/manager/manager.h --- */
 /* --- begin src/manager/manager.c --- */

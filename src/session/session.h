@@ -15,10 +15,6 @@
 #include "../pool/pool.h"
 #include "../sql/sql.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
 
@@ -290,8 +286,4 @@ DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, co
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SESSION_H */
