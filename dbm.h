@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 7588cc6806b2aad2: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 65894e7e38200885: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2512,6 +2512,7 @@ typedef struct dbm_op {
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
+    bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
 
@@ -4138,10 +4139,9 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         return DBM_E_TIMEOUT;
     }
     for (;;) {
-        memset(&p, 0, sizeof p);
         p.fd = (dbm__poll_number)fd;
-        if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
-        if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
+        p.events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+        p.revents = 0;
         ms = dbm__poll_ms(host, until_us);
         n = dbm__poll(&p, 1, ms, &again);
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
@@ -7683,17 +7683,22 @@ static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why
     r->want = DBM_STEP_DONE;
 }
 
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *op) {
     r->c = c;
     r->op = op;
     r->phase = DBM__RUNNING;
     r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind) && !(op->kind == DBM_OP_BULK_END && op->bulk->abandon);
     r->limit_us = op->deadline_us;
+    op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
+    op->started = false;
     c->db->adapter->start(c, op);
-    dbm__running_step(r);
+    if (op->started) r->want = DBM_STEP_READ;
+    else dbm__running_step(r);
 }
+
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
 
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
@@ -7735,7 +7740,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
-    dbm__running_start(&r, c, op);
+    dbm__running_begin(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
         /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
         int64_t until = watched || op->wake_us != INT64_MAX || r.phase != DBM__RUNNING || dbm__load(&c->cancelled) != 0 ? dbm__running_until(&r) : INT64_MAX;
@@ -20539,7 +20544,8 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
-    bool known;              /* so are the columns' types, in `types` */
+    bool known;              /* so are the columns' types, in `types`, */
+    bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects;
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
@@ -21610,7 +21616,7 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
-    s->known = s->binary = false;
+    s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
 }
@@ -21738,6 +21744,10 @@ static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_begin_run(q, s, op);
     q->named_run = q->solo = true;
     q->cursor_run = q->armed = q->whole = false;
+    if (PQflush(q->conn) != 0) return true;
+    op->fd = PQsocket(q->conn);
+    op->started = true;
+    q->fresh = false;
     return true;
 }
 
@@ -22247,7 +22257,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
@@ -22558,7 +22568,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     PGresult *res = NULL;
     ExecStatusType status;
-    q->whole = dbm__pg_all_here(q);
+    q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
         dbm__pg_solo_over(q);
         return false;
@@ -22630,7 +22640,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
 #endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls && !q->whole) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
