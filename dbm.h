@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b7064c3da9dc503a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 177bd252dcd0f5a7: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -216,6 +216,9 @@
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
  * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
+ * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
+ * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
  *
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
@@ -22237,7 +22240,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
         if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
-        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
@@ -22638,14 +22641,14 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     dbm_op *op = q->op;
-    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" : q->no_memory ? "no memory" :
                       dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
     int put = 1, unsent = 0;
     while (why == NULL && put > 0 && unsent == 0) {
         put = dbm__pg_copy_put(q->copy, q->conn);
         unsent = PQflush(q->conn);
         if (put == -2 && unsent == 0) { /* libpq has no memory for it */
-            why = "the bulk has no memory";
+            why = "no memory";
             q->no_memory = true;
         } else if (put == -2) put = 1;
     }
