@@ -1693,7 +1693,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
         if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
-        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
@@ -2094,14 +2094,14 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     dbm_op *op = q->op;
-    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" : q->no_memory ? "no memory" :
                       dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
     int put = 1, unsent = 0;
     while (why == NULL && put > 0 && unsent == 0) {
         put = dbm__pg_copy_put(q->copy, q->conn);
         unsent = PQflush(q->conn);
         if (put == -2 && unsent == 0) { /* libpq has no memory for it */
-            why = "the bulk has no memory";
+            why = "no memory";
             q->no_memory = true;
         } else if (put == -2) put = 1;
     }
