@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6215924018a19acc: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content ab3c76dedf66bb09: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2431,10 +2431,11 @@ typedef enum dbm_op_kind {
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
-                           * rows and, for what was open before, UNPREPARE and FINISH. On a connection that broke there is no BULK_END: disconnect
-                           * then frees what bulk->data pointed to, and *bulk itself may be gone */
+                           * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
+                           * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
+    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+                           * frees bulk->data in any case */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -16029,9 +16030,9 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
     if (b->own_way) {
         b->plan.abandon = true;
         b->op.kind = DBM_OP_BULK_END;
-        b->op.deadline_us = dbm__work_grace(w);
+        b->op.deadline_us = c->broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
         if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (!c->broken && dbm__op_run(c, &b->op) != DBM_OK) c->broken = true; /* else disconnect frees what the adapter has of it */
+        if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
         dbm__store(&w->committing, 0);
         b->own_way = false;
     }
