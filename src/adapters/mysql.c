@@ -224,6 +224,7 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
+    struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -1410,6 +1411,28 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     return DBM__MYSQL_DONE;
 }
 
+/* The same for a statement that the server knows no longer. */
+static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    switch (q->pre) {
+    case 0:
+        if (s->stmt != NULL) {
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            dbm__mysql_plan_free(q, s);
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
+        }
+        s->generation = q->generation;
+        if (dbm__mysql_as_text(s, p)) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
+        if (q->refused) s->generation = q->generation - 1;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
@@ -1594,6 +1617,8 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
 
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    const char *own;
+    size_t of_ours;
     switch (q->sub) {
     case 0:
         DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
@@ -1604,6 +1629,8 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
             int64_t v = 0;
             if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
             mysql_free_result(q->rows);
+            own = dbm_adapter_option(q->owner, "max_allowed_packet");
+            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
         }
         if (q->packet == 0) {
             dbm__mysql_note_error(q, NULL);
@@ -1838,21 +1865,9 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         }
         if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            if (s->stmt != NULL) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                dbm__mysql_plan_free(q, s);
-                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
-            }
-            s->generation = q->generation;
-            if (!dbm__mysql_as_text(s, p)) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
-                if (q->refused) {
-                    s->generation = q->generation - 1;
-                    break;
-                }
-            }
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
+            if (q->refused) break;
         }
         total = p->sql_size;
         if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
@@ -2053,6 +2068,509 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     default: break;
     }
     return DBM__MYSQL_DONE;
+}
+
+/* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most at a time: values, rows, bytes */
+
+/* A column as the library takes it: one array of numbers, or of pointers, with lengths and marks beside it. */
+typedef struct dbm__mysql_array {
+    char *data;
+    unsigned long *sizes;
+    char *marks;             /* STMT_INDICATOR_... */
+    bool marked;             /* one of them is set */
+} dbm__mysql_array;
+
+/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
+ * rows. Arrays of the caller are sent from where they are. */
+typedef struct dbm__mysql_bulk {
+    bool arrays;
+    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool many_open;          /* `many` is an INSERT of many_rows rows */
+    int columns;
+    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
+    size_t bytes;
+    size_t group;            /* rows under way */
+    int64_t affected;
+    dbm_value *values;
+    dbm__mysql_array *column;
+    MYSQL_BIND *binds;
+    dbm__mysql_statement many; /* its chunks keep the texts of the values */
+    dbm_prepared many_rows;
+    char *sql;
+} dbm__mysql_bulk;
+
+static size_t dbm__mysql_bulk_packet(const dbm__mysql *q) { return q->packet > 160 ? (size_t)q->packet - 128 : 32; }
+
+/* What a value takes in a message, at most. */
+static size_t dbm__mysql_bulk_size(const dbm_value *v) {
+    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+}
+
+static void dbm__mysql_bulk_free(dbm__mysql *q) {
+    dbm__mysql_bulk *b = q->bulk;
+    q->bulk = NULL;
+    if (b == NULL) return;
+    dbm__mysql_drop(q, &b->many);
+    if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
+    dbm_adapter_free(q->owner, b->many.values);
+    dbm_adapter_free(q->owner, b->sql);
+    dbm_adapter_free(q->owner, b->values);
+    dbm_adapter_free(q->owner, b);
+}
+
+/* One block for all but the values. NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, const dbm_bulk_plan *plan, bool arrays) {
+    size_t columns = (size_t)plan->column_count, most = (size_t)DBM__MYSQL_BULK_CELLS / columns, cells, head, i;
+    dbm__mysql_bulk *b;
+    char *at;
+    if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
+    if (!arrays) { /* placeholders are counted by 16 bits, and the text of the INSERT must fit too */
+        size_t of_text = dbm__mysql_bulk_packet(q) / 2 / (3 * columns + 2);
+        if (most > 8192 / columns) most = 8192 / columns;
+        if (most > of_text) most = of_text;
+        if (most == 0) most = 1;
+    }
+    cells = columns * most;
+    head = DBM__MYSQL_ALIGNED(sizeof *b) + DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND)) + DBM__MYSQL_ALIGNED(columns * sizeof(dbm__mysql_array));
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, head + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    if (b != NULL) {
+        memset(b, 0, head);
+        b->arrays = arrays;
+        b->columns = plan->column_count;
+        b->most = most;
+        b->many.last = &b->many.first;
+        b->many.inserts = b->many.changes = true;
+        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
+        if (b->values == NULL) {
+            dbm_adapter_free(q->owner, b);
+            b = NULL;
+        }
+    }
+    if (b == NULL) {
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    at = (char *)b + DBM__MYSQL_ALIGNED(sizeof *b);
+    b->binds = (MYSQL_BIND *)(void *)at;
+    at += DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND));
+    b->column = (dbm__mysql_array *)(void *)at;
+    at = (char *)b + head;
+    for (i = 0; arrays && i < columns; i++, at += most * 8) b->column[i].data = at;
+    for (i = 0; arrays && i < columns; i++, at += most * sizeof(unsigned long)) b->column[i].sizes = (unsigned long *)(void *)at;
+    for (i = 0; arrays && i < columns; i++, at += most) b->column[i].marks = at;
+    return b;
+}
+
+/* Whether the server takes arrays. */
+static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
+#if DBM__MYSQL_MARIADB
+    unsigned long low = 0, high = 0;
+    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
+        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
+    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+#else
+    (void)q;
+    return false;
+#endif
+}
+
+static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (op->bulk->each_row || s == NULL) {
+            q->status = DBM_E_UNSUPPORTED;
+            break;
+        }
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        if (q->packet == 0) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
+            if (q->refused) break;
+        }
+        if (s->generation != q->generation) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
+            if (q->refused) break;
+        }
+        q->bulk = dbm__mysql_bulk_new(q, op->bulk, dbm__mysql_takes_arrays(q));
+        op->bulk->data = q->bulk;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* A row that is larger than what the server takes. */
+static dbm_status dbm__mysql_bulk_large(dbm__mysql *q, size_t size) {
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", size, q->packet);
+}
+
+/* Checks a value as it is bound later; its size is added. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, int i, const dbm_value *v, size_t *size, MYSQL_BIND *bind, MYSQL_TIME *time) {
+    if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, bind))) {
+        op->bulk->failed_column = i;
+        return q->status;
+    }
+    *size += dbm__mysql_bulk_size(v);
+    return DBM_OK;
+}
+
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_value *to;
+    dbm_status status = DBM_OK;
+    MYSQL_BIND bind;
+    MYSQL_TIME time;
+    size_t size = 0;
+    int i;
+    for (i = 0; i < b->columns; i++) if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &bind, &time)) != DBM_OK) return status;
+    if (size > dbm__mysql_bulk_packet(q)) return dbm__mysql_bulk_large(q, size);
+    to = b->values + b->rows * (size_t)b->columns;
+    for (i = 0; i < b->columns; i++) {
+        char *text;
+        to[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) return dbm__mysql_no_memory(q);
+        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    b->rows++;
+    b->bytes += size;
+    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* Puts a value where row r of a column is. False: it is of another type than those before it. */
+static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL_BIND *value) {
+    dbm__mysql_array *a = &b->column[i];
+    MYSQL_BIND *bind = &b->binds[i];
+    bool null = value->buffer_type == MYSQL_TYPE_NULL;
+    a->marks[r] = 0;
+    if (null || bind->buffer_type != value->buffer_type || bind->is_unsigned != value->is_unsigned) {
+        if (null) {
+            a->marks[r] = 1; /* STMT_INDICATOR_NULL */
+            a->marked = true;
+            a->sizes[r] = 0;
+            return true;
+        }
+        if (bind->buffer_type != MYSQL_TYPE_NULL) return false;
+        bind->buffer_type = value->buffer_type;
+        bind->is_unsigned = value->is_unsigned;
+    }
+    if (value->buffer_type == MYSQL_TYPE_LONGLONG || value->buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(a->data + 8 * r, value->buffer, 8);
+    } else {
+        ((void **)(void *)a->data)[r] = value->buffer;
+        a->sizes[r] = value->buffer_length;
+    }
+    return true;
+}
+
+static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
+    int i;
+    memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
+    for (i = 0; i < b->columns; i++) {
+        b->binds[i].buffer_type = MYSQL_TYPE_NULL;
+        b->column[i].marked = false;
+    }
+}
+
+/* As many rows as make one message, from b->sent on: as long as the types stay the same, and while there is room. False: reported. */
+static bool dbm__mysql_bulk_arrays(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    dbm__mysql_bulk_clean(b);
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        const dbm_value *row = b->values + (b->sent + r) * (size_t)b->columns;
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) {
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            dbm_status status = DBM_OK;
+            if (row[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                dbm__mysql_no_memory(q);
+                return false;
+            }
+            if (!dbm__mysql_bind_value(q, &row[i], time, i + 1, &value)) return false;
+            if (!dbm__mysql_bulk_put(b, i, r, &value)) break;
+            size += dbm__mysql_bulk_size(&row[i]);
+        }
+        if (i < b->columns || (r != 0 && bytes + size > limit)) break;
+        bytes += size;
+    }
+    b->group = r;
+    return true;
+}
+
+/* An INSERT of so many rows. */
+static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
+    size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
+    char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
+    if (at == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    b->sql = at;
+    memcpy(at, plan->sql, plan->sql_size);
+    at += plan->sql_size;
+    for (i = 1; i < rows; i++, at += tuple + 2) {
+        memcpy(at, ", ", 2);
+        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple);
+    }
+    *at = '\0';
+    memset(&b->many_rows, 0, sizeof b->many_rows);
+    b->many_rows.sql = b->sql;
+    b->many_rows.sql_size = size;
+    b->many_rows.parameters = (int)rows * b->columns;
+    return true;
+}
+
+/* How many rows the next INSERT has. */
+static size_t dbm__mysql_bulk_group(dbm__mysql *q, const dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&b->values[(b->sent + r) * (size_t)b->columns + (size_t)i]);
+        if (r != 0 && bytes + size > limit) break;
+        bytes += size;
+    }
+    return r;
+}
+
+/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
+static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
+    MYSQL_ROW row;
+    int64_t number = 0;
+    switch (q->sub) {
+    case 0:
+        if (!q->mariadb || mysql_get_server_version(q->my) < 100700 || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
+        if (q->rc != 0) break;
+        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
+        if (q->rows == NULL) break;
+        row = mysql_fetch_row(q->rows);
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
+        }
+        mysql_free_result(q->rows);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Sends what was gathered. A failure is reported. */
+static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_bulk *b = q->bulk;
+    dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
+    size_t size = 0;
+    uint64_t affected;
+    unsigned count;
+    dbm_op part;
+    switch (q->pre) {
+    case 0:
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+#if !DBM__MYSQL_MARIADB
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
+            if (q->refused) break;
+#endif
+            if (b->arrays) {
+                int i;
+                if (b->in_place) b->group = b->rows;
+                else if (!dbm__mysql_bulk_arrays(q, b)) break;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->column[i].data;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->column[i].sizes;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->column[i].marked ? b->column[i].marks : NULL;
+#endif
+                }
+            } else {
+                b->group = dbm__mysql_bulk_group(q, b);
+                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                    q->stmt = s->stmt;
+                    s->stmt = NULL;
+                    dbm_adapter_free(q->owner, s->values);
+                    s->values = NULL;
+                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
+                }
+                if (s->stmt == NULL) {
+                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                    q->sub = 0;
+                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
+                    if (q->refused) break;
+                }
+            }
+            count = b->arrays ? (unsigned)b->group : 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (b->arrays) {
+                s->bound = false;
+                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_note_error(q, s->stmt);
+                    dbm__mysql_report(q);
+                    break;
+                }
+            } else {
+                memset(&part, 0, sizeof part);
+                part.values = b->values + b->sent * (size_t)b->columns;
+                part.value_count = b->many_rows.parameters;
+                if (!dbm__mysql_bind(q, s, &part, &size)) break;
+            }
+            q->stmt = s->stmt;
+            q->was_open = q->open;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
+            count = 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (q->rc != 0) {
+                s->bound = false;
+                dbm__mysql_note_error(q, s->stmt);
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
+                dbm__mysql_report(q);
+                break;
+            }
+            dbm__mysql_note_status(q);
+            q->wrote = true;
+            affected = mysql_stmt_affected_rows(s->stmt);
+            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        dbm__mysql_drop(q, &b->many);
+        b->rows = b->bytes = 0;
+        b->in_place = false;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
+    bool end = op->kind == DBM_OP_BULK_END;
+    switch (q->phase) {
+    case 0:
+        if (q->bulk == NULL) break;
+        if (!end || !op->bulk->abandon) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
+        }
+        if (!end) break;
+        op->affected = q->bulk->affected;
+        if (q->bulk->many.stmt != NULL && !q->broken) {
+            q->stmt = q->bulk->many.stmt;
+            q->bulk->many.stmt = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
+        }
+        dbm__mysql_bulk_free(q);
+        op->bulk->data = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static dbm_status dbm__mysql_bulk_bad(dbm__mysql *q, dbm_op *op, dbm_status status, const dbm_column *column, int i) {
+    op->bulk->failed_column = i;
+    return dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+}
+
+/* Arrays. Numbers, and texts by pointers, are sent from where they are; a row costs what has to be looked at: texts and what may be NULL. */
+static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    bool plain[64];
+    dbm_value values[64];
+    dbm_status status = DBM_OK;
+    size_t limit = dbm__mysql_bulk_packet(q), fixed = 0, bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    if (!b->arrays || b->rows != 0 || b->columns > 64) { /* behind rows that are there already */
+        for (r = 0; r < count && status == DBM_OK; r++) {
+            for (i = 0; i < b->columns; i++) {
+                if ((status = dbm_adapter_element(&columns[i], first + r, &values[i])) != DBM_OK) return dbm__mysql_bulk_bad(q, op, status, &columns[i], i);
+            }
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+        }
+        return status;
+    }
+    dbm__mysql_bulk_clean(b);
+    if (count > b->most) count = b->most;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_column *column = &columns[i];
+        MYSQL_BIND *bind = &b->binds[i];
+        plain[i] = false;
+        if ((column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT && column->kind != DBM__TO_REAL) || column->type != DBM_TYPE_NULL ||
+            (column->stride != 0 && column->stride != column->size)) continue;
+        bind->buffer_type = column->kind == DBM__TO_REAL ? (column->size == sizeof(float) ? MYSQL_TYPE_FLOAT : MYSQL_TYPE_DOUBLE) :
+                            column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->is_unsigned = column->kind == DBM__TO_UINT;
+        bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
+        fixed += 14;
+        plain[i] = column->kind != DBM__TO_REAL && column->nulls == NULL; /* of real numbers, not all are values */
+    }
+    for (r = 0; r < count; r++) {
+        size_t size = fixed;
+        for (i = 0; i < b->columns; i++) {
+            const dbm_column *column = &columns[i];
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            if (plain[i]) continue;
+            if ((status = dbm_adapter_element(column, first + r, &values[i])) != DBM_OK) {
+                dbm__mysql_bulk_bad(q, op, status, column, i);
+                goto stop;
+            }
+            if (values[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                return dbm__mysql_no_memory(q);
+            }
+            if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &value, time)) != DBM_OK) goto stop;
+            if (b->binds[i].buffer != NULL) {
+                b->column[i].marks[r] = values[i].type == DBM_TYPE_NULL;
+                if (values[i].type == DBM_TYPE_NULL) b->column[i].marked = true;
+            } else if (!dbm__mysql_bulk_put(b, i, r, &value)) {
+                goto stop;
+            }
+        }
+        if (size > dbm__mysql_bulk_packet(q)) {
+            status = dbm__mysql_bulk_large(q, size);
+            goto stop;
+        }
+        if (r != 0 && bytes + size > limit) goto stop;
+        bytes += size;
+    }
+stop:
+    if (r == 0) return status;
+    op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
+    b->in_place = true;
+    b->rows = r;
+    *taken = r;
+    return DBM_DONE;
 }
 
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
@@ -2417,6 +2935,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__mysql_unhush(&quiet);
     q->my = NULL;
+    dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
@@ -2637,15 +3156,17 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
 
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
-    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
+           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
 
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
@@ -2671,6 +3192,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             return q->status;
         }
     }
+    if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
 
@@ -2972,7 +3494,8 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
+        DBM_ADAPTER_BULK_PREPARED,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -2984,7 +3507,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
     NULL, NULL,
 #endif
-    NULL, NULL
+    dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }

@@ -641,6 +641,10 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
+    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
     return dbm__bulk_close(b, DBM_OK);
 }
 
