@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ab3c76dedf66bb09: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content ce28aee3cb2bf6f1: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2058,6 +2058,9 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_ROW,         /* dbm_row: the first, E_NOT_FOUND when there is none */
     DBM__REDIS_WANT_ROWS,        /* dbm_rows */
     DBM__REDIS_WANT_COPY,        /* dbm__redis_buffer */
+    DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
+    DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
+    DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -2110,6 +2113,21 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
 #define dbm_redis_commandv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NOTHING, NULL, NULL, values, count)
 #define dbm_redis_queryv(on, rows, values, count) \
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
+
+/* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
+ *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
+ *                                                 &row may be NULL. DBM_DONE: all replies were received
+ *   dbm_redis_receive_rows(s, &rows)              the next reply with all its rows, as of dbm_redis_query()
+ * An error reply is the failure of the call that receives it, with the place of the one that sent it; it sticks, and dbm_clear_error(s) goes on with the
+ * next reply. Other commands may come in between and keep the order. Replies that are not received yet are put aside, within row_buffer: what would be
+ * more is E_LIMIT, and not sent. What is never received is read and dropped at the end of the session, or by dbm_commit(s); its first failure is theirs.
+ * A connection that is lost with commands unanswered that may have changed something is E_IN_DOUBT. */
+#define dbm_redis_send(on, ...) DBM__REDIS(on, DBM__REDIS_FORMAT | DBM__REDIS_WANT_LATER, NULL, __VA_ARGS__)
+#define dbm_redis_sendv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_LATER, NULL, NULL, values, count)
+#define dbm_redis_receive(on, row) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT, dbm__redis_to_row(row), NULL, NULL, 0)
+#define dbm_redis_receive_rows(on, rows) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT_ROWS, dbm__redis_to_rows(rows), NULL, NULL, 0)
 
 /* Keys.
  *   dbm_redis_get(s, &row, key)                   the value as a row of one column, with its lifetime: on a session until the session's next
@@ -12508,6 +12526,9 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
+/* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
+ * yet; DBM_DONE: there is none. */
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 
@@ -14385,7 +14406,7 @@ DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
 }
 
 static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
-    if (w->db->adapter->start == NULL) {
+    if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
         if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
         else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
     }
@@ -14423,8 +14444,9 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
 
-/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
-static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
+/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
+ * sent. */
+static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
@@ -14445,13 +14467,16 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK) {
             dbm__store(&w->slot.statements, w->slot.statements + 1u);
             w->top->ran = true;
-            dbm__op_init(op, DBM_OP_COMMAND, dbm__work_deadline(w));
+            dbm__op_init(op, values != NULL ? DBM_OP_COMMAND : DBM_OP_RECEIVE, dbm__work_deadline(w));
             op->values = values;
             op->value_count = count;
             op->write = writes;
+            op->no_wait = send;
+            op->site = send ? site : NULL;
             op->row_buffer = w->db->settings->config.row_buffer;
             rc = dbm__op_run(c, op);
             changes = op->write;
+            if (rc == DBM_DONE && values == NULL) return DBM_DONE;
             if (rc == DBM_DONE) rc = DBM_OK;
             if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
         }
@@ -14459,6 +14484,9 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     }
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (values == NULL && w->commands > 0) w->commands--;
     if (rc != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (op->result != NULL) {
@@ -14468,7 +14496,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         }
         dbm__self()->last = kept;
         if (changes) dbm__work_doubt(w, rc);
-        return dbm__work_fail(w, site);
+        return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }
     if (changes) {
         if (!op->ended) w->wrote = w->top->wrote = true;
@@ -14478,12 +14506,27 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     return DBM_OK;
 }
 
+/* A call on a database is a session of its own, which nothing can be sent or received in. */
+static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
+    if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one");
+    }
+    return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
+}
+
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
+    dbm__call call;
+    dbm_op op;
+    dbm_status st = dbm__pipeline_begin(&call, on, site);
+    return st == DBM_OK ? dbm__work_command(call.work, values, count, writes, true, site, &op) : st;
+}
+
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = dbm__rows_new(call.work);
@@ -14492,7 +14535,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);
@@ -14509,7 +14552,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     const char *none = NULL;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
@@ -14519,7 +14562,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     }
     if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &none, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);
@@ -16509,6 +16552,10 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
+    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
     return dbm__bulk_close(b, DBM_OK);
 }
 
@@ -18030,6 +18077,7 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -18048,10 +18096,10 @@ static bool dbm__redis_clear(int want, void *out) {
         if (out != NULL) *(int64_t *)out = 0;
         return true;
     }
-    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW) {
+    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
-    } else if (what == DBM__REDIS_WANT_ROWS && out != NULL) {
+    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
         *(dbm_rows **)out = NULL;
     }
     return true;
@@ -18171,6 +18219,13 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     dbm__host *host = dbm__on_host(on);
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+        dbm_row *row = NULL;
+        if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
+        st = dbm__command_one(on, site, NULL, 0, false, &row);
+        if (out != NULL) *(dbm_row **)out = row;
+        return st;
+    }
     if (count < 0 || (count > 0 && values == NULL)) return dbm__on_fail(on, DBM_E_MISUSE, site, "%d values at %s", count, values == NULL ? "NULL" : "an array");
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
@@ -20789,6 +20844,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -20823,6 +20884,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -21229,11 +21291,6 @@ static int64_t dbm__pg_read_int(const char *text) {
     if (minus) text++;
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
     return (int64_t)(minus ? 0 - n : n);
-}
-
-static bool dbm__pg_is_stale(const PGresult *error) {
-    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
 }
 
 /* The statement of that name is not used again. */
@@ -22192,7 +22249,6 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
 static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
@@ -22693,7 +22749,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         if (q->sent_error != NULL) {
             dbm__pg_pipeline_failed(q);
             q->outcome = dbm__pg_refused(q);
-            if (dbm__pg_is_stale(q->error)) dbm_adapter_fail_retryable(c);
             return dbm__pg_done(q);
         }
         dbm__pg_start_now(q, op);
@@ -24437,6 +24492,7 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
+    struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -25623,6 +25679,28 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     return DBM__MYSQL_DONE;
 }
 
+/* The same for a statement that the server knows no longer. */
+static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    switch (q->pre) {
+    case 0:
+        if (s->stmt != NULL) {
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            dbm__mysql_plan_free(q, s);
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
+        }
+        s->generation = q->generation;
+        if (dbm__mysql_as_text(s, p)) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
+        if (q->refused) s->generation = q->generation - 1;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
@@ -25807,6 +25885,8 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
 
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    const char *own;
+    size_t of_ours;
     switch (q->sub) {
     case 0:
         DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
@@ -25817,6 +25897,8 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
             int64_t v = 0;
             if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
             mysql_free_result(q->rows);
+            own = dbm_adapter_option(q->owner, "max_allowed_packet");
+            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
         }
         if (q->packet == 0) {
             dbm__mysql_note_error(q, NULL);
@@ -26051,21 +26133,9 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         }
         if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            if (s->stmt != NULL) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                dbm__mysql_plan_free(q, s);
-                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
-            }
-            s->generation = q->generation;
-            if (!dbm__mysql_as_text(s, p)) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
-                if (q->refused) {
-                    s->generation = q->generation - 1;
-                    break;
-                }
-            }
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
+            if (q->refused) break;
         }
         total = p->sql_size;
         if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
@@ -26266,6 +26336,509 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     default: break;
     }
     return DBM__MYSQL_DONE;
+}
+
+/* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most at a time: values, rows, bytes */
+
+/* A column as the library takes it: one array of numbers, or of pointers, with lengths and marks beside it. */
+typedef struct dbm__mysql_array {
+    char *data;
+    unsigned long *sizes;
+    char *marks;             /* STMT_INDICATOR_... */
+    bool marked;             /* one of them is set */
+} dbm__mysql_array;
+
+/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
+ * rows. Arrays of the caller are sent from where they are. */
+typedef struct dbm__mysql_bulk {
+    bool arrays;
+    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool many_open;          /* `many` is an INSERT of many_rows rows */
+    int columns;
+    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
+    size_t bytes;
+    size_t group;            /* rows under way */
+    int64_t affected;
+    dbm_value *values;
+    dbm__mysql_array *column;
+    MYSQL_BIND *binds;
+    dbm__mysql_statement many; /* its chunks keep the texts of the values */
+    dbm_prepared many_rows;
+    char *sql;
+} dbm__mysql_bulk;
+
+static size_t dbm__mysql_bulk_packet(const dbm__mysql *q) { return q->packet > 160 ? (size_t)q->packet - 128 : 32; }
+
+/* What a value takes in a message, at most. */
+static size_t dbm__mysql_bulk_size(const dbm_value *v) {
+    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+}
+
+static void dbm__mysql_bulk_free(dbm__mysql *q) {
+    dbm__mysql_bulk *b = q->bulk;
+    q->bulk = NULL;
+    if (b == NULL) return;
+    dbm__mysql_drop(q, &b->many);
+    if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
+    dbm_adapter_free(q->owner, b->many.values);
+    dbm_adapter_free(q->owner, b->sql);
+    dbm_adapter_free(q->owner, b->values);
+    dbm_adapter_free(q->owner, b);
+}
+
+/* One block for all but the values. NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, const dbm_bulk_plan *plan, bool arrays) {
+    size_t columns = (size_t)plan->column_count, most = (size_t)DBM__MYSQL_BULK_CELLS / columns, cells, head, i;
+    dbm__mysql_bulk *b;
+    char *at;
+    if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
+    if (!arrays) { /* placeholders are counted by 16 bits, and the text of the INSERT must fit too */
+        size_t of_text = dbm__mysql_bulk_packet(q) / 2 / (3 * columns + 2);
+        if (most > 8192 / columns) most = 8192 / columns;
+        if (most > of_text) most = of_text;
+        if (most == 0) most = 1;
+    }
+    cells = columns * most;
+    head = DBM__MYSQL_ALIGNED(sizeof *b) + DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND)) + DBM__MYSQL_ALIGNED(columns * sizeof(dbm__mysql_array));
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, head + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    if (b != NULL) {
+        memset(b, 0, head);
+        b->arrays = arrays;
+        b->columns = plan->column_count;
+        b->most = most;
+        b->many.last = &b->many.first;
+        b->many.inserts = b->many.changes = true;
+        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
+        if (b->values == NULL) {
+            dbm_adapter_free(q->owner, b);
+            b = NULL;
+        }
+    }
+    if (b == NULL) {
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    at = (char *)b + DBM__MYSQL_ALIGNED(sizeof *b);
+    b->binds = (MYSQL_BIND *)(void *)at;
+    at += DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND));
+    b->column = (dbm__mysql_array *)(void *)at;
+    at = (char *)b + head;
+    for (i = 0; arrays && i < columns; i++, at += most * 8) b->column[i].data = at;
+    for (i = 0; arrays && i < columns; i++, at += most * sizeof(unsigned long)) b->column[i].sizes = (unsigned long *)(void *)at;
+    for (i = 0; arrays && i < columns; i++, at += most) b->column[i].marks = at;
+    return b;
+}
+
+/* Whether the server takes arrays. */
+static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
+#if DBM__MYSQL_MARIADB
+    unsigned long low = 0, high = 0;
+    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
+        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
+    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+#else
+    (void)q;
+    return false;
+#endif
+}
+
+static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (op->bulk->each_row || s == NULL) {
+            q->status = DBM_E_UNSUPPORTED;
+            break;
+        }
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        if (q->packet == 0) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
+            if (q->refused) break;
+        }
+        if (s->generation != q->generation) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
+            if (q->refused) break;
+        }
+        q->bulk = dbm__mysql_bulk_new(q, op->bulk, dbm__mysql_takes_arrays(q));
+        op->bulk->data = q->bulk;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* A row that is larger than what the server takes. */
+static dbm_status dbm__mysql_bulk_large(dbm__mysql *q, size_t size) {
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", size, q->packet);
+}
+
+/* Checks a value as it is bound later; its size is added. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, int i, const dbm_value *v, size_t *size, MYSQL_BIND *bind, MYSQL_TIME *time) {
+    if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, bind))) {
+        op->bulk->failed_column = i;
+        return q->status;
+    }
+    *size += dbm__mysql_bulk_size(v);
+    return DBM_OK;
+}
+
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_value *to;
+    dbm_status status = DBM_OK;
+    MYSQL_BIND bind;
+    MYSQL_TIME time;
+    size_t size = 0;
+    int i;
+    for (i = 0; i < b->columns; i++) if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &bind, &time)) != DBM_OK) return status;
+    if (size > dbm__mysql_bulk_packet(q)) return dbm__mysql_bulk_large(q, size);
+    to = b->values + b->rows * (size_t)b->columns;
+    for (i = 0; i < b->columns; i++) {
+        char *text;
+        to[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) return dbm__mysql_no_memory(q);
+        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    b->rows++;
+    b->bytes += size;
+    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* Puts a value where row r of a column is. False: it is of another type than those before it. */
+static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL_BIND *value) {
+    dbm__mysql_array *a = &b->column[i];
+    MYSQL_BIND *bind = &b->binds[i];
+    bool null = value->buffer_type == MYSQL_TYPE_NULL;
+    a->marks[r] = 0;
+    if (null || bind->buffer_type != value->buffer_type || bind->is_unsigned != value->is_unsigned) {
+        if (null) {
+            a->marks[r] = 1; /* STMT_INDICATOR_NULL */
+            a->marked = true;
+            a->sizes[r] = 0;
+            return true;
+        }
+        if (bind->buffer_type != MYSQL_TYPE_NULL) return false;
+        bind->buffer_type = value->buffer_type;
+        bind->is_unsigned = value->is_unsigned;
+    }
+    if (value->buffer_type == MYSQL_TYPE_LONGLONG || value->buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(a->data + 8 * r, value->buffer, 8);
+    } else {
+        ((void **)(void *)a->data)[r] = value->buffer;
+        a->sizes[r] = value->buffer_length;
+    }
+    return true;
+}
+
+static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
+    int i;
+    memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
+    for (i = 0; i < b->columns; i++) {
+        b->binds[i].buffer_type = MYSQL_TYPE_NULL;
+        b->column[i].marked = false;
+    }
+}
+
+/* As many rows as make one message, from b->sent on: as long as the types stay the same, and while there is room. False: reported. */
+static bool dbm__mysql_bulk_arrays(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    dbm__mysql_bulk_clean(b);
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        const dbm_value *row = b->values + (b->sent + r) * (size_t)b->columns;
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) {
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            dbm_status status = DBM_OK;
+            if (row[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                dbm__mysql_no_memory(q);
+                return false;
+            }
+            if (!dbm__mysql_bind_value(q, &row[i], time, i + 1, &value)) return false;
+            if (!dbm__mysql_bulk_put(b, i, r, &value)) break;
+            size += dbm__mysql_bulk_size(&row[i]);
+        }
+        if (i < b->columns || (r != 0 && bytes + size > limit)) break;
+        bytes += size;
+    }
+    b->group = r;
+    return true;
+}
+
+/* An INSERT of so many rows. */
+static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
+    size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
+    char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
+    if (at == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    b->sql = at;
+    memcpy(at, plan->sql, plan->sql_size);
+    at += plan->sql_size;
+    for (i = 1; i < rows; i++, at += tuple + 2) {
+        memcpy(at, ", ", 2);
+        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple);
+    }
+    *at = '\0';
+    memset(&b->many_rows, 0, sizeof b->many_rows);
+    b->many_rows.sql = b->sql;
+    b->many_rows.sql_size = size;
+    b->many_rows.parameters = (int)rows * b->columns;
+    return true;
+}
+
+/* How many rows the next INSERT has. */
+static size_t dbm__mysql_bulk_group(dbm__mysql *q, const dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&b->values[(b->sent + r) * (size_t)b->columns + (size_t)i]);
+        if (r != 0 && bytes + size > limit) break;
+        bytes += size;
+    }
+    return r;
+}
+
+/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
+static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
+    MYSQL_ROW row;
+    int64_t number = 0;
+    switch (q->sub) {
+    case 0:
+        if (!q->mariadb || mysql_get_server_version(q->my) < 100700 || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
+        if (q->rc != 0) break;
+        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
+        if (q->rows == NULL) break;
+        row = mysql_fetch_row(q->rows);
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
+        }
+        mysql_free_result(q->rows);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Sends what was gathered. A failure is reported. */
+static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_bulk *b = q->bulk;
+    dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
+    size_t size = 0;
+    uint64_t affected;
+    unsigned count;
+    dbm_op part;
+    switch (q->pre) {
+    case 0:
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+#if !DBM__MYSQL_MARIADB
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
+            if (q->refused) break;
+#endif
+            if (b->arrays) {
+                int i;
+                if (b->in_place) b->group = b->rows;
+                else if (!dbm__mysql_bulk_arrays(q, b)) break;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->column[i].data;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->column[i].sizes;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->column[i].marked ? b->column[i].marks : NULL;
+#endif
+                }
+            } else {
+                b->group = dbm__mysql_bulk_group(q, b);
+                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                    q->stmt = s->stmt;
+                    s->stmt = NULL;
+                    dbm_adapter_free(q->owner, s->values);
+                    s->values = NULL;
+                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
+                }
+                if (s->stmt == NULL) {
+                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                    q->sub = 0;
+                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
+                    if (q->refused) break;
+                }
+            }
+            count = b->arrays ? (unsigned)b->group : 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (b->arrays) {
+                s->bound = false;
+                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_note_error(q, s->stmt);
+                    dbm__mysql_report(q);
+                    break;
+                }
+            } else {
+                memset(&part, 0, sizeof part);
+                part.values = b->values + b->sent * (size_t)b->columns;
+                part.value_count = b->many_rows.parameters;
+                if (!dbm__mysql_bind(q, s, &part, &size)) break;
+            }
+            q->stmt = s->stmt;
+            q->was_open = q->open;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
+            count = 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (q->rc != 0) {
+                s->bound = false;
+                dbm__mysql_note_error(q, s->stmt);
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
+                dbm__mysql_report(q);
+                break;
+            }
+            dbm__mysql_note_status(q);
+            q->wrote = true;
+            affected = mysql_stmt_affected_rows(s->stmt);
+            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        dbm__mysql_drop(q, &b->many);
+        b->rows = b->bytes = 0;
+        b->in_place = false;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
+    bool end = op->kind == DBM_OP_BULK_END;
+    switch (q->phase) {
+    case 0:
+        if (q->bulk == NULL) break;
+        if (!end || !op->bulk->abandon) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
+        }
+        if (!end) break;
+        op->affected = q->bulk->affected;
+        if (q->bulk->many.stmt != NULL && !q->broken) {
+            q->stmt = q->bulk->many.stmt;
+            q->bulk->many.stmt = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
+        }
+        dbm__mysql_bulk_free(q);
+        op->bulk->data = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static dbm_status dbm__mysql_bulk_bad(dbm__mysql *q, dbm_op *op, dbm_status status, const dbm_column *column, int i) {
+    op->bulk->failed_column = i;
+    return dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+}
+
+/* Arrays. Numbers, and texts by pointers, are sent from where they are; a row costs what has to be looked at: texts and what may be NULL. */
+static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    bool plain[64];
+    dbm_value values[64];
+    dbm_status status = DBM_OK;
+    size_t limit = dbm__mysql_bulk_packet(q), fixed = 0, bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    if (!b->arrays || b->rows != 0 || b->columns > 64) { /* behind rows that are there already */
+        for (r = 0; r < count && status == DBM_OK; r++) {
+            for (i = 0; i < b->columns; i++) {
+                if ((status = dbm_adapter_element(&columns[i], first + r, &values[i])) != DBM_OK) return dbm__mysql_bulk_bad(q, op, status, &columns[i], i);
+            }
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+        }
+        return status;
+    }
+    dbm__mysql_bulk_clean(b);
+    if (count > b->most) count = b->most;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_column *column = &columns[i];
+        MYSQL_BIND *bind = &b->binds[i];
+        plain[i] = false;
+        if ((column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT && column->kind != DBM__TO_REAL) || column->type != DBM_TYPE_NULL ||
+            (column->stride != 0 && column->stride != column->size)) continue;
+        bind->buffer_type = column->kind == DBM__TO_REAL ? (column->size == sizeof(float) ? MYSQL_TYPE_FLOAT : MYSQL_TYPE_DOUBLE) :
+                            column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->is_unsigned = column->kind == DBM__TO_UINT;
+        bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
+        fixed += 14;
+        plain[i] = column->kind != DBM__TO_REAL && column->nulls == NULL; /* of real numbers, not all are values */
+    }
+    for (r = 0; r < count; r++) {
+        size_t size = fixed;
+        for (i = 0; i < b->columns; i++) {
+            const dbm_column *column = &columns[i];
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            if (plain[i]) continue;
+            if ((status = dbm_adapter_element(column, first + r, &values[i])) != DBM_OK) {
+                dbm__mysql_bulk_bad(q, op, status, column, i);
+                goto stop;
+            }
+            if (values[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                return dbm__mysql_no_memory(q);
+            }
+            if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &value, time)) != DBM_OK) goto stop;
+            if (b->binds[i].buffer != NULL) {
+                b->column[i].marks[r] = values[i].type == DBM_TYPE_NULL;
+                if (values[i].type == DBM_TYPE_NULL) b->column[i].marked = true;
+            } else if (!dbm__mysql_bulk_put(b, i, r, &value)) {
+                goto stop;
+            }
+        }
+        if (size > dbm__mysql_bulk_packet(q)) {
+            status = dbm__mysql_bulk_large(q, size);
+            goto stop;
+        }
+        if (r != 0 && bytes + size > limit) goto stop;
+        bytes += size;
+    }
+stop:
+    if (r == 0) return status;
+    op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
+    b->in_place = true;
+    b->rows = r;
+    *taken = r;
+    return DBM_DONE;
 }
 
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
@@ -26630,6 +27203,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__mysql_unhush(&quiet);
     q->my = NULL;
+    dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
@@ -26850,15 +27424,17 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
 
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
-    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
+           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
 
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
@@ -26884,6 +27460,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             return q->status;
         }
     }
+    if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
 
@@ -27185,7 +27762,8 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
+        DBM_ADAPTER_BULK_PREPARED,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -27197,7 +27775,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
     NULL, NULL,
 #endif
-    NULL, NULL
+    dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
@@ -27216,6 +27794,14 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
  *
  *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *
+ * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
+ * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ *
+ *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
+ *
+ * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
+ * for the other.
  *
  * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
 #if DBM_HAS_REDIS
@@ -27247,6 +27833,9 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
+#define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
+#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 
@@ -27308,6 +27897,15 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 
+/* A command of the pipeline: what was sent, and what is known of its reply. */
+typedef struct dbm__redis_asked {
+    const char *site;
+    size_t size;              /* of its reply in raw */
+    int64_t wanted;
+    unsigned char command, pairs;
+    bool writes, queued;
+} dbm__redis_asked;
+
 typedef struct dbm__redis {
     dbm_connection *connection;
     dbm_database *db;
@@ -27326,6 +27924,15 @@ typedef struct dbm__redis {
     int pairs;                /* what its reply is, when it is an array */
     bool multi, watching, queued_writes, changed;
     int64_t number, wanted;   /* the database selected now; by the SELECT that is running */
+    dbm__redis_asked *line;    /* a ring, its room a power of two */
+    size_t line_room, line_first, line_count;
+    size_t unanswered;        /* the last ones of it */
+    bool draining;            /* there were too many */
+    char *raw;
+    size_t raw_at, raw_size, raw_room;
+    size_t scanned;           /* in raw: whole replies and the elements behind them end here */
+    size_t begun;             /* where the reply begins that is being looked at, or was last */
+    uint64_t open;            /* elements of it that are still to come */
     char greeting[4];         /* what was sent at connect: a, s, n, p */
     dbm_status greeted;       /* the first failure among its answers */
     dbm__dial dial;
@@ -27760,6 +28367,10 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     return status;
 }
 
+static dbm_status dbm__redis_too_much(dbm__redis *r) {
+    return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends");
+}
+
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
@@ -27865,6 +28476,8 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     return DBM_OK;
 }
 
+static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
+
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -27924,18 +28537,13 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
 }
 
 /* What a command that was answered has done to the connection. */
-static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
-    switch (r->command) {
-    case DBM__REDIS_MULTI:
-        if (ok) {
-            r->multi = true;
-            r->queued_writes = false;
-        }
-        break;
+static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok, bool queued) {
+    switch ((dbm__redis_kind)command) {
+    case DBM__REDIS_MULTI: if (ok) r->multi = true; break;
     case DBM__REDIS_EXEC: case DBM__REDIS_DISCARD: if (ok || r->multi) r->multi = r->watching = false; break; /* an error ends it too */
     case DBM__REDIS_WATCH: if (ok) r->watching = true; break;
     case DBM__REDIS_UNWATCH: if (ok && !queued) r->watching = false; break;
-    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : r->wanted; break;
+    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : wanted; break;
     case DBM__REDIS_CHANGES: r->changed = true; break;
     case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break;
     }
@@ -28093,7 +28701,7 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     return DBM_STEP_DONE;
 }
 
-/* Everything in `out` goes to hiredis' buffer first. */
+/* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
     dbm__redis_hush hush;
     int done = 0, rc = REDIS_OK;
@@ -28109,15 +28717,17 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     return done ? DBM_OK : DBM_E_TIMEOUT;
 }
 
-static dbm_status dbm__redis_tls_receive(dbm__redis *r) {
+static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
     dbm__redis_hush hush;
-    size_t before = r->reader->len;
-    int rc;
+    int rc, e;
     dbm__redis_hush_begin(&hush);
-    rc = redisBufferRead(r->context);
+    ERR_clear_error();
+    rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
+    e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
     dbm__redis_hush_end(&hush);
-    if (rc != REDIS_OK) return r->context->err == REDIS_ERR_EOF ? DBM_DONE : DBM_E_LOST;
-    return r->reader->len != before ? DBM_OK : DBM_E_TIMEOUT;
+    *n = rc > 0 ? (size_t)rc : 0;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
+    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
 }
 #endif
 
@@ -28141,13 +28751,16 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
     return st;
 }
 
+static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
+#endif
+    return dbm__net_receive(r->fd, into, room, n);
+}
+
 static dbm_status dbm__redis_receive(dbm__redis *r) {
     size_t n;
-    dbm_status st;
-#if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) return dbm__redis_tls_receive(r);
-#endif
-    st = dbm__net_receive(r->fd, r->in, sizeof r->in, &n);
+    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
     if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
     return st;
 }
@@ -28178,6 +28791,8 @@ static void dbm__redis_free(dbm__redis *r) {
     }
     if (r->out != NULL) dbm__wipe(r->out, r->out_room);
     dbm_adapter_free(r->db, r->out);
+    dbm_adapter_free(r->db, r->line);
+    dbm_adapter_free(r->db, r->raw);
     dbm_adapter_free(r->db, r);
 }
 
@@ -28278,14 +28893,12 @@ static void dbm__redis_greeting_answer(dbm__redis *r) {
 /* ---- one operation ---- */
 
 /* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(reply->bytes + root->is.at, "QUEUED", 6) == 0;
     bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
-    dbm__redis_learn(r, ok, queued);
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
         size_t element = 0, at = 1;
@@ -28310,7 +28923,11 @@ static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     root = &r->building->nodes[0];
     if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     switch (op->kind) {
-    case DBM_OP_COMMAND: return dbm__redis_answer(r, op);
+    case DBM_OP_COMMAND: {
+        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
+        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
+        return dbm__redis_answer(r, op, queued);
+    }
     case DBM_OP_CONNECT:
         if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
         return r->greeted;
@@ -28360,18 +28977,246 @@ static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     return DBM_OK;
 }
 
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st, sending = DBM_OK;
+/* Sends what there is, as far as it goes now. */
+static void dbm__redis_push(dbm__redis *r) {
+    dbm_status st;
     r->sent_now = false;
-    if (r->out_size != 0) {
-        sending = dbm__redis_send(r);
-        if (DBM__LIKELY(sending == DBM_OK)) {
-            dbm__redis_sent(r);
-        } else if (sending != DBM_E_TIMEOUT) {
-            r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    if (r->out_size == 0) return;
+    st = dbm__redis_send(r);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        dbm__redis_sent(r);
+    } else if (st != DBM_E_TIMEOUT) {
+        r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    } else if (r->out_sent >= DBM__REDIS_BATCH && r->out_sent != r->out_size) {
+        memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
+        r->out_size -= r->out_sent;
+        r->out_sent = 0;
+    }
+}
+
+/* ---- the pipeline ---- */
+
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+
+/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = op->site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->writes = op->write;
+    s->queued = false;
+    r->unanswered++;
+    return true;
+}
+
+/* Nothing of it is left: what it took is given back where it is much. */
+static void dbm__redis_line_empty(dbm__redis *r) {
+    r->raw_at = r->raw_size = r->scanned = 0;
+    r->draining = false;
+    dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
+    if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
+        dbm_adapter_free(r->db, r->line);
+        r->line = NULL;
+        r->line_room = 0;
+    }
+}
+
+/* The number of a line that ends before `end`; -1 is one, too. */
+static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
+    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
+        *n = -1;
+        return true;
+    }
+    if (c == end || end - c > 15) return false;
+    for (*n = 0; c < end; c++) {
+        if (*c < '0' || *c > '9') return false;
+        *n = *n * 10 + (*c - '0');
+    }
+    return true;
+}
+
+/* Looks for the ends of replies in what was read. False: that is no reply. */
+static bool dbm__redis_scan(dbm__redis *r) {
+    while (r->unanswered != 0 && r->scanned < r->raw_size) {
+        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        size_t size;
+        uint64_t more = 0;
+        int64_t n = 0;
+        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
+        if (end == NULL) return true;
+        size = (size_t)(end - c) + 1;
+        if (strchr("$*=!~%", *c) != NULL) {
+            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
+            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
+            else if (n > 0) more = (uint64_t)n << (*c == '%');
+        }
+        if (size > r->raw_size - r->scanned) return true;
+        if (r->open == 0) {
+            r->begun = r->scanned;
+            r->open = 1;
+        }
+        r->scanned += size;
+        r->open += more - 1;
+        if (r->open == 0) {
+            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+            const char *first = r->raw + r->begun;
+            s->size = r->scanned - r->begun;
+            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
+            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
+            r->unanswered--;
         }
     }
+    if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    return true;
+}
+
+/* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
+static dbm_status dbm__redis_gather(dbm__redis *r) {
+    size_t n;
+    dbm_status st;
+    if (r->raw_at > r->raw_size / 2) {
+        memmove(r->raw, r->raw + r->raw_at, r->raw_size - r->raw_at);
+        r->raw_size -= r->raw_at;
+        r->scanned -= r->raw_at;
+        r->begun -= r->raw_at;
+        r->raw_at = 0;
+    }
+    if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
+    st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
+    if (st == DBM_OK) r->raw_size += n;
+    return st;
+}
+
+/* Makes rows of a reply in raw: the first one in line, or the last one. */
+static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
+    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    size_t at = last ? r->scanned - s.size : r->raw_at;
+    void *got = NULL;
+    dbm_status st = DBM_E_NOMEM;
+    r->building = dbm__redis_reply_new(r);
+    if (r->building != NULL && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    }
+    if (last) {
+        r->raw_size = r->scanned = at;
+    } else {
+        r->raw_at += s.size;
+        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    }
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+    if (st == DBM_E_NOMEM) {
+        dbm_adapter_broken(r->connection);
+        return dbm__redis_no_memory(r->connection);
+    }
+    if (st != DBM_OK) return dbm__redis_garbage(r);
+    r->command = (dbm__redis_kind)s.command;
+    r->pairs = s.pairs;
+    st = dbm__redis_answer(r, op, s.queued);
+    if (st != DBM_OK) op->site = s.site;
+    return st;
+}
+
+/* All that is answered is dropped; the first failure among it is told. */
+static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
+    while (r->line_count > r->unanswered) {
+        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
+            r->raw_at += dbm__redis_in_line(r, 0)->size;
+            r->line_first = (r->line_first + 1) & (r->line_room - 1);
+            if (--r->line_count == 0) dbm__redis_line_empty(r);
+            continue;
+        }
+        op->status = dbm__redis_given(r, op, false);
+        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+        op->result = NULL;
+    }
+}
+
+/* Puts a command behind those that were not answered or not received yet. */
+static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+    size_t before = r->out_size;
+    dbm_status st = dbm__redis_values(r, op);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    if (st != DBM_OK) r->out_size = before;
+    return st;
+}
+
+/* Too much is under way for one more. */
+static bool dbm__redis_full(dbm__redis *r) {
+    if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
+    else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
+    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
+}
+
+/* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
+static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_RECEIVE:
+        if (r->line_count == r->unanswered) return false;
+        op->status = dbm__redis_given(r, op, false);
+        return true;
+    case DBM_OP_COMMAND:
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) return false;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
+            return true;
+        }
+        if (r->unanswered != 0) return false;
+        op->status = dbm__redis_given(r, op, true);
+        return true;
+    default:
+        dbm__redis_drop(r, op);
+        return r->line_count == 0;
+    }
+}
+
+/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
+    dbm_status st;
+    size_t i;
+    for (;;) {
+        dbm__redis_push(r);
+        op->fd = r->fd;
+        op->wake_us = INT64_MAX;
+        if (dbm__redis_reached_end(r, op)) return DBM_STEP_DONE;
+        if (r->sent_now && r->raw_size == r->raw_at) return DBM_STEP_READ;
+        if (op->no_wait && r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
+            return DBM_STEP_DONE;
+        }
+        st = dbm__redis_gather(r);
+        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        if (st == DBM_OK && dbm__redis_scan(r)) continue;
+        break;
+    }
+    for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
+    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
+    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    return DBM_STEP_DONE;
+}
+
+/* ---- one after the other ---- */
+
+/* Sends and reads until the operation is over, or has to wait. */
+static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
+    dbm_status st;
+    dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
     if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
@@ -28434,7 +29279,7 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_talk(r, op);
+    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
     if (want != DBM_STEP_DONE) return want;
     dbm__redis_over(r, op);
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
@@ -28467,19 +29312,40 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
-        if (op->status == DBM_OK) op->status = dbm__redis_values(r, op);
-        if (op->status != DBM_OK) {
-            r->out_size = 0;
+        if (op->status != DBM_OK) return;
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        if (r->command == DBM__REDIS_EXEC) {
+            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+        } else {
+            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+            r->queued_writes = r->queued_writes || op->write;
+            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
+        }
+        if (op->no_wait || dbm__redis_piped(r)) {
+            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+                op->status = dbm__redis_too_much(r);
+                return;
+            }
+        }
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) break;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
             return;
         }
-        r->expected = 1;
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || (r->multi && r->queued_writes);
-        } else if (r->multi) { /* it is only queued: lost with the connection, and not in doubt */
-            r->queued_writes = r->queued_writes || op->write;
-            op->write = false;
+        if (dbm__redis_piped(r)) {
+            op->status = dbm__redis_append(r, op);
+        } else {
+            op->status = dbm__redis_values(r, op);
+            if (op->status == DBM_OK) r->expected = 1;
+            else r->out_size = 0;
         }
+        if (op->status != DBM_OK) return;
         break;
+    case DBM_OP_RECEIVE: case DBM_OP_SYNC:
+        if (dbm__redis_piped(r)) break;
+        op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
+        return;
     case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
     case DBM_OP_RESET:
         if (r->changed) {
@@ -28491,8 +29357,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
     }
     if (!fits) {
         r->out_size = 0;
@@ -28620,7 +29485,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
@@ -28677,6 +29542,9 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
+/* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
+#define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
+#define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -28706,7 +29574,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
-    bool plain_streams;      /* the driver's own, see dbm__mongo_configure */
+    bool plain;              /* connections are the driver's own streams */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -28738,7 +29606,10 @@ typedef struct dbm__mongo_result {
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
- * then on the stream is mute: it is shut, and the first operation that meets it later drops it. */
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
+ *
+ * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
+ * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
 
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
@@ -28755,7 +29626,27 @@ typedef struct dbm__mongo_wire {
     bool hears;              /* dbm_cancel */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
+    int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
+    w->over = DBM_OK;
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (w->base->plain) {
+        int64_t ms = w->base->silence_ms, left = INT64_MAX;
+        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+        if (left < 1) left = 1;
+        if (left < ms) ms = left;
+        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+        w->patience_ms = (int)ms;
+    }
+#endif
+}
+
+#if DBM__MONGO_STREAMS
 
 typedef struct dbm__mongo_stream {
     mongoc_stream_t vtable;  /* the driver's; first */
@@ -28772,13 +29663,6 @@ typedef struct dbm__mongo_stream {
 } dbm__mongo_stream;
 
 enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
-
-/* The operation that the driver is called for. */
-static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
-    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
-    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
-    w->over = DBM_OK;
-}
 
 static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
     return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
@@ -29134,6 +30018,7 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
 #endif
     return stream;
 }
+#endif /* DBM__MONGO_STREAMS */
 
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
@@ -30517,7 +31402,10 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
         w->until_us = INT64_MAX;
         w->next = m->pool->wires;
         m->pool->wires = w;
-        if (!m->base->plain_streams) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+        w->patience_ms = m->base->silence_ms;
+#if DBM__MONGO_STREAMS
+        if (!m->base->plain) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+#endif
     }
     dbm__lock_give(&m->base->lock);
     if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
@@ -30775,7 +31663,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
-    base->plain_streams = dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
+    base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
