@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 975187433edb9a97: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 6b7f48cb514d641f: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -481,7 +481,7 @@
 #endif
 
 /* Backends whose sockets are ours. */
-#define DBM__SOCKETS DBM_HAS_REDIS
+#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
@@ -592,6 +592,7 @@
 #  define dbm__find DBM__PREFIXED(dbm__find)
 #  define dbm__findv DBM__PREFIXED(dbm__findv)
 #  define dbm__insert_struct DBM__PREFIXED(dbm__insert_struct)
+#  define dbm__insert_structs DBM__PREFIXED(dbm__insert_structs)
 #  define dbm__mongo DBM__PREFIXED(dbm__mongo)
 #  define dbm__mongo_count DBM__PREFIXED(dbm__mongo_count)
 #  define dbm__mongo_countv DBM__PREFIXED(dbm__mongo_countv)
@@ -635,6 +636,8 @@
 #  define dbm__stmt_query_one DBM__PREFIXED(dbm__stmt_query_one)
 #  define dbm__stmt_query_onev DBM__PREFIXED(dbm__stmt_query_onev)
 #  define dbm__stmt_queryv DBM__PREFIXED(dbm__stmt_queryv)
+#  define dbm__stmt_send DBM__PREFIXED(dbm__stmt_send)
+#  define dbm__stmt_sendv DBM__PREFIXED(dbm__stmt_sendv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
 #  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
@@ -1384,7 +1387,7 @@ DBM_API dbm_status dbm_cancel(dbm_session *s);
 DBM_API dbm_status dbm_clear_error(dbm_session *s);
 /* The sticky status: DBM_OK, or the first failure of the current transaction. */
 DBM_API dbm_status dbm_status_of(dbm_session *s);
-/* Rows matched or changed by the last statement that writes; -1 when there was none. */
+/* Rows matched or changed by the last statement that writes; -1 when there was none. This and the next one wait for what dbm_send has sent. */
 DBM_API int64_t dbm_affected(dbm_session *s);
 /* The key that the last INSERT generated; 0 when none. Source: sqlite3_last_insert_rowid(). */
 DBM_API int64_t dbm_last_id(dbm_session *s);
@@ -1405,8 +1408,10 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  * Each takes a session or a database as first argument; on a database it is a session of one autocommit call, or joins the
  * block of that database which is open on this thread. Values are plain C arguments or dbm_...() values, at most 32; each is evaluated once.
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
- *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure sticks and
- *                                       shows at the next call that waits, or at commit. Without a pipeline it runs at once
+ *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
+ *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
+ *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
+ *                                       where the backend has no pipeline, it runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -1429,15 +1434,18 @@ DBM_API dbm_status dbm__script(dbm_session *on, const char *site, const char *sq
 /* >>prepared
  * dbm_prepare(s, sql, &st): a handle on a statement of this session; saves the look-up by text. It ends with the session, or by
  * dbm_stmt_end(). A handle whose session has ended answers E_MISUSE.
- *   dbm_stmt_exec(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...), DBM_STMT_EACH(st, row, ...) { } */
+ *   dbm_stmt_exec(st, ...), dbm_stmt_send(st, ...), dbm_stmt_query(st, &rows, ...), dbm_stmt_query_one(st, &row, ...),
+ *   DBM_STMT_EACH(st, row, ...) { } */
 #define dbm_prepare(s, sql, out) dbm__prepare(s, sql, out, DBM__SITE)
 DBM_API dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site);
 DBM_API void dbm_stmt_end(dbm_statement *st);
 DBM_API dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...);
+DBM_API dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query(const char *site, dbm_statement *st, dbm_rows **rows, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_query_one(const char *site, dbm_statement *st, dbm_row **row, const char *codes, ...);
 DBM_API dbm__cursor dbm__stmt_each(dbm_statement *st, const char *site, const char *codes, ...);
 DBM_API dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count);
+DBM_API dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_queryv(const char *site, dbm_statement *st, dbm_rows **rows, const dbm_value *values, int count);
 DBM_API dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *st, dbm_row **row, const dbm_value *values, int count);
 DBM_API dbm__cursor dbm__stmt_eachv(dbm_statement *st, const char *site, const dbm_value *values, int count);
@@ -1618,6 +1626,10 @@ template <class... V> inline dbm_status dbm__stmt_exec_cpp(const char *site, dbm
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_execv(site, st, a, static_cast<int>(sizeof...(V)));
 }
+template <class... V> inline dbm_status dbm__stmt_send_cpp(const char *site, dbm_statement *st, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__stmt_sendv(site, st, a, static_cast<int>(sizeof...(V)));
+}
 template <class... V> inline dbm_status dbm__stmt_query_cpp(const char *site, dbm_statement *st, dbm_rows **rows, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
     return dbm__stmt_queryv(site, st, rows, a, static_cast<int>(sizeof...(V)));
@@ -1716,6 +1728,7 @@ template <class T> inline const T *dbm__address(const T &t) { return &t; }
 #define dbm_query_onev(on, row, sql, values, count) dbm__query_onev(DBM__ON(on), row, DBM__SITE, sql, values, count)
 #define dbm_script(on, sql) dbm__script(DBM__ON(on), DBM__SITE, sql)
 #define dbm_stmt_exec(...) DBM__CALL(dbm__stmt_exec)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_stmt_send(...) DBM__CALL(dbm__stmt_send)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query(st, ...) DBM__CALL(dbm__stmt_query)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 #define dbm_stmt_query_one(st, ...) DBM__CALL(dbm__stmt_query_one)(DBM__SITE, st, DBM__VALUES(__VA_ARGS__))
 
@@ -1959,6 +1972,12 @@ DBM_API dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_
 DBM_API dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size);
 #define dbm_insert_struct(on, model, record) dbm__insert_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
 
+/* Writes an array of structs as one bulk: all of them, or none; dbm_affected(s) is then their number. The keys are either all 0, then the backend generates
+ * them (the structs stay as they are), or none is.
+ * Errors    as dbm_insert_struct(), naming the struct by its number from 0; E_MISUSE (some keys are 0), E_UNSUPPORTED (no SQL). */
+DBM_API dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size);
+#define dbm_insert_structs(on, model, records, count) dbm__insert_structs(DBM__ON(on), DBM__SITE, model, records, count, sizeof *(records))
+
 /* Writes all fields but the key to the row with the struct's key. Errors: E_NOT_FOUND when there is none. */
 DBM_API dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size);
 #define dbm_update_struct(on, model, record) dbm__update_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
@@ -2039,6 +2058,9 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_ROW,         /* dbm_row: the first, E_NOT_FOUND when there is none */
     DBM__REDIS_WANT_ROWS,        /* dbm_rows */
     DBM__REDIS_WANT_COPY,        /* dbm__redis_buffer */
+    DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
+    DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
+    DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -2091,6 +2113,21 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
 #define dbm_redis_commandv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NOTHING, NULL, NULL, values, count)
 #define dbm_redis_queryv(on, rows, values, count) \
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
+
+/* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
+ *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
+ *                                                 &row may be NULL. DBM_DONE: all replies were received
+ *   dbm_redis_receive_rows(s, &rows)              the next reply with all its rows, as of dbm_redis_query()
+ * An error reply is the failure of the call that receives it, with the place of the one that sent it; it sticks, and dbm_clear_error(s) goes on with the
+ * next reply. Other commands may come in between and keep the order. Replies that are not received yet are put aside, within row_buffer: what would be
+ * more is E_LIMIT, and not sent. What is never received is read and dropped at the end of the session, or by dbm_commit(s); its first failure is theirs.
+ * A connection that is lost with commands unanswered that may have changed something is E_IN_DOUBT. */
+#define dbm_redis_send(on, ...) DBM__REDIS(on, DBM__REDIS_FORMAT | DBM__REDIS_WANT_LATER, NULL, __VA_ARGS__)
+#define dbm_redis_sendv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_LATER, NULL, NULL, values, count)
+#define dbm_redis_receive(on, row) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT, dbm__redis_to_row(row), NULL, NULL, 0)
+#define dbm_redis_receive_rows(on, rows) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT_ROWS, dbm__redis_to_rows(rows), NULL, NULL, 0)
 
 /* Keys.
  *   dbm_redis_get(s, &row, key)                   the value as a row of one column, with its lifetime: on a session until the session's next
@@ -2405,14 +2442,15 @@ typedef enum dbm_op_kind {
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
     DBM_OP_RESET,         /* full: undo everything a session may have changed; failing closes the connection */
-    DBM_OP_NATIVE,        /* out: the driver's own handle */
+    DBM_OP_NATIVE,        /* out: the driver's own handle; the pipeline is empty */
     DBM_OP_COMMAND,       /* a command of the backend's own, outside of SQL: values are its arguments, values[0] the text that names it; rows as
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
-                           * rows and, for what was open before, UNPREPARE, FINISH and disconnect (FORKED, which then frees bulk->data) */
+                           * rows and, for what was open before, UNPREPARE and FINISH. On a connection that broke there is no BULK_END: disconnect
+                           * then frees what bulk->data pointed to, and *bulk itself may be gone */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
     DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
@@ -2442,7 +2480,7 @@ typedef struct dbm_bulk_plan {
     int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
     int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
     void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
-    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order (or broken) */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
 } dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
@@ -2493,7 +2531,7 @@ typedef struct dbm_op {
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
-     * operation, unless it is FINISH or UNPREPARE, which free what is theirs in any case. A connection that breaks takes all with it. */
+     * operation, unless it is FINISH, which frees what is its own in any case. UNPREPARE tells nothing. A connection that breaks takes all with it. */
     int answered;
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;
@@ -2847,6 +2885,7 @@ DBM__FN void dbm__signal_all(dbm__signal *signal);
 /* Waits with the lock held, for `us` microseconds of real time at most (INT64_MAX: without limit). Wakes early at will. */
 DBM__FN void dbm__signal_wait(dbm__signal *signal, dbm__lock *lock, int64_t us);
 DBM__FN void dbm__sleep_us(int64_t us);
+DBM__FN void dbm__yield(void); /* the processor to another thread that can run */
 /* How often this process image has come out of a fork() as the child. Compared, to know inherited connections. */
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
@@ -2995,6 +3034,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { signal->none = 0; return tr
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)signal; }
+DBM__FN void dbm__yield(void) { }
 #elif DBM__OS_WINDOWS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { InitializeSRWLock(&lock->os); return true; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)lock; }
@@ -3004,6 +3044,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { InitializeConditionVariable
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { WakeConditionVariable(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { WakeAllConditionVariable(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)SwitchToThread(); }
 #else
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { return pthread_mutex_init(&lock->os, NULL) == 0; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)pthread_mutex_destroy(&lock->os); }
@@ -3033,6 +3074,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) {
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)pthread_cond_destroy(&signal->os); }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)pthread_cond_signal(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)pthread_cond_broadcast(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)sched_yield(); }
 #endif
 
 /* Waits, and says whether the wait ended before its time: woken, or for no reason at all. */
@@ -4017,6 +4059,24 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
 
+#if DBM__SOCKETS || DBM_HAS_MYSQL
+/* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
+ * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms);
+/* Around a call of a driver that may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
+#if !defined(_WIN32)
+#  include <signal.h>
+#endif
+typedef struct dbm__hush {
+    bool on, pending;
+#if !defined(_WIN32)
+    sigset_t before;
+#endif
+} dbm__hush;
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on);
+DBM__FN void dbm__hush_end(dbm__hush *h);
+#endif
+
 #if DBM__SOCKETS
 /* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
  * A connect over a list of places: the hosts in order, of each all its addresses, until one answers. What is left of the time is shared
@@ -4203,6 +4263,72 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
 #else
 DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
 #endif
+
+#if DBM__SOCKETS || DBM_HAS_MYSQL
+#if defined(_WIN32) || !DBM__POLL
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) { (void)fd; (void)keepalive_ms; (void)user_timeout_ms; }
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) { h->on = on; }
+DBM__FN void dbm__hush_end(dbm__hush *h) { (void)h; }
+#else
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) {
+    int on = keepalive_ms > 0, seconds = keepalive_ms > 1000 ? keepalive_ms / 1000 : 1, every = seconds > 6 ? seconds / 6 : 1, times = 3;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+#  if defined(TCP_KEEPIDLE)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+#  elif defined(TCP_KEEPALIVE)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPALIVE, &seconds, sizeof seconds);
+#  endif
+#  if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+#  else
+    (void)every;
+    (void)times;
+#  endif
+#  if defined(TCP_USER_TIMEOUT)
+    if (user_timeout_ms > 0) (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+#  else
+    (void)user_timeout_ms;
+#  endif
+}
+
+static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
+#if DBM__THREADS
+    (void)pthread_sigmask(how, set, before);
+#else
+    (void)sigprocmask(how, set, before);
+#endif
+}
+
+static bool dbm__hush_pending(void) {
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
+    sigset_t set;
+    h->on = on;
+    if (!on) return;
+    h->pending = dbm__hush_pending();
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    dbm__hush_mask(SIG_BLOCK, &set, &h->before);
+}
+
+DBM__FN void dbm__hush_end(dbm__hush *h) {
+    sigset_t set;
+    int kept = errno, taken;
+    if (!h->on) return;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    if (!h->pending && dbm__hush_pending()) (void)sigwait(&set, &taken);
+    dbm__hush_mask(SIG_SETMASK, &h->before, NULL);
+    errno = kept;
+}
+#endif
+#endif
 /* --- end src/net/poll.c --- */
 /* --- begin src/net/connect.c --- */
 /* Connecting over a list of hosts without blocking, and reading and writing without a SIGPIPE.
@@ -4238,7 +4364,7 @@ typedef socklen_t dbm__socket_length;
 #  elif defined(SO_NOSIGPIPE)
 #    define DBM__NO_SIGNAL 0
 #  else
-#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS undefined"
+#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
 
@@ -4434,25 +4560,7 @@ static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
 #  endif
     if (!tcp) return true;
     (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (d->keepalive_ms > 0) {
-        int seconds = d->keepalive_ms > 1000 ? d->keepalive_ms / 1000 : 1, every = seconds > 6 ? seconds / 6 : 1, times = 3;
-        (void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-#  if defined(TCP_KEEPIDLE)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
-#  elif defined(TCP_KEEPALIVE)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPALIVE, &seconds, sizeof seconds);
-#  endif
-#  if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
-#  else
-        (void)every;
-        (void)times;
-#  endif
-    }
-#  if defined(TCP_USER_TIMEOUT)
-    if (d->user_timeout_ms > 0) (void)setsockopt(d->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &d->user_timeout_ms, sizeof d->user_timeout_ms);
-#  endif
+    dbm__net_keep_alive(d->fd, d->keepalive_ms, d->user_timeout_ms);
 #endif
     return true;
 }
@@ -7936,7 +8044,11 @@ typedef struct dbm__gate {
     dbm__word site;
     dbm__lock lock;
     struct dbm__gate_waiter *first, *last;
-    uint64_t barges;
+    int waiting;
+    uint64_t barges, turn;               /* turn: barges when the queue last moved */
+    dbm__word last_in;                   /* the thread that took it last while others waited, */
+    bool streak;                         /* twice running */
+    int wary;                            /* so many leave before a streak counts again */
     uint32_t mark;
 } dbm__gate;
 
@@ -8126,6 +8238,7 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     for (gate = shared->gates; gate != NULL; gate = gate->next) {
         (void)dbm__lock_init(&gate->lock);
         gate->first = gate->last = NULL;
+        gate->waiting = 0;
         dbm__store(&gate->holder, 0);
         dbm__store(&gate->site, 0);
         dbm__store(&gate->word, 0);
@@ -8214,17 +8327,33 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
  *
  * The word is free (0), taken (1), free with waiters (2) or taken with waiters (3). Without waiters it is one compare-and-swap to enter and
  * one to leave. With waiters, entering and leaving go through the lock; a newcomer may still take a free gate before the head of the
- * queue (that keeps the processor busy while the head wakes up), until the head has been overtaken 64 times or waited 5 ms:
- * then whoever leaves hands the gate over without freeing it. */
+ * queue, until the head has been overtaken 64 times or waited 5 ms: then whoever leaves hands the gate over without freeing it.
+ *
+ * What costs is not the lock but waking: the one woken takes a processor from the one who writes, and finds the gate taken again. So the head
+ * is not woken by a thread that has just come back as soon as it had left, and will again: the head looks by itself now and then, and if it
+ * ever finds a gate that such a thread left free, everybody who leaves wakes it for a while. One who will be handed the gate next is woken
+ * while the one before it still writes, and yields the processor until it is its turn, so that the gate does not wait for it to wake up. */
 
-enum { DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000 };
+enum {
+    DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000,
+    DBM__GATE_LOOK_US = 500,  /* how often the head looks by itself */
+    DBM__GATE_WARY = 64,      /* how many who leave wake it after it found a free gate so */
+    DBM__GATE_EARLY = 2,      /* so many barges before its turn the next one wakes up, */
+    DBM__GATE_YIELDS = 100,   /* and waits for it without sleeping */
+    DBM__GATE_FREE_SEEN = 8   /* unless it finds the gate free so many times running */
+};
 
 typedef struct dbm__gate_waiter {
     struct dbm__gate_waiter *next, *previous;
     dbm__signal signal;
     uint64_t barges;  /* of the gate when it came */
     int64_t since_us;
-    bool granted;
+    dbm__word granted;
+    bool looks;       /* it is the head and knows: it looks by itself */
+    bool told;        /* woken to a free gate */
+    bool next_one;    /* woken because the gate will be handed to it, */
+    bool yielded;     /* has waited for that without sleeping, */
+    bool yielding;    /* or does so now */
 } dbm__gate_waiter;
 
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
@@ -8254,14 +8383,109 @@ static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) 
     dbm__store(&gate->holder, holder);
 }
 
-static bool dbm__gate_starved(const dbm__gate *gate, const dbm__gate_waiter *w, int64_t now) {
-    return gate->barges - w->barges >= DBM__GATE_BARGES || now - w->since_us >= DBM__GATE_PATIENCE_US;
+/* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
+ * more often than anybody may be. */
+static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
+
+static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
+    const dbm__gate_waiter *w = gate->first;
+    return w != NULL && (gate->barges - gate->turn >= dbm__gate_share(gate) || gate->barges - w->barges >= DBM__GATE_BARGES ||
+                         now - w->since_us >= DBM__GATE_PATIENCE_US);
 }
 
 static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->previous != NULL) w->previous->next = w->next; else gate->first = w->next;
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
+    gate->waiting--;
+    if (gate->first == NULL) {
+        dbm__word o = dbm__load(&gate->word);
+        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
+    }
 }
+
+#if DBM__THREADS
+/* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
+static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
+    dbm__word self = dbm__thread_number();
+    dbm__gate_waiter *first = gate->first;
+    gate->streak = barged && gate->last_in == self;
+    gate->last_in = self;
+    if (!barged) gate->turn = gate->barges;
+    if (first == NULL || first->next_one || !(dbm__gate_starved(gate, now) || gate->barges - gate->turn + DBM__GATE_EARLY >= dbm__gate_share(gate))) return;
+    first->next_one = true;
+    dbm__signal_one(&first->signal);
+}
+
+/* Takes the gate before those who wait, when it is free and their head can bear it. */
+static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    while (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) {
+        if (!dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) continue;
+        if (gate->first != NULL) gate->barges++;
+        dbm__gate_taken(gate, true, now);
+        return true;
+    }
+    return false;
+}
+
+/* To the end of the queue, unless the gate has become free. */
+static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    if (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) return false;
+    if (!dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) return false;
+    w->barges = gate->barges;
+    w->since_us = now;
+    if (gate->waiting++ == 0) gate->turn = gate->barges;
+    w->previous = gate->last;
+    if (gate->last != NULL) gate->last->next = w; else gate->first = w;
+    gate->last = w;
+    return true;
+}
+
+/* Until the gate is this waiter's, `stop`, or the deadline; it is in the queue. */
+static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_waiter *w, int64_t deadline_us, const dbm__word *stop) {
+    dbm_status st = DBM_OK;
+    int64_t now = w->since_us;
+    int i, free_seen = 0;
+    while (w->granted == 0) {
+        dbm__word o = dbm__load(&gate->word);
+        bool head = gate->first == w;
+        if (head && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
+            if (!w->told) gate->wary = DBM__GATE_WARY;
+            dbm__gate_unlink(gate, w);
+            w->granted = 1;
+            break;
+        }
+        if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
+        else if (now >= deadline_us) st = DBM_E_TIMEOUT;
+        if (st != DBM_OK) {
+            dbm__gate_unlink(gate, w);
+            if (gate->first != NULL && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) { /* the wake-up was ours and we leave without using it */
+                gate->first->told = true;
+                dbm__signal_one(&gate->first->signal);
+            }
+            return st;
+        }
+        if (w->next_one && !w->yielded) {
+            w->yielded = w->yielding = true;
+            dbm__lock_give(&gate->lock);
+            for (i = 0; i < DBM__GATE_YIELDS && dbm__load(&w->granted) == 0 && free_seen < DBM__GATE_FREE_SEEN; i++) {
+                dbm__yield();
+                free_seen = dbm__load(&gate->word) & DBM__GATE_TAKEN ? 0 : free_seen + 1;
+            }
+            dbm__lock_take(&gate->lock);
+            w->yielding = false;
+        } else {
+            w->told = false;
+            w->looks = head;
+            dbm__wait_until(host, &w->signal, &gate->lock, head && now + DBM__GATE_LOOK_US < deadline_us ? now + DBM__GATE_LOOK_US : deadline_us);
+        }
+        now = dbm__now(host);
+    }
+    dbm__gate_taken(gate, false, now);
+    return st;
+}
+#endif
 
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
@@ -8271,6 +8495,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__blocked blocked;
     dbm_status st;
     int64_t now;
+    bool barged;
 #endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
         dbm__gate_held(gate, holder, site);
@@ -8291,61 +8516,28 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
 #else
+    dbm__lock_take(&gate->lock);
+    now = dbm__now(db->host);
+    barged = dbm__gate_barge(gate, now);
+    dbm__lock_give(&gate->lock);
+    if (barged) {
+        dbm__gate_held(gate, holder, site);
+        return DBM_OK;
+    }
     st = dbm__graph_enter(db, &blocked, NULL, gate, site);
     if (st != DBM_OK) return st;
-    now = dbm__now(db->host);
     memset(&w, 0, sizeof w);
     if (!dbm__signal_init(&w.signal)) {
         dbm__graph_leave(db, &blocked);
         return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site);
     }
     dbm__lock_take(&gate->lock);
-    /* Barge when it is free and the head can bear it; else queue. */
-    for (;;) {
-        o = dbm__load(&gate->word);
-        if (!(o & DBM__GATE_TAKEN) && (gate->first == NULL || !dbm__gate_starved(gate, gate->first, now))) {
-            if (dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                if (gate->first != NULL) gate->barges++;
-                w.granted = true;
-                break;
-            }
-        } else if (dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) {
-            break;
-        }
-    }
-    if (!w.granted) {
-        w.barges = gate->barges;
-        w.since_us = now;
-        w.previous = gate->last;
-        if (gate->last != NULL) gate->last->next = &w; else gate->first = &w;
-        gate->last = &w;
-        for (;;) {
-            if (w.granted) break;
-            o = dbm__load(&gate->word);
-            if (gate->first == &w && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                dbm__gate_unlink(gate, &w);
-                w.granted = true;
-                break;
-            }
-            if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
-            else if (dbm__now(db->host) >= deadline_us) st = DBM_E_TIMEOUT;
-            if (st != DBM_OK) {
-                dbm__gate_unlink(gate, &w);
-                break;
-            }
-            dbm__wait_until(db->host, &w.signal, &gate->lock, deadline_us);
-        }
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        } else if (st != DBM_OK && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) {
-            dbm__signal_one(&gate->first->signal); /* the wake-up was ours and we leave without using it */
-        }
-    }
+    do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
+    if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
     dbm__lock_give(&gate->lock);
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
-    if (w.granted) dbm__gate_held(gate, holder, site);
+    if (st == DBM_OK) dbm__gate_held(gate, holder, site);
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
     } else if (st != DBM_OK) {
@@ -8367,22 +8559,23 @@ DBM__FN void dbm__gate_wake(dbm__gate *gate) {
 
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__word o = DBM__GATE_TAKEN;
+    dbm__gate_waiter *w;
     dbm__store(&gate->holder, 0);
     if (dbm__cas(&gate->word, &o, 0)) return;
     dbm__lock_take(&gate->lock);
-    if (gate->first != NULL && dbm__gate_starved(gate, gate->first, dbm__now(db->host))) {
-        dbm__gate_waiter *w = gate->first; /* handed over: the gate stays taken */
+    w = gate->first;
+    if (w != NULL && dbm__gate_starved(gate, dbm__now(db->host))) { /* handed over: the gate stays taken */
         dbm__gate_unlink(gate, w);
-        w->granted = true;
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        }
-        dbm__signal_one(&w->signal);
+        if (!w->yielding) dbm__signal_one(&w->signal);
+        dbm__store(&w->granted, 1);
     } else {
         o = dbm__load(&gate->word);
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_TAKEN)) {}
-        if (gate->first != NULL) dbm__signal_one(&gate->first->signal);
+        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) {
+            w->told = true;
+            dbm__signal_one(&w->signal);
+        }
+        if (gate->wary != 0) gate->wary--;
     }
     dbm__lock_give(&gate->lock);
 }
@@ -10521,7 +10714,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
+    bool quick;                      /* or writes without giving rows: the one for those */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -10571,8 +10765,8 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
-DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+/* Integers alone, or (`rest`) texts and doubles too, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const char *codes, va_list *ap) {
     int n = 0;
     for (; *codes != 0; codes++, n++) {
         if (DBM__UNLIKELY(n == room)) return -1;
@@ -10581,7 +10775,11 @@ DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes,
         if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
         else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
         else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
-        else return -1;
+        else if (!rest) return -1;
+        else if (*codes == 'd') out[n].type = DBM_TYPE_DOUBLE, out[n].as.real = va_arg(*ap, double);
+        else if (*codes != 's') return -1;
+        else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
+        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data);
     }
     return n;
 }
@@ -11776,6 +11974,27 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     }
 }
 
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
+/* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
+ * that reads them back. 0: it has more. */
+static int dbm__double_few(double v, char digits[20], int *point) {
+    double scale = 10.0;
+    int behind, count = 0, i;
+    if (v < 0.0) v = -v;
+    for (behind = 1; behind <= 8 && v * scale < 1e15; behind++, scale *= 10.0) {
+        int64_t whole = (int64_t)(v * scale + 0.5), left = whole;
+        if ((double)whole / scale != v) continue;
+        for (; left != 0; left /= 10) count++;
+        for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
+        *point = count - behind;
+        return count;
+    }
+    return 0;
+}
+#else
+static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
+#endif
+
 DBM__FN void dbm__double_write(double v, char block[40]) {
     char digits[20];
     uint64_t bits, m;
@@ -11800,7 +12019,8 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put_int(&t, m ? (int64_t)(m >> -exponent) : 0);
         return;
     }
-    count = dbm__double_digits(m, exponent, digits, &point);
+    count = dbm__double_few(v, digits, &point);
+    if (count == 0) count = dbm__double_digits(m, exponent, digits, &point);
     if (point > -4 && point <= 0) { /* 0.000123 */
         dbm__put(&t, "0.");
         for (i = point; i < 0; i++) dbm__put_n(&t, "0", 1);
@@ -12047,6 +12267,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         return st;
     }
     e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -12360,6 +12581,9 @@ DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
+/* The connection died under the first statement of a transaction (`was_clean`), or a read in autocommit: nothing can have been done, so another
+ * connection takes its place once. */
+DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
@@ -12367,6 +12591,9 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
+/* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
+ * yet; DBM_DONE: there is none. */
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 
@@ -12394,6 +12621,10 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* The short way, see cursor.c and statement.c: for a session that nothing watches. */
+#define DBM__LANE_VALUES 8
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
 
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
@@ -13908,7 +14139,8 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     int i;
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (dbm__value_points(&values[i])) {
+        /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
+        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -14041,6 +14273,32 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     return DBM_OK;
 }
 
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
+
+/* The end of a statement that failed, and of its use. */
+static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
+    dbm_error_info kept = dbm__self()->last;
+    bool writes = entry->prepared.writes;
+    if (op->result != NULL) {
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__self()->last = kept;
+    if (writes) dbm__work_doubt(w, rc);
+    rc = dbm__statement_failed(w, sql, site);
+    dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
+    return rc;
+}
+
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -14145,34 +14403,16 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
-    if (entry->prepared.writes) {
-        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
-        if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != -1) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-    }
+    if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
     *out = entry;
     return DBM_OK;
 failed:
     {
-        bool writes = entry->prepared.writes;
-        dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
-        kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__cache_give(c, entry);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
-        return dbm__statement_failed(w, sql, site);
+        return dbm__run_failed(w, entry, op, rc, sql, site);
     }
 replace:
     replaced = true;
@@ -14180,35 +14420,24 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
-    dbm__entry *entry;
-    dbm_op op;
-    dbm_status rc;
-    op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.queued = false;
-    op.no_wait = send && w->db->pipeline;
-    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
-    op.savepoint = 0;
-    op.row_buffer = 0;
-    op.native = op.state = NULL;
-    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    if (op.queued) return dbm__sent_put(w, entry, site);
-    if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
+/* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
+static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
+    dbm_status rc = DBM_OK;
+    if (op->result != NULL) {
         dbm_error_info kept;
-        op.kind = DBM_OP_FETCH;
+        op->kind = DBM_OP_FETCH;
         do {
-            op.row = false;
-            rc = dbm__op_run(&w->slot.connection, &op);
+            op->row = false;
+            rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op.affected >= 0) w->affected = op.affected;
-        op.kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, &op);
+        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
             rc = dbm__statement_failed(w, entry->text, site);
         }
     }
@@ -14216,10 +14445,73 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     return rc == DBM_DONE ? DBM_OK : rc;
 }
 
+static void dbm__exec_op(dbm_op *op) {
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->savepoint = 0;
+    op->row_buffer = 0;
+    op->native = op->state = NULL;
+}
+
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
+    dbm__entry *entry;
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
+    if (rc != DBM_OK) return rc;
+    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
+}
+
+/* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
+DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
+    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
+}
+
+static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
+    if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
+        if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
+        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    }
+    if (rc == DBM_DONE) rc = DBM_OK;
+    if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+    if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
+    dbm__work_wrote(w, e, op);
+    return dbm__exec_rest(w, e, op, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.kind = DBM_OP_EXECUTE;
+    op.sql = e->prepared.sql;
+    op.sql_size = e->prepared.sql_size;
+    op.values = values;
+    op.value_count = count;
+    op.prepared = &e->prepared;
+    op.deadline_us = INT64_MAX;
+    op.result = NULL;
+    op.row = op.settled = op.ended = false;
+    op.affected = op.last_id = -1;
+    op.columns = 0;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
+    dbm__work_wrote(w, e, &op);
+    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    return DBM_OK;
+}
+
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
 
-/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
-static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
+/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
+ * sent. */
+static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
@@ -14240,13 +14532,16 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK) {
             dbm__store(&w->slot.statements, w->slot.statements + 1u);
             w->top->ran = true;
-            dbm__op_init(op, DBM_OP_COMMAND, dbm__work_deadline(w));
+            dbm__op_init(op, values != NULL ? DBM_OP_COMMAND : DBM_OP_RECEIVE, dbm__work_deadline(w));
             op->values = values;
             op->value_count = count;
             op->write = writes;
+            op->no_wait = send;
+            op->site = send ? site : NULL;
             op->row_buffer = w->db->settings->config.row_buffer;
             rc = dbm__op_run(c, op);
             changes = op->write;
+            if (rc == DBM_DONE && values == NULL) return DBM_DONE;
             if (rc == DBM_DONE) rc = DBM_OK;
             if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
         }
@@ -14254,6 +14549,9 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     }
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (values == NULL && w->commands > 0) w->commands--;
     if (rc != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (op->result != NULL) {
@@ -14263,7 +14561,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         }
         dbm__self()->last = kept;
         if (changes) dbm__work_doubt(w, rc);
-        return dbm__work_fail(w, site);
+        return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }
     if (changes) {
         if (!op->ended) w->wrote = w->top->wrote = true;
@@ -14273,12 +14571,27 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     return DBM_OK;
 }
 
+/* A call on a database is a session of its own, which nothing can be sent or received in. */
+static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
+    if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one");
+    }
+    return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
+}
+
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
+    dbm__call call;
+    dbm_op op;
+    dbm_status st = dbm__pipeline_begin(&call, on, site);
+    return st == DBM_OK ? dbm__work_command(call.work, values, count, writes, true, site, &op) : st;
+}
+
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = dbm__rows_new(call.work);
@@ -14287,7 +14600,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);
@@ -14304,7 +14617,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     const char *none = NULL;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
@@ -14314,7 +14627,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     }
     if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &none, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);
@@ -14342,7 +14655,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -14358,6 +14671,22 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, c
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
+    dbm__work *w;
+    if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
+        dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
+        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count == e->prepared.parameters)) {
+                e->uses = 1;
+                dbm__cache_hit(&w->slot.connection, e);
+                return dbm__exec_quick(w, e, values, count, site);
+            }
+        }
+    }
     va_start(ap, codes);
     st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
@@ -14513,26 +14842,63 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
-    va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    va_start(ap, codes);
-    rc = dbm__values_read(values, &count, &named, codes, ap);
-    va_end(ap);
-    if (rc != DBM_OK) return dbm__work_fail(st->work, site);
-    return dbm__work_exec(st->work, NULL, st, values, count, named, false, site);
+    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
+    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    return send ? DBM_OK : rc; /* it sticks */
 }
 
-DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
     dbm_status rc = dbm__statement_ready(st, site);
-    if (rc == DBM_OK) rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    return rc == DBM_OK ? dbm__work_exec(st->work, NULL, st, copy, count, named, false, site) : rc;
+    if (rc != DBM_OK) return rc;
+    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
+    return send ? DBM_OK : rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+    va_list ap;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
+            st->entry->uses = 2;
+            return dbm__exec_quick(st->work, st->entry, values, count, site);
+        }
+    }
+    va_start(ap, codes);
+    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    va_end(ap);
+    return rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
+    va_list ap;
+    dbm_status rc;
+    va_start(ap, codes);
+    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
+    va_end(ap);
+    return rc;
+}
+
+DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    return dbm__stmt_exec_values(site, st, false, values, count);
+}
+
+DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
+    return dbm__stmt_exec_values(site, st, true, values, count);
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
@@ -14977,12 +15343,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
 
-#define DBM__LANE_VALUES 8
-
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
-    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
-}
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -15042,8 +15402,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0
-        && w->slot.connection.state == DBM_STATE_NONE) {
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
         return dbm__lane_again(w, e, site, out);
     }
     dbm__statement_failed(w, e->text, site);
@@ -15116,7 +15475,7 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
-        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
@@ -15256,7 +15615,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
-            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;
@@ -15781,7 +16140,7 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
         b->op.kind = DBM_OP_BULK_END;
         b->op.deadline_us = dbm__work_grace(w);
         if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (dbm__op_run(c, &b->op) != DBM_OK && w->in_transaction) c->broken = true;
+        if (!c->broken && dbm__op_run(c, &b->op) != DBM_OK) c->broken = true; /* else disconnect frees what the adapter has of it */
         dbm__store(&w->committing, 0);
         b->own_way = false;
     }
@@ -16051,7 +16410,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         dbm_status st = dbm_adapter_element(&columns[k], i, &values[k]);
         if (DBM__LIKELY(st == DBM_OK)) continue;
         b->plan.failed_column = k;
-        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "%s", dbm__element_wrong(columns[k].kind));
+        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the element %s", dbm__element_wrong(columns[k].kind));
         if (!b->plan.each_row) return dbm__bulk_row_failed(b, b->plan.rows, st);
         dbm__bulk_refused(&b->plan, b->plan.rows++);
         b->plan.failed_column = -1;
@@ -16256,6 +16615,10 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     if (!dbm__bulk_undo(b) && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
+    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     return dbm__bulk_close(b, DBM_OK);
@@ -16901,6 +17264,7 @@ typedef struct dbm__model_call {
     const dbm_field *generated; /* insert: the key to be filled in */
     const dbm_value *key;    /* find */
     int keys;
+    size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
 
@@ -16963,6 +17327,76 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     return st;
 }
 
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
+
+/* All structs as one bulk, a column of it for each field. */
+static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
+    const dbm__model_call *call = (const dbm__model_call *)ud;
+    const dbm_model *m = call->model;
+    dbm_column columns[DBM__MODEL_FIELDS];
+    dbm__model_sql q;
+    dbm_bulk *bulk;
+    dbm_status st;
+    size_t f, table;
+    if (dbm__on_database(s)->adapter->lexer & DBM_LEX_NOT_SQL) {
+        return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type);
+    }
+    dbm__model_sql_begin(&q, s, call->site);
+    for (f = 0; f < m->field_count; f++) {
+        const dbm_field *field = &m->fields[f];
+        if (field == call->generated) continue;
+        if (q.count != 0) dbm__model_put(&q, ",");
+        dbm__model_put_name(&q, field->name);
+        columns[q.count].data = call->from + field->offset;
+        columns[q.count].kind = field->kind;
+        columns[q.count].size = field->size;
+        columns[q.count].stride = m->size;
+        columns[q.count].type = DBM_TYPE_NULL;
+        columns[q.count++].nulls = NULL;
+    }
+    dbm__model_put(&q, "|"); /* the table's name behind it, in the same block */
+    table = q.text.size;
+    dbm__model_put_name(&q, m->table);
+    st = q.status;
+    if (st == DBM_OK) {
+        q.text.data[table - 1] = 0;
+        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site);
+    }
+    dbm__model_sql_end(&q);
+    if (st != DBM_OK) return st;
+    (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
+    return dbm_bulk_end(bulk); /* its failure too */
+}
+
+DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
+    dbm__model_call call;
+    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    size_t i, r;
+    if (st != DBM_OK) return st;
+    dbm__model_call_of(&call, site, model, records);
+    call.count = count;
+    for (i = 0; i < model->field_count; i++) {
+        const dbm_field *f = &model->fields[i];
+        size_t none = 0;
+        if (!dbm__field_generated(model, f)) continue;
+        for (r = 0; r < count; r++) none += dbm__element_uint(call.from + r * size + f->offset, f->size) == 0;
+        if (none != 0 && none != count) {
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: key %q is 0 in %z of %z structs: give each of them a key, or none", f->name, none, count);
+        }
+        if (none != 0) call.generated = f;
+    }
+    if (call.generated && model->field_count == 1) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name);
+    }
+    return dbm__on_group(on, site, dbm__insert_all_run, &call);
+}
+
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
@@ -16999,14 +17433,6 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
-}
-
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 
 /* Runs a call that looks for one row by the key in the struct. */
@@ -17716,6 +18142,7 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -17734,10 +18161,10 @@ static bool dbm__redis_clear(int want, void *out) {
         if (out != NULL) *(int64_t *)out = 0;
         return true;
     }
-    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW) {
+    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
-    } else if (what == DBM__REDIS_WANT_ROWS && out != NULL) {
+    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
         *(dbm_rows **)out = NULL;
     }
     return true;
@@ -17857,6 +18284,13 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     dbm__host *host = dbm__on_host(on);
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+        dbm_row *row = NULL;
+        if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
+        st = dbm__command_one(on, site, NULL, 0, false, &row);
+        if (out != NULL) *(dbm_row **)out = row;
+        return st;
+    }
     if (count < 0 || (count > 0 && values == NULL)) return dbm__on_fail(on, DBM_E_MISUSE, site, "%d values at %s", count, values == NULL ? "NULL" : "an array");
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
@@ -19045,7 +19479,11 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     int i;
     for (i = 1; i <= count; i++, v++) {
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
+            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
+            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
+        }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
         if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }
@@ -19502,7 +19940,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         }
     }
     status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
 
@@ -20111,6 +20549,12 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 /* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
  * Must not know: pools, sessions, other adapters. */
+/* --- begin src/adapters/postgresql.h --- */
+/* What the two files of the PostgreSQL adapter share: libpq, the server's types, and the rows of a bulk on their way into COPY.
+ * May call: api/, base/, and libpq.
+ * Must not know: anything else. */
+#ifndef DBM__POSTGRESQL_H
+#define DBM__POSTGRESQL_H
 #if DBM_HAS_POSTGRESQL
 #if defined(__has_include)
 #  if !__has_include(<libpq-fe.h>)
@@ -20129,6 +20573,55 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The server's types that have one of ours; others are texts. */
+enum {
+    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
+    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
+    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIME = 1083, DBM__PG_TIMESTAMP = 1114,
+    DBM__PG_TIMESTAMPTZ = 1184, DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
+};
+
+#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
+#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
+DBM__FN int dbm__pg_hex(char c); /* -1: none */
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+
+/* A bulk: its rows, encoded, until COPY takes them. */
+typedef struct dbm__pg_copy dbm__pg_copy;
+/* NULL: no memory. The plan outlives it. */
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan);
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k);
+/* A SELECT that is described and never run: its columns are those that COPY fills. */
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k);
+/* Takes that description, and chooses the form of the rows. False: no memory. */
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res);
+/* The COPY itself. */
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k);
+/* Hands a piece of the rows to libpq: 1, or 0 when there are none; -1 as PQputCopyData says it. */
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn);
+/* No row follows. False: no memory. */
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
+/* Which row and column the server's words are about, where they tell. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__PG_MISSING */
+#endif /* DBM_HAS_POSTGRESQL */
+#endif /* DBM__POSTGRESQL_H */
+/* --- end src/adapters/postgresql.h --- */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
 #if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
@@ -20164,7 +20657,9 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
  *
  *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
  *     sent:  [BEGIN] [SAVEPOINT] [CLOSE] [DEALLOCATE] [PREPARE] RUN SYNC      answered from the head on
- *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer
+ *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer,
+ *            or [BEGIN] SENT SENT SENT, statements that were only put in the pipeline; the SYNC behind a later operation is theirs too, so that
+ *            what stands behind a failure is not done. Outside of a transaction each has a SYNC of its own, and what waits lets them be answered first
  *
  * A list of several commands goes through libpq's pipeline. One that is alone does not, which spares libpq the answer to SYNC; nor does any
  * with libpq 12 and 13, which have no pipeline: then the same list is sent one command at a time, and after a failure what is left of it up
@@ -20181,12 +20676,15 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -20195,6 +20693,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
@@ -20234,13 +20733,17 @@ typedef struct dbm__pg_statement {
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects, bad_copy;
+    bool inserts, selects;
+    bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool copying;            /* COPY sends its rows */
+    char *copied;            /* the one in hand, libpq's */
+    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
@@ -20281,6 +20784,7 @@ typedef struct dbm__pg {
     bool poisoned;           /* what nobody waited for has failed */
     bool retried;
     bool was_open;           /* the transaction, when the operation began */
+    bool given_up;           /* the operation before it came to no end */
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
@@ -20290,9 +20794,22 @@ typedef struct dbm__pg {
     int wait_used;           /* of `wait`: sent with the command in progress */
     int64_t dropped;
     int64_t affected;
+    int before;              /* DBM__PG_GO ... */
+    int unanswered;          /* SENT in `sent`; */
+    int unasked;             /* of them, those that the server has not been told to answer, */
+    size_t unasked_bytes;    /* and their texts */
+    bool unsynced;           /* no SYNC stands behind the last of them */
+    int answered;            /* to be told by the next operation, as is what follows */
+    int64_t sent_affected, sent_last_id;
+    PGresult *sent_error;
+    bool of_pipeline;        /* the error of this operation is sent_error */
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
+    dbm__pg_copy *copy;      /* the bulk that is open */
+    bool copying;            /* the server takes its rows */
+    bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
     char *block;             /* texts of parameters, or of a statement that is put together */
@@ -20327,14 +20844,6 @@ typedef struct dbm__pg {
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
-/* The server's types that have one of ours; others are texts. */
-enum {
-    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
-    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
-    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
-    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
-};
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -20346,7 +20855,6 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false;
     }
 }
-
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
@@ -20401,6 +20909,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -20435,6 +20949,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -20470,6 +20985,7 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->silent = false;
     item->number = number;
     item->depth = 0;
+    item->s = NULL;
     return item;
 }
 
@@ -20508,7 +21024,7 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *year = y + era * 400 + (*month <= 2);
 }
 
-static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -20536,7 +21052,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__pg_put_digits(t, day, 2);
 }
 
-static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
     if (rest < 0) {
@@ -20636,23 +21152,19 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         }
     }
     q->declare = at;
+    q->unasked_bytes += need;
     return DBM_OK;
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
-
-/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
-    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
-}
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
-static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
-    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, s->kept && s->binary) == 1;
+static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
 }
 
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
@@ -20709,10 +21221,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_RUN:
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
+    /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
+    case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: case DBM__PG_SENT:
+        if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return dbm__pg_send_named(q, s, op);
+        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -20723,7 +21240,11 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
 #if DBM__PG_PIPELINE
-    case DBM__PG_SYNC: return PQpipelineSync(q->conn) == 1;
+    case DBM__PG_SYNC:
+        q->unsynced = false;
+        q->unasked = 0;
+        q->unasked_bytes = 0;
+        return PQpipelineSync(q->conn) == 1;
 #endif
     default: return true;
     }
@@ -20764,14 +21285,19 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        PQfreemem(s->copied);
+        s->copied = NULL;
+    }
 }
 
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
-    int i, columns = PQnfields(res);
+/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
+    int i, columns = res != NULL ? PQnfields(res) : 1;
     size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -20784,10 +21310,10 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     held->next = NULL;
     at = (char *)(held->cells + (columns > 1 ? columns : 1));
     for (i = 0; i < columns; i++) {
-        int bytes = PQgetlength(res, row, i);
+        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
         held->cells[i].data = at;
-        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
-        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
+        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -20818,10 +21344,43 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
 }
 
 /* A statement without rows has run. */
-static void dbm__pg_ran(dbm__pg *q, PGresult *res) {
+static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     const char *tag = PQcmdStatus(res);
-    q->affected = dbm__pg_count(res);
-    if (DBM__UNLIKELY(strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) dbm__pg_forget(q);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    return dbm__pg_count(res);
+}
+
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n);
+}
+
+/* The statement of that name is not used again. */
+static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
+    if (there) {
+        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
+        q->no_memory = false;
+    }
+    s->kept = false;
+}
+
+/* What one of the pipeline has done; its rows are dropped. */
+static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
+    int64_t n = -1;
+    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
+    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
+    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->inserts && (item->number & 4u) == 0) {
+        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
+            Oid type = PQftype(res, 0);
+            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0));
+        }
+    }
+    item->number |= 4u;
 }
 
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -20838,7 +21397,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
             PQclear(res);
             return true;
         }
@@ -20869,14 +21428,69 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     return false;
 }
 
+/* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
+static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
+    static char name[] = "data";
+    PGresAttDesc column;
+    memset(&column, 0, sizeof column);
+    column.name = name;
+    column.typid = DBM__PG_BYTEA;
+    column.format = 1;
+    column.typlen = -1;
+    PQclear(res);
+    res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
+    dbm__pg_res(q->main, res);
+    q->main->binary_rows = true;
+    q->main->copying = true;
+}
+
+/* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
+static int dbm__pg_copy_rows(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    for (;;) {
+        char *data = NULL;
+        int n = PQgetCopyData(q->conn, &data, 1);
+        if (n == 0) return DBM__PG_WAITS;
+        if (n < 0) { /* its end, or a failure that is the next result */
+            s->copying = false;
+            return DBM__PG_ALL;
+        }
+        s->total++;
+        if (q->no_memory) q->mode = DBM__PG_DROP;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
+            dbm__pg_row_moves(s);
+            s->copied = data;
+            s->copied_size = n;
+            s->row = 0;
+            s->rows = 1;
+            if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
+            continue;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
+            PQfreemem(data);
+            return DBM__PG_ROW;
+        }
+        if (q->mode != DBM__PG_KEEP) q->dropped++;
+        PQfreemem(data);
+    }
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
+    const dbm__pg_item *next;
+    PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (q->error == NULL) q->error = res;
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+    /* What goes before one of the pipeline fails for it. */
+    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
+    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    if (*to == NULL) *to = res;
     else PQclear(res);
 }
 
@@ -20886,18 +21500,34 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
         if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) {
-            q->main->kept = true;
-            q->main->age = q->age;
+            item->s->kept = true;
+            item->s->age = q->age;
         }
-        if (item->kind == DBM__PG_RUN) dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_DESCRIBE) {
+            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            return false;
+        }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
+            PQclear(res);
+            q->copying = true;
+            return true;
+        }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
+            dbm__pg_copy_out(q, res);
+            return false;
+        }
         q->outcome = DBM_E_UNSUPPORTED;
         dbm_adapter_broken(q->c);
         break;
@@ -20908,6 +21538,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
         break;
 #endif
     default: break;
@@ -20958,6 +21589,14 @@ static int dbm__pg_answers(dbm__pg *q) {
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
+        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+            q->armed = true;
+            (void)PQsetSingleRowMode(q->conn);
+        }
+        if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
+            int how = dbm__pg_copy_rows(q);
+            if (how != DBM__PG_ALL) return how;
+        }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
         if (res == NULL) {
@@ -20966,6 +21605,10 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue;
+            }
+            if (item->kind == DBM__PG_SENT) {
+                q->unanswered--;
+                if (q->sent_error == NULL) q->answered++;
             }
             q->sent.head++;
             q->armed = false;
@@ -21049,11 +21692,17 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
     return true;
 }
 
+static void dbm__pg_put(dbm__pg *q, bool alone);
+
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
-    bool alone = q->sent.count == 1 && !q->sent.at[0].silent; /* what is under way already is in the list too */
+    bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
     dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
+    dbm__pg_put(q, alone);
+}
+
+static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
@@ -21143,11 +21792,29 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
 
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
+
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+    s->id = ++q->names;
+    s->known = s->binary = false;
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+    if (item != NULL) item->s = s;
+}
+
+/* Answers to what is in the pipeline are to come. */
+static void dbm__pg_ask(dbm__pg *q) {
+#if DBM__PG_PIPELINE
+    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+#endif
+    q->unasked = 0;
+    q->unasked_bytes = 0;
+}
 
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
@@ -21164,6 +21831,12 @@ static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
+    q->before_copy = s->copies_out && q->sent.count != 0; /* no pipeline takes it: what must come first is sent first */
+    if (DBM__UNLIKELY(q->before_copy)) {
+        q->cursor_run = q->named_run = false;
+        dbm__pg_go(q);
+        return;
+    }
     if (s->kept && s->age != q->age) s->kept = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
@@ -21175,16 +21848,52 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
-        q->named_run = q->base->cached && s->seen;
+        q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
-            s->id = ++q->names;
-            dbm__pg_name(q, s);
-            s->known = s->binary = false;
-            dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+            dbm__pg_add_prepare(q, s);
         }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
     }
     dbm__pg_go(q);
+}
+
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
+ * 64 KB and one statement. */
+static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+#if DBM__PG_PIPELINE
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    dbm__pg_item *item;
+    int i;
+    dbm__pg_push_before(q);
+    if (s->kept && s->age != q->age) s->kept = false;
+    q->named_run = q->base->cached && s->seen;
+    if (q->named_run && !s->kept) {
+        dbm__pg_add_prepare(q, s);
+        s->kept = true; /* it is when those behind it run */
+        s->age = q->age;
+    }
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    if (item != NULL) item->s = s;
+    q->unsynced = true;
+    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    dbm__pg_put(q, false);
+    if (q->local) return;
+    for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+    q->wait.count = q->wait_used = 0;
+    q->unanswered++;
+    q->unasked++;
+    s->seen = true;
+    op->queued = true;
+    dbm__pg_room_end(q);
+    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+        dbm__pg_ask(q);
+        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
+    }
+    dbm__pg_end_local(q, DBM_OK);
+#else
+    (void)op;
+    dbm__pg_push_run(q);
+#endif
 }
 
 static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
@@ -21194,14 +21903,18 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return;
     }
-    if (DBM__UNLIKELY(s->bad_copy)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
-                                         "on the handle of dbm_native(s, \"postgresql\")"));
+    if (DBM__UNLIKELY(s->copies_in)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+                                         "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
         return;
     }
     status = dbm__pg_encode(q, op);
     if (status != DBM_OK) {
         dbm__pg_end_local(q, status);
+        return;
+    }
+    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+        dbm__pg_start_send(q, op);
         return;
     }
     dbm__pg_begin_run(q, s, op);
@@ -21211,9 +21924,9 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
 /* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
 static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
-    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup) return false;
+    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
     if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
-    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op)) return false; /* it fails again, and says why */
+    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
     dbm__pg_begin_run(q, s, op);
     q->named_run = q->solo = true;
     q->cursor_run = q->armed = q->whole = false;
@@ -21379,6 +22092,33 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
+/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
+    const char *first = dbm__pg_first_word(at);
+    int deep = 0;
+    bool in;
+    for (; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\'') {
+            char quote = *at;
+            do at++; while (*at != '\0' && *at != quote);
+            if (*at == '\0') return;
+        } else if (*at == '(') {
+            deep++;
+        } else if (*at == ')') {
+            deep--;
+        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
+            in = dbm__pg_is_word(at, "FROM");
+            at = dbm__pg_first_word(at + (in ? 4 : 2));
+            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
+            s->copies_in = in;
+            s->copies_out = prepared->returns_rows = !in;
+            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
+                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
+            return;
+        }
+    }
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -21387,9 +22127,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (dbm__pg_is_word(word, "COPY")) {
-        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
-    }
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -21418,20 +22156,64 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+/* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
+static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+    q->main = NULL;
+    q->copying = q->copy_blind = false;
+    if (op->bulk->each_row) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->copy = dbm__pg_copy_make(q->owner, op->bulk);
+    if (q->copy == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    op->bulk->data = q->copy;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
+    dbm__pg_go(q);
+}
+
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+
+/* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
+static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_CONNECT:
+    case DBM__OP_SIGNED:
+        return DBM__PG_GO;
+    case DBM_OP_EXECUTE:
+        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        break;
+    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        return DBM__PG_DRAIN;
+    }
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+}
+
+static void dbm__pg_drain(dbm__pg *q) {
+    q->before = DBM__PG_DRAIN;
+    if (q->unsynced) dbm__pg_go(q);
+}
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    dbm_isolation level;
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
         return;
     }
+    q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
@@ -21447,6 +22229,16 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         return;
     }
     if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    q->of_pipeline = false;
+    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
+    else dbm__pg_drain(q);
+}
+
+/* The operation itself. */
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
+    dbm_isolation level;
     if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
@@ -21507,8 +22299,14 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        q->main = NULL;
+        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        break;
+    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -21516,15 +22314,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_stale(const dbm__pg *q) {
-    const char *state, *where;
-    if (!q->named_run || q->error == NULL) return false;
-    state = dbm__pg_state_of(q->error);
-    if (strcmp(state, "26000") == 0) return true;
-    where = PQresultErrorField(q->error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0;
-}
+static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
@@ -21532,11 +22322,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     bool stale = dbm__pg_stale(q);
     if (s->cursor != 0) s->cursor = 0;
     if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        if (s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0) {
-            dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-            q->no_memory = false;
-        }
-        s->kept = false;
+        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
             PQclear(q->error);
@@ -21598,6 +22384,14 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     }
 }
 
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
+
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
@@ -21610,11 +22404,12 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
-    /* What waited has been done; or not, but then the transaction is lost with it. */
-    if (q->wait_used != 0) {
-        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-        q->wait.count -= q->wait_used;
-        q->wait_used = 0;
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
     }
     dbm__pg_room_end(q);
     op->affected = q->affected;
@@ -21626,7 +22421,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -21767,7 +22562,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
         default: break;
         }
@@ -21779,9 +22574,38 @@ back:
     return true;
 }
 
+static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    dbm__pg_wait_done(q);
+    op->affected = q->affected;
+    if (q->error != NULL && !q->no_memory) {
+        if (op->bulk->abandon && PQstatus(q->conn) != CONNECTION_BAD) return true;
+        q->outcome = dbm__pg_refused(q);
+        dbm__pg_copy_blame(q->copy, PQresultErrorField(q->error, PG_DIAG_CONTEXT));
+    } else if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else if (op->kind == DBM_OP_BULK) {
+        dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
+    return true;
+}
+
+/* One of the pipeline has failed, and so has this operation. */
+static void dbm__pg_pipeline_failed(dbm__pg *q) {
+    if (q->error != NULL) PQclear(q->error);
+    q->error = q->sent_error;
+    q->sent_error = NULL;
+    q->of_pipeline = true;
+    q->cursor_run = false;
+}
+
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
@@ -21805,9 +22629,10 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -21815,7 +22640,22 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
+    if (DBM__UNLIKELY(q->answered != 0 || q->of_pipeline)) {
+        op->answered = q->answered;
+        op->sent_affected = q->sent_affected;
+        op->sent_last_id = q->sent_last_id;
+        op->of_pipeline = q->of_pipeline;
+        q->answered = 0;
+        q->sent_affected = q->sent_last_id = -1;
+        q->of_pipeline = false;
+    }
     q->op = NULL;
+    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        dbm__pg_copy_free(q->copy);
+        q->copy = NULL;
+        q->copying = false;
+        op->bulk->data = NULL;
+    }
     return DBM_STEP_DONE;
 }
 
@@ -21848,6 +22688,50 @@ static bool dbm__pg_all_here(dbm__pg *q) {
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
+ * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
+static bool dbm__pg_copy_answered(dbm__pg *q) {
+    if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
+#if DBM__PG_POSIX
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+#endif
+    q->copy_blind = true;
+    return PQconsumeInput(q->conn) != 1;
+}
+
+/* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
+ * other. */
+static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
+    dbm_op *op = q->op;
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+                      dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
+    int put = 1, unsent = 0;
+    while (why == NULL && put > 0 && unsent == 0) {
+        put = dbm__pg_copy_put(q->copy, q->conn);
+        unsent = PQflush(q->conn);
+        if (put == -2 && unsent == 0) { /* libpq has no memory for it */
+            why = "the bulk has no memory";
+            q->no_memory = true;
+        } else if (put == -2) put = 1;
+    }
+    if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
+    if (why == NULL && unsent > 0) {
+        op->fd = PQsocket(q->conn);
+        q->fresh = false;
+        *step = DBM_STEP_BOTH;
+        return true;
+    }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
+        *step = dbm__pg_done(q);
+        return true;
+    }
+    q->copying = false;
+    if (PQputCopyEnd(q->conn, why) != 0) return false;
+    q->outcome = dbm__pg_lost(q);
+    *step = dbm__pg_done(q);
+    return true;
+}
 
 /* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
 static bool dbm__pg_solo_over(dbm__pg *q) {
@@ -21888,7 +22772,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
         s->binary_rows = s->binary;
         if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
     } else {
-        dbm__pg_ran(q, res);
+        q->affected = dbm__pg_ran(q, res);
         PQclear(res);
     }
     dbm__pg_room_end(q);
@@ -21902,14 +22786,41 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
+    dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
+    if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
         if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
         if (q->local) return dbm__pg_done(q);
         if (q->solo) goto wait;
     }
+#if DBM__PG_PIPELINE
+    if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
+        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        stirred = q->tls;
+        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q);
+            how = dbm__pg_answers(q);
+        }
+        if (how == DBM__PG_DEAD || q->local) {
+            if (!q->local) q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
+        if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
+        q->before = DBM__PG_GO;
+        if (q->sent_error != NULL) {
+            dbm__pg_pipeline_failed(q);
+            q->outcome = dbm__pg_refused(q);
+            return dbm__pg_done(q);
+        }
+        dbm__pg_start_now(q, op);
+        if (q->local) return dbm__pg_done(q);
+        if (op->queued) goto wait;
+    }
+#endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
     if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
@@ -21945,7 +22856,7 @@ wait:
         q->outcome = dbm__pg_lost(q);
         return dbm__pg_done(q);
     }
-    if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
+    if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
@@ -21954,14 +22865,6 @@ wait:
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n);
-}
-
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
@@ -21969,9 +22872,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
     return n > 0 && (count == 0 || n == count);
 }
-
-#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
-#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
 
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
@@ -22037,10 +22937,10 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
-static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
@@ -22115,7 +23015,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->now != NULL)) {
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        data = s->copied;
+        size = (size_t)s->copied_size;
+    } else if (DBM__UNLIKELY(s->now != NULL)) {
         if (s->now->cells[i].size < 0) return DBM_OK;
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
@@ -22287,6 +23190,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    dbm__pg_copy_free(q->copy);
+    if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -22429,6 +23334,7 @@ static bool dbm__pg_connected(dbm__pg *q) {
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     q->state = DBM__PG_READY;
+    q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
     dbm__pg_look_at_settings(q);
     return true;
@@ -22763,21 +23669,672 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    NULL, NULL
+    dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 
-#endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- end src/adapters/postgresql.c --- */
+/* --- begin src/adapters/postgresql_copy.c --- */
+/* PostgreSQL's COPY: the rows of a bulk in its binary form, or in its text form where a column has a type that is not known here.
+ * May call: api/, base/, sql/ (conversions), what postgresql.h declares, and libpq.
+ * Must not know: how commands are sent and answered, pools, sessions, other adapters. */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
+
+/* The server checks of a binary row only that each cell has its type's size, so a wrong type could be stored as a wrong value of the same size. That
+ * is why each bulk asks for the columns' types, in the round trip of its BEGIN or SAVEPOINT, and remembers none: the lock that the question takes
+ * keeps the table as it is until the transaction ends. One column of another type than those below makes all rows texts, which the
+ * server reads exactly for any type. */
+enum { /* how a column is written; the first ones in the order of dbm__pg_limits */
+    DBM__PG_AS_INT2, DBM__PG_AS_INT4, DBM__PG_AS_INT8, DBM__PG_AS_OID, DBM__PG_AS_BOOL, DBM__PG_AS_FLOAT4, DBM__PG_AS_FLOAT8, DBM__PG_AS_TEXT,
+    DBM__PG_AS_JSONB, DBM__PG_AS_BYTEA, DBM__PG_AS_NUMERIC, DBM__PG_AS_DATE, DBM__PG_AS_TIME, DBM__PG_AS_TIMESTAMP, DBM__PG_AS_TIMESTAMPTZ,
+    DBM__PG_AS_UUID, DBM__PG_AS_OTHER
+};
+static const struct { int64_t min, max; int size; } dbm__pg_limits[] = {
+    { INT16_MIN, INT16_MAX, 2 }, { INT32_MIN, INT32_MAX, 4 }, { INT64_MIN, INT64_MAX, 8 }, { 0, UINT32_MAX, 4 }
+};
+
+#define DBM__PG_COPY_ROOM ((size_t)65536) /* rows are sent when there are about as many bytes */
+#define DBM__PG_COPY_CELL ((size_t)20)    /* the largest one of a fixed size, a UUID */
+#define DBM__PG_DAY_US INT64_C(86400000000)
+
+struct dbm__pg_copy {
+    dbm_database *db;
+    dbm_bulk_plan *plan;
+    PGresult *columns;       /* as the server described them */
+    char *rows;
+    size_t size, capacity, sent;
+    bool binary;
+    unsigned char *how, *fast;
+    char *select, *command;
+};
+
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
+    size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
+    dbm__pg_copy *k;
+    dbm__text list;
+    int i;
+    for (i = 0; i < plan->column_count; i++) names += strlen(plan->columns[i]) + 2;
+    names += 64;
+    size = sizeof *k + 2 * n + 2 * names;
+    k = (dbm__pg_copy *)dbm_adapter_alloc(db, size);
+    if (k == NULL) return NULL;
+    memset(k, 0, size);
+    k->db = db;
+    k->plan = plan;
+    k->how = (unsigned char *)(k + 1);
+    k->fast = k->how + n;
+    k->select = (char *)(k->fast + n);
+    k->command = k->select + names;
+    list = dbm__text_in(k->select, names);
+    dbm__put(&list, "SELECT ");
+    for (i = 0; i < plan->column_count; i++) dbm__putf(&list, "%s%s", i > 0 ? ", " : "", plan->columns[i]);
+    i = (int)list.size - 7;
+    dbm__putf(&list, " FROM %s", plan->table);
+    list = dbm__text_in(k->command, names);
+    dbm__putf(&list, "COPY %s (", plan->table);
+    dbm__put_n(&list, k->select + 7, (size_t)i);
+    dbm__put(&list, ") FROM STDIN");
+    return k;
+}
+
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
+    if (k == NULL) return;
+    if (k->columns != NULL) PQclear(k->columns);
+    dbm_adapter_free(k->db, k->rows);
+    dbm_adapter_free(k->db, k);
+}
+
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
+
+static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
+    switch ((int)type) {
+    case DBM__PG_INT2: return DBM__PG_AS_INT2;
+    case DBM__PG_INT4: return DBM__PG_AS_INT4;
+    case DBM__PG_INT8: return DBM__PG_AS_INT8;
+    case DBM__PG_OID: return DBM__PG_AS_OID;
+    case DBM__PG_BOOL: return DBM__PG_AS_BOOL;
+    case DBM__PG_FLOAT4: return DBM__PG_AS_FLOAT4;
+    case DBM__PG_FLOAT8: return DBM__PG_AS_FLOAT8;
+    case DBM__PG_TEXT: case DBM__PG_VARCHAR: case DBM__PG_BPCHAR: case DBM__PG_NAME: case DBM__PG_JSON: return DBM__PG_AS_TEXT;
+    case DBM__PG_JSONB: return DBM__PG_AS_JSONB;
+    case DBM__PG_BYTEA: return DBM__PG_AS_BYTEA;
+    case DBM__PG_NUMERIC: return DBM__PG_AS_NUMERIC;
+    case DBM__PG_DATE: return DBM__PG_AS_DATE;
+    case DBM__PG_TIME: return DBM__PG_AS_TIME;
+    case DBM__PG_TIMESTAMP: return DBM__PG_AS_TIMESTAMP;
+    case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
+    case DBM__PG_UUID: return DBM__PG_AS_UUID;
+    default: return DBM__PG_AS_OTHER;
+    }
+}
+
+/* ---- the buffer -------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
+    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
+    char *rows;
+    if (need > SIZE_MAX / 4) return false;
+    while (capacity - k->size < need) capacity *= 2;
+    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
+    if (rows == NULL) return false;
+    k->rows = rows;
+    k->capacity = capacity;
+    return true;
+}
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
+    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
+}
+
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+/* Cells. */
+DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    return size == 8 ? dbm__pg_to64(to, (uint64_t)v) : size == 4 ? dbm__pg_to32(to, (uint32_t)v) : dbm__pg_to16(to, (uint32_t)v & 0xFFFFu);
+}
+DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return dbm__pg_to_number(to, 8, bits);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+/* The same at the end of the buffer. */
+static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
+
+static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
+    dbm__copy_cut(why->text, sizeof why->text, text);
+    return DBM_E_RANGE;
+}
+
+/* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
+static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (DBM__UNLIKELY(!dbm__pg_copy_room(k, size + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)))) return DBM_E_NOMEM;
+    k->size = (size_t)(dbm__pg_to_bytes(k->rows + k->size, size != 0 ? data : "", size) - k->rows);
+    return DBM_OK;
+}
+static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
+        return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea");
+    }
+    return dbm__pg_put_bytes(k, data, size, why);
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------- */
+
+/* What a statement's parameter would be as text. */
+static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
+    dbm__text t;
+    if (v->type == DBM_TYPE_BOOL) {
+        *size = 1;
+        return v->as.integer != 0 ? "1" : "0";
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
+    t = dbm__text_in(block, 64);
+    dbm__pg_put_timestamp(&t, v->as.integer);
+    *size = t.size;
+    return block;
+}
+
+static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
+
+/* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
+static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i, digits = 0, scale = 0, zeros = 0, from, groups, point = SIZE_MAX;
+    const char *text = dbm__pg_written(v, block, &size), *at = text;
+    int64_t exponent = 0, before, weight, shown;
+    bool minus = size != 0 && *at == '-', any = false;
+    if (v->type == DBM_TYPE_BLOB || v->type == DBM_TYPE_TIMESTAMP || v->type == DBM_TYPE_UUID) return dbm__pg_wrong(why, "is not a number");
+    if (size != 0 && (*at == '-' || *at == '+')) at++;
+    i = (size_t)(at - text);
+    if (dbm__same_word_n(at, size - i, "nan") || dbm__same_word_n(at, size - i, "inf") || dbm__same_word_n(at, size - i, "infinity")) {
+        dbm__pg_put32(k, 8);
+        dbm__pg_put32(k, 0);
+        dbm__pg_put16(k, *at == 'n' || *at == 'N' ? 0xC000u : minus ? 0xF000u : 0xD000u);
+        dbm__pg_put16(k, 0);
+        return DBM_OK;
+    }
+    for (from = i; i < size; i++) {
+        if (text[i] == '.' && point == SIZE_MAX) { point = i; continue; }
+        if (text[i] < '0' || text[i] > '9') break;
+        any = true;
+        if (point != SIZE_MAX) scale++;
+        if (digits == 0 && text[i] == '0') { zeros++; continue; }
+        digits++;
+    }
+    if (any && i + 1 < size && (text[i] == 'e' || text[i] == 'E')) {
+        bool down = text[i + 1] == '-';
+        i += text[i + 1] == '-' || text[i + 1] == '+' ? 2 : 1;
+        any = i < size;
+        for (; i < size && text[i] >= '0' && text[i] <= '9'; i++) if (exponent < 1000000) exponent = exponent * 10 + (text[i] - '0');
+        if (down) exponent = -exponent;
+    }
+    if (!any || i != size) return dbm__pg_wrong(why, "is not a number");
+    /* The first digit that is not 0 stands `before` digits before the point. */
+    before = (int64_t)(zeros + digits) - (int64_t)scale - (int64_t)zeros + exponent;
+    shown = (int64_t)scale > exponent ? (int64_t)scale - exponent : 0;
+    weight = digits == 0 ? 0 : before > 0 ? (before - 1) / 4 : -((4 - before) / 4);
+    i = digits == 0 ? 0 : (size_t)((weight + 1) * 4 - before); /* zeros that fill the first group */
+    groups = digits == 0 ? 0 : (i + digits + 3) / 4;
+    if (size > 200000 || shown > 16383 || groups > 3000 || (digits != 0 && before > 131072)) return dbm__pg_wrong(why, "has more digits than COPY takes in a numeric");
+    if (!dbm__pg_copy_room(k, 2 * groups + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1))) return DBM_E_NOMEM;
+    dbm__pg_put32(k, (uint32_t)(8 + 2 * groups));
+    dbm__pg_put16(k, (uint32_t)groups);
+    dbm__pg_put16(k, (uint32_t)weight & 0xFFFFu);
+    dbm__pg_put16(k, minus ? 0x4000u : 0u);
+    dbm__pg_put16(k, (uint32_t)shown);
+    at = text + from + zeros;
+    if (point != SIZE_MAX && point < from + zeros + 1) at++; /* the zeros went past it */
+    for (from = 0; from < groups; from++) {
+        uint32_t group = 0;
+        int n;
+        for (n = 0; n < 4; n++) {
+            group *= 10;
+            if (i > 0) { i--; continue; }
+            if (digits == 0) continue;
+            if (*at == '.') at++;
+            group += (uint32_t)(*at++ - '0');
+            digits--;
+        }
+        dbm__pg_put16(k, group);
+    }
+    return DBM_OK;
+}
+
+/* A time as text. Its zone counts for timestamptz alone, as with the server. */
+static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
+    char block[80] = "2000-01-01 ";
+    size_t n;
+    if (how == DBM__PG_AS_TIME && size > 4 && size < 60 && text[4] != '-') { /* of day */
+        memcpy(block + 11, text, size);
+        text = block;
+        size += 11;
+    }
+    if (!dbm__timestamp_read(text, size, us)) return false;
+    if (how == DBM__PG_AS_TIMESTAMPTZ) return true;
+    for (n = 10; how != DBM__PG_AS_DATE && n < size && strchr("+-Zz", text[n]) == NULL; n++) { }
+    while (n > 10 && text[n - 1] == ' ') n--;
+    return dbm__timestamp_read(text, n, us);
+}
+
+static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    int64_t us = v->as.integer, part;
+    bool minus = dbm__pg_is_text(v, "-infinity");
+    if (minus || dbm__pg_is_text(v, "infinity")) {
+        if (how == DBM__PG_AS_TIME) return dbm__pg_wrong(why, "is not a time of day");
+        if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, minus ? INT32_MIN : INT32_MAX);
+        else dbm__pg_put_number(k, 8, minus ? INT64_MIN : INT64_MAX);
+        return DBM_OK;
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP && (v->type != DBM_TYPE_TEXT || !dbm__pg_time_read(how, v->as.text.data, v->as.text.size, &us))) {
+        return dbm__pg_wrong(why, how == DBM__PG_AS_TIME ? "is not a time of day like 12:34:56.789" : how == DBM__PG_AS_DATE ? "is not a date like 2024-02-29" :
+                             "is neither a dbm_timestamp nor a text like 2024-02-29 12:34:56.789");
+    }
+    if (us < -INT64_C(210866803200000000)) return dbm__pg_wrong(why, "is before 4713 BC, where PostgreSQL's times begin");
+    us -= DBM__PG_EPOCH;
+    part = us % DBM__PG_DAY_US;
+    if (part < 0) part += DBM__PG_DAY_US;
+    if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, (us - part) / DBM__PG_DAY_US);
+    else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
+    return DBM_OK;
+}
+
+/* Digits, in fours or not, and braces, as the server reads them. */
+static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    const char *text = v->as.text.data;
+    size_t size = v->as.text.size, i = 0;
+    unsigned char bytes[16];
+    int n = 0;
+    if (v->type == DBM_TYPE_BLOB && size == 16) return dbm__pg_put_bytes(k, text, size, why);
+    if (v->type != DBM_TYPE_UUID && v->type != DBM_TYPE_TEXT) return dbm__pg_wrong(why, "is not a UUID");
+    if (size > 2 && text[0] == '{' && text[size - 1] == '}') {
+        i = 1;
+        size--;
+    }
+    for (; i < size && n < 32; i++) {
+        int digit = dbm__pg_hex(text[i]);
+        if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
+        if (digit < 0) break;
+        bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
+        n++;
+    }
+    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
+    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
+}
+
+/* Bytes as they are, or a text in one of the forms that bytea shows them in. */
+static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i = 0, from = k->size;
+    const char *text = dbm__pg_written(v, block, &size);
+    dbm_status st = dbm__pg_put_bytes(k, text, size, why);
+    if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
+    k->size = from;
+    i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
+    dbm__pg_put32(k, (uint32_t)i);
+    k->size += i;
+    return DBM_OK;
+}
+
+static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    double x;
+    float single;
+    int32_t bits;
+    dbm_status st = dbm__to_double(v, &x, why);
+    if (st != DBM_OK) return st;
+    if (how == DBM__PG_AS_FLOAT8) {
+        k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
+        return DBM_OK;
+    }
+    /* Half a step above the largest float, what rounds to it still fits. */
+    if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
+    single = (float)x;
+    if (single == 0 && x != 0) return dbm__pg_wrong(why, "is out of range for real");
+    memcpy(&bits, &single, sizeof bits);
+    dbm__pg_put_number(k, 4, bits);
+    return DBM_OK;
+}
+
+/* One cell in binary. There is room for all of the row that has a fixed size. */
+static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    const char *text;
+    size_t size;
+    int64_t x;
+    bool yes;
+    dbm_status st;
+    switch (how) {
+    case DBM__PG_AS_INT2: case DBM__PG_AS_INT4: case DBM__PG_AS_INT8: case DBM__PG_AS_OID:
+        st = dbm__to_int(v, dbm__pg_limits[how].min, dbm__pg_limits[how].max, &x, why);
+        if (st == DBM_OK) dbm__pg_put_number(k, dbm__pg_limits[how].size, x);
+        return st;
+    case DBM__PG_AS_TEXT:
+        text = dbm__pg_written(v, block, &size);
+        return dbm__pg_put_text(k, text, size, why);
+    case DBM__PG_AS_FLOAT4: case DBM__PG_AS_FLOAT8: return dbm__pg_cell_real(k, how, v, why);
+    case DBM__PG_AS_DATE: case DBM__PG_AS_TIME: case DBM__PG_AS_TIMESTAMP: case DBM__PG_AS_TIMESTAMPTZ: return dbm__pg_cell_time(k, how, v, why);
+    case DBM__PG_AS_BOOL:
+        st = dbm__to_bool(v, &yes, why);
+        if (st != DBM_OK) return st;
+        dbm__pg_put32(k, 1);
+        k->rows[k->size++] = yes ? 1 : 0;
+        return DBM_OK;
+    case DBM__PG_AS_JSONB: { /* a version comes first */
+        size_t from = k->size;
+        text = dbm__pg_written(v, block, &size);
+        st = dbm__pg_put_text(k, text, size, why);
+        if (st != DBM_OK) return st;
+        memmove(k->rows + from + 5, k->rows + from + 4, size);
+        k->size = from;
+        dbm__pg_put32(k, (uint32_t)size + 1);
+        k->rows[k->size] = 1;
+        k->size += size + 1;
+        return DBM_OK;
+    }
+    case DBM__PG_AS_NUMERIC: return dbm__pg_cell_numeric(k, v, why);
+    case DBM__PG_AS_UUID: return dbm__pg_cell_uuid(k, v, why);
+    default: return dbm__pg_cell_bytea(k, v, why);
+    }
+}
+
+/* One cell as text, and the tab or the end of the line behind it. */
+static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
+    static const char digits[] = "0123456789abcdef";
+    char block[64], *at;
+    size_t size = 0, n;
+    const char *text = dbm__pg_written(v, block, &size);
+    bool hex = v->type == DBM_TYPE_BLOB && k->how[i] == DBM__PG_AS_BYTEA;
+    if (size >= (size_t)INT_MAX / 2) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (!hex && size != 0 && memchr(text, 0, size) != NULL) return dbm__pg_wrong(why, "has a NUL byte, which PostgreSQL can't store in a text; pass it as dbm_blob to a bytea");
+    if (!dbm__pg_copy_room(k, 2 * size + 4)) return DBM_E_NOMEM;
+    at = k->rows + k->size;
+    if (v->type == DBM_TYPE_NULL) {
+        *at++ = '\\';
+        *at++ = 'N';
+    } else if (hex) {
+        memcpy(at, "\\\\x", 3);
+        at += 3;
+    }
+    for (n = 0; n < size; n++) {
+        char c = text[n];
+        if (hex) {
+            *at++ = digits[(unsigned char)c >> 4];
+            c = digits[(unsigned char)c & 15];
+        } else if (c == '\\' || c == '\t' || c == '\n' || c == '\r') {
+            *at++ = '\\';
+            c = c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
+        }
+        *at++ = c;
+    }
+    *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
+    k->size = (size_t)(at - k->rows);
+    return DBM_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
+    k->size = from;
+    if (i >= 0) k->plan->failed_column = i;
+    return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
+}
+
+DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
+DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
+
+/* Whether a text fits as it is, and all cells of a fixed size behind it. */
+DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
+    size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
+    return left > rest && size <= left - rest;
+}
+
+/* A cell of any kind. */
+static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
+    dbm_status st = DBM_OK;
+    k->size = (size_t)(*to - k->rows);
+    if (!k->binary) st = dbm__pg_put_escaped(k, i, v, why);
+    else if (v->type != DBM_TYPE_NULL) st = dbm__pg_put_value(k, k->how[i], v, why);
+    else dbm__pg_put32(k, UINT32_MAX);
+    *to = k->rows + k->size;
+    return st;
+}
+
+/* The usual ones are written here. In rows of texts no column is as these are. */
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t from = k->size;
+    char *to;
+    int i, n = k->plan->column_count;
+    if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+    to = k->rows + from;
+    if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+    for (i = 0; i < n; i++) {
+        const dbm_value *v = &values[i];
+        int how = k->how[i];
+        dbm_status st;
+        if (v->type == DBM_TYPE_INT && how <= DBM__PG_AS_OID && v->as.integer >= dbm__pg_limits[how].min && v->as.integer <= dbm__pg_limits[how].max) {
+            to = dbm__pg_to_number(to, dbm__pg_limits[how].size, v->as.integer);
+        } else if (v->type == DBM_TYPE_TEXT && how == DBM__PG_AS_TEXT && dbm__pg_fits(k, to, v->as.text.size) &&
+                   memchr(v->as.text.data, 0, v->as.text.size) == NULL) {
+            to = dbm__pg_to_bytes(to, v->as.text.data, v->as.text.size);
+        } else if (v->type == DBM_TYPE_DOUBLE && how == DBM__PG_AS_FLOAT8) {
+            to = dbm__pg_to_double(to, v->as.real);
+        } else {
+            st = dbm__pg_any_cell(k, i, v, &to, &why);
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+    }
+    k->size = (size_t)(to - k->rows);
+    return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
+}
+
+/* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
+enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
+
+static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
+    if (a->type != DBM_TYPE_NULL && a->type != DBM_TYPE_TEXT) return DBM__PG_FAST_NONE;
+    if (a->kind == DBM__TO_INT && a->size == 4 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT32;
+    if (a->kind == DBM__TO_INT && a->size == 8 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT64;
+    if (a->kind == DBM__TO_REAL && a->size == sizeof(double) && how == DBM__PG_AS_FLOAT8) return DBM__PG_FAST_DOUBLE;
+    if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
+    return DBM__PG_FAST_NONE;
+}
+
+static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
+    dbm_value v;
+    dbm_status st = dbm_adapter_element(a, row, &v);
+    if (st == DBM_OK) return dbm__pg_any_cell(k, i, &v, to, why);
+    dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
+    return st;
+}
+
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t row;
+    int i, n = k->plan->column_count;
+    for (i = 0; i < n; i++) k->fast[i] = dbm__pg_copy_fast(k->how[i], &columns[i]);
+    for (row = first; row < first + count; row++) {
+        size_t from = k->size;
+        char *to;
+        *taken = row - first;
+        if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+        to = k->rows + from;
+        if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+        for (i = 0; i < n; i++) {
+            const dbm_column *a = &columns[i];
+            const char *at = (const char *)a->data + row * (a->stride != 0 ? a->stride : a->size), *text;
+            int how = k->how[i], fast = k->fast[i];
+            dbm_status st;
+            if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
+                if (fast != DBM__PG_FAST_NONE) {
+                    to = dbm__pg_to32(to, UINT32_MAX);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
+                int64_t x;
+                int32_t half;
+                if (fast == DBM__PG_FAST_INT64) memcpy(&x, at, sizeof x);
+                else { memcpy(&half, at, sizeof half); x = half; }
+                if (DBM__LIKELY(x >= dbm__pg_limits[how].min && x <= dbm__pg_limits[how].max)) {
+                    to = dbm__pg_to_number(to, dbm__pg_limits[how].size, x);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_DOUBLE) {
+                double x;
+                memcpy(&x, at, sizeof x);
+                to = dbm__pg_to_double(to, x);
+                continue;
+            } else if (fast == DBM__PG_FAST_TEXT) {
+                size_t size;
+                memcpy(&text, at, sizeof text);
+                size = text != NULL ? strlen(text) : 0;
+                if (text != NULL && dbm__pg_fits(k, to, size)) {
+                    to = dbm__pg_to_bytes(to, text, size);
+                    continue;
+                }
+            }
+            st = dbm__pg_element(k, i, a, row, &to, &why); /* it has the words, too */
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+        k->size = (size_t)(to - k->rows);
+        if (DBM__UNLIKELY(dbm__pg_full(k))) {
+            *taken = row - first + 1;
+            return DBM_DONE;
+        }
+    }
+    *taken = count;
+    return DBM_OK;
+}
+
+/* ---- to and from the server ------------------------------------------------------------------------------------------ */
+
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
+    static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
+    const char *zone = PQparameterStatus(conn, "TimeZone");
+    bool utc = zone != NULL && (strcmp(zone, "UTC") == 0 || strcmp(zone, "Etc/UTC") == 0);
+    int i;
+    k->columns = res;
+    k->binary = PQnfields(res) == k->plan->column_count;
+    for (i = 0; i < k->plan->column_count; i++) {
+        k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
+        if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false;
+    }
+    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!k->binary) { /* of a bytea alone the text is another one */
+        for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
+        return true;
+    }
+    memcpy(k->command + strlen(k->command), " (FORMAT binary)", 17);
+    memcpy(k->rows, header, sizeof header);
+    k->size = sizeof header;
+    return true;
+}
+
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
+    size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
+    int put;
+    if (piece == 0) return 0;
+    put = PQputCopyData(conn, k->rows + k->sent, (int)piece);
+    if (put != 1) return put - 2;
+    k->sent += piece;
+    if (k->sent < k->size) return 1;
+    k->size = k->sent = 0;
+    if (k->capacity > 4 * DBM__PG_COPY_ROOM) { /* of a large row */
+        dbm_adapter_free(k->db, k->rows);
+        k->rows = NULL;
+        k->capacity = 0;
+    }
+    return 1;
+}
+
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
+    if (!dbm__pg_copy_room(k, 2)) return false;
+    if (k->binary) dbm__pg_put16(k, 0xFFFFu);
+    return true;
+}
+
+/* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
+    size_t n = 0;
+    bool quoted = false;
+    const char *at = k->plan->table, *end;
+    char name[80];
+    for (; *at != '\0'; at++) { /* how long the table's own name is */
+        if (*at == '"') {
+            if (quoted && at[1] == '"') at++;
+            else { quoted = !quoted; continue; }
+        } else if (*at == '.' && !quoted) {
+            n = 0;
+            continue;
+        }
+        n++;
+    }
+    for (; context != NULL && strncmp(context, "COPY ", 5) != 0; context++) {
+        context = strchr(context, '\n');
+        if (context == NULL) break;
+    }
+    if (context == NULL || strlen(context) < n + 5) return;
+    for (at = context + 5 + n; *at != '\0' && *at != '\n' && (*at < '0' || *at > '9'); at++) { }
+    if (*at < '0' || *at > '9') return;
+    for (k->plan->failed_row = 0; *at >= '0' && *at <= '9'; at++) k->plan->failed_row = k->plan->failed_row * 10 + (*at - '0');
+    k->plan->failed_row--;
+    if (*at != ',') return;
+    for (at += 2; *at != '\0' && *at != ' '; at++) { } /* "column" */
+    if (*at == ' ') at++;
+    end = strpbrk(at, ":\n");
+    n = end != NULL ? (size_t)(end - at) : strlen(at);
+    if (n >= sizeof name) return;
+    memcpy(name, at, n);
+    name[n] = '\0';
+    for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
+}
+
+#endif /* DBM_HAS_POSTGRESQL */
+/* --- end src/adapters/postgresql_copy.c --- */
 /* --- begin src/adapters/mysql.c --- */
 /* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
@@ -23204,41 +24761,6 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
- * is taken away. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library takes back. */
-#if DBM__MYSQL_POSIX && DBM__THREADS
-typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
-    sigset_t pipe_only, pending;
-    quiet->on = on;
-    if (!on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    quiet->pending = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &quiet->before);
-}
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) {
-    sigset_t pipe_only, pending;
-    int saved = errno, got;
-    if (!quiet->on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    if (!quiet->pending && sigismember(&pending, SIGPIPE) == 1) {
-        sigemptyset(&pipe_only);
-        sigaddset(&pipe_only, SIGPIPE);
-        sigwait(&pipe_only, &got);
-    }
-    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
-    errno = saved;
-}
-#else
-typedef struct dbm__mysql_quiet { char none; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (void)on; }
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
-#endif
-
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -23262,78 +24784,65 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
 
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
+/* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
+#define DBM__MYSQL_CALLS(X) \
+    X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
+      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) \
+    X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
+    X(STORE, mysql_store_result, rows, q->my, q->my) \
+    X(NEXT, mysql_next_result, rc, q->my, q->my) \
+    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) \
+    X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
+    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) \
+    X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
+    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) \
+    X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
+    X(PING, mysql_ping, rc, q->my, q->my) \
+    X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
+
 /* Begins a call; what it then waits for, or 0 when it is through. */
 static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     const dbm__mysql_base *base = q->base;
     const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-    switch (call) {
-    case DBM__MYSQL_CONNECT:
-        return mysql_real_connect_start(&q->made, q->my, host->name, q->user, q->password, base->schema, host->port,
-                                        host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS);
-    case DBM__MYSQL_QUERY: return mysql_real_query_start(&q->rc, q->my, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_STORE: return mysql_store_result_start(&q->rows, q->my);
-    case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH:
-        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
+    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
-    case DBM__MYSQL_STMT_CLOSE:
-        if (q->stmt->mysql != NULL) return mysql_stmt_close_start(&q->flag, q->stmt);
-        q->flag = mysql_stmt_close(q->stmt); /* forgotten by the server already */
+    }
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+        q->flag = mysql_stmt_close(q->stmt);
         return 0;
-    case DBM__MYSQL_PING: return mysql_ping_start(&q->rc, q->my);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_start(&q->rc, q->my);
+    }
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: return 0;
     }
 #else
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
     switch (call) {
-    case DBM__MYSQL_CONNECT:
-        q->made = mysql_real_connect(q->my, host->name, q->user, q->password, base->schema, host->port, host->name == NULL ? base->socket : NULL,
-                                     DBM__MYSQL_FLAGS);
-        break;
-    case DBM__MYSQL_QUERY: q->rc = mysql_real_query(q->my, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_STORE: q->rows = mysql_store_result(q->my); break;
-    case DBM__MYSQL_NEXT: q->rc = mysql_next_result(q->my); break;
-    case DBM__MYSQL_PREPARE: q->rc = mysql_stmt_prepare(q->stmt, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_EXECUTE: q->rc = mysql_stmt_execute(q->stmt); break;
-    case DBM__MYSQL_FETCH: q->rc = mysql_stmt_fetch(q->stmt); break;
-    case DBM__MYSQL_FLUSH: q->flag = mysql_stmt_free_result(q->stmt); break;
-    case DBM__MYSQL_STMT_NEXT: q->rc = mysql_stmt_next_result(q->stmt); break;
-    case DBM__MYSQL_STMT_CLOSE: q->flag = mysql_stmt_close(q->stmt); break;
-    case DBM__MYSQL_PING: q->rc = mysql_ping(q->my); break;
-    case DBM__MYSQL_RESET_ALL: q->rc = mysql_reset_connection(q->my); break;
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: break;
     }
     return 0;
 #endif
 }
 
-#if DBM__MYSQL_MARIADB
 /* Goes on with the call that waited. */
 static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
+#if DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
     switch (q->call) {
-    case DBM__MYSQL_CONNECT: return mysql_real_connect_cont(&q->made, q->my, ready);
-    case DBM__MYSQL_QUERY: return mysql_real_query_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_STORE: return mysql_store_result_cont(&q->rows, q->my, ready);
-    case DBM__MYSQL_NEXT: return mysql_next_result_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_STMT_CLOSE: return mysql_stmt_close_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_PING: return mysql_ping_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_cont(&q->rc, q->my, ready);
+    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
     default: return 0;
     }
-}
 #else
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; return 0; }
+    (void)q;
+    (void)ready;
+    return 0;
+#endif
+}
+#if !DBM__MYSQL_MARIADB
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -23375,14 +24884,16 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
+/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
+ * process ignore it, which dbm__mysql_library takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int wait;
     if (ready == 0) q->call = call;
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
@@ -24499,6 +26010,12 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
 }
 
+static bool dbm__mysql_is_undone(dbm__mysql *q) {
+    if (!q->unit || !q->undone) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    return true;
+}
+
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
     switch (q->pre) {
@@ -24617,10 +26134,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     case 0:
         q->again = false;
         op->ended = false;
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         if (q->active != NULL || q->closing != NULL) {
             DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
             if (q->refused) break;
@@ -24848,36 +26362,29 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 
-enum { DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most at a time: values, rows, bytes */
-
-/* A column as the library takes it: one array of numbers, or of pointers, with lengths and marks beside it. */
-typedef struct dbm__mysql_array {
-    char *data;
-    unsigned long *sizes;
-    char *marks;             /* STMT_INDICATOR_... */
-    bool marked;             /* one of them is set */
-} dbm__mysql_array;
+enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
 
 /* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
  * rows. Arrays of the caller are sent from where they are. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
     bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
-    bool many_open;          /* `many` is an INSERT of many_rows rows */
     int columns;
     size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
     size_t bytes;
     size_t group;            /* rows under way */
+    size_t limit;            /* bytes of a row */
     int64_t affected;
     dbm_value *values;
-    dbm__mysql_array *column;
-    MYSQL_BIND *binds;
-    dbm__mysql_statement many; /* its chunks keep the texts of the values */
+    char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
+    unsigned long *sizes;    /* `most` sizes of texts, */
+    char *marks;             /* and `most` marks of what is NULL */
+    bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
-
-static size_t dbm__mysql_bulk_packet(const dbm__mysql *q) { return q->packet > 160 ? (size_t)q->packet - 128 : 32; }
 
 /* What a value takes in a message, at most. */
 static size_t dbm__mysql_bulk_size(const dbm_value *v) {
@@ -24896,46 +26403,33 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm_adapter_free(q->owner, b);
 }
 
-/* One block for all but the values. NULL: reported. */
-static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, const dbm_bulk_plan *plan, bool arrays) {
-    size_t columns = (size_t)plan->column_count, most = (size_t)DBM__MYSQL_BULK_CELLS / columns, cells, head, i;
+/* NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool arrays) {
+    size_t limit = q->packet > 160 ? (size_t)q->packet - 128 : 32, most = (size_t)(arrays ? DBM__MYSQL_BULK_CELLS : 8192) / columns, cells;
+    size_t of_text = limit / 2 / (3 * columns + 2);
     dbm__mysql_bulk *b;
-    char *at;
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
-    if (!arrays) { /* placeholders are counted by 16 bits, and the text of the INSERT must fit too */
-        size_t of_text = dbm__mysql_bulk_packet(q) / 2 / (3 * columns + 2);
-        if (most > 8192 / columns) most = 8192 / columns;
-        if (most > of_text) most = of_text;
-        if (most == 0) most = 1;
-    }
+    if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    head = DBM__MYSQL_ALIGNED(sizeof *b) + DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND)) + DBM__MYSQL_ALIGNED(columns * sizeof(dbm__mysql_array));
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, head + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
     if (b != NULL) {
-        memset(b, 0, head);
-        b->arrays = arrays;
-        b->columns = plan->column_count;
-        b->most = most;
-        b->many.last = &b->many.first;
-        b->many.inserts = b->many.changes = true;
+        memset(b, 0, sizeof *b);
         b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-        if (b->values == NULL) {
-            dbm_adapter_free(q->owner, b);
-            b = NULL;
-        }
     }
-    if (b == NULL) {
+    if (b == NULL || b->values == NULL) {
+        dbm_adapter_free(q->owner, b);
         dbm__mysql_no_memory(q);
         return NULL;
     }
-    at = (char *)b + DBM__MYSQL_ALIGNED(sizeof *b);
-    b->binds = (MYSQL_BIND *)(void *)at;
-    at += DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND));
-    b->column = (dbm__mysql_array *)(void *)at;
-    at = (char *)b + head;
-    for (i = 0; arrays && i < columns; i++, at += most * 8) b->column[i].data = at;
-    for (i = 0; arrays && i < columns; i++, at += most * sizeof(unsigned long)) b->column[i].sizes = (unsigned long *)(void *)at;
-    for (i = 0; arrays && i < columns; i++, at += most) b->column[i].marks = at;
+    b->arrays = arrays;
+    b->columns = (int)columns;
+    b->most = most;
+    b->limit = limit;
+    b->data = (char *)(b + 1);
+    b->sizes = (unsigned long *)(void *)(b->data + 8 * cells);
+    b->marks = (char *)(b->sizes + cells);
+    b->many.last = &b->many.first;
+    b->many.inserts = b->many.changes = true;
     return b;
 }
 
@@ -24960,10 +26454,7 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
             q->status = DBM_E_UNSUPPORTED;
             break;
         }
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
         if (q->refused) break;
         q->sub = 0;
@@ -24979,42 +26470,38 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
             DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
             if (q->refused) break;
         }
-        q->bulk = dbm__mysql_bulk_new(q, op->bulk, dbm__mysql_takes_arrays(q));
-        op->bulk->data = q->bulk;
+        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
         break;
     default: break;
     }
     return DBM__MYSQL_DONE;
 }
 
-/* A row that is larger than what the server takes. */
-static dbm_status dbm__mysql_bulk_large(dbm__mysql *q, size_t size) {
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", size, q->packet);
-}
-
-/* Checks a value as it is bound later; its size is added. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, int i, const dbm_value *v, size_t *size, MYSQL_BIND *bind, MYSQL_TIME *time) {
-    if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, bind))) {
-        op->bulk->failed_column = i;
-        return q->status;
+/* Looks at a row as it will be bound, and adds up its size. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
+    int i;
+    for (i = 0; i < q->bulk->columns; i++) {
+        MYSQL_BIND bind;
+        MYSQL_TIME time;
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        *size += dbm__mysql_bulk_size(&values[i]);
     }
-    *size += dbm__mysql_bulk_size(v);
-    return DBM_OK;
+    if (*size <= q->bulk->limit) return DBM_OK;
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
 }
 
 static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to;
-    dbm_status status = DBM_OK;
-    MYSQL_BIND bind;
-    MYSQL_TIME time;
+    dbm_value *to = b->values + b->rows * (size_t)b->columns;
     size_t size = 0;
+    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
     int i;
-    for (i = 0; i < b->columns; i++) if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &bind, &time)) != DBM_OK) return status;
-    if (size > dbm__mysql_bulk_packet(q)) return dbm__mysql_bulk_large(q, size);
-    to = b->values + b->rows * (size_t)b->columns;
+    if (status != DBM_OK) return status;
     for (i = 0; i < b->columns; i++) {
         char *text;
         to[i] = values[i];
@@ -25028,28 +26515,35 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
 }
 
-/* Puts a value where row r of a column is. False: it is of another type than those before it. */
-static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL_BIND *value) {
-    dbm__mysql_array *a = &b->column[i];
-    MYSQL_BIND *bind = &b->binds[i];
-    bool null = value->buffer_type == MYSQL_TYPE_NULL;
-    a->marks[r] = 0;
-    if (null || bind->buffer_type != value->buffer_type || bind->is_unsigned != value->is_unsigned) {
-        if (null) {
-            a->marks[r] = 1; /* STMT_INDICATOR_NULL */
-            a->marked = true;
-            a->sizes[r] = 0;
-            return true;
-        }
-        if (bind->buffer_type != MYSQL_TYPE_NULL) return false;
-        bind->buffer_type = value->buffer_type;
-        bind->is_unsigned = value->is_unsigned;
+/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
+static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
+    dbm__mysql_bulk *b = q->bulk;
+    MYSQL_BIND *bind = &b->binds[i], value;
+    size_t at = (size_t)i * b->most + r;
+    MYSQL_TIME *time = NULL;
+    dbm_status status = DBM_OK;
+    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+    if (v->type == DBM_TYPE_NULL) {
+        b->marked[i] = true;
+        b->sizes[at] = 0;
+        return true;
     }
-    if (value->buffer_type == MYSQL_TYPE_LONGLONG || value->buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(a->data + 8 * r, value->buffer, 8);
+    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
+    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+        bind->buffer_type = value.buffer_type;
+        bind->is_unsigned = value.is_unsigned;
+    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
+        return false;
+    }
+    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(b->data + 8 * at, value.buffer, 8);
     } else {
-        ((void **)(void *)a->data)[r] = value->buffer;
-        a->sizes[r] = value->buffer_length;
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
     }
     return true;
 }
@@ -25057,38 +26551,23 @@ static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
-    for (i = 0; i < b->columns; i++) {
-        b->binds[i].buffer_type = MYSQL_TYPE_NULL;
-        b->column[i].marked = false;
-    }
+    memset(b->marked, 0, sizeof b->marked);
+    for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
 
-/* As many rows as make one message, from b->sent on: as long as the types stay the same, and while there is room. False: reported. */
-static bool dbm__mysql_bulk_arrays(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
+static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
     int i;
     dbm__mysql_bulk_clean(b);
-    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
-    for (r = 0; b->sent + r < b->rows; r++) {
-        const dbm_value *row = b->values + (b->sent + r) * (size_t)b->columns;
+    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
+        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
         size_t size = 0;
-        for (i = 0; i < b->columns; i++) {
-            MYSQL_BIND value;
-            MYSQL_TIME *time = NULL;
-            dbm_status status = DBM_OK;
-            if (row[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-                dbm__mysql_no_memory(q);
-                return false;
-            }
-            if (!dbm__mysql_bind_value(q, &row[i], time, i + 1, &value)) return false;
-            if (!dbm__mysql_bulk_put(b, i, r, &value)) break;
-            size += dbm__mysql_bulk_size(&row[i]);
-        }
-        if (i < b->columns || (r != 0 && bytes + size > limit)) break;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
+        if (b->group != 0 && bytes + size > limit) break;
+        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
         bytes += size;
     }
-    b->group = r;
-    return true;
 }
 
 /* An INSERT of so many rows. */
@@ -25112,20 +26591,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.sql_size = size;
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
-}
-
-/* How many rows the next INSERT has. */
-static size_t dbm__mysql_bulk_group(dbm__mysql *q, const dbm__mysql_bulk *b) {
-    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
-    int i;
-    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
-    for (r = 0; b->sent + r < b->rows; r++) {
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&b->values[(b->sent + r) * (size_t)b->columns + (size_t)i]);
-        if (r != 0 && bytes + size > limit) break;
-        bytes += size;
-    }
-    return r;
 }
 
 /* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
@@ -25162,30 +26627,17 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm_op part;
     switch (q->pre) {
     case 0:
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
 #if !DBM__MYSQL_MARIADB
             q->sub = 0;
             DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
             if (q->refused) break;
 #endif
-            if (b->arrays) {
-                int i;
-                if (b->in_place) b->group = b->rows;
-                else if (!dbm__mysql_bulk_arrays(q, b)) break;
-                for (i = 0; i < b->columns; i++) {
-                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->column[i].data;
-                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                    b->binds[i].length = b->column[i].sizes;
-#if DBM__MYSQL_MARIADB
-                    b->binds[i].u.indicator = b->column[i].marked ? b->column[i].marks : NULL;
-#endif
-                }
-            } else {
-                b->group = dbm__mysql_bulk_group(q, b);
+            if (b->in_place) b->group = b->rows;
+            else dbm__mysql_bulk_group(q, b);
+            if (q->refused) break;
+            if (!b->arrays) {
                 if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
                     q->stmt = s->stmt;
                     s->stmt = NULL;
@@ -25205,6 +26657,15 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
 #endif
             if (b->arrays) {
+                int i;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+#endif
+                }
                 s->bound = false;
                 if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
                     dbm__mysql_note_error(q, s->stmt);
@@ -25271,77 +26732,51 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
-static dbm_status dbm__mysql_bulk_bad(dbm__mysql *q, dbm_op *op, dbm_status status, const dbm_column *column, int i) {
-    op->bulk->failed_column = i;
-    return dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
-}
-
-/* Arrays. Numbers, and texts by pointers, are sent from where they are; a row costs what has to be looked at: texts and what may be NULL. */
+/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    bool plain[64];
-    dbm_value values[64];
+    bool in_place = b->arrays && b->rows == 0;
+    dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t limit = dbm__mysql_bulk_packet(q), fixed = 0, bytes = 0, r;
+    size_t bytes = 0, r, size;
     int i;
-    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
-    if (!b->arrays || b->rows != 0 || b->columns > 64) { /* behind rows that are there already */
-        for (r = 0; r < count && status == DBM_OK; r++) {
-            for (i = 0; i < b->columns; i++) {
-                if ((status = dbm_adapter_element(&columns[i], first + r, &values[i])) != DBM_OK) return dbm__mysql_bulk_bad(q, op, status, &columns[i], i);
-            }
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-        }
-        return status;
-    }
+    q->refused = false;
     dbm__mysql_bulk_clean(b);
-    if (count > b->most) count = b->most;
+    if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
         MYSQL_BIND *bind = &b->binds[i];
-        plain[i] = false;
-        if ((column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT && column->kind != DBM__TO_REAL) || column->type != DBM_TYPE_NULL ||
+        values[i] = dbm_null();
+        if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
             (column->stride != 0 && column->stride != column->size)) continue;
-        bind->buffer_type = column->kind == DBM__TO_REAL ? (column->size == sizeof(float) ? MYSQL_TYPE_FLOAT : MYSQL_TYPE_DOUBLE) :
-                            column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
         bind->is_unsigned = column->kind == DBM__TO_UINT;
         bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
-        fixed += 14;
-        plain[i] = column->kind != DBM__TO_REAL && column->nulls == NULL; /* of real numbers, not all are values */
     }
-    for (r = 0; r < count; r++) {
-        size_t size = fixed;
+    for (r = 0; r < count; r++, bytes += size) {
         for (i = 0; i < b->columns; i++) {
-            const dbm_column *column = &columns[i];
-            MYSQL_BIND value;
-            MYSQL_TIME *time = NULL;
-            if (plain[i]) continue;
-            if ((status = dbm_adapter_element(column, first + r, &values[i])) != DBM_OK) {
-                dbm__mysql_bulk_bad(q, op, status, column, i);
-                goto stop;
-            }
-            if (values[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-                return dbm__mysql_no_memory(q);
-            }
-            if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &value, time)) != DBM_OK) goto stop;
-            if (b->binds[i].buffer != NULL) {
-                b->column[i].marks[r] = values[i].type == DBM_TYPE_NULL;
-                if (values[i].type == DBM_TYPE_NULL) b->column[i].marked = true;
-            } else if (!dbm__mysql_bulk_put(b, i, r, &value)) {
-                goto stop;
-            }
-        }
-        if (size > dbm__mysql_bulk_packet(q)) {
-            status = dbm__mysql_bulk_large(q, size);
+            if (b->binds[i].buffer != NULL) continue;
+            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
+            if (status == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
-        if (r != 0 && bytes + size > limit) goto stop;
-        bytes += size;
+        size = 0;
+        if (!in_place) { /* behind rows that are there already, or for an INSERT */
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+            if (status != DBM_OK) return status;
+            continue;
+        }
+        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
+            bytes + size > b->limit) goto stop;
+        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
     }
 stop:
-    if (r == 0) return status;
+    if (q->refused) status = q->status;
+    if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
     b->in_place = true;
     b->rows = r;
@@ -25477,21 +26912,22 @@ static int dbm__mysql_op_ping(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
-/* What every session of the server begins with, in one statement. Modes of sql_mode under which quotes and backslashes mean something else than our
- * lexer takes them for are taken out of the server's; the rest of it stays. */
+/* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
+static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+
+/* What every session of the server begins with, in one statement. Those modes are taken out of the server's; the rest of it stays. */
 static void dbm__mysql_set_up_text(dbm__mysql *q) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const dbm_config *config = dbm_adapter_config(q->owner);
     dbm__text t = dbm__text_in(q->text, sizeof q->text);
     const char *level = dbm__mysql_level(config->isolation);
-    size_t i, count = sizeof words / sizeof words[0];
+    size_t i, count = sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0];
     dbm__putf(&t, "SET NAMES utf8mb4, autocommit=%d, time_zone='+00:00', sql_mode=", q->base->autocommit);
     if (q->base->sql_mode != NULL) {
         dbm__putf(&t, "'%s'", q->base->sql_mode);
     } else {
         for (i = 0; i < count; i++) dbm__put(&t, "REPLACE(");
         dbm__put(&t, "CONCAT(',',@@sql_mode,',')");
-        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", words[i]);
+        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", dbm__mysql_modes[i]);
     }
     if (level != NULL) {
         char name[24];
@@ -25666,50 +27102,19 @@ static void dbm__mysql_sever(MYSQL *my) {
 #endif
 }
 
-/* A socket's keep-alive, and how long what was sent may stay unacknowledged. */
-static void dbm__mysql_keep_alive(dbm__mysql *q) {
-#if DBM__MYSQL_POSIX
-    const dbm_config *config = dbm_adapter_config(q->owner);
-    int fd = dbm__mysql_socket(q->my), on = 1;
-    if (fd < 0 || q->base->hosts[q->host].name == NULL) return;
-    if (config->tcp_keepalive_ms > 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-#  if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        {
-            int idle = (config->tcp_keepalive_ms + 999) / 1000, every = idle < 10 ? idle : 10, count = 3;
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, (const char *)&idle, sizeof idle);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, (const char *)&every, sizeof every);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, (const char *)&count, sizeof count);
-        }
-#  endif
-    } else {
-        on = 0;
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-    }
-#  if defined(TCP_USER_TIMEOUT)
-    if (config->tcp_user_timeout_ms > 0) {
-        unsigned ms = (unsigned)config->tcp_user_timeout_ms;
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (const char *)&ms, sizeof ms);
-    }
-#  endif
-#else
-    (void)q;
-#endif
-}
-
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int turns;
     if (q->my == NULL) return;
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
     }
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     q->my = NULL;
     dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
@@ -25805,7 +27210,9 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
-        dbm__mysql_keep_alive(q);
+        if (q->base->hosts[q->host].name != NULL) {
+            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+        }
         q->sub = 0;
         DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
         break;
@@ -25848,11 +27255,11 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     MYSQL *my = mysql_init(NULL), *made = NULL;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
     char text[48];
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     if (my == NULL) return;
     dbm__mysql_options(q, my, 1000000);
     dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
 #if DBM__MYSQL_MARIADB
     {
         int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -25902,7 +27309,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     }
 #endif
     mysql_close(my);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
 }
 
 static void dbm__mysql_cancel(dbm_connection *c) {
@@ -26110,50 +27517,7 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
     return status;
 }
 
-/* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */
-static dbm_status dbm__mysql_hosts(dbm_database *db, dbm__mysql_base *base, const char *hosts, char *texts) {
-    const char *p = hosts;
-    for (;;) {
-        dbm__mysql_host *host = &base->hosts[base->host_count++];
-        const char *end = p + strcspn(p, ","), *colon = NULL, *stop;
-        int64_t port = 3306;
-        host->name = texts;
-        if (*p == '[') {
-            stop = strchr(p, ']');
-            if (stop == NULL || stop > end) return dbm__mysql_refuse(db, "the host list %q has a [ without its ]", hosts);
-            p++;
-            if (stop[1] == ':') colon = stop + 1;
-        } else {
-            for (stop = p; stop < end && *stop != ':'; stop++) { }
-            if (stop < end) colon = stop;
-        }
-        for (; p < stop; p++) {
-            if (*p == '%' && stop - p > 2 && dbm__cfg_hex(p[1]) >= 0 && dbm__cfg_hex(p[2]) >= 0) {
-                *texts++ = (char)(dbm__cfg_hex(p[1]) * 16 + dbm__cfg_hex(p[2]));
-                p += 2;
-            } else {
-                *texts++ = *p;
-            }
-        }
-        *texts++ = '\0';
-        if (colon != NULL && colon + 1 < end) {
-            char digits[8];
-            size_t size = (size_t)(end - colon - 1);
-            if (size < sizeof digits) {
-                memcpy(digits, colon + 1, size);
-                digits[size] = '\0';
-            }
-            if (size >= sizeof digits || !dbm__parse_int(digits, 1, 65535, &port)) return dbm__mysql_refuse(db, "the host list %q has a port that is none", hosts);
-        }
-        host->port = (unsigned)port;
-        if (host->name[0] == '\0') return dbm__mysql_refuse(db, "the host list %q has an empty host", hosts);
-        if (*end == '\0') return DBM_OK;
-        p = end + 1;
-    }
-}
-
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
@@ -26161,9 +27525,10 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
-        for (i = 0; i < sizeof words / sizeof words[0]; i++) {
-            if (dbm__same_word_n(p, size, words[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode, words[i]);
+        for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
+            if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
+                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                                         dbm__mysql_modes[i]);
             }
         }
         p += size + (p[size] == ',');
@@ -26250,9 +27615,15 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
         base->hosts[0].port = 0;
         base->host_count = 1;
     } else {
-        status = dbm__mysql_hosts(db, base, hosts, texts + path_size);
+        for (texts += path_size; base->host_count < (int)count; base->host_count++, texts += strlen(texts) + 1) {
+            dbm__mysql_host *host = &base->hosts[base->host_count];
+            int port = 3306;
+            if (!dbm_adapter_host(db, base->host_count, texts, hosts_size, &port)) break;
+            host->name = texts;
+            host->port = (unsigned)port;
+        }
     }
-    if (status == DBM_OK) status = dbm__mysql_tls(db, base);
+    status = dbm__mysql_tls(db, base);
     if (status != DBM_OK) {
         dbm_adapter_free(db, base);
         return status;
@@ -26303,6 +27674,14 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  *
  *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
  *
+ * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
+ * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ *
+ *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
+ *
+ * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
+ * for the other.
+ *
  * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
 #if DBM_HAS_REDIS
 #if defined(__has_include)
@@ -26333,6 +27712,9 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
+#define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
+#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 
@@ -26394,6 +27776,15 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 
+/* A command of the pipeline: what was sent, and what is known of its reply. */
+typedef struct dbm__redis_asked {
+    const char *site;
+    size_t size;              /* of its reply in raw */
+    int64_t wanted;
+    unsigned char command, pairs;
+    bool writes, queued;
+} dbm__redis_asked;
+
 typedef struct dbm__redis {
     dbm_connection *connection;
     dbm_database *db;
@@ -26412,6 +27803,15 @@ typedef struct dbm__redis {
     int pairs;                /* what its reply is, when it is an array */
     bool multi, watching, queued_writes, changed;
     int64_t number, wanted;   /* the database selected now; by the SELECT that is running */
+    dbm__redis_asked *line;    /* a ring, its room a power of two */
+    size_t line_room, line_first, line_count;
+    size_t unanswered;        /* the last ones of it */
+    bool draining;            /* there were too many */
+    char *raw;
+    size_t raw_at, raw_size, raw_room;
+    size_t scanned;           /* in raw: whole replies and the elements behind them end here */
+    size_t begun;             /* where the reply begins that is being looked at, or was last */
+    uint64_t open;            /* elements of it that are still to come */
     char greeting[4];         /* what was sent at connect: a, s, n, p */
     dbm_status greeted;       /* the first failure among its answers */
     dbm__dial dial;
@@ -26846,6 +28246,10 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     return status;
 }
 
+static dbm_status dbm__redis_too_much(dbm__redis *r) {
+    return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends");
+}
+
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
@@ -26951,6 +28355,8 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     return DBM_OK;
 }
 
+static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
+
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -27010,18 +28416,13 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
 }
 
 /* What a command that was answered has done to the connection. */
-static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
-    switch (r->command) {
-    case DBM__REDIS_MULTI:
-        if (ok) {
-            r->multi = true;
-            r->queued_writes = false;
-        }
-        break;
+static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok, bool queued) {
+    switch ((dbm__redis_kind)command) {
+    case DBM__REDIS_MULTI: if (ok) r->multi = true; break;
     case DBM__REDIS_EXEC: case DBM__REDIS_DISCARD: if (ok || r->multi) r->multi = r->watching = false; break; /* an error ends it too */
     case DBM__REDIS_WATCH: if (ok) r->watching = true; break;
     case DBM__REDIS_UNWATCH: if (ok && !queued) r->watching = false; break;
-    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : r->wanted; break;
+    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : wanted; break;
     case DBM__REDIS_CHANGES: r->changed = true; break;
     case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break;
     }
@@ -27031,50 +28432,6 @@ static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
 
 #if DBM_HAS_REDIS_TLS
-/* What the library writes to the socket may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
-typedef struct dbm__redis_hush {
-#  if defined(_WIN32)
-    char none;
-#  else
-    sigset_t old;
-    bool was_pending;
-#  endif
-} dbm__redis_hush;
-
-static void dbm__redis_hush_begin(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    h->none = 0;
-#  else
-    sigset_t pipe_signal, pending;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    h->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    else
-    (void)sigprocmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    endif
-#  endif
-}
-
-static void dbm__redis_hush_end(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    (void)h;
-#  else
-    sigset_t pipe_signal, pending;
-    int taken = 0, kept = errno;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    if (!h->was_pending && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) (void)sigwait(&pipe_signal, &taken);
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_SETMASK, &h->old, NULL);
-#    else
-    (void)sigprocmask(SIG_SETMASK, &h->old, NULL);
-#    endif
-    errno = kept;
-#  endif
-}
-
 static const char *dbm__redis_tls_reason(SSL *ssl) {
     unsigned long e = ERR_peek_last_error();
     const char *reason = NULL;
@@ -27128,7 +28485,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
 
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
-    dbm__redis_hush hush;
+    dbm__hush hush;
     ASN1_OCTET_STRING *address;
     bool named;
     int rc = 1;
@@ -27149,9 +28506,9 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
         rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
     }
     if (rc == 1) {
-        dbm__redis_hush_begin(&hush);
+        dbm__hush_begin(&hush, true);
         rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
-        dbm__redis_hush_end(&hush);
+        dbm__hush_end(&hush);
     }
     if (rc != 1) {
         dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
@@ -27164,13 +28521,13 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
 
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int rc, e;
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     ERR_clear_error();
     rc = SSL_do_handshake(r->ssl);
     e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     *st = DBM_OK;
     if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
     if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
@@ -27179,31 +28536,33 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     return DBM_STEP_DONE;
 }
 
-/* Everything in `out` goes to hiredis' buffer first. */
+/* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int done = 0, rc = REDIS_OK;
     *sent = 0;
     if (size != 0) {
         if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
         *sent = size;
     }
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     if (rc != REDIS_OK) return DBM_E_LOST;
     return done ? DBM_OK : DBM_E_TIMEOUT;
 }
 
-static dbm_status dbm__redis_tls_receive(dbm__redis *r) {
-    dbm__redis_hush hush;
-    size_t before = r->reader->len;
-    int rc;
-    dbm__redis_hush_begin(&hush);
-    rc = redisBufferRead(r->context);
-    dbm__redis_hush_end(&hush);
-    if (rc != REDIS_OK) return r->context->err == REDIS_ERR_EOF ? DBM_DONE : DBM_E_LOST;
-    return r->reader->len != before ? DBM_OK : DBM_E_TIMEOUT;
+static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
+    dbm__hush hush;
+    int rc, e;
+    dbm__hush_begin(&hush, true);
+    ERR_clear_error();
+    rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
+    e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    dbm__hush_end(&hush);
+    *n = rc > 0 ? (size_t)rc : 0;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
+    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
 }
 #endif
 
@@ -27227,13 +28586,16 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
     return st;
 }
 
+static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
+#endif
+    return dbm__net_receive(r->fd, into, room, n);
+}
+
 static dbm_status dbm__redis_receive(dbm__redis *r) {
     size_t n;
-    dbm_status st;
-#if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) return dbm__redis_tls_receive(r);
-#endif
-    st = dbm__net_receive(r->fd, r->in, sizeof r->in, &n);
+    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
     if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
     return st;
 }
@@ -27264,6 +28626,8 @@ static void dbm__redis_free(dbm__redis *r) {
     }
     if (r->out != NULL) dbm__wipe(r->out, r->out_room);
     dbm_adapter_free(r->db, r->out);
+    dbm_adapter_free(r->db, r->line);
+    dbm_adapter_free(r->db, r->raw);
     dbm_adapter_free(r->db, r);
 }
 
@@ -27364,14 +28728,12 @@ static void dbm__redis_greeting_answer(dbm__redis *r) {
 /* ---- one operation ---- */
 
 /* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(reply->bytes + root->is.at, "QUEUED", 6) == 0;
     bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
-    dbm__redis_learn(r, ok, queued);
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
         size_t element = 0, at = 1;
@@ -27396,7 +28758,11 @@ static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     root = &r->building->nodes[0];
     if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     switch (op->kind) {
-    case DBM_OP_COMMAND: return dbm__redis_answer(r, op);
+    case DBM_OP_COMMAND: {
+        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
+        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
+        return dbm__redis_answer(r, op, queued);
+    }
     case DBM_OP_CONNECT:
         if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
         return r->greeted;
@@ -27446,18 +28812,246 @@ static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     return DBM_OK;
 }
 
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st, sending = DBM_OK;
+/* Sends what there is, as far as it goes now. */
+static void dbm__redis_push(dbm__redis *r) {
+    dbm_status st;
     r->sent_now = false;
-    if (r->out_size != 0) {
-        sending = dbm__redis_send(r);
-        if (DBM__LIKELY(sending == DBM_OK)) {
-            dbm__redis_sent(r);
-        } else if (sending != DBM_E_TIMEOUT) {
-            r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    if (r->out_size == 0) return;
+    st = dbm__redis_send(r);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        dbm__redis_sent(r);
+    } else if (st != DBM_E_TIMEOUT) {
+        r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    } else if (r->out_sent >= DBM__REDIS_BATCH && r->out_sent != r->out_size) {
+        memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
+        r->out_size -= r->out_sent;
+        r->out_sent = 0;
+    }
+}
+
+/* ---- the pipeline ---- */
+
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+
+/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = op->site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->writes = op->write;
+    s->queued = false;
+    r->unanswered++;
+    return true;
+}
+
+/* Nothing of it is left: what it took is given back where it is much. */
+static void dbm__redis_line_empty(dbm__redis *r) {
+    r->raw_at = r->raw_size = r->scanned = 0;
+    r->draining = false;
+    dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
+    if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
+        dbm_adapter_free(r->db, r->line);
+        r->line = NULL;
+        r->line_room = 0;
+    }
+}
+
+/* The number of a line that ends before `end`; -1 is one, too. */
+static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
+    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
+        *n = -1;
+        return true;
+    }
+    if (c == end || end - c > 15) return false;
+    for (*n = 0; c < end; c++) {
+        if (*c < '0' || *c > '9') return false;
+        *n = *n * 10 + (*c - '0');
+    }
+    return true;
+}
+
+/* Looks for the ends of replies in what was read. False: that is no reply. */
+static bool dbm__redis_scan(dbm__redis *r) {
+    while (r->unanswered != 0 && r->scanned < r->raw_size) {
+        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        size_t size;
+        uint64_t more = 0;
+        int64_t n = 0;
+        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
+        if (end == NULL) return true;
+        size = (size_t)(end - c) + 1;
+        if (strchr("$*=!~%", *c) != NULL) {
+            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
+            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
+            else if (n > 0) more = (uint64_t)n << (*c == '%');
+        }
+        if (size > r->raw_size - r->scanned) return true;
+        if (r->open == 0) {
+            r->begun = r->scanned;
+            r->open = 1;
+        }
+        r->scanned += size;
+        r->open += more - 1;
+        if (r->open == 0) {
+            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+            const char *first = r->raw + r->begun;
+            s->size = r->scanned - r->begun;
+            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
+            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
+            r->unanswered--;
         }
     }
+    if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    return true;
+}
+
+/* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
+static dbm_status dbm__redis_gather(dbm__redis *r) {
+    size_t n;
+    dbm_status st;
+    if (r->raw_at > r->raw_size / 2) {
+        memmove(r->raw, r->raw + r->raw_at, r->raw_size - r->raw_at);
+        r->raw_size -= r->raw_at;
+        r->scanned -= r->raw_at;
+        r->begun -= r->raw_at;
+        r->raw_at = 0;
+    }
+    if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
+    st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
+    if (st == DBM_OK) r->raw_size += n;
+    return st;
+}
+
+/* Makes rows of a reply in raw: the first one in line, or the last one. */
+static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
+    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    size_t at = last ? r->scanned - s.size : r->raw_at;
+    void *got = NULL;
+    dbm_status st = DBM_E_NOMEM;
+    r->building = dbm__redis_reply_new(r);
+    if (r->building != NULL && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    }
+    if (last) {
+        r->raw_size = r->scanned = at;
+    } else {
+        r->raw_at += s.size;
+        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    }
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+    if (st == DBM_E_NOMEM) {
+        dbm_adapter_broken(r->connection);
+        return dbm__redis_no_memory(r->connection);
+    }
+    if (st != DBM_OK) return dbm__redis_garbage(r);
+    r->command = (dbm__redis_kind)s.command;
+    r->pairs = s.pairs;
+    st = dbm__redis_answer(r, op, s.queued);
+    if (st != DBM_OK) op->site = s.site;
+    return st;
+}
+
+/* All that is answered is dropped; the first failure among it is told. */
+static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
+    while (r->line_count > r->unanswered) {
+        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
+            r->raw_at += dbm__redis_in_line(r, 0)->size;
+            r->line_first = (r->line_first + 1) & (r->line_room - 1);
+            if (--r->line_count == 0) dbm__redis_line_empty(r);
+            continue;
+        }
+        op->status = dbm__redis_given(r, op, false);
+        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+        op->result = NULL;
+    }
+}
+
+/* Puts a command behind those that were not answered or not received yet. */
+static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+    size_t before = r->out_size;
+    dbm_status st = dbm__redis_values(r, op);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    if (st != DBM_OK) r->out_size = before;
+    return st;
+}
+
+/* Too much is under way for one more. */
+static bool dbm__redis_full(dbm__redis *r) {
+    if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
+    else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
+    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
+}
+
+/* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
+static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_RECEIVE:
+        if (r->line_count == r->unanswered) return false;
+        op->status = dbm__redis_given(r, op, false);
+        return true;
+    case DBM_OP_COMMAND:
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) return false;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
+            return true;
+        }
+        if (r->unanswered != 0) return false;
+        op->status = dbm__redis_given(r, op, true);
+        return true;
+    default:
+        dbm__redis_drop(r, op);
+        return r->line_count == 0;
+    }
+}
+
+/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
+    dbm_status st;
+    size_t i;
+    for (;;) {
+        dbm__redis_push(r);
+        op->fd = r->fd;
+        op->wake_us = INT64_MAX;
+        if (dbm__redis_reached_end(r, op)) return DBM_STEP_DONE;
+        if (r->sent_now && r->raw_size == r->raw_at) return DBM_STEP_READ;
+        if (op->no_wait && r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
+            return DBM_STEP_DONE;
+        }
+        st = dbm__redis_gather(r);
+        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        if (st == DBM_OK && dbm__redis_scan(r)) continue;
+        break;
+    }
+    for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
+    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
+    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    return DBM_STEP_DONE;
+}
+
+/* ---- one after the other ---- */
+
+/* Sends and reads until the operation is over, or has to wait. */
+static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
+    dbm_status st;
+    dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
     if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
@@ -27520,7 +29114,7 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_talk(r, op);
+    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
     if (want != DBM_STEP_DONE) return want;
     dbm__redis_over(r, op);
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
@@ -27553,19 +29147,40 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
-        if (op->status == DBM_OK) op->status = dbm__redis_values(r, op);
-        if (op->status != DBM_OK) {
-            r->out_size = 0;
+        if (op->status != DBM_OK) return;
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        if (r->command == DBM__REDIS_EXEC) {
+            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+        } else {
+            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+            r->queued_writes = r->queued_writes || op->write;
+            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
+        }
+        if (op->no_wait || dbm__redis_piped(r)) {
+            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+                op->status = dbm__redis_too_much(r);
+                return;
+            }
+        }
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) break;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
             return;
         }
-        r->expected = 1;
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || (r->multi && r->queued_writes);
-        } else if (r->multi) { /* it is only queued: lost with the connection, and not in doubt */
-            r->queued_writes = r->queued_writes || op->write;
-            op->write = false;
+        if (dbm__redis_piped(r)) {
+            op->status = dbm__redis_append(r, op);
+        } else {
+            op->status = dbm__redis_values(r, op);
+            if (op->status == DBM_OK) r->expected = 1;
+            else r->out_size = 0;
         }
+        if (op->status != DBM_OK) return;
         break;
+    case DBM_OP_RECEIVE: case DBM_OP_SYNC:
+        if (dbm__redis_piped(r)) break;
+        op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
+        return;
     case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
     case DBM_OP_RESET:
         if (r->changed) {
@@ -27577,8 +29192,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
     }
     if (!fits) {
         r->out_size = 0;
@@ -27706,7 +29320,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
@@ -27763,11 +29377,9 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
-#if MONGOC_CHECK_VERSION(1, 27, 0)
-#  define DBM__MONGO_SOCKET_TIMEOUT 1 /* can be set for one operation */
-#else
-#  define DBM__MONGO_SOCKET_TIMEOUT 0
-#endif
+/* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
+#define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
+#define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -27784,6 +29396,7 @@ typedef struct dbm__mongo_pool {
     mongoc_uri_t *uri;
     dbm__word epoch;         /* of forks, when it was made */
     int users;
+    struct dbm__mongo_wire *wires; /* of its clients */
     char *user, *password;   /* that it was made with; NULL: none */
 } dbm__mongo_pool;
 
@@ -27796,6 +29409,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
+    bool plain;              /* connections are the driver's own streams */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -27821,6 +29435,426 @@ typedef struct dbm__mongo_result {
     int columns;
 } dbm__mongo_result;
 
+/* ---- the wire --------------------------------------------------------------------------------------------------------------
+ * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ *
+ * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
+ * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
+ *
+ * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
+ * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+
+#define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+
+/* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
+typedef struct dbm__mongo_wire {
+    struct dbm__mongo_wire *next;
+    mongoc_client_t *client;
+    dbm__mongo_base *base;
+    const mongoc_uri_t *uri;
+    dbm_connection *c;       /* the lease's; NULL: there is none */
+    int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
+    int64_t last_us;         /* given up: what it still has to do, ends then */
+    bool hears;              /* dbm_cancel */
+    dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
+    int mute;                /* streams that are */
+    int patience_ms;         /* plain streams: set on the client */
+} dbm__mongo_wire;
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
+    w->over = DBM_OK;
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (w->base->plain) {
+        int64_t ms = w->base->silence_ms, left = INT64_MAX;
+        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+        if (left < 1) left = 1;
+        if (left < ms) ms = left;
+        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+        w->patience_ms = (int)ms;
+    }
+#endif
+}
+
+#if DBM__MONGO_STREAMS
+
+typedef struct dbm__mongo_stream {
+    mongoc_stream_t vtable;  /* the driver's; first */
+    dbm__mongo_wire *wire;
+    mongoc_stream_t *tls;    /* what it goes through, on top of another of ours; NULL: this one has the socket */
+    int fd;
+    bool late;               /* the last failure was for want of time */
+    bool mute;
+    uint32_t request;        /* the number of the message that was sent last, and its kind */
+    uint32_t kind;
+    size_t left;             /* of the reply being read, where its beginning has been */
+    size_t held, taken;      /* bytes of `in` */
+    char in[4096];
+} dbm__mongo_stream;
+
+enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
+
+static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
+    return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
+}
+
+/* Whether the operation has to be given up at this moment. */
+static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
+    if (w->over != DBM_OK) return now >= w->last_us;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) w->over = DBM_E_CANCELLED;
+    else if (now >= w->until_us) w->over = DBM_E_TIMEOUT;
+    else return false;
+    w->last_us = now + DBM__MONGO_GRACE_US;
+    return true;
+}
+
+/* Waits for the socket. False: it is lost, or there is no more time. */
+static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
+    dbm__mongo_wire *w = q->wire;
+    q->late = false;
+    for (;;) {
+        int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
+        dbm_status heard;
+        if (q->mute || dbm__mongo_over(w, now)) break;
+        if (until_us < limit) limit = until_us;
+        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
+        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (heard == DBM_OK) return true;
+        if (heard != DBM_E_TIMEOUT) return false;
+        if (dbm_adapter_clock(w->base->db) >= until_us) break;
+    }
+    q->late = true;
+    return false;
+}
+
+/* errno is looked at by the driver's TLS: "try again" there would make it spin. */
+static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
+#if defined(_WIN32)
+    errno = q->late ? WSAETIMEDOUT : WSAECONNRESET;
+#else
+    errno = q->late ? ETIMEDOUT : ECONNRESET;
+#endif
+    return -1;
+}
+
+/* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
+static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
+    size_t have = 0, n;
+    bool wait = true;
+    while (have == 0 || have < least) {
+        dbm_status status;
+        if (wait && !dbm__mongo_ready(q, DBM_STEP_READ, until_us)) return dbm__mongo_dead(q);
+        status = dbm__net_receive(q->fd, to + have, size - have, &n);
+        wait = status == DBM_E_TIMEOUT;
+        if (status != DBM_OK && !wait) return dbm__mongo_dead(q);
+        have += n;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
+    while (size > 0) {
+        size_t n;
+        dbm_status status = dbm__net_send(q->fd, data, size, &n);
+        data += n;
+        size -= n;
+        if (status == DBM_OK) continue;
+        q->late = false;
+        if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false;
+    }
+    return true;
+}
+
+/* What the server would say to the command that was sent last, had it been told to stop. */
+static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
+    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
+    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
+    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
+    uint8_t *out = (uint8_t *)q->in;
+    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
+    memset(out, 0, total);
+    words[0] = BSON_UINT32_TO_LE(total);
+    words[1] = 0;
+    words[2] = BSON_UINT32_TO_LE(q->request);
+    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
+    words[0] = BSON_UINT32_TO_LE(total - 21);
+    words[1] = BSON_UINT32_TO_LE(number);
+    words[2] = BSON_UINT32_TO_LE(size);
+    memcpy(out + (at += 1), words, 4);
+    memcpy(out + (at += 4), ok, sizeof ok);
+    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
+    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
+    memcpy(out + (at += 4), why, sizeof why);
+    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
+    memcpy(out + at + 4, text, size);
+    q->taken = 0;
+    q->held = total;
+}
+
+static void dbm__mongo_mute(dbm__mongo_stream *q) {
+    if (q->mute) return;
+    q->mute = true;
+    q->wire->mute++;
+    if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
+    else (void)mongoc_stream_close(q->tls);
+}
+
+static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
+    size_t have = 0, n;
+    ssize_t got;
+    int64_t until_us = 0;
+    while (have == 0 || have < least) {
+        n = q->held - q->taken;
+        if (n != 0) {
+            if (n > size - have) n = size - have;
+            memcpy(to + have, q->in + q->taken, n);
+            q->taken += n;
+            have += n;
+            continue;
+        }
+        if (q->mute) return -1;
+        if (q->tls != NULL) {
+            got = mongoc_stream_read(q->tls, to + have, size - have, least > have ? least - have : 0, timeout_ms);
+        } else {
+            if (until_us == 0) until_us = dbm__mongo_until(q->wire, timeout_ms);
+            if (size - have >= sizeof q->in) {
+                got = dbm__mongo_receive(q, to + have, size - have, least > have ? least - have : 0, until_us);
+            } else {
+                got = dbm__mongo_receive(q, q->in, sizeof q->in, least > have ? least - have : 0, until_us);
+                q->taken = 0;
+                q->held = got > 0 ? (size_t)got : 0;
+                if (got > 0) continue;
+            }
+        }
+        if (got <= 0) return -1;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
+}
+
+static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    ssize_t sum = 0;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        char *to = (char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len, need = (size_t)sum < least ? least - (size_t)sum : 0;
+        ssize_t got = -1;
+        if (sum > 0 && need == 0) break;
+        if (need > size) need = size;
+        if (!q->mute || q->held > q->taken) got = dbm__mongo_read(q, to, size, need, timeout_ms);
+        if (got < 0 && q->left == 0 && q->kind != 0 && q->kind != DBM__MONGO_OP_QUERY) {
+            dbm__mongo_wire *w = q->wire;
+            if (w->over == DBM_OK && w->c != NULL && !q->mute && dbm__mongo_timed_out(stream)) { /* the driver's own patience is over */
+                w->over = DBM_E_TIMEOUT;
+                w->last_us = dbm_adapter_clock(w->base->db) + DBM__MONGO_GRACE_US;
+            }
+            if (w->over != DBM_OK) {
+                dbm__mongo_mute(q);
+                dbm__mongo_answer_for(q);
+                got = dbm__mongo_read(q, to, size, need, timeout_ms);
+            }
+        }
+        if (got < 0) return dbm__mongo_dead(q);
+        sum += got;
+        if (q->left == 0 && got == 4) { /* the driver reads a reply by its size */
+            uint32_t total;
+            memcpy(&total, to, 4);
+            total = BSON_UINT32_FROM_LE(total);
+            q->left = total > 4 ? total - 4 : 0;
+        } else {
+            q->left = q->left > (size_t)got ? q->left - (size_t)got : 0;
+        }
+    }
+    return sum;
+}
+
+/* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
+static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    char *out = q->in;
+    size_t n = 0, i, sum = 0, room = count > 1 && q->taken == q->held ? sizeof q->in : 0; /* of TLS something may be held at any time */
+    int64_t until_us = dbm__mongo_until(q->wire, timeout_ms);
+    for (i = 0; i < count; i++) {
+        const char *data = (const char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len;
+        sum += size;
+        while (size > 0) {
+            size_t part = room - n;
+            if (n == 0 && size > room) {
+                if (!dbm__mongo_send(q, data, size, until_us)) return -1;
+                break;
+            }
+            if (part > size) part = size;
+            memcpy(out + n, data, part);
+            n += part;
+            data += part;
+            size -= part;
+            if (n < room) continue;
+            if (!dbm__mongo_send(q, out, n, until_us)) return -1;
+            n = 0;
+        }
+    }
+    return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
+}
+
+static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    dbm__mongo_wire *w = q->wire;
+    uint32_t words[4] = { 0, 0, 0, 0 };
+    size_t sum = 0, i;
+    ssize_t sent = -1;
+    for (i = 0; i < count; i++) {
+        if (sum < sizeof words) memcpy((char *)words + sum, iov[i].iov_base, iov[i].iov_len < sizeof words - sum ? iov[i].iov_len : sizeof words - sum);
+        sum += iov[i].iov_len;
+    }
+    q->request = BSON_UINT32_FROM_LE(words[1]);
+    q->kind = BSON_UINT32_FROM_LE(words[3]);
+    q->left = 0;
+    if (!q->mute && (w->over == DBM_OK || q->kind == DBM__MONGO_OP_QUERY)) {
+        sent = q->tls != NULL ? mongoc_stream_writev(q->tls, iov, count, timeout_ms) : dbm__mongo_write(q, iov, count, timeout_ms);
+    }
+    if (sent < 0 && w->over != DBM_OK && q->kind != DBM__MONGO_OP_QUERY) { /* it will read its answer next */
+        dbm__mongo_mute(q);
+        q->taken = q->held = 0;
+        return (ssize_t)sum;
+    }
+    return sent < 0 ? dbm__mongo_dead(q) : sent;
+}
+
+static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->tls != NULL) return mongoc_stream_close(q->tls);
+    dbm__net_shut(q->fd);
+    return 0;
+}
+
+static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->mute) q->wire->mute--;
+    if (q->tls != NULL) mongoc_stream_destroy(q->tls); /* with the one below it */
+    else dbm__net_close(q->fd);
+    dbm_adapter_free(q->wire->base->db, q);
+}
+
+static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
+static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
+static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
+
+static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
+}
+
+/* Asked for by the driver's TLS, for the one stream below it. */
+static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
+    int want = ((streams[0].events & POLLIN) != 0 ? (int)DBM_STEP_READ : 0) | ((streams[0].events & POLLOUT) != 0 ? (int)DBM_STEP_WRITE : 0);
+    if (count != 1) return dbm__mongo_dead(q);
+    streams[0].revents = 0;
+    if (!dbm__mongo_ready(q, want, dbm__mongo_until(q->wire, timeout_ms))) return q->late ? 0 : dbm__mongo_dead(q);
+    streams[0].revents = streams[0].events;
+    return 1;
+}
+
+/* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
+static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
+    if (q == NULL) return NULL;
+    memset(q, 0, sizeof *q - sizeof q->in);
+    q->vtable.type = DBM__MONGO_STREAM_TYPE;
+    q->vtable.destroy = q->vtable.failed = dbm__mongo_destroy_stream;
+    q->vtable.close = dbm__mongo_close_stream;
+    q->vtable.flush = dbm__mongo_flush_stream;
+    q->vtable.writev = dbm__mongo_writev;
+    q->vtable.readv = dbm__mongo_readv;
+    q->vtable.check_closed = dbm__mongo_is_closed;
+    q->vtable.poll = dbm__mongo_poll;
+    q->vtable.timed_out = dbm__mongo_timed_out;
+    q->vtable.should_retry = dbm__mongo_no_retry;
+    if (tls != NULL) q->vtable.get_base_stream = dbm__mongo_below; /* the driver walks down while there is one */
+    q->wire = w;
+    q->fd = fd;
+    q->tls = tls;
+    return &q->vtable;
+}
+
+#if defined(MONGOC_ENABLE_SSL)
+/* Takes the stream below over in any case. */
+static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
+    const mongoc_uri_t *uri = w->uri;
+    bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
+    mongoc_ssl_opt_t options;
+    mongoc_stream_t *tls, *stream;
+    memset(&options, 0, sizeof options);
+    options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
+    options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL);
+    options.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, NULL);
+    options.weak_cert_validation = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, insecure);
+    options.allow_invalid_hostname = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure);
+    tls = mongoc_stream_tls_new_with_hostname(below, host, &options, 1);
+    if (tls == NULL) {
+        mongoc_stream_destroy(below);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "Failed initialize TLS state.");
+        return NULL;
+    }
+    if (mongoc_stream_tls_handshake_block(tls, host, timeout_ms, error)) {
+        stream = dbm__mongo_stream_new(w, -1, tls);
+        if (stream != NULL) return stream;
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM));
+    }
+    mongoc_stream_destroy(tls);
+    return NULL;
+}
+#endif
+
+/* The driver wants a connection to a server: its stream initiator. */
+static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
+    dbm__mongo_wire *w = (dbm__mongo_wire *)ud;
+    const dbm_config *config = dbm_adapter_config(w->base->db);
+    int32_t connect_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000);
+    int64_t until_us = dbm__mongo_until(w, connect_ms);
+    mongoc_stream_t *stream;
+    dbm__dial d;
+    dbm_step want;
+    dbm__dial_init(&d);
+    if (host->family == AF_UNIX) d.path = host->host;
+    else d.hosts = host->host_and_port;
+    d.port = host->port;
+    d.keepalive_ms = config->tcp_keepalive_ms;
+    d.user_timeout_ms = config->tcp_user_timeout_ms;
+    while ((want = dbm__dial_step(&d, w->base->db->host, until_us)) != DBM_STEP_DONE) {
+        int64_t now = dbm_adapter_clock(w->base->db), next = d.wake_us < now + DBM__MONGO_LOOK_US ? d.wake_us : now + DBM__MONGO_LOOK_US;
+        if (dbm__mongo_over(w, now)) break;
+        (void)dbm__net_wait(w->base->db->host, d.fd, (int)want, next);
+    }
+    stream = want == DBM_STEP_DONE && d.status == DBM_OK ? dbm__mongo_stream_new(w, d.fd, NULL) : NULL;
+    if (stream == NULL) {
+        if (want == DBM_STEP_DONE && d.status == DBM_OK) dbm__net_close(d.fd);
+        dbm__dial_end(&d);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "Failed to connect to target host: %s", d.problem[0] != 0 ? d.problem : host->host_and_port);
+        return NULL;
+    }
+#if defined(MONGOC_ENABLE_SSL)
+    {
+        const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+        if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error);
+    }
+#endif
+    return stream;
+}
+#endif /* DBM__MONGO_STREAMS */
+
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
     dbm_connection *c;
@@ -27828,9 +29862,9 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_base *base;
     dbm__mongo_pool *pool;
     mongoc_client_t *client;
+    dbm__mongo_wire *wire;   /* the client's */
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
-    int silence_ms;          /* set on the client */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -27900,7 +29934,14 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     dbm__text t = dbm__text_in(block, sizeof block);
     bool retryable = false, transient = reply != NULL && mongoc_error_has_label(reply, "TransientTransactionError");
     bool network = error->domain == MONGOC_ERROR_STREAM || (error->domain == MONGOC_ERROR_PROTOCOL && error->code == (uint32_t)MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
-    dbm_status status;
+    dbm_status status = m->wire->over;
+    if (status != DBM_OK) {
+        dbm_adapter_broken(m->c);
+        return dbm__mongo_say(m, status, (int)error->code, "%s%s%q: %s", what, coll != NULL ? " in " : "", coll,
+                              status == DBM_E_CANCELLED ? "cancelled; the connection was closed, for the driver can't take a command back"
+                              : dbm__mongo_late(m, op->deadline_us) ? "no answer before the deadline; the connection is closed"
+                                                                    : "the server was silent for longer than socket_timeout; the connection is closed");
+    }
     if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
         bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
         status = dbm__mongo_is_tls(said) ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
@@ -28407,7 +30448,9 @@ static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) 
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
-    return dbm__mongo_advance((dbm__mongo_lease *)dbm_adapter_data(c), op, (dbm__mongo_result *)op->result);
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_bound(m->wire, op);
+    return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
@@ -28433,28 +30476,34 @@ static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
     return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
 }
 
-/* How long the driver may wait for an answer to what comes next. */
-static void dbm__mongo_silence(dbm__mongo_lease *m, int64_t deadline_us) {
-#if DBM__MONGO_SOCKET_TIMEOUT
-    int64_t ms = m->base->silence_ms;
-    if (deadline_us != INT64_MAX) {
-        int64_t left = (deadline_us - dbm_adapter_clock(m->owner)) / 1000 + 250; /* the server's own answer that time is up comes first */
-        if (left < 250) left = 250;
-        if (left < ms || ms <= 0) ms = left;
+/* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
+static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
+    for (;;) {
+        size_t n = 0, i;
+        bool known = false;
+        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
+        for (i = 0; i < n && !known; i++) {
+            const char *type = mongoc_server_description_type(all[i]);
+            known = writing ? dbm__list_has("Standalone,RSPrimary,Mongos,LoadBalancer", type, strlen(type)) : strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
+        }
+        mongoc_server_descriptions_destroy_all(all, n);
+        if (known) return true;
+        if (dbm_adapter_clock(m->owner) >= deadline_us || (m->wire->hears && dbm__load(&m->c->cancelled) != 0)) return false;
+        dbm__sleep_us(2000);
     }
-    if (ms == m->silence_ms) return;
-    m->silence_ms = (int)ms;
-    mongoc_client_set_sockettimeoutms(m->client, (int32_t)ms);
-#else
-    (void)m;
-    (void)deadline_us;
-#endif
+}
+
+/* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
+static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
+    if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
+    if (dbm__mongo_wait(m, op->deadline_us, writing)) return DBM_OK;
+    if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
+    return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
 }
 
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
-    dbm__mongo_silence(j->m, j->op->deadline_us);
     if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
     bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
@@ -28783,15 +30832,15 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     }
     if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
     if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
+    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
+    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
+    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     dbm__mongo_limit(j, j->options);
     if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
     if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
     if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
     if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
     if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false);
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
     if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
     if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
@@ -28809,8 +30858,14 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
+    if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
     if (status == DBM_OK) status = dbm__mongo_job_run(&j);
+    if (status == DBM_OK && m->wire->over != DBM_OK) { /* a write that asks for no answer */
+        memset(&j.error, 0, sizeof j.error);
+        status = dbm__mongo_failed(&j);
+    }
     for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
     if (j.collection != NULL) mongoc_collection_destroy(j.collection);
@@ -28828,6 +30883,8 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (op->isolation != DBM_ISOLATION_DEFAULT) {
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
     }
+    dbm__mongo_bound(m->wire, op);
+    if (dbm__mongo_reachable(m, op, true) != DBM_OK) return DBM_E_TIMEOUT; /* it hears no cancel */
     server = mongoc_client_select_server(m->client, true, NULL, &error);
     if (server == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
     alone = strcmp(mongoc_server_description_type(server), "Standalone") == 0;
@@ -28835,7 +30892,6 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (alone) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 20, "a transaction needs a replica set, and this server stands alone: start it with --replSet and run rs.initiate(), or leave .transaction out");
     if (m->session == NULL) m->session = mongoc_client_start_session(m->client, NULL, &error);
     if (m->session == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
-    dbm__mongo_silence(m, op->deadline_us);
     if (op->deadline_us != INT64_MAX) {
         int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
         options = mongoc_transaction_opts_new();
@@ -28852,7 +30908,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bool unknown;
     dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
         bson_destroy(&reply);
         return DBM_OK;
@@ -28872,7 +30928,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
 }
@@ -28883,6 +30939,11 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
         if (p->uri != NULL) mongoc_uri_destroy(p->uri);
+    }
+    while (p->wires != NULL) {
+        dbm__mongo_wire *next = p->wires->next;
+        dbm_adapter_free(base->db, p->wires);
+        p->wires = next;
     }
     if (p->user != NULL) dbm_adapter_free(base->db, p->user);
     if (p->password != NULL) {
@@ -29074,23 +31135,6 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (gone) dbm__mongo_pool_free(base, p);
 }
 
-/* With less time than the driver would take to find a server: looks until one is known. */
-static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
-    for (;;) {
-        size_t n = 0, i;
-        bool known = false;
-        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
-        for (i = 0; i < n && !known; i++) {
-            const char *type = mongoc_server_description_type(all[i]);
-            known = strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
-        }
-        mongoc_server_descriptions_destroy_all(all, n);
-        if (known) return true;
-        if (dbm_adapter_clock(m->owner) >= deadline_us) return false;
-        dbm__sleep_us(2000);
-    }
-}
-
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
@@ -29151,11 +31195,11 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     bson_error_t error;
     dbm_status status;
     memset(&error, 0, sizeof error);
-    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US)) {
+    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US, false)) {
         if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
         if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL);
     }
-    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit)) return DBM_OK;
+    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit, false)) return DBM_OK;
     status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
     dbm_adapter_fail_retryable(m->c);
     return status;
@@ -29165,21 +31209,61 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
     dbm_status status = DBM_OK;
+    bool again;
     bson_append_int32(&command, "ping", 4, 1);
-    dbm__mongo_silence(m, op->deadline_us);
-    if (!mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) {
-        status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
-    }
+    do {
+        again = m->wire->mute > 0; /* what an earlier lease gave up: the driver drops it when it meets it */
+        dbm__mongo_bound(m->wire, op);
+        if (mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) break;
+        again = again && m->wire->over == DBM_OK;
+        if (again) bson_destroy(&reply);
+        else status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
+    } while (again);
     bson_destroy(&reply);
     bson_destroy(&command);
     return status;
 }
 
+/* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
+static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
+    dbm__mongo_wire *w;
+    dbm__lock_take(&m->base->lock);
+    for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
+        memset(w, 0, sizeof *w);
+        w->client = m->client;
+        w->base = m->base;
+        w->uri = m->pool->uri;
+        w->until_us = INT64_MAX;
+        w->next = m->pool->wires;
+        m->pool->wires = w;
+        w->patience_ms = m->base->silence_ms;
+#if DBM__MONGO_STREAMS
+        if (!m->base->plain) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+#endif
+    }
+    dbm__lock_give(&m->base->lock);
+    if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    w->c = m->c;
+    m->wire = w;
+    return DBM_OK;
+}
+
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
-    if (m->session != NULL) {
-        dbm__mongo_silence(m, dbm_adapter_clock(db) + 500000);
+    if (m->session != NULL) { /* with a transaction that is open it tells the server */
+        dbm_op op;
+        memset(&op, 0, sizeof op);
+        op.kind = DBM_OP_ROLLBACK;
+        op.deadline_us = dbm_adapter_clock(db);
+        dbm__mongo_bound(m->wire, &op);
         mongoc_client_session_destroy(m->session);
+    }
+    if (m->wire != NULL) {
+        m->wire->c = NULL;
+        m->wire->until_us = INT64_MAX;
+        m->wire->over = DBM_OK;
+        m->wire->hears = false;
     }
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
@@ -29214,7 +31298,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
     } else {
         if (base->clear) dbm_adapter_clear_text(c);
-        status = dbm__mongo_search(m, op);
+        status = dbm__mongo_wire_up(m);
+        if (status == DBM_OK) status = dbm__mongo_search(m, op);
         if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting");
     }
     if (status != DBM_OK) {
@@ -29411,8 +31496,9 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
                   config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
-    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms
-                                     : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : DBM__MONGO_SILENCE_MS);
+    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
+    /* What these two say can't be said to TLS from outside of the driver. */
+    base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
@@ -29471,7 +31557,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
+    NULL, /* cancel: what waits for the server looks for one by itself */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */

@@ -41,6 +41,9 @@
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
+/* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
+#define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
+#define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -70,7 +73,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
-    bool plain_streams;      /* the driver's own, see dbm__mongo_configure */
+    bool plain;              /* connections are the driver's own streams */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -102,7 +105,10 @@ typedef struct dbm__mongo_result {
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
- * then on the stream is mute: it is shut, and the first operation that meets it later drops it. */
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
+ *
+ * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
+ * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
 
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
@@ -119,7 +125,27 @@ typedef struct dbm__mongo_wire {
     bool hears;              /* dbm_cancel */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
+    int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
+    w->over = DBM_OK;
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (w->base->plain) {
+        int64_t ms = w->base->silence_ms, left = INT64_MAX;
+        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+        if (left < 1) left = 1;
+        if (left < ms) ms = left;
+        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+        w->patience_ms = (int)ms;
+    }
+#endif
+}
+
+#if DBM__MONGO_STREAMS
 
 typedef struct dbm__mongo_stream {
     mongoc_stream_t vtable;  /* the driver's; first */
@@ -136,13 +162,6 @@ typedef struct dbm__mongo_stream {
 } dbm__mongo_stream;
 
 enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
-
-/* The operation that the driver is called for. */
-static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
-    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
-    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
-    w->over = DBM_OK;
-}
 
 static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
     return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
@@ -498,6 +517,7 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
 #endif
     return stream;
 }
+#endif /* DBM__MONGO_STREAMS */
 
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
@@ -1881,7 +1901,10 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
         w->until_us = INT64_MAX;
         w->next = m->pool->wires;
         m->pool->wires = w;
-        if (!m->base->plain_streams) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+        w->patience_ms = m->base->silence_ms;
+#if DBM__MONGO_STREAMS
+        if (!m->base->plain) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+#endif
     }
     dbm__lock_give(&m->base->lock);
     if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
@@ -2139,7 +2162,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
-    base->plain_streams = dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
+    base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 

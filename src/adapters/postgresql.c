@@ -294,6 +294,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -328,6 +334,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -734,11 +741,6 @@ static int64_t dbm__pg_read_int(const char *text) {
     if (minus) text++;
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
     return (int64_t)(minus ? 0 - n : n);
-}
-
-static bool dbm__pg_is_stale(const PGresult *error) {
-    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
 }
 
 /* The statement of that name is not used again. */
@@ -1697,7 +1699,6 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
 static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
@@ -2198,7 +2199,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         if (q->sent_error != NULL) {
             dbm__pg_pipeline_failed(q);
             q->outcome = dbm__pg_refused(q);
-            if (dbm__pg_is_stale(q->error)) dbm_adapter_fail_retryable(c);
             return dbm__pg_done(q);
         }
         dbm__pg_start_now(q, op);

@@ -83,7 +83,8 @@ typedef enum dbm_op_kind {
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
-                           * rows and, for what was open before, UNPREPARE, FINISH and disconnect (FORKED, which then frees bulk->data) */
+                           * rows and, for what was open before, UNPREPARE and FINISH. On a connection that broke there is no BULK_END: disconnect
+                           * then frees what bulk->data pointed to, and *bulk itself may be gone */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
     DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
@@ -113,7 +114,7 @@ typedef struct dbm_bulk_plan {
     int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
     int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
     void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
-    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order (or broken) */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
 } dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */

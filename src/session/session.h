@@ -239,6 +239,9 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
+/* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
+ * yet; DBM_DONE: there is none. */
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 
