@@ -22,6 +22,24 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
 
+#if DBM__SOCKETS || DBM_HAS_MYSQL
+/* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
+ * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms);
+/* Around a call of a driver that may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
+#if !defined(_WIN32)
+#  include <signal.h>
+#endif
+typedef struct dbm__hush {
+    bool on, pending;
+#if !defined(_WIN32)
+    sigset_t before;
+#endif
+} dbm__hush;
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on);
+DBM__FN void dbm__hush_end(dbm__hush *h);
+#endif
+
 #if DBM__SOCKETS
 /* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
  * A connect over a list of places: the hosts in order, of each all its addresses, until one answers. What is left of the time is shared
