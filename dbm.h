@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e912494a25470f80: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content bd9b3ccbd664c07e: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -10667,7 +10667,11 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
 }
 /* Ends a use. Never changes this thread's last failure. */
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+DBM__FN void dbm__cache_unused(dbm_connection *c, dbm__entry *e);
+DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->uses > 0);
+    if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
+}
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
@@ -12219,16 +12223,10 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     return dbm__cache_search(c, sql, named, deadline_us, site, out);
 }
 
-static void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
+DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
-}
-
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
-    DBM_ASSERT(e->uses > 0);
-    --e->uses;
-    dbm__cache_unused(c, e);
 }
 
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
@@ -12464,6 +12462,7 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
+DBM__FN void dbm__statements_end(dbm__work *w);                         /* all handles, with their session */
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
@@ -12511,6 +12510,21 @@ DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of a
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
+
+DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
+    dbm_row *row = &w->one.row;
+    dbm__entry *e = row->entry;
+    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+        row->open = row->standing = false;
+        row->op.kind = DBM_OP_FINISH;
+        dbm__op_finish(&w->slot.connection, &row->op);
+        w->open_rows--;
+        dbm__cache_give(&w->slot.connection, e);
+        row->entry = NULL;
+        return;
+    }
+    dbm__rows_close(&w->one);
+}
 
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
@@ -12872,7 +12886,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
     w->bulk = NULL;
     dbm__sent_drop(w);
-    while (w->statements != NULL) dbm_stmt_end(w->statements);
+    dbm__statements_end(w);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
     w->slot.fork_gen = w->serial; /* all gens so far are the parent's */
@@ -13260,6 +13274,8 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     }
 }
 
+static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
+
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -13277,8 +13293,12 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         return level->sticky;
     }
     if (DBM__UNLIKELY(w->open_rows != 0)) {
-        if (level == &w->base) dbm__rows_close_all(w);
-        else dbm__level_rows_close(w, level);
+        if (level == &w->base) {
+            if (w->one.row.open) dbm__one_close(w);
+            if (w->rows != NULL) dbm__rows_close_all(w);
+        } else {
+            dbm__level_rows_close(w, level);
+        }
     }
     if (level->point == 0) {
         st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
@@ -13298,11 +13318,10 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     return st;
 }
 
-/* What a session leaves behind beyond the usual: rows, handles, a cancel in flight, a place deeper in the list of open blocks. */
+/* What a session leaves behind beyond the usual: rows, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
     dbm__rows_close_all(w);
-    while (w->statements != NULL) dbm_stmt_end(w->statements);
     if (w->joinable) {
         dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
@@ -13321,7 +13340,8 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
         w->joinable = false;
     }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
@@ -13588,21 +13608,27 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
 
+/* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm__level *level;
     if (DBM__UNLIKELY(w == NULL)) return false;
     level = w->top;
     level->ended = true;
-    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction)) { /* nothing was sent */
-        if (DBM__UNLIKELY(w->rows != NULL)) dbm__level_rows_close(w, level);
-        level->outcome = DBM_OK;
+    if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
+                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+        dbm__thread *self = dbm__self();
+        if (w->one.row.open) dbm__one_close(w);
+        dbm__level_outcome(level, DBM_OK);
+        self->has_failed = false;
+        s->slot = NULL;
+        s->gen = 0;
+        dbm__work_give(w, self);
         return false;
     }
     dbm__block_finish(w, level);
     return false;
 }
-
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
     if (DBM__UNLIKELY(s->slot == NULL)) return;
@@ -13706,6 +13732,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     if (w == NULL) return false;
     db = w->db;
     dbm__block_commit(s);
+    if (s->slot == NULL) return false; /* it has ended, and well */
     if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || !w->top->error.retryable || (step >> 8 & 255u) == 0
         || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
     error = w->top->error;
@@ -14383,7 +14410,7 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
     if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
     dbm__work_wrote(w, e, &op);
-    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    dbm__cache_give(&w->slot.connection, e);
     return DBM_OK;
 }
 
@@ -14614,7 +14641,14 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-static void dbm__statement_spare(dbm__work *w, dbm_statement *st) {
+/* The end of a handle that is in no list any more. */
+DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
+    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+    st->sql = NULL;
+    st->entry = NULL;
+    st->ended_in = st->gen;
+    st->gen = 0;
     st->next = NULL;
     if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
     else w->spare_statements = st;
@@ -14637,7 +14671,14 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         return dbm__work_fail(w, site);
     }
     if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
-    rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    entry = dbm__cache_known(&w->slot.connection, sql);
+    if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
+        entry->uses++;
+        dbm__cache_hit(&w->slot.connection, entry);
+        rc = DBM_OK;
+    } else {
+        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    }
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
@@ -14678,13 +14719,15 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    dbm__statement_spare(w, st);
+    dbm__statement_end(w, st);
+}
+
+DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
+    dbm_statement *st;
+    while ((st = w->statements) != NULL) {
+        w->statements = st->next;
+        dbm__statement_end(w, st);
+    }
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -14964,8 +15007,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         w->open_rows--;
     }
     if (row->entry == NULL) return; /* a command's */
-    if (DBM__LIKELY(row->entry->cached && row->entry->uses > 1)) row->entry->uses--;
-    else dbm__cache_give(&w->slot.connection, row->entry);
+    dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
     if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w);
 }
@@ -15200,22 +15242,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
-
-DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
-    dbm_row *row = &w->one.row;
-    dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
-        row->open = row->standing = false;
-        row->op.kind = DBM_OP_FINISH;
-        dbm__op_finish(&w->slot.connection, &row->op);
-        w->open_rows--;
-        if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
-        else e->uses--;
-        row->entry = NULL;
-        return;
-    }
-    dbm__rows_close(&w->one);
-}
 
 /* The connection was found dead under the first statement: on another one, the long way. */
 static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, const char *site, dbm_row **out) {
