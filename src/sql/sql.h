@@ -65,7 +65,11 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
 }
 /* Ends a use. Never changes this thread's last failure. */
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+DBM__FN void dbm__cache_unused(dbm_connection *c, dbm__entry *e);
+DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->uses > 0);
+    if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
+}
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
