@@ -71,6 +71,12 @@ def read_bytes(path):
         return f.read()
 
 
+def adapter_of(rel):
+    """The adapter whose code a file is: adapters/x.c and adapters/x_*.c are x's; None: nobody's."""
+    m = re.match(re.escape(ADAPTERS) + r"([^_/]+)[^/]*\.c$", rel)
+    return m.group(1) if m else None
+
+
 def read_text(path):
     """Every byte becomes one character and comes back as the same byte, whatever the encoding."""
     return read_bytes(path).decode("latin-1")
@@ -368,7 +374,7 @@ class Tree:
                     self.files[rel] = Source("src/" + rel, read_text(path))
 
     def adapters(self):
-        return [rel[len(ADAPTERS):-2] for rel in self.files if rel.startswith(ADAPTERS) and rel.endswith(".c")]
+        return sorted({adapter_of(rel) for rel in self.files} - {None})
 
     def check_files(self):
         problems = []
@@ -661,8 +667,7 @@ class Amalgam:
                            "each file is inlined once, so its text could be missing here",
                            "include it first where no #if is open")
                 return True
-            if target.startswith(ADAPTERS) and target.endswith(".c") and self.only is not None \
-                    and target[len(ADAPTERS):-2] not in self.only:
+            if self.only is not None and adapter_of(target) not in [None] + self.only:
                 self.first[target] = list(self.conditions)
                 self._emit("/* --- left out: src/%s --- */" % target, rel, number)
                 return True
@@ -836,7 +841,7 @@ def listing(tree, amalgam):
 
     out = ["adapters"]
     for name in tree.adapters():
-        out.append("    %-12s %6d lines   DBM_WITH_%s" % (name, count([ADAPTERS + name + ".c"]), name.upper()))
+        out.append("    %-12s %6d lines   DBM_WITH_%s" % (name, count([rel for rel in tree.files if adapter_of(rel) == name]), name.upper()))
     out.append("rooms, in the order of the manifest")
     rooms = {}
     for rel in amalgam.first:

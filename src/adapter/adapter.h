@@ -80,6 +80,11 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
+/* FINISH: from memory, where the adapter has it so. */
+DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
+    const dbm_adapter *a = c->db->adapter;
+    if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
+}
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */

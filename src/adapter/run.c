@@ -39,15 +39,10 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
 }
 
 /* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
-static bool dbm__cancellable(dbm_op_kind kind) {
-    switch (kind) {
-    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
-        return true;
-    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
-    case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
-    }
-    return false;
+DBM__INLINE bool dbm__cancellable(dbm_op_kind kind) {
+    const uint32_t kinds = 1u << DBM_OP_PREPARE | 1u << DBM_OP_EXECUTE | 1u << DBM_OP_FETCH | 1u << DBM_OP_HOLD | 1u << DBM_OP_FINISH | 1u << DBM_OP_SCRIPT |
+        1u << DBM_OP_COMMAND | 1u << DBM_OP_SYNC | 1u << DBM_OP_RECEIVE | 1u << DBM_OP_BULK | 1u << DBM_OP_BULK_SEND | 1u << DBM_OP_BULK_END;
+    return (kinds >> (int)kind & 1u) != 0;
 }
 
 /* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
@@ -94,7 +89,7 @@ static void dbm__running_stop(dbm__running *r, int phase) {
     r->c->db->adapter->cancel(r->c);
 }
 
-static void dbm__running_step(dbm__running *r) {
+DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
     r->want = r->c->db->adapter->step(r->c, r->op);
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
@@ -109,7 +104,7 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) 
     r->c = c;
     r->op = op;
     r->phase = DBM__RUNNING;
-    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind) && !(op->kind == DBM_OP_BULK_END && op->bulk->abandon);
     r->limit_us = op->deadline_us;
     op->fd = -1;
     op->status = DBM_OK;
@@ -155,21 +150,29 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
 
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
+    bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
     dbm__running_start(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
-        int64_t until = dbm__running_until(&r);
+        /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
+        int64_t until = watched || op->wake_us != INT64_MAX || r.phase != DBM__RUNNING || dbm__load(&c->cancelled) != 0 ? dbm__running_until(&r) : INT64_MAX;
         dbm_status heard = DBM_E_TIMEOUT;
         if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
         else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
-        dbm__running_heard(&r, heard);
+        if (DBM__LIKELY(heard == DBM_OK)) dbm__running_step(&r);
+        else dbm__running_heard(&r, heard);
     }
     return op->status;
 }
 
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
-    if (a->start != NULL) return dbm__steps(c, op);
+    if (a->start != NULL) {
+        dbm_status st = DBM_E_UNSUPPORTED;
+        if (op->kind == DBM_OP_FETCH && a->fetch != NULL) st = a->fetch(c, op);
+        else if (op->kind == DBM_OP_FINISH && a->execute != NULL) st = a->execute(c, op);
+        return st == DBM_E_UNSUPPORTED ? dbm__steps(c, op) : st;
+    }
     if (op->kind == DBM_OP_CONNECT) return a->connect != NULL ? a->connect(c, op) : DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_PING && a->ping != NULL) return a->ping(c, op);
     if (op->kind == DBM_OP_RESET && a->reset != NULL) return a->reset(c, op);

@@ -105,6 +105,11 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
 
+DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
+    c->reported = false;
+    op->bulk->refused(op->bulk, row);
+}
+
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
     if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;

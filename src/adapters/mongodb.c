@@ -41,11 +41,9 @@
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
-#if MONGOC_CHECK_VERSION(1, 27, 0)
-#  define DBM__MONGO_SOCKET_TIMEOUT 1 /* can be set for one operation */
-#else
-#  define DBM__MONGO_SOCKET_TIMEOUT 0
-#endif
+/* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
+#define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
+#define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -62,6 +60,7 @@ typedef struct dbm__mongo_pool {
     mongoc_uri_t *uri;
     dbm__word epoch;         /* of forks, when it was made */
     int users;
+    struct dbm__mongo_wire *wires; /* of its clients */
     char *user, *password;   /* that it was made with; NULL: none */
 } dbm__mongo_pool;
 
@@ -74,6 +73,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
+    bool plain;              /* connections are the driver's own streams */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -99,6 +99,426 @@ typedef struct dbm__mongo_result {
     int columns;
 } dbm__mongo_result;
 
+/* ---- the wire --------------------------------------------------------------------------------------------------------------
+ * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ *
+ * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
+ * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
+ *
+ * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
+ * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+
+#define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+
+/* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
+typedef struct dbm__mongo_wire {
+    struct dbm__mongo_wire *next;
+    mongoc_client_t *client;
+    dbm__mongo_base *base;
+    const mongoc_uri_t *uri;
+    dbm_connection *c;       /* the lease's; NULL: there is none */
+    int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
+    int64_t last_us;         /* given up: what it still has to do, ends then */
+    bool hears;              /* dbm_cancel */
+    dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
+    int mute;                /* streams that are */
+    int patience_ms;         /* plain streams: set on the client */
+} dbm__mongo_wire;
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
+    w->over = DBM_OK;
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (w->base->plain) {
+        int64_t ms = w->base->silence_ms, left = INT64_MAX;
+        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+        if (left < 1) left = 1;
+        if (left < ms) ms = left;
+        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+        w->patience_ms = (int)ms;
+    }
+#endif
+}
+
+#if DBM__MONGO_STREAMS
+
+typedef struct dbm__mongo_stream {
+    mongoc_stream_t vtable;  /* the driver's; first */
+    dbm__mongo_wire *wire;
+    mongoc_stream_t *tls;    /* what it goes through, on top of another of ours; NULL: this one has the socket */
+    int fd;
+    bool late;               /* the last failure was for want of time */
+    bool mute;
+    uint32_t request;        /* the number of the message that was sent last, and its kind */
+    uint32_t kind;
+    size_t left;             /* of the reply being read, where its beginning has been */
+    size_t held, taken;      /* bytes of `in` */
+    char in[4096];
+} dbm__mongo_stream;
+
+enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
+
+static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
+    return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
+}
+
+/* Whether the operation has to be given up at this moment. */
+static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
+    if (w->over != DBM_OK) return now >= w->last_us;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) w->over = DBM_E_CANCELLED;
+    else if (now >= w->until_us) w->over = DBM_E_TIMEOUT;
+    else return false;
+    w->last_us = now + DBM__MONGO_GRACE_US;
+    return true;
+}
+
+/* Waits for the socket. False: it is lost, or there is no more time. */
+static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
+    dbm__mongo_wire *w = q->wire;
+    q->late = false;
+    for (;;) {
+        int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
+        dbm_status heard;
+        if (q->mute || dbm__mongo_over(w, now)) break;
+        if (until_us < limit) limit = until_us;
+        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
+        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (heard == DBM_OK) return true;
+        if (heard != DBM_E_TIMEOUT) return false;
+        if (dbm_adapter_clock(w->base->db) >= until_us) break;
+    }
+    q->late = true;
+    return false;
+}
+
+/* errno is looked at by the driver's TLS: "try again" there would make it spin. */
+static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
+#if defined(_WIN32)
+    errno = q->late ? WSAETIMEDOUT : WSAECONNRESET;
+#else
+    errno = q->late ? ETIMEDOUT : ECONNRESET;
+#endif
+    return -1;
+}
+
+/* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
+static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
+    size_t have = 0, n;
+    bool wait = true;
+    while (have == 0 || have < least) {
+        dbm_status status;
+        if (wait && !dbm__mongo_ready(q, DBM_STEP_READ, until_us)) return dbm__mongo_dead(q);
+        status = dbm__net_receive(q->fd, to + have, size - have, &n);
+        wait = status == DBM_E_TIMEOUT;
+        if (status != DBM_OK && !wait) return dbm__mongo_dead(q);
+        have += n;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
+    while (size > 0) {
+        size_t n;
+        dbm_status status = dbm__net_send(q->fd, data, size, &n);
+        data += n;
+        size -= n;
+        if (status == DBM_OK) continue;
+        q->late = false;
+        if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false;
+    }
+    return true;
+}
+
+/* What the server would say to the command that was sent last, had it been told to stop. */
+static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
+    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
+    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
+    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
+    uint8_t *out = (uint8_t *)q->in;
+    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
+    memset(out, 0, total);
+    words[0] = BSON_UINT32_TO_LE(total);
+    words[1] = 0;
+    words[2] = BSON_UINT32_TO_LE(q->request);
+    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
+    words[0] = BSON_UINT32_TO_LE(total - 21);
+    words[1] = BSON_UINT32_TO_LE(number);
+    words[2] = BSON_UINT32_TO_LE(size);
+    memcpy(out + (at += 1), words, 4);
+    memcpy(out + (at += 4), ok, sizeof ok);
+    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
+    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
+    memcpy(out + (at += 4), why, sizeof why);
+    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
+    memcpy(out + at + 4, text, size);
+    q->taken = 0;
+    q->held = total;
+}
+
+static void dbm__mongo_mute(dbm__mongo_stream *q) {
+    if (q->mute) return;
+    q->mute = true;
+    q->wire->mute++;
+    if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
+    else (void)mongoc_stream_close(q->tls);
+}
+
+static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
+    size_t have = 0, n;
+    ssize_t got;
+    int64_t until_us = 0;
+    while (have == 0 || have < least) {
+        n = q->held - q->taken;
+        if (n != 0) {
+            if (n > size - have) n = size - have;
+            memcpy(to + have, q->in + q->taken, n);
+            q->taken += n;
+            have += n;
+            continue;
+        }
+        if (q->mute) return -1;
+        if (q->tls != NULL) {
+            got = mongoc_stream_read(q->tls, to + have, size - have, least > have ? least - have : 0, timeout_ms);
+        } else {
+            if (until_us == 0) until_us = dbm__mongo_until(q->wire, timeout_ms);
+            if (size - have >= sizeof q->in) {
+                got = dbm__mongo_receive(q, to + have, size - have, least > have ? least - have : 0, until_us);
+            } else {
+                got = dbm__mongo_receive(q, q->in, sizeof q->in, least > have ? least - have : 0, until_us);
+                q->taken = 0;
+                q->held = got > 0 ? (size_t)got : 0;
+                if (got > 0) continue;
+            }
+        }
+        if (got <= 0) return -1;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
+}
+
+static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    ssize_t sum = 0;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        char *to = (char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len, need = (size_t)sum < least ? least - (size_t)sum : 0;
+        ssize_t got = -1;
+        if (sum > 0 && need == 0) break;
+        if (need > size) need = size;
+        if (!q->mute || q->held > q->taken) got = dbm__mongo_read(q, to, size, need, timeout_ms);
+        if (got < 0 && q->left == 0 && q->kind != 0 && q->kind != DBM__MONGO_OP_QUERY) {
+            dbm__mongo_wire *w = q->wire;
+            if (w->over == DBM_OK && w->c != NULL && !q->mute && dbm__mongo_timed_out(stream)) { /* the driver's own patience is over */
+                w->over = DBM_E_TIMEOUT;
+                w->last_us = dbm_adapter_clock(w->base->db) + DBM__MONGO_GRACE_US;
+            }
+            if (w->over != DBM_OK) {
+                dbm__mongo_mute(q);
+                dbm__mongo_answer_for(q);
+                got = dbm__mongo_read(q, to, size, need, timeout_ms);
+            }
+        }
+        if (got < 0) return dbm__mongo_dead(q);
+        sum += got;
+        if (q->left == 0 && got == 4) { /* the driver reads a reply by its size */
+            uint32_t total;
+            memcpy(&total, to, 4);
+            total = BSON_UINT32_FROM_LE(total);
+            q->left = total > 4 ? total - 4 : 0;
+        } else {
+            q->left = q->left > (size_t)got ? q->left - (size_t)got : 0;
+        }
+    }
+    return sum;
+}
+
+/* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
+static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    char *out = q->in;
+    size_t n = 0, i, sum = 0, room = count > 1 && q->taken == q->held ? sizeof q->in : 0; /* of TLS something may be held at any time */
+    int64_t until_us = dbm__mongo_until(q->wire, timeout_ms);
+    for (i = 0; i < count; i++) {
+        const char *data = (const char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len;
+        sum += size;
+        while (size > 0) {
+            size_t part = room - n;
+            if (n == 0 && size > room) {
+                if (!dbm__mongo_send(q, data, size, until_us)) return -1;
+                break;
+            }
+            if (part > size) part = size;
+            memcpy(out + n, data, part);
+            n += part;
+            data += part;
+            size -= part;
+            if (n < room) continue;
+            if (!dbm__mongo_send(q, out, n, until_us)) return -1;
+            n = 0;
+        }
+    }
+    return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
+}
+
+static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    dbm__mongo_wire *w = q->wire;
+    uint32_t words[4] = { 0, 0, 0, 0 };
+    size_t sum = 0, i;
+    ssize_t sent = -1;
+    for (i = 0; i < count; i++) {
+        if (sum < sizeof words) memcpy((char *)words + sum, iov[i].iov_base, iov[i].iov_len < sizeof words - sum ? iov[i].iov_len : sizeof words - sum);
+        sum += iov[i].iov_len;
+    }
+    q->request = BSON_UINT32_FROM_LE(words[1]);
+    q->kind = BSON_UINT32_FROM_LE(words[3]);
+    q->left = 0;
+    if (!q->mute && (w->over == DBM_OK || q->kind == DBM__MONGO_OP_QUERY)) {
+        sent = q->tls != NULL ? mongoc_stream_writev(q->tls, iov, count, timeout_ms) : dbm__mongo_write(q, iov, count, timeout_ms);
+    }
+    if (sent < 0 && w->over != DBM_OK && q->kind != DBM__MONGO_OP_QUERY) { /* it will read its answer next */
+        dbm__mongo_mute(q);
+        q->taken = q->held = 0;
+        return (ssize_t)sum;
+    }
+    return sent < 0 ? dbm__mongo_dead(q) : sent;
+}
+
+static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->tls != NULL) return mongoc_stream_close(q->tls);
+    dbm__net_shut(q->fd);
+    return 0;
+}
+
+static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->mute) q->wire->mute--;
+    if (q->tls != NULL) mongoc_stream_destroy(q->tls); /* with the one below it */
+    else dbm__net_close(q->fd);
+    dbm_adapter_free(q->wire->base->db, q);
+}
+
+static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
+static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
+static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
+
+static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
+}
+
+/* Asked for by the driver's TLS, for the one stream below it. */
+static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
+    int want = ((streams[0].events & POLLIN) != 0 ? (int)DBM_STEP_READ : 0) | ((streams[0].events & POLLOUT) != 0 ? (int)DBM_STEP_WRITE : 0);
+    if (count != 1) return dbm__mongo_dead(q);
+    streams[0].revents = 0;
+    if (!dbm__mongo_ready(q, want, dbm__mongo_until(q->wire, timeout_ms))) return q->late ? 0 : dbm__mongo_dead(q);
+    streams[0].revents = streams[0].events;
+    return 1;
+}
+
+/* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
+static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
+    if (q == NULL) return NULL;
+    memset(q, 0, sizeof *q - sizeof q->in);
+    q->vtable.type = DBM__MONGO_STREAM_TYPE;
+    q->vtable.destroy = q->vtable.failed = dbm__mongo_destroy_stream;
+    q->vtable.close = dbm__mongo_close_stream;
+    q->vtable.flush = dbm__mongo_flush_stream;
+    q->vtable.writev = dbm__mongo_writev;
+    q->vtable.readv = dbm__mongo_readv;
+    q->vtable.check_closed = dbm__mongo_is_closed;
+    q->vtable.poll = dbm__mongo_poll;
+    q->vtable.timed_out = dbm__mongo_timed_out;
+    q->vtable.should_retry = dbm__mongo_no_retry;
+    if (tls != NULL) q->vtable.get_base_stream = dbm__mongo_below; /* the driver walks down while there is one */
+    q->wire = w;
+    q->fd = fd;
+    q->tls = tls;
+    return &q->vtable;
+}
+
+#if defined(MONGOC_ENABLE_SSL)
+/* Takes the stream below over in any case. */
+static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
+    const mongoc_uri_t *uri = w->uri;
+    bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
+    mongoc_ssl_opt_t options;
+    mongoc_stream_t *tls, *stream;
+    memset(&options, 0, sizeof options);
+    options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
+    options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL);
+    options.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, NULL);
+    options.weak_cert_validation = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, insecure);
+    options.allow_invalid_hostname = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure);
+    tls = mongoc_stream_tls_new_with_hostname(below, host, &options, 1);
+    if (tls == NULL) {
+        mongoc_stream_destroy(below);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "Failed initialize TLS state.");
+        return NULL;
+    }
+    if (mongoc_stream_tls_handshake_block(tls, host, timeout_ms, error)) {
+        stream = dbm__mongo_stream_new(w, -1, tls);
+        if (stream != NULL) return stream;
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM));
+    }
+    mongoc_stream_destroy(tls);
+    return NULL;
+}
+#endif
+
+/* The driver wants a connection to a server: its stream initiator. */
+static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
+    dbm__mongo_wire *w = (dbm__mongo_wire *)ud;
+    const dbm_config *config = dbm_adapter_config(w->base->db);
+    int32_t connect_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000);
+    int64_t until_us = dbm__mongo_until(w, connect_ms);
+    mongoc_stream_t *stream;
+    dbm__dial d;
+    dbm_step want;
+    dbm__dial_init(&d);
+    if (host->family == AF_UNIX) d.path = host->host;
+    else d.hosts = host->host_and_port;
+    d.port = host->port;
+    d.keepalive_ms = config->tcp_keepalive_ms;
+    d.user_timeout_ms = config->tcp_user_timeout_ms;
+    while ((want = dbm__dial_step(&d, w->base->db->host, until_us)) != DBM_STEP_DONE) {
+        int64_t now = dbm_adapter_clock(w->base->db), next = d.wake_us < now + DBM__MONGO_LOOK_US ? d.wake_us : now + DBM__MONGO_LOOK_US;
+        if (dbm__mongo_over(w, now)) break;
+        (void)dbm__net_wait(w->base->db->host, d.fd, (int)want, next);
+    }
+    stream = want == DBM_STEP_DONE && d.status == DBM_OK ? dbm__mongo_stream_new(w, d.fd, NULL) : NULL;
+    if (stream == NULL) {
+        if (want == DBM_STEP_DONE && d.status == DBM_OK) dbm__net_close(d.fd);
+        dbm__dial_end(&d);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "Failed to connect to target host: %s", d.problem[0] != 0 ? d.problem : host->host_and_port);
+        return NULL;
+    }
+#if defined(MONGOC_ENABLE_SSL)
+    {
+        const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+        if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error);
+    }
+#endif
+    return stream;
+}
+#endif /* DBM__MONGO_STREAMS */
+
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
     dbm_connection *c;
@@ -106,9 +526,9 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_base *base;
     dbm__mongo_pool *pool;
     mongoc_client_t *client;
+    dbm__mongo_wire *wire;   /* the client's */
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
-    int silence_ms;          /* set on the client */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -178,7 +598,14 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     dbm__text t = dbm__text_in(block, sizeof block);
     bool retryable = false, transient = reply != NULL && mongoc_error_has_label(reply, "TransientTransactionError");
     bool network = error->domain == MONGOC_ERROR_STREAM || (error->domain == MONGOC_ERROR_PROTOCOL && error->code == (uint32_t)MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
-    dbm_status status;
+    dbm_status status = m->wire->over;
+    if (status != DBM_OK) {
+        dbm_adapter_broken(m->c);
+        return dbm__mongo_say(m, status, (int)error->code, "%s%s%q: %s", what, coll != NULL ? " in " : "", coll,
+                              status == DBM_E_CANCELLED ? "cancelled; the connection was closed, for the driver can't take a command back"
+                              : dbm__mongo_late(m, op->deadline_us) ? "no answer before the deadline; the connection is closed"
+                                                                    : "the server was silent for longer than socket_timeout; the connection is closed");
+    }
     if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
         bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
         status = dbm__mongo_is_tls(said) ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
@@ -685,7 +1112,9 @@ static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) 
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
-    return dbm__mongo_advance((dbm__mongo_lease *)dbm_adapter_data(c), op, (dbm__mongo_result *)op->result);
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_bound(m->wire, op);
+    return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
@@ -711,28 +1140,34 @@ static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
     return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
 }
 
-/* How long the driver may wait for an answer to what comes next. */
-static void dbm__mongo_silence(dbm__mongo_lease *m, int64_t deadline_us) {
-#if DBM__MONGO_SOCKET_TIMEOUT
-    int64_t ms = m->base->silence_ms;
-    if (deadline_us != INT64_MAX) {
-        int64_t left = (deadline_us - dbm_adapter_clock(m->owner)) / 1000 + 250; /* the server's own answer that time is up comes first */
-        if (left < 250) left = 250;
-        if (left < ms || ms <= 0) ms = left;
+/* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
+static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
+    for (;;) {
+        size_t n = 0, i;
+        bool known = false;
+        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
+        for (i = 0; i < n && !known; i++) {
+            const char *type = mongoc_server_description_type(all[i]);
+            known = writing ? dbm__list_has("Standalone,RSPrimary,Mongos,LoadBalancer", type, strlen(type)) : strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
+        }
+        mongoc_server_descriptions_destroy_all(all, n);
+        if (known) return true;
+        if (dbm_adapter_clock(m->owner) >= deadline_us || (m->wire->hears && dbm__load(&m->c->cancelled) != 0)) return false;
+        dbm__sleep_us(2000);
     }
-    if (ms == m->silence_ms) return;
-    m->silence_ms = (int)ms;
-    mongoc_client_set_sockettimeoutms(m->client, (int32_t)ms);
-#else
-    (void)m;
-    (void)deadline_us;
-#endif
+}
+
+/* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
+static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
+    if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
+    if (dbm__mongo_wait(m, op->deadline_us, writing)) return DBM_OK;
+    if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
+    return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
 }
 
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
-    dbm__mongo_silence(j->m, j->op->deadline_us);
     if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
     bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
@@ -1061,15 +1496,15 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     }
     if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
     if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
+    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
+    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
+    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     dbm__mongo_limit(j, j->options);
     if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
     if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
     if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
     if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
     if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false);
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
     if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
     if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
@@ -1087,8 +1522,14 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
+    if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
     if (status == DBM_OK) status = dbm__mongo_job_run(&j);
+    if (status == DBM_OK && m->wire->over != DBM_OK) { /* a write that asks for no answer */
+        memset(&j.error, 0, sizeof j.error);
+        status = dbm__mongo_failed(&j);
+    }
     for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
     if (j.collection != NULL) mongoc_collection_destroy(j.collection);
@@ -1106,6 +1547,8 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (op->isolation != DBM_ISOLATION_DEFAULT) {
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
     }
+    dbm__mongo_bound(m->wire, op);
+    if (dbm__mongo_reachable(m, op, true) != DBM_OK) return DBM_E_TIMEOUT; /* it hears no cancel */
     server = mongoc_client_select_server(m->client, true, NULL, &error);
     if (server == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
     alone = strcmp(mongoc_server_description_type(server), "Standalone") == 0;
@@ -1113,7 +1556,6 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (alone) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 20, "a transaction needs a replica set, and this server stands alone: start it with --replSet and run rs.initiate(), or leave .transaction out");
     if (m->session == NULL) m->session = mongoc_client_start_session(m->client, NULL, &error);
     if (m->session == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
-    dbm__mongo_silence(m, op->deadline_us);
     if (op->deadline_us != INT64_MAX) {
         int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
         options = mongoc_transaction_opts_new();
@@ -1130,7 +1572,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bool unknown;
     dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
         bson_destroy(&reply);
         return DBM_OK;
@@ -1150,7 +1592,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
 }
@@ -1161,6 +1603,11 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
         if (p->uri != NULL) mongoc_uri_destroy(p->uri);
+    }
+    while (p->wires != NULL) {
+        dbm__mongo_wire *next = p->wires->next;
+        dbm_adapter_free(base->db, p->wires);
+        p->wires = next;
     }
     if (p->user != NULL) dbm_adapter_free(base->db, p->user);
     if (p->password != NULL) {
@@ -1352,23 +1799,6 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (gone) dbm__mongo_pool_free(base, p);
 }
 
-/* With less time than the driver would take to find a server: looks until one is known. */
-static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
-    for (;;) {
-        size_t n = 0, i;
-        bool known = false;
-        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
-        for (i = 0; i < n && !known; i++) {
-            const char *type = mongoc_server_description_type(all[i]);
-            known = strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
-        }
-        mongoc_server_descriptions_destroy_all(all, n);
-        if (known) return true;
-        if (dbm_adapter_clock(m->owner) >= deadline_us) return false;
-        dbm__sleep_us(2000);
-    }
-}
-
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
@@ -1429,11 +1859,11 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     bson_error_t error;
     dbm_status status;
     memset(&error, 0, sizeof error);
-    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US)) {
+    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US, false)) {
         if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
         if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL);
     }
-    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit)) return DBM_OK;
+    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit, false)) return DBM_OK;
     status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
     dbm_adapter_fail_retryable(m->c);
     return status;
@@ -1443,21 +1873,61 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
     dbm_status status = DBM_OK;
+    bool again;
     bson_append_int32(&command, "ping", 4, 1);
-    dbm__mongo_silence(m, op->deadline_us);
-    if (!mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) {
-        status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
-    }
+    do {
+        again = m->wire->mute > 0; /* what an earlier lease gave up: the driver drops it when it meets it */
+        dbm__mongo_bound(m->wire, op);
+        if (mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) break;
+        again = again && m->wire->over == DBM_OK;
+        if (again) bson_destroy(&reply);
+        else status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
+    } while (again);
     bson_destroy(&reply);
     bson_destroy(&command);
     return status;
 }
 
+/* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
+static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
+    dbm__mongo_wire *w;
+    dbm__lock_take(&m->base->lock);
+    for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
+        memset(w, 0, sizeof *w);
+        w->client = m->client;
+        w->base = m->base;
+        w->uri = m->pool->uri;
+        w->until_us = INT64_MAX;
+        w->next = m->pool->wires;
+        m->pool->wires = w;
+        w->patience_ms = m->base->silence_ms;
+#if DBM__MONGO_STREAMS
+        if (!m->base->plain) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+#endif
+    }
+    dbm__lock_give(&m->base->lock);
+    if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    w->c = m->c;
+    m->wire = w;
+    return DBM_OK;
+}
+
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
-    if (m->session != NULL) {
-        dbm__mongo_silence(m, dbm_adapter_clock(db) + 500000);
+    if (m->session != NULL) { /* with a transaction that is open it tells the server */
+        dbm_op op;
+        memset(&op, 0, sizeof op);
+        op.kind = DBM_OP_ROLLBACK;
+        op.deadline_us = dbm_adapter_clock(db);
+        dbm__mongo_bound(m->wire, &op);
         mongoc_client_session_destroy(m->session);
+    }
+    if (m->wire != NULL) {
+        m->wire->c = NULL;
+        m->wire->until_us = INT64_MAX;
+        m->wire->over = DBM_OK;
+        m->wire->hears = false;
     }
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
@@ -1492,7 +1962,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
     } else {
         if (base->clear) dbm_adapter_clear_text(c);
-        status = dbm__mongo_search(m, op);
+        status = dbm__mongo_wire_up(m);
+        if (status == DBM_OK) status = dbm__mongo_search(m, op);
         if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting");
     }
     if (status != DBM_OK) {
@@ -1689,8 +2160,9 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
                   config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
-    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms
-                                     : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : DBM__MONGO_SILENCE_MS);
+    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
+    /* What these two say can't be said to TLS from outside of the driver. */
+    base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
@@ -1746,10 +2218,10 @@ static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
-    DBM_PH_NATIVE, 0,
+    DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
+    NULL, /* cancel: what waits for the server looks for one by itself */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */

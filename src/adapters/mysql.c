@@ -32,6 +32,20 @@
 #      include <errmsg.h>
 #    endif
 #  endif
+/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
+ * waiting. */
+#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(<ma_pvio.h>)
+#      include <ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mariadb/ma_pvio.h>)
+#      include <mariadb/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mysql/ma_pvio.h>)
+#      include <mysql/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    endif
+#  endif
 typedef my_bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_MARIADB 0
@@ -39,6 +53,9 @@ typedef my_bool dbm__mysql_bool;
 #    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0.16 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
 #  endif
 typedef bool dbm__mysql_bool;
+#endif
+#if !defined(DBM__MYSQL_AHEAD)
+#  define DBM__MYSQL_AHEAD 0
 #endif
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__MYSQL_POSIX 1
@@ -84,7 +101,7 @@ typedef struct dbm__mysql_base {
 
 /* How a column is read. */
 enum {
-    DBM__MYSQL_INT, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_DOUBLE, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
+    DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
 typedef struct dbm__mysql_column {
@@ -96,11 +113,13 @@ typedef struct dbm__mysql_column {
 
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
-    union { int64_t integer; uint64_t uinteger; double real; float single; MYSQL_TIME time; char written[40]; } as;
-    char written[40];        /* a date or a time as text */
+    dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
     char *text;
     unsigned long capacity, size;
+    int how;
     dbm__mysql_bool null, cut;
+    union { float single; MYSQL_TIME time; } as;
+    char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
 
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
@@ -121,14 +140,17 @@ typedef struct dbm__mysql_statement {
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
+    bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
     dbm__mysql_column *plan;
     MYSQL_BIND *binds;
     dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
     int side;                /* the set that the library fills */
-    int hand;                /* the set of the row in hand */
+    dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
+    bool roomy[2];           /* each text of that set of cells has a place */
+    bool large;              /* one of them has grown beyond what is kept */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -147,7 +169,8 @@ enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
 /* The calls of the library that talk to the server. */
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
-    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL
+    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
+    DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
 
 /* A failure that is kept while something else is asked of the server. */
@@ -201,6 +224,7 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
+    struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -439,6 +463,27 @@ static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (vo
 static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
 #endif
 
+/* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
+enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
+static int dbm__mysql_ahead(const dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    const MARIADB_PVIO *io = q->my->net.pvio;
+    const unsigned char *p;
+    size_t left, size;
+    if (io == NULL || io->cache == NULL || q->my->net.compress) return DBM__MYSQL_UNKNOWN;
+    p = io->cache_pos;
+    left = (size_t)(io->cache + io->cache_size - p);
+    if (left < 5 || left > io->cache_size) return DBM__MYSQL_UNKNOWN;
+    size = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16;
+    if (left - 4 < size) return DBM__MYSQL_UNKNOWN;
+    if (p[4] == 0) return DBM__MYSQL_ROW;
+    return p[4] == 254 && size == 5 && !(p[7] & SERVER_MORE_RESULTS_EXIST) ? DBM__MYSQL_END : DBM__MYSQL_UNKNOWN;
+#else
+    (void)q;
+    return DBM__MYSQL_UNKNOWN;
+#endif
+}
+
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
 /* Begins a call; what it then waits for, or 0 when it is through. */
@@ -455,7 +500,10 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
     case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
     case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FETCH:
+        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+        q->rc = mysql_stmt_fetch(q->stmt);
+        return 0;
     case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
     case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
     case DBM__MYSQL_STMT_CLOSE:
@@ -551,16 +599,13 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
+    if (ready == 0) q->call = call;
+    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    if (ready == 0) {
-        q->call = call;
-        wait = dbm__mysql_begin_call(q, call);
-    } else {
-        wait = dbm__mysql_go_on(q, ready);
-    }
+    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_unhush(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
@@ -583,8 +628,10 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_AWAIT(place, number, call) \
     do { \
         (place) = (number); \
-        return (call); \
+        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
+            return DBM__MYSQL_WAITING; \
         case (number):; \
+        } \
     } while (0)
 /* The same for a flow within a flow: its calls, until it is through. */
 #define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
@@ -681,19 +728,23 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
 }
 
-static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cell *cell, MYSQL_BIND *bind) {
+static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer = &cell->as;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    switch (column->how) {
-    case DBM__MYSQL_UINT:
-        bind->is_unsigned = 1;
+    cell->value.as.text.data = cell->text;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
+        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
         bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &cell->value.as.integer;
         break;
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: bind->buffer_type = MYSQL_TYPE_LONGLONG; break;
-    case DBM__MYSQL_DOUBLE: bind->buffer_type = MYSQL_TYPE_DOUBLE; break;
+    case DBM__MYSQL_DOUBLE:
+        bind->buffer_type = MYSQL_TYPE_DOUBLE;
+        bind->buffer = &cell->value.as.real;
+        break;
     case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
     case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
     case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
@@ -718,6 +769,16 @@ static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cel
 
 static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
 
+static dbm_type dbm__mysql_text_type(int how) {
+    switch (how) {
+    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
+    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
+    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
+    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
+    default: return DBM_TYPE_TEXT;
+    }
+}
+
 static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
     return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
@@ -733,12 +794,14 @@ static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     s->binds = NULL;
     s->plan = NULL;
     s->columns = 0;
+    s->roomy[0] = s->roomy[1] = s->large = false;
 }
 
 /* Room for the texts of one set of cells. */
 static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
     int i;
+    if (s->roomy[side]) return true;
     for (i = 0; i < s->columns; i++) {
         unsigned long want;
         if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
@@ -749,6 +812,7 @@ static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
         cells[i].capacity = want;
         s->rebind = true;
     }
+    s->roomy[side] = true;
     return true;
 }
 
@@ -785,11 +849,14 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
             column->length = fields[i].length;
             column->decimals = fields[i].decimals;
             column->how = dbm__mysql_how(&fields[i]);
+            s->cells[i].how = s->cells[count + i].how = column->how;
+            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
+                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
         }
         s->side = 0;
         s->rebind = true;
     }
-    s->hand = s->side;
+    s->hand_cells = dbm__mysql_cells(s, s->side);
     if (dbm__mysql_texts(q, s, s->side)) return true;
     dbm__mysql_no_memory(q);
     return false;
@@ -799,7 +866,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
     if (!s->rebind) return true;
-    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&s->plan[i], &cells[i], &s->binds[i]);
+    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
         dbm__mysql_note_error(q, s->stmt);
         dbm__mysql_report(q);
@@ -828,8 +895,9 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
+        s->large = s->large || want > DBM__MYSQL_CELL_KEPT;
         s->rebind = true;
-        dbm__mysql_bind_cell(&s->plan[i], cell, &bind);
+        dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
             dbm__mysql_note_error(q, s->stmt);
             dbm__mysql_report(q);
@@ -933,47 +1001,35 @@ static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
     }
 }
 
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-
-/* Of a row that came in the binary form. */
-static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
-    const dbm__mysql_column *column = &s->plan[i];
-    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+/* Of a row that came in the binary form: what is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    if (cell->null) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
-        return;
-    }
     switch (column->how) {
-    case DBM__MYSQL_INT:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = cell->as.integer;
-        return;
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->as.integer, out); return;
-    case DBM__MYSQL_DOUBLE:
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = cell->as.real;
-        return;
+    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
+    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
     case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    case DBM__MYSQL_DATETIME: case DBM__MYSQL_DATE: case DBM__MYSQL_TIME_OF_DAY: dbm__mysql_time_value(column, cell, out); return;
-    default:
+    default: dbm__mysql_time_value(column, cell, out); return;
+    }
+}
+
+static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
+
+DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
+    dbm__mysql_cell *cell = &cells[i];
+    if (DBM__UNLIKELY(cell->null)) {
+        dbm__mysql_null(out);
+    } else if (cell->how <= DBM__MYSQL_DOUBLE) {
+        *out = cell->value;
+    } else if (cell->how >= DBM__MYSQL_TEXT) {
         cell->text[cell->size] = '\0';
-        dbm__mysql_text_value(out, dbm__mysql_text_type(column->how), cell->text, cell->size);
-        return;
+        cell->value.as.text.size = cell->size;
+        *out = cell->value;
+    } else {
+        dbm__mysql_converted(&s->plan[i], cell, out);
     }
 }
 
@@ -1025,13 +1081,20 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 
+/* Of a row that was put aside, or came as text; there may be no such column. */
+static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else dbm__mysql_value_of_text(s, i, out);
+    return DBM_OK;
+}
+
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
-    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
-    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
-    else dbm__mysql_value(s, s->hand, i, out);
+    if (DBM__UNLIKELY((unsigned)i >= (unsigned)op->columns || s->row != NULL || s->text_rows != NULL)) return dbm__mysql_column_elsewhere(op, i, out);
+    dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
 
@@ -1057,7 +1120,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     cells = (dbm_value *)(void *)((char *)row + head);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        dbm__mysql_value(s, s->side, i, &cells[i]);
+        dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
         text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -1324,6 +1387,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         }
         found = (int)mysql_stmt_param_count(s->stmt);
         s->parameters = found;
+        s->bound = false;
         if (found != p->parameters) {
             dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                            "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
@@ -1336,6 +1400,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
                 dbm__mysql_no_memory(q);
                 break;
             }
+            memset(s->values, 0, (size_t)found * each);
             s->times = (MYSQL_TIME *)(void *)(s->values + found);
         }
         p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -1343,6 +1408,28 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     default: break;
     }
     q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* The same for a statement that the server knows no longer. */
+static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    switch (q->pre) {
+    case 0:
+        if (s->stmt != NULL) {
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            dbm__mysql_plan_free(q, s);
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
+        }
+        s->generation = q->generation;
+        if (dbm__mysql_as_text(s, p)) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
+        if (q->refused) s->generation = q->generation - 1;
+        break;
+    default: break;
+    }
+    q->pre = 0;
     return DBM__MYSQL_DONE;
 }
 
@@ -1461,62 +1548,77 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     return true;
 }
 
-/* Binds the values; their sizes are added up. False: reported. */
+/* Describes a value to the library. False: reported. */
+static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    b->is_unsigned = 0;
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
+    switch (v->type) {
+    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
+    case DBM_TYPE_UINT:
+        b->is_unsigned = 1;
+        b->buffer_type = MYSQL_TYPE_LONGLONG;
+        return true;
+    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
+    case DBM_TYPE_DOUBLE:
+        b->buffer_type = MYSQL_TYPE_DOUBLE;
+        if (v->as.real - v->as.real == 0) return true;
+        /* NaN and the infinities */
+        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        return false;
+    case DBM_TYPE_TIMESTAMP:
+        b->buffer_type = MYSQL_TYPE_DATETIME;
+        b->buffer = time;
+        return dbm__mysql_bind_time(q, v->as.integer, time, number);
+    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
+        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
+        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+        b->buffer_length = (unsigned long)v->as.text.size;
+        return true;
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return false;
+}
+
+/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
+ * told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+    bool same = DBM__MYSQL_MARIADB && s->bound;
+    size_t size = op->sql_size;
     int i;
-    *total = op->sql_size;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         MYSQL_BIND *b = &s->values[i];
-        memset(b, 0, sizeof *b);
-        switch (v->type) {
-        case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; break;
-        case DBM_TYPE_BOOL: case DBM_TYPE_INT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->buffer = (void *)(uintptr_t)&v->as.integer;
-            break;
-        case DBM_TYPE_UINT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->is_unsigned = 1;
-            b->buffer = (void *)(uintptr_t)&v->as.uinteger;
-            break;
-        case DBM_TYPE_DOUBLE:
-            if (!(v->as.real - v->as.real == 0)) { /* NaN and the infinities */
-                dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant",
-                               i + 1);
-                return false;
-            }
-            b->buffer_type = MYSQL_TYPE_DOUBLE;
-            b->buffer = (void *)(uintptr_t)&v->as.real;
-            break;
-        case DBM_TYPE_TIMESTAMP:
-            if (!dbm__mysql_bind_time(q, v->as.integer, &s->times[i], i + 1)) return false;
-            b->buffer_type = MYSQL_TYPE_DATETIME;
-            b->buffer = &s->times[i];
-            break;
-        case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-            b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-            b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-            b->buffer_length = (unsigned long)v->as.text.size;
-            *total += v->as.text.size;
-            break;
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", i + 1);
+        enum enum_field_types type = b->buffer_type;
+        dbm__mysql_bool is_unsigned = b->is_unsigned;
+        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+            s->bound = false;
             return false;
         }
+        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        if (same) s->stmt->params[i].buffer = b->buffer;
+        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
+            size += v->as.text.size;
+            if (same) s->stmt->params[i].buffer_length = b->buffer_length;
+        }
     }
-    if (op->value_count != 0 && mysql_stmt_bind_param(s->stmt, s->values) != 0) {
+    *total = size;
+    if (same || op->value_count == 0) return true;
+    if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed;
         dbm__mysql_report(q);
         return false;
     }
+    s->bound = true;
     return true;
 }
 
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    const char *own;
+    size_t of_ours;
     switch (q->sub) {
     case 0:
         DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
@@ -1527,6 +1629,8 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
             int64_t v = 0;
             if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
             mysql_free_result(q->rows);
+            own = dbm_adapter_option(q->owner, "max_allowed_packet");
+            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
         }
         if (q->packet == 0) {
             dbm__mysql_note_error(q, NULL);
@@ -1714,7 +1818,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    s->hand = s->side;
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
@@ -1725,7 +1828,7 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     dbm_value key = dbm_null();
     op->affected = op->row;
     for (row = s->first; row != NULL; row = row->next) op->affected++;
-    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
 
@@ -1762,21 +1865,9 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         }
         if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            if (s->stmt != NULL) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                dbm__mysql_plan_free(q, s);
-                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
-            }
-            s->generation = q->generation;
-            if (!dbm__mysql_as_text(s, p)) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
-                if (q->refused) {
-                    s->generation = q->generation - 1;
-                    break;
-                }
-            }
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
+            if (q->refused) break;
         }
         total = p->sql_size;
         if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
@@ -1819,6 +1910,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
         if (q->rc != 0) {
             failed = q->failed;
+            s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
             if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
                 q->again = true;
@@ -1851,6 +1943,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
+        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
+            if (q->refused) break;
+        }
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -1910,6 +2007,31 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+#if DBM__MYSQL_MARIADB
+/* FETCH and FINISH that need no word from the server. */
+static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int rc;
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (s->ended) return DBM_DONE;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    rc = mysql_stmt_fetch(s->stmt);
+    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        s->seen++;
+        return DBM_OK;
+    }
+    if (rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+        dbm__mysql_report(q);
+    }
+    return q->status;
+}
+#endif
+
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
@@ -1929,14 +2051,16 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         dbm__mysql_result_over(q, s);
         dbm__mysql_text_free(s);
         if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; i < 2 * s->columns; i++) {
+        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
             dbm_adapter_free(q->owner, cell->text);
             cell->text = NULL;
             cell->capacity = 0;
             s->rebind = true;
+            s->roomy[i >= s->columns] = false;
         }
+        s->large = false;
         s->held = false;
         s->ended = true;
         op->result = NULL;
@@ -1944,6 +2068,509 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     default: break;
     }
     return DBM__MYSQL_DONE;
+}
+
+/* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most at a time: values, rows, bytes */
+
+/* A column as the library takes it: one array of numbers, or of pointers, with lengths and marks beside it. */
+typedef struct dbm__mysql_array {
+    char *data;
+    unsigned long *sizes;
+    char *marks;             /* STMT_INDICATOR_... */
+    bool marked;             /* one of them is set */
+} dbm__mysql_array;
+
+/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
+ * rows. Arrays of the caller are sent from where they are. */
+typedef struct dbm__mysql_bulk {
+    bool arrays;
+    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool many_open;          /* `many` is an INSERT of many_rows rows */
+    int columns;
+    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
+    size_t bytes;
+    size_t group;            /* rows under way */
+    int64_t affected;
+    dbm_value *values;
+    dbm__mysql_array *column;
+    MYSQL_BIND *binds;
+    dbm__mysql_statement many; /* its chunks keep the texts of the values */
+    dbm_prepared many_rows;
+    char *sql;
+} dbm__mysql_bulk;
+
+static size_t dbm__mysql_bulk_packet(const dbm__mysql *q) { return q->packet > 160 ? (size_t)q->packet - 128 : 32; }
+
+/* What a value takes in a message, at most. */
+static size_t dbm__mysql_bulk_size(const dbm_value *v) {
+    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+}
+
+static void dbm__mysql_bulk_free(dbm__mysql *q) {
+    dbm__mysql_bulk *b = q->bulk;
+    q->bulk = NULL;
+    if (b == NULL) return;
+    dbm__mysql_drop(q, &b->many);
+    if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
+    dbm_adapter_free(q->owner, b->many.values);
+    dbm_adapter_free(q->owner, b->sql);
+    dbm_adapter_free(q->owner, b->values);
+    dbm_adapter_free(q->owner, b);
+}
+
+/* One block for all but the values. NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, const dbm_bulk_plan *plan, bool arrays) {
+    size_t columns = (size_t)plan->column_count, most = (size_t)DBM__MYSQL_BULK_CELLS / columns, cells, head, i;
+    dbm__mysql_bulk *b;
+    char *at;
+    if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
+    if (!arrays) { /* placeholders are counted by 16 bits, and the text of the INSERT must fit too */
+        size_t of_text = dbm__mysql_bulk_packet(q) / 2 / (3 * columns + 2);
+        if (most > 8192 / columns) most = 8192 / columns;
+        if (most > of_text) most = of_text;
+        if (most == 0) most = 1;
+    }
+    cells = columns * most;
+    head = DBM__MYSQL_ALIGNED(sizeof *b) + DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND)) + DBM__MYSQL_ALIGNED(columns * sizeof(dbm__mysql_array));
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, head + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    if (b != NULL) {
+        memset(b, 0, head);
+        b->arrays = arrays;
+        b->columns = plan->column_count;
+        b->most = most;
+        b->many.last = &b->many.first;
+        b->many.inserts = b->many.changes = true;
+        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
+        if (b->values == NULL) {
+            dbm_adapter_free(q->owner, b);
+            b = NULL;
+        }
+    }
+    if (b == NULL) {
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    at = (char *)b + DBM__MYSQL_ALIGNED(sizeof *b);
+    b->binds = (MYSQL_BIND *)(void *)at;
+    at += DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND));
+    b->column = (dbm__mysql_array *)(void *)at;
+    at = (char *)b + head;
+    for (i = 0; arrays && i < columns; i++, at += most * 8) b->column[i].data = at;
+    for (i = 0; arrays && i < columns; i++, at += most * sizeof(unsigned long)) b->column[i].sizes = (unsigned long *)(void *)at;
+    for (i = 0; arrays && i < columns; i++, at += most) b->column[i].marks = at;
+    return b;
+}
+
+/* Whether the server takes arrays. */
+static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
+#if DBM__MYSQL_MARIADB
+    unsigned long low = 0, high = 0;
+    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
+        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
+    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+#else
+    (void)q;
+    return false;
+#endif
+}
+
+static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (op->bulk->each_row || s == NULL) {
+            q->status = DBM_E_UNSUPPORTED;
+            break;
+        }
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        if (q->packet == 0) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
+            if (q->refused) break;
+        }
+        if (s->generation != q->generation) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
+            if (q->refused) break;
+        }
+        q->bulk = dbm__mysql_bulk_new(q, op->bulk, dbm__mysql_takes_arrays(q));
+        op->bulk->data = q->bulk;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* A row that is larger than what the server takes. */
+static dbm_status dbm__mysql_bulk_large(dbm__mysql *q, size_t size) {
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", size, q->packet);
+}
+
+/* Checks a value as it is bound later; its size is added. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, int i, const dbm_value *v, size_t *size, MYSQL_BIND *bind, MYSQL_TIME *time) {
+    if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, bind))) {
+        op->bulk->failed_column = i;
+        return q->status;
+    }
+    *size += dbm__mysql_bulk_size(v);
+    return DBM_OK;
+}
+
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_value *to;
+    dbm_status status = DBM_OK;
+    MYSQL_BIND bind;
+    MYSQL_TIME time;
+    size_t size = 0;
+    int i;
+    for (i = 0; i < b->columns; i++) if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &bind, &time)) != DBM_OK) return status;
+    if (size > dbm__mysql_bulk_packet(q)) return dbm__mysql_bulk_large(q, size);
+    to = b->values + b->rows * (size_t)b->columns;
+    for (i = 0; i < b->columns; i++) {
+        char *text;
+        to[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) return dbm__mysql_no_memory(q);
+        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    b->rows++;
+    b->bytes += size;
+    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* Puts a value where row r of a column is. False: it is of another type than those before it. */
+static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL_BIND *value) {
+    dbm__mysql_array *a = &b->column[i];
+    MYSQL_BIND *bind = &b->binds[i];
+    bool null = value->buffer_type == MYSQL_TYPE_NULL;
+    a->marks[r] = 0;
+    if (null || bind->buffer_type != value->buffer_type || bind->is_unsigned != value->is_unsigned) {
+        if (null) {
+            a->marks[r] = 1; /* STMT_INDICATOR_NULL */
+            a->marked = true;
+            a->sizes[r] = 0;
+            return true;
+        }
+        if (bind->buffer_type != MYSQL_TYPE_NULL) return false;
+        bind->buffer_type = value->buffer_type;
+        bind->is_unsigned = value->is_unsigned;
+    }
+    if (value->buffer_type == MYSQL_TYPE_LONGLONG || value->buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(a->data + 8 * r, value->buffer, 8);
+    } else {
+        ((void **)(void *)a->data)[r] = value->buffer;
+        a->sizes[r] = value->buffer_length;
+    }
+    return true;
+}
+
+static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
+    int i;
+    memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
+    for (i = 0; i < b->columns; i++) {
+        b->binds[i].buffer_type = MYSQL_TYPE_NULL;
+        b->column[i].marked = false;
+    }
+}
+
+/* As many rows as make one message, from b->sent on: as long as the types stay the same, and while there is room. False: reported. */
+static bool dbm__mysql_bulk_arrays(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    dbm__mysql_bulk_clean(b);
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        const dbm_value *row = b->values + (b->sent + r) * (size_t)b->columns;
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) {
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            dbm_status status = DBM_OK;
+            if (row[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                dbm__mysql_no_memory(q);
+                return false;
+            }
+            if (!dbm__mysql_bind_value(q, &row[i], time, i + 1, &value)) return false;
+            if (!dbm__mysql_bulk_put(b, i, r, &value)) break;
+            size += dbm__mysql_bulk_size(&row[i]);
+        }
+        if (i < b->columns || (r != 0 && bytes + size > limit)) break;
+        bytes += size;
+    }
+    b->group = r;
+    return true;
+}
+
+/* An INSERT of so many rows. */
+static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
+    size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
+    char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
+    if (at == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    b->sql = at;
+    memcpy(at, plan->sql, plan->sql_size);
+    at += plan->sql_size;
+    for (i = 1; i < rows; i++, at += tuple + 2) {
+        memcpy(at, ", ", 2);
+        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple);
+    }
+    *at = '\0';
+    memset(&b->many_rows, 0, sizeof b->many_rows);
+    b->many_rows.sql = b->sql;
+    b->many_rows.sql_size = size;
+    b->many_rows.parameters = (int)rows * b->columns;
+    return true;
+}
+
+/* How many rows the next INSERT has. */
+static size_t dbm__mysql_bulk_group(dbm__mysql *q, const dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&b->values[(b->sent + r) * (size_t)b->columns + (size_t)i]);
+        if (r != 0 && bytes + size > limit) break;
+        bytes += size;
+    }
+    return r;
+}
+
+/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
+static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
+    MYSQL_ROW row;
+    int64_t number = 0;
+    switch (q->sub) {
+    case 0:
+        if (!q->mariadb || mysql_get_server_version(q->my) < 100700 || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
+        if (q->rc != 0) break;
+        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
+        if (q->rows == NULL) break;
+        row = mysql_fetch_row(q->rows);
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
+        }
+        mysql_free_result(q->rows);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Sends what was gathered. A failure is reported. */
+static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_bulk *b = q->bulk;
+    dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
+    size_t size = 0;
+    uint64_t affected;
+    unsigned count;
+    dbm_op part;
+    switch (q->pre) {
+    case 0:
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+#if !DBM__MYSQL_MARIADB
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
+            if (q->refused) break;
+#endif
+            if (b->arrays) {
+                int i;
+                if (b->in_place) b->group = b->rows;
+                else if (!dbm__mysql_bulk_arrays(q, b)) break;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->column[i].data;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->column[i].sizes;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->column[i].marked ? b->column[i].marks : NULL;
+#endif
+                }
+            } else {
+                b->group = dbm__mysql_bulk_group(q, b);
+                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                    q->stmt = s->stmt;
+                    s->stmt = NULL;
+                    dbm_adapter_free(q->owner, s->values);
+                    s->values = NULL;
+                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
+                }
+                if (s->stmt == NULL) {
+                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                    q->sub = 0;
+                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
+                    if (q->refused) break;
+                }
+            }
+            count = b->arrays ? (unsigned)b->group : 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (b->arrays) {
+                s->bound = false;
+                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_note_error(q, s->stmt);
+                    dbm__mysql_report(q);
+                    break;
+                }
+            } else {
+                memset(&part, 0, sizeof part);
+                part.values = b->values + b->sent * (size_t)b->columns;
+                part.value_count = b->many_rows.parameters;
+                if (!dbm__mysql_bind(q, s, &part, &size)) break;
+            }
+            q->stmt = s->stmt;
+            q->was_open = q->open;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
+            count = 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (q->rc != 0) {
+                s->bound = false;
+                dbm__mysql_note_error(q, s->stmt);
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
+                dbm__mysql_report(q);
+                break;
+            }
+            dbm__mysql_note_status(q);
+            q->wrote = true;
+            affected = mysql_stmt_affected_rows(s->stmt);
+            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        dbm__mysql_drop(q, &b->many);
+        b->rows = b->bytes = 0;
+        b->in_place = false;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
+    bool end = op->kind == DBM_OP_BULK_END;
+    switch (q->phase) {
+    case 0:
+        if (q->bulk == NULL) break;
+        if (!end || !op->bulk->abandon) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
+        }
+        if (!end) break;
+        op->affected = q->bulk->affected;
+        if (q->bulk->many.stmt != NULL && !q->broken) {
+            q->stmt = q->bulk->many.stmt;
+            q->bulk->many.stmt = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
+        }
+        dbm__mysql_bulk_free(q);
+        op->bulk->data = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static dbm_status dbm__mysql_bulk_bad(dbm__mysql *q, dbm_op *op, dbm_status status, const dbm_column *column, int i) {
+    op->bulk->failed_column = i;
+    return dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+}
+
+/* Arrays. Numbers, and texts by pointers, are sent from where they are; a row costs what has to be looked at: texts and what may be NULL. */
+static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    bool plain[64];
+    dbm_value values[64];
+    dbm_status status = DBM_OK;
+    size_t limit = dbm__mysql_bulk_packet(q), fixed = 0, bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    if (!b->arrays || b->rows != 0 || b->columns > 64) { /* behind rows that are there already */
+        for (r = 0; r < count && status == DBM_OK; r++) {
+            for (i = 0; i < b->columns; i++) {
+                if ((status = dbm_adapter_element(&columns[i], first + r, &values[i])) != DBM_OK) return dbm__mysql_bulk_bad(q, op, status, &columns[i], i);
+            }
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+        }
+        return status;
+    }
+    dbm__mysql_bulk_clean(b);
+    if (count > b->most) count = b->most;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_column *column = &columns[i];
+        MYSQL_BIND *bind = &b->binds[i];
+        plain[i] = false;
+        if ((column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT && column->kind != DBM__TO_REAL) || column->type != DBM_TYPE_NULL ||
+            (column->stride != 0 && column->stride != column->size)) continue;
+        bind->buffer_type = column->kind == DBM__TO_REAL ? (column->size == sizeof(float) ? MYSQL_TYPE_FLOAT : MYSQL_TYPE_DOUBLE) :
+                            column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->is_unsigned = column->kind == DBM__TO_UINT;
+        bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
+        fixed += 14;
+        plain[i] = column->kind != DBM__TO_REAL && column->nulls == NULL; /* of real numbers, not all are values */
+    }
+    for (r = 0; r < count; r++) {
+        size_t size = fixed;
+        for (i = 0; i < b->columns; i++) {
+            const dbm_column *column = &columns[i];
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            if (plain[i]) continue;
+            if ((status = dbm_adapter_element(column, first + r, &values[i])) != DBM_OK) {
+                dbm__mysql_bulk_bad(q, op, status, column, i);
+                goto stop;
+            }
+            if (values[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                return dbm__mysql_no_memory(q);
+            }
+            if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &value, time)) != DBM_OK) goto stop;
+            if (b->binds[i].buffer != NULL) {
+                b->column[i].marks[r] = values[i].type == DBM_TYPE_NULL;
+                if (values[i].type == DBM_TYPE_NULL) b->column[i].marked = true;
+            } else if (!dbm__mysql_bulk_put(b, i, r, &value)) {
+                goto stop;
+            }
+        }
+        if (size > dbm__mysql_bulk_packet(q)) {
+            status = dbm__mysql_bulk_large(q, size);
+            goto stop;
+        }
+        if (r != 0 && bytes + size > limit) goto stop;
+        bytes += size;
+    }
+stop:
+    if (r == 0) return status;
+    op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
+    b->in_place = true;
+    b->rows = r;
+    *taken = r;
+    return DBM_DONE;
 }
 
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
@@ -2308,6 +2935,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__mysql_unhush(&quiet);
     q->my = NULL;
+    dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
@@ -2528,15 +3156,17 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
 
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
-    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
+           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
 
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
@@ -2562,6 +3192,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             return q->status;
         }
     }
+    if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
 
@@ -2609,8 +3240,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
-        q->wait = dbm__mysql_call(q, call, 0);
-        if (q->wait != 0) break;
+        if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
     op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
@@ -2864,19 +3494,20 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
+        DBM_ADAPTER_BULK_PREPARED,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_at_hand, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
     dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
     NULL, NULL,
 #endif
-    NULL, NULL
+    dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }

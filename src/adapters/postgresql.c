@@ -2,27 +2,11 @@
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
  * Must not know: pools, sessions, other adapters. */
 #include "adapters.h"
+#include "postgresql.h"
 #include "../net/net.h"
 #include "../config/config.h"
 #include "../sql/sql.h"
-#if DBM_HAS_POSTGRESQL
-#if defined(__has_include)
-#  if !__has_include(<libpq-fe.h>)
-#    if __has_include(<postgresql/libpq-fe.h>)
-#      define DBM__PG_BELOW 1
-#    else
-#      define DBM__PG_MISSING 1
-#    endif
-#  endif
-#endif
-#if defined(DBM__PG_MISSING)
-#  error "dbm: DBM_WITH_POSTGRESQL needs libpq-fe.h: install libpq-dev (Debian), libpq-dev (Alpine), libpq (macOS), or put libpq-fe.h on the include path"
-#else
-#if defined(DBM__PG_BELOW)
-#  include <postgresql/libpq-fe.h>
-#else
-#  include <libpq-fe.h>
-#endif
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
 #if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
@@ -58,7 +42,9 @@
  *
  *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
  *     sent:  [BEGIN] [SAVEPOINT] [CLOSE] [DEALLOCATE] [PREPARE] RUN SYNC      answered from the head on
- *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer
+ *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer,
+ *            or [BEGIN] SENT SENT SENT, statements that were only put in the pipeline; the SYNC behind a later operation is theirs too, so that
+ *            what stands behind a failure is not done. Outside of a transaction each has a SYNC of its own, and what waits lets them be answered first
  *
  * A list of several commands goes through libpq's pipeline. One that is alone does not, which spares libpq the answer to SYNC; nor does any
  * with libpq 12 and 13, which have no pipeline: then the same list is sent one command at a time, and after a failure what is left of it up
@@ -75,12 +61,15 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -89,6 +78,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
@@ -126,18 +116,25 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
+    bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects, bad_copy;
+    bool inserts, selects;
+    bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool copying;            /* COPY sends its rows */
+    char *copied;            /* the one in hand, libpq's */
+    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
     int64_t total;
+    Oid *types;              /* of its columns */
+    int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
     size_t held_size;
@@ -163,6 +160,8 @@ typedef struct dbm__pg {
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
+    bool solo;               /* a RUN is under way that `sent` does not tell of */
+    bool tls;
     bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
@@ -170,6 +169,7 @@ typedef struct dbm__pg {
     bool poisoned;           /* what nobody waited for has failed */
     bool retried;
     bool was_open;           /* the transaction, when the operation began */
+    bool given_up;           /* the operation before it came to no end */
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
@@ -179,9 +179,22 @@ typedef struct dbm__pg {
     int wait_used;           /* of `wait`: sent with the command in progress */
     int64_t dropped;
     int64_t affected;
+    int before;              /* DBM__PG_GO ... */
+    int unanswered;          /* SENT in `sent`; */
+    int unasked;             /* of them, those that the server has not been told to answer, */
+    size_t unasked_bytes;    /* and their texts */
+    bool unsynced;           /* no SYNC stands behind the last of them */
+    int answered;            /* to be told by the next operation, as is what follows */
+    int64_t sent_affected, sent_last_id;
+    PGresult *sent_error;
+    bool of_pipeline;        /* the error of this operation is sent_error */
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
+    dbm__pg_copy *copy;      /* the bulk that is open */
+    bool copying;            /* the server takes its rows */
+    bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
     char *block;             /* texts of parameters, or of a statement that is put together */
@@ -190,6 +203,7 @@ typedef struct dbm__pg {
     int prefix;              /* bytes of it before the program's statement */
     const char **params;
     int *lengths, *formats;
+    bool blobs;              /* among them; without any, formats need not be said */
     int params_capacity;
     char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
@@ -215,14 +229,6 @@ typedef struct dbm__pg {
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
-/* The server's types that have one of ours; others are texts. */
-enum {
-    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
-    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
-    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
-    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
-};
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -233,12 +239,6 @@ static bool dbm__pg_in_binary(Oid type) {
         return true;
     default: return false;
     }
-}
-
-static bool dbm__pg_all_binary(const PGresult *res) {
-    int i, n = PQnfields(res);
-    for (i = 0; i < n; i++) if (!dbm__pg_in_binary(PQftype(res, i))) return false;
-    return true;
 }
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
@@ -294,6 +294,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -328,6 +334,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -363,6 +370,7 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->silent = false;
     item->number = number;
     item->depth = 0;
+    item->s = NULL;
     return item;
 }
 
@@ -401,7 +409,7 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *year = y + era * 400 + (*month <= 2);
 }
 
-static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -429,7 +437,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__pg_put_digits(t, day, 2);
 }
 
-static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
     if (rest < 0) {
@@ -465,17 +473,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats = q->lengths + capacity;
         q->params_capacity = capacity;
     }
+    need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        size_t size = 40;
-        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
-            if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
-            size = v->type == DBM_TYPE_BLOB ? 0 : v->as.text.size + 1;
-        }
-        need += size;
+        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
+        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
     at = q->block;
+    q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm__text t;
@@ -484,11 +491,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats[i] = 0;
         switch (v->type) {
         case DBM_TYPE_NULL: q->params[i] = NULL; break;
-        case DBM_TYPE_INT:
-            t = dbm__text_in(at, 40);
-            dbm__put_int(&t, v->as.integer);
-            at += t.size + 1;
+        case DBM_TYPE_INT: { /* from its last digit on */
+            uint64_t n = v->as.integer < 0 ? 0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer;
+            char *digit = at += 40;
+            *--digit = '\0';
+            do *--digit = (char)('0' + n % 10);
+            while ((n /= 10) != 0);
+            if (v->as.integer < 0) *--digit = '-';
+            q->params[i] = digit;
             break;
+        }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
@@ -508,6 +520,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             q->lengths[i] = (int)v->as.text.size;
             q->formats[i] = 1;
+            q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
             if (v->as.text.size != 0) {
@@ -524,17 +537,20 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         }
     }
     q->declare = at;
+    q->unasked_bytes += need;
     return DBM_OK;
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
-    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
+    return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
-static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
+static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
+}
 
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
@@ -590,10 +606,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_RUN:
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
+    /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
+    case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: case DBM__PG_SENT:
+        if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -604,7 +625,11 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
 #if DBM__PG_PIPELINE
-    case DBM__PG_SYNC: return PQpipelineSync(q->conn) == 1;
+    case DBM__PG_SYNC:
+        q->unsynced = false;
+        q->unasked = 0;
+        q->unasked_bytes = 0;
+        return PQpipelineSync(q->conn) == 1;
 #endif
     default: return true;
     }
@@ -638,21 +663,26 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
 }
 
 /* Another row is in hand. */
-static void dbm__pg_row_moves(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (DBM__UNLIKELY(s->now != NULL)) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        PQfreemem(s->copied);
+        s->copied = NULL;
+    }
 }
 
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
-    int i, columns = PQnfields(res);
+/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
+    int i, columns = res != NULL ? PQnfields(res) : 1;
     size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -665,10 +695,10 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     held->next = NULL;
     at = (char *)(held->cells + (columns > 1 ? columns : 1));
     for (i = 0; i < columns; i++) {
-        int bytes = PQgetlength(res, row, i);
+        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
         held->cells[i].data = at;
-        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
-        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
+        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -693,9 +723,49 @@ static void dbm__pg_forget(dbm__pg *q) {
     q->drops.count = q->drops.head = 0;
 }
 
-static void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
+DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
+}
+
+/* A statement without rows has run. */
+static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
+    const char *tag = PQcmdStatus(res);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    return dbm__pg_count(res);
+}
+
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n);
+}
+
+/* The statement of that name is not used again. */
+static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
+    if (there) {
+        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
+        q->no_memory = false;
+    }
+    s->kept = false;
+}
+
+/* What one of the pipeline has done; its rows are dropped. */
+static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
+    int64_t n = -1;
+    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
+    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
+    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->inserts && (item->number & 4u) == 0) {
+        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
+            Oid type = PQftype(res, 0);
+            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0));
+        }
+    }
+    item->number |= 4u;
 }
 
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -712,7 +782,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
             PQclear(res);
             return true;
         }
@@ -743,14 +813,69 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     return false;
 }
 
+/* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
+static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
+    static char name[] = "data";
+    PGresAttDesc column;
+    memset(&column, 0, sizeof column);
+    column.name = name;
+    column.typid = DBM__PG_BYTEA;
+    column.format = 1;
+    column.typlen = -1;
+    PQclear(res);
+    res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
+    dbm__pg_res(q->main, res);
+    q->main->binary_rows = true;
+    q->main->copying = true;
+}
+
+/* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
+static int dbm__pg_copy_rows(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    for (;;) {
+        char *data = NULL;
+        int n = PQgetCopyData(q->conn, &data, 1);
+        if (n == 0) return DBM__PG_WAITS;
+        if (n < 0) { /* its end, or a failure that is the next result */
+            s->copying = false;
+            return DBM__PG_ALL;
+        }
+        s->total++;
+        if (q->no_memory) q->mode = DBM__PG_DROP;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
+            dbm__pg_row_moves(s);
+            s->copied = data;
+            s->copied_size = n;
+            s->row = 0;
+            s->rows = 1;
+            if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
+            continue;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
+            PQfreemem(data);
+            return DBM__PG_ROW;
+        }
+        if (q->mode != DBM__PG_KEEP) q->dropped++;
+        PQfreemem(data);
+    }
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
+    const dbm__pg_item *next;
+    PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (q->error == NULL) q->error = res;
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+    /* What goes before one of the pipeline fails for it. */
+    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
+    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    if (*to == NULL) *to = res;
     else PQclear(res);
 }
 
@@ -760,22 +885,34 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
         if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) {
-            q->main->kept = true;
-            q->main->age = q->age;
+            item->s->kept = true;
+            item->s->age = q->age;
         }
-        if (item->kind == DBM__PG_RUN) {
-            const char *tag = PQcmdStatus(res);
-            q->affected = dbm__pg_count(res);
-            if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) dbm__pg_forget(q);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_DESCRIBE) {
+            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            return false;
         }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
+            PQclear(res);
+            q->copying = true;
+            return true;
+        }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
+            dbm__pg_copy_out(q, res);
+            return false;
+        }
         q->outcome = DBM_E_UNSUPPORTED;
         dbm_adapter_broken(q->c);
         break;
@@ -786,6 +923,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
         break;
 #endif
     default: break;
@@ -794,10 +932,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     return false;
 }
 
-static void dbm__pg_sync_done(dbm__pg *q) {
-    q->skipping = false;
-    if (q->sent.head != q->sent.count) return;
-    q->sent.head = q->sent.count = q->emitted = 0;
+static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
         if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
@@ -807,6 +942,13 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     case PQTRANS_INERROR: q->failed_tx = true; break;
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
     }
+}
+
+static void dbm__pg_sync_done(dbm__pg *q) {
+    q->skipping = false;
+    if (q->sent.head != q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0;
+    dbm__pg_look_at_transaction(q);
 }
 
 /* Reads answers, in the order of the list, as far as they have come. */
@@ -832,6 +974,14 @@ static int dbm__pg_answers(dbm__pg *q) {
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
+        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+            q->armed = true;
+            (void)PQsetSingleRowMode(q->conn);
+        }
+        if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
+            int how = dbm__pg_copy_rows(q);
+            if (how != DBM__PG_ALL) return how;
+        }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
         if (res == NULL) {
@@ -840,6 +990,10 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue;
+            }
+            if (item->kind == DBM__PG_SENT) {
+                q->unanswered--;
+                if (q->sent_error == NULL) q->answered++;
             }
             q->sent.head++;
             q->armed = false;
@@ -923,11 +1077,17 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
     return true;
 }
 
+static void dbm__pg_put(dbm__pg *q, bool alone);
+
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
-    bool alone = q->sent.count == 1 && !q->sent.at[0].silent; /* what is under way already is in the list too */
+    bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
     dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
+    dbm__pg_put(q, alone);
+}
+
+static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
@@ -1015,20 +1175,55 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     s->live = false;
 }
 
-static void dbm__pg_result_begin(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+    s->id = ++q->names;
+    s->known = s->binary = false;
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+    if (item != NULL) item->s = s;
+}
+
+/* Answers to what is in the pipeline are to come. */
+static void dbm__pg_ask(dbm__pg *q) {
+#if DBM__PG_PIPELINE
+    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+#endif
+    q->unasked = 0;
+    q->unasked_bytes = 0;
+}
+
+DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
+    return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+}
+
+DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    q->main = s;
+    dbm__pg_result_begin(s);
+    q->retried = false;
+    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+}
+
 static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
+    q->before_copy = s->copies_out && q->sent.count != 0; /* no pipeline takes it: what must come first is sent first */
+    if (DBM__UNLIKELY(q->before_copy)) {
+        q->cursor_run = q->named_run = false;
+        dbm__pg_go(q);
+        return;
+    }
     if (s->kept && s->age != q->age) s->kept = false;
-    q->cursor_run = s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+    q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
         int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -1038,16 +1233,52 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
-        q->named_run = q->base->cached && s->seen;
+        q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
-            s->id = ++q->names;
-            dbm__pg_name(q, s);
-            s->binary = false;
-            dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+            dbm__pg_add_prepare(q, s);
         }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
     }
     dbm__pg_go(q);
+}
+
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
+ * 64 KB and one statement. */
+static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+#if DBM__PG_PIPELINE
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    dbm__pg_item *item;
+    int i;
+    dbm__pg_push_before(q);
+    if (s->kept && s->age != q->age) s->kept = false;
+    q->named_run = q->base->cached && s->seen;
+    if (q->named_run && !s->kept) {
+        dbm__pg_add_prepare(q, s);
+        s->kept = true; /* it is when those behind it run */
+        s->age = q->age;
+    }
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    if (item != NULL) item->s = s;
+    q->unsynced = true;
+    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    dbm__pg_put(q, false);
+    if (q->local) return;
+    for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+    q->wait.count = q->wait_used = 0;
+    q->unanswered++;
+    q->unasked++;
+    s->seen = true;
+    op->queued = true;
+    dbm__pg_room_end(q);
+    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+        dbm__pg_ask(q);
+        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
+    }
+    dbm__pg_end_local(q, DBM_OK);
+#else
+    (void)op;
+    dbm__pg_push_run(q);
+#endif
 }
 
 static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
@@ -1057,9 +1288,9 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return;
     }
-    if (DBM__UNLIKELY(s->bad_copy)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
-                                         "on the handle of dbm_native(s, \"postgresql\")"));
+    if (DBM__UNLIKELY(s->copies_in)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+                                         "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
         return;
     }
     status = dbm__pg_encode(q, op);
@@ -1067,25 +1298,58 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, status);
         return;
     }
-    q->main = s;
-    dbm__pg_result_begin(s);
-    q->retried = false;
-    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+        dbm__pg_start_send(q, op);
+        return;
+    }
+    dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
+}
+
+/* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
+static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
+    if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
+    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
+    dbm__pg_begin_run(q, s, op);
+    q->named_run = q->solo = true;
+    q->cursor_run = q->armed = q->whole = false;
+    return true;
+}
+
+/* The next row, where it is at hand. */
+static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    dbm__pg_held *now;
+    (void)c;
+    if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
+        s->row++;
+        s->serial++;
+        if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        return DBM_OK;
+    }
+    now = s->held;
+    if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
+    dbm__pg_row_moves(s);
+    s->held = now->next;
+    if (s->held == NULL) s->last_held = NULL;
+    s->now = now;
+    return DBM_OK;
+}
+
+/* FINISH, where no rows are under way. */
+static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    (void)c;
+    if (s->live) return DBM_E_UNSUPPORTED;
+    dbm__pg_result_end(s->q, s);
+    return DBM_OK;
 }
 
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     int n;
-    if (s->held != NULL) {
-        dbm__pg_held *now = s->held;
-        dbm__pg_row_moves(s);
-        s->held = now->next;
-        if (s->held == NULL) s->last_held = NULL;
-        s->now = now;
-        dbm__pg_end_local(q, DBM_OK);
-        return;
-    }
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
@@ -1093,10 +1357,6 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return;
-    }
-    if (s->cursor == 0) {
-        dbm__pg_end_local(q, DBM_DONE);
         return;
     }
     n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -1217,6 +1477,33 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
+/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
+    const char *first = dbm__pg_first_word(at);
+    int deep = 0;
+    bool in;
+    for (; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\'') {
+            char quote = *at;
+            do at++; while (*at != '\0' && *at != quote);
+            if (*at == '\0') return;
+        } else if (*at == '(') {
+            deep++;
+        } else if (*at == ')') {
+            deep--;
+        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
+            in = dbm__pg_is_word(at, "FROM");
+            at = dbm__pg_first_word(at + (in ? 4 : 2));
+            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
+            s->copies_in = in;
+            s->copies_out = prepared->returns_rows = !in;
+            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
+                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
+            return;
+        }
+    }
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -1225,9 +1512,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (dbm__pg_is_word(word, "COPY")) {
-        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
-    }
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -1243,6 +1528,7 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
+    dbm_adapter_free(q->owner, s->types);
     dbm_adapter_free(q->owner, s);
 }
 
@@ -1255,31 +1541,64 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+/* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
+static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+    q->main = NULL;
+    q->copying = q->copy_blind = false;
+    if (op->bulk->each_row) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->copy = dbm__pg_copy_make(q->owner, op->bulk);
+    if (q->copy == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    op->bulk->data = q->copy;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
+    dbm__pg_go(q);
+}
+
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+
+/* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
+static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_CONNECT:
+    case DBM__OP_SIGNED:
+        return DBM__PG_GO;
+    case DBM_OP_EXECUTE:
+        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        break;
+    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        return DBM__PG_DRAIN;
+    }
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+}
+
+static void dbm__pg_drain(dbm__pg *q) {
+    q->before = DBM__PG_DRAIN;
+    if (q->unsynced) dbm__pg_go(q);
+}
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    dbm_isolation level;
-    if (DBM__LIKELY(op->kind == DBM_OP_FETCH)) { /* most rows are at hand */
-        dbm__pg_statement *s = (dbm__pg_statement *)op->result;
-        if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
-            s->row++;
-            s->serial++;
-            if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
-            q->op = op;
-            dbm__pg_end_local(q, DBM_OK);
-            return;
-        }
-    }
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
         return;
     }
+    q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
@@ -1294,6 +1613,17 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
         return;
     }
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    q->of_pipeline = false;
+    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
+    else dbm__pg_drain(q);
+}
+
+/* The operation itself. */
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
+    dbm_isolation level;
     if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
@@ -1335,9 +1665,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         q->main = s;
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
         q->dropped = 0;
-        if (s->live) break;
-        if (op->kind == DBM_OP_FINISH) dbm__pg_result_end(q, s);
-        dbm__pg_end_local(q, DBM_OK);
+        if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
         break;
     }
     case DBM_OP_PING:
@@ -1356,8 +1684,14 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        q->main = NULL;
+        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        break;
+    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -1365,15 +1699,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_stale(const dbm__pg *q) {
-    const char *state, *where;
-    if (!q->named_run || q->error == NULL) return false;
-    state = dbm__pg_state_of(q->error);
-    if (strcmp(state, "26000") == 0) return true;
-    where = PQresultErrorField(q->error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0;
-}
+static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
@@ -1381,11 +1707,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     bool stale = dbm__pg_stale(q);
     if (s->cursor != 0) s->cursor = 0;
     if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        if (s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0) {
-            dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-            q->no_memory = false;
-        }
-        s->kept = false;
+        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
             PQclear(q->error);
@@ -1412,6 +1734,23 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
 
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 
+/* What the columns of s->res are, and whether all can be read in binary. */
+static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
+    int i;
+    if (columns > s->types_capacity) {
+        Oid *types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
+        if (types == NULL) return false;
+        s->types = types;
+        s->types_capacity = columns;
+    }
+    *binary = true;
+    for (i = 0; i < columns; i++) {
+        s->types[i] = PQftype(s->res, i);
+        *binary = *binary && dbm__pg_in_binary(s->types[i]);
+    }
+    return true;
+}
+
 static void dbm__pg_row_width(dbm__pg_statement *s) {
     int i, row, columns = PQnfields(s->res);
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
@@ -1428,9 +1767,17 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
         s->ended = true;
         dbm__pg_close_cursor(q, s);
     }
-    /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-    s->next_binary = dbm__pg_all_binary(s->res);
 }
+
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
+
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -1442,11 +1789,12 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
-    /* What waited has been done; or not, but then the transaction is lost with it. */
-    if (q->wait_used != 0) {
-        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-        q->wait.count -= q->wait_used;
-        q->wait_used = 0;
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
     }
     dbm__pg_room_end(q);
     op->affected = q->affected;
@@ -1458,23 +1806,39 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
         s->small_runs = 0;
         return true;
     }
+    dbm__pg_execute_done(q, s, how);
+    return true;
+}
+
+/* It has succeeded, as far as it has been read. */
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
+    dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
+        if (q->named_run) s->known = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        return true;
+        return;
     }
     op->result = s;
     op->columns = PQnfields(s->res);
     op->row = s->rows > 0;
+    if (!(s->known && q->named_run && s->types_capacity >= op->columns)) {
+        /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
+        if (!dbm__pg_look_at_types(q, s, op->columns, q->named_run ? &s->binary : &s->next_binary)) {
+            q->outcome = dbm__pg_no_memory(q);
+            return;
+        }
+        s->known = q->named_run && s->kept;
+    }
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
@@ -1482,12 +1846,10 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         op->affected = -1;
     } else {
         if (!s->live) s->ended = true;
-        if (q->named_run && s->kept) s->binary = dbm__pg_all_binary(s->res);
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live;
     }
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
-    return true;
 }
 
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
@@ -1585,7 +1947,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
         default: break;
         }
@@ -1597,9 +1959,38 @@ back:
     return true;
 }
 
+static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    dbm__pg_wait_done(q);
+    op->affected = q->affected;
+    if (q->error != NULL && !q->no_memory) {
+        if (op->bulk->abandon && PQstatus(q->conn) != CONNECTION_BAD) return true;
+        q->outcome = dbm__pg_refused(q);
+        dbm__pg_copy_blame(q->copy, PQresultErrorField(q->error, PG_DIAG_CONTEXT));
+    } else if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else if (op->kind == DBM_OP_BULK) {
+        dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
+    return true;
+}
+
+/* One of the pipeline has failed, and so has this operation. */
+static void dbm__pg_pipeline_failed(dbm__pg *q) {
+    if (q->error != NULL) PQclear(q->error);
+    q->error = q->sent_error;
+    q->sent_error = NULL;
+    q->of_pipeline = true;
+    q->cursor_run = false;
+}
+
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
@@ -1623,9 +2014,10 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -1633,39 +2025,189 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
+    if (DBM__UNLIKELY(q->answered != 0 || q->of_pipeline)) {
+        op->answered = q->answered;
+        op->sent_affected = q->sent_affected;
+        op->sent_last_id = q->sent_last_id;
+        op->of_pipeline = q->of_pipeline;
+        q->answered = 0;
+        q->sent_affected = q->sent_last_id = -1;
+        q->of_pipeline = false;
+    }
     q->op = NULL;
+    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        dbm__pg_copy_free(q->copy);
+        q->copy = NULL;
+        q->copying = false;
+        op->bulk->data = NULL;
+    }
     return DBM_STEP_DONE;
 }
+
+static uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 
 /* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
  * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
  * ReadyForQuery. Under TLS nothing can be seen. */
 #if DBM__PG_POSIX
 static bool dbm__pg_all_here(dbm__pg *q) {
-    const char *end;
-    ssize_t n;
-    int i;
-    if (q->sent.at[q->sent.count - 1].kind != DBM__PG_SYNC || PQsslInUse(q->conn)) return false;
-    for (i = q->sent.head; i < q->sent.count - 1; i++) if (q->sent.at[i].kind == DBM__PG_SYNC) return false;
+    static const char ready[5] = { 'Z', 0, 0, 0, 5 };
+    ssize_t n, at = 0;
+    int i, syncs = 0;
+    for (i = q->sent.head; i < q->sent.count; i++) syncs += q->sent.at[i].kind == DBM__PG_SYNC;
     n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 6 || n == (ssize_t)sizeof q->look) return false;
-    end = q->look + n - 6;
-    return end[0] == 'Z' && end[1] == 0 && end[2] == 0 && end[3] == 0 && end[4] == 5;
+    if (n < 6 || n == (ssize_t)sizeof q->look || memcmp(q->look + n - 6, ready, sizeof ready) != 0) return false;
+    if (syncs <= 1) return true;
+    while (n - at >= 6) { /* of another one, maybe: message by message */
+        uint32_t size = dbm__pg_get32(q->look + at + 1);
+        syncs -= q->look[at] == 'Z';
+        if (size >= sizeof q->look) return false;
+        at += 1 + (ssize_t)size;
+    }
+    return at == n && syncs == 0;
 }
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
+ * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
+static bool dbm__pg_copy_answered(dbm__pg *q) {
+    if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
+#if DBM__PG_POSIX
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+#endif
+    q->copy_blind = true;
+    return PQconsumeInput(q->conn) != 1;
+}
+
+/* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
+ * other. */
+static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
+    dbm_op *op = q->op;
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+                      dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
+    int put = 1, unsent = 0;
+    while (why == NULL && put > 0 && unsent == 0) {
+        put = dbm__pg_copy_put(q->copy, q->conn);
+        unsent = PQflush(q->conn);
+        if (put == -2 && unsent == 0) { /* libpq has no memory for it */
+            why = "the bulk has no memory";
+            q->no_memory = true;
+        } else if (put == -2) put = 1;
+    }
+    if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
+    if (why == NULL && unsent > 0) {
+        op->fd = PQsocket(q->conn);
+        q->fresh = false;
+        *step = DBM_STEP_BOTH;
+        return true;
+    }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
+        *step = dbm__pg_done(q);
+        return true;
+    }
+    q->copying = false;
+    if (PQputCopyEnd(q->conn, why) != 0) return false;
+    q->outcome = dbm__pg_lost(q);
+    *step = dbm__pg_done(q);
+    return true;
+}
+
+/* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
+static bool dbm__pg_solo_over(dbm__pg *q) {
+    q->solo = false;
+    if (dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0) == NULL || dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0) == NULL) {
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    q->emitted = q->sent.count;
+    return true;
+}
+
+/* True: it is done. False: dbm__pg_step() goes on. */
+static bool dbm__pg_solo_step(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    PGresult *res = NULL;
+    ExecStatusType status;
+    q->whole = dbm__pg_all_here(q);
+    if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
+        dbm__pg_solo_over(q);
+        return false;
+    }
+    res = PQgetResult(q->conn);
+    status = PQresultStatus(res);
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+        q->armed = true;
+        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        return false;
+    }
+    q->solo = false;
+    dbm__pg_look_at_transaction(q);
+    if (status == PGRES_TUPLES_OK) {
+        dbm__pg_row_moves(s);
+        dbm__pg_res(s, res);
+        s->rows = PQntuples(res);
+        s->total = s->rows;
+        s->binary_rows = s->binary;
+        if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
+    } else {
+        q->affected = dbm__pg_ran(q, res);
+        PQclear(res);
+    }
+    dbm__pg_room_end(q);
+    q->op->affected = q->affected;
+    dbm__pg_execute_done(q, s, DBM__PG_ALL);
+    return true;
+}
 
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
-    bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
+    dbm_step step;
+    bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
-    stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
+    if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
+    if (q->solo) {
+        if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
+        if (q->local) return dbm__pg_done(q);
+        if (q->solo) goto wait;
+    }
+#if DBM__PG_PIPELINE
+    if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
+        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        stirred = q->tls;
+        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q);
+            how = dbm__pg_answers(q);
+        }
+        if (how == DBM__PG_DEAD || q->local) {
+            if (!q->local) q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
+        if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
+        q->before = DBM__PG_GO;
+        if (q->sent_error != NULL) {
+            dbm__pg_pipeline_failed(q);
+            q->outcome = dbm__pg_refused(q);
+            return dbm__pg_done(q);
+        }
+        dbm__pg_start_now(q, op);
+        if (q->local) return dbm__pg_done(q);
+        if (op->queued) goto wait;
+    }
+#endif
+    stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
@@ -1693,12 +2235,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
         dbm__pg_cancel(c);
     }
+wait:
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
         return dbm__pg_done(q);
     }
-    if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
+    if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
@@ -1707,20 +2250,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t dbm__pg_get32(const char *data) {
-    const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
-
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n);
-}
-
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
@@ -1728,9 +2257,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
     return n > 0 && (count == 0 || n == count);
 }
-
-#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
-#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
 
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
@@ -1796,10 +2322,10 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
-static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
@@ -1869,12 +2395,15 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     dbm__pg *q = s->q;
     const char *data;
     size_t size;
-    Oid type = PQftype(s->res, i);
+    Oid type = s->types[i];
     (void)c;
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->now != NULL)) {
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        data = s->copied;
+        size = (size_t)s->copied_size;
+    } else if (DBM__UNLIKELY(s->now != NULL)) {
         if (s->now->cells[i].size < 0) return DBM_OK;
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
@@ -2046,6 +2575,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    dbm__pg_copy_free(q->copy);
+    if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -2188,6 +2719,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     q->state = DBM__PG_READY;
+    q->sent_affected = q->sent_last_id = -1;
+    q->tls = PQsslInUse(q->conn) != 0;
     dbm__pg_look_at_settings(q);
     return true;
 }
@@ -2521,17 +3054,16 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
-    NULL, NULL, dbm__pg_column, dbm__pg_column_name,
+    dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    NULL, NULL
+    dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 
-#endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */

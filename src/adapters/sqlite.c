@@ -746,7 +746,11 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     int i;
     for (i = 1; i <= count; i++, v++) {
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
+            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
+            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
+        }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
         if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }
@@ -1141,6 +1145,95 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     return DBM_OK;
 }
 
+/* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
+
+/* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
+static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
+    if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
+    op->bulk->data = op->prepared->data;
+    return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sqlite_statement *s, bool each_row, int rc) {
+    dbm_status status;
+    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+    if (rc == SQLITE_DONE) {
+        sqlite3_reset(s->stmt);
+        return DBM_OK;
+    }
+    status = dbm__sqlite_step_failed(q, s, rc);
+    /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
+}
+
+/* The statement with its values bound, run. */
+DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
+    int rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_bulk_failed(q, s, op->bulk->each_row, rc);
+    sqlite3_reset(s->stmt);
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
+    dbm_status status = DBM_OK;
+    int i, count = op->bulk->column_count;
+    (void)c;
+    for (i = 1; i <= count; i++, values++) {
+        if (DBM__LIKELY(values->type == DBM_TYPE_INT && sqlite3_bind_int64(s->stmt, i, values->as.integer) == SQLITE_OK)) continue;
+        status = dbm__sqlite_bind_one(s->q, s->stmt, values, i);
+        if (DBM__LIKELY(status == DBM_OK)) continue;
+        op->bulk->failed_column = i - 1;
+        return status;
+    }
+    dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
+    status = dbm__sqlite_bulk_step(s->q, s, op);
+    dbm__sqlite_leave(s->q);
+    return status;
+}
+
+/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
+DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
+    dbm_value v;
+    dbm_status status;
+    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
+        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
+        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
+        if (column->kind == DBM__TO_TEXT) {
+            const char *text;
+            memcpy(&text, p, sizeof text);
+            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK;
+        }
+    }
+    status = dbm_adapter_element(column, at, &v);
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
+    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
+}
+
+static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
+    dbm__sqlite *q = s->q;
+    dbm_status status = DBM_OK;
+    size_t row;
+    int i, n = op->bulk->column_count;
+    (void)c;
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
+    for (row = 0; row < count; row++) {
+        for (i = 0; i < n; i++) {
+            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
+            if (DBM__LIKELY(status == DBM_OK)) continue;
+            op->bulk->failed_column = i;
+            break;
+        }
+        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
+        if (DBM__UNLIKELY(status != DBM_OK)) break;
+    }
+    *taken = row;
+    dbm__sqlite_leave(q);
+    return status;
+}
+
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
@@ -1182,8 +1275,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
+    case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -1700,14 +1795,14 @@ static void dbm__sqlite_close(dbm_database *db) {
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    NULL, NULL
+    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }

@@ -24,8 +24,10 @@ enum {
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
     DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
-    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
+    DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
+    DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
+    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -80,7 +82,9 @@ typedef enum dbm_op_kind {
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
-    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
+    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
+                           * rows and, for what was open before, UNPREPARE and FINISH. On a connection that broke there is no BULK_END: disconnect
+                           * then frees what bulk->data pointed to, and *bulk itself may be gone */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
     DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
@@ -104,8 +108,12 @@ typedef struct dbm_bulk_plan {
     int column_count;
     const char *sql;           /* INSERT INTO table (columns) VALUES (?, ...), with the backend's placeholders; NULL with DBM_LEX_NOT_SQL */
     size_t sql_size;
-    int64_t rows;              /* taken so far, the one in hand not counted */
-    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: the backend can't tell */
+    bool each_row;             /* rows that are refused are skipped: .bulk_row and .bulk_columns answer the failure of the row in hand and go on with the
+                                * next one, later ones are told by dbm_adapter_bulk_refused(). BULK answers UNSUPPORTED where that can't be */
+    int64_t rows;              /* taken or refused so far, the one in hand not counted */
+    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
+    int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
+    void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
     bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
 } dbm_bulk_plan;
 
@@ -228,7 +236,8 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. */
+     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
+     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
@@ -322,6 +331,8 @@ DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* Element i of an array that is a column; its text is the caller's. Errors, not reported: E_RANGE (a char[N] without NUL), E_MISUSE. */
 DBM_API dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out);
+/* With bulk->each_row, in BULK_SEND and BULK_END: the failure reported last by dbm_adapter_fail() is that of this row (from 0). The operation goes on. */
+DBM_API void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 

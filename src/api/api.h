@@ -10,6 +10,7 @@
 #include "map.h"
 #include "manager.h"
 #include "session.h"
+#include "bulk.h"
 #include "models.h"
 #include "redis.h"
 #include "mongo.h"

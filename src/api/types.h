@@ -129,6 +129,7 @@ typedef struct dbm_database dbm_database; /* one of them: its configuration, ada
 typedef struct dbm_row dbm_row;           /* the row in hand; valid until the next row of its query */
 typedef struct dbm_rows dbm_rows;         /* a query whose rows are being read */
 typedef struct dbm_statement dbm_statement; /* a prepared statement of one session */
+typedef struct dbm_bulk dbm_bulk;         /* rows on their way into one table */
 
 /* >>session
  * A session: a small value in the caller's frame that every call takes by pointer and checks against its slot. A copy may be

@@ -173,6 +173,7 @@ DBM__FN void dbm__signal_all(dbm__signal *signal);
 /* Waits with the lock held, for `us` microseconds of real time at most (INT64_MAX: without limit). Wakes early at will. */
 DBM__FN void dbm__signal_wait(dbm__signal *signal, dbm__lock *lock, int64_t us);
 DBM__FN void dbm__sleep_us(int64_t us);
+DBM__FN void dbm__yield(void); /* the processor to another thread that can run */
 /* How often this process image has come out of a fork() as the child. Compared, to know inherited connections. */
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */

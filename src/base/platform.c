@@ -32,6 +32,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { signal->none = 0; return tr
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)signal; }
+DBM__FN void dbm__yield(void) { }
 #elif DBM__OS_WINDOWS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { InitializeSRWLock(&lock->os); return true; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)lock; }
@@ -41,6 +42,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { InitializeConditionVariable
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { WakeConditionVariable(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { WakeAllConditionVariable(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)SwitchToThread(); }
 #else
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { return pthread_mutex_init(&lock->os, NULL) == 0; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)pthread_mutex_destroy(&lock->os); }
@@ -70,6 +72,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) {
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)pthread_cond_destroy(&signal->os); }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)pthread_cond_signal(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)pthread_cond_broadcast(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)sched_yield(); }
 #endif
 
 /* Waits, and says whether the wait ended before its time: woken, or for no reason at all. */

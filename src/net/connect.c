@@ -32,7 +32,7 @@ typedef socklen_t dbm__socket_length;
 #  elif defined(SO_NOSIGPIPE)
 #    define DBM__NO_SIGNAL 0
 #  else
-#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS undefined"
+#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
 

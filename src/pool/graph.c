@@ -36,6 +36,7 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     for (gate = shared->gates; gate != NULL; gate = gate->next) {
         (void)dbm__lock_init(&gate->lock);
         gate->first = gate->last = NULL;
+        gate->waiting = 0;
         dbm__store(&gate->holder, 0);
         dbm__store(&gate->site, 0);
         dbm__store(&gate->word, 0);

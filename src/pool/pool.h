@@ -102,7 +102,11 @@ typedef struct dbm__gate {
     dbm__word site;
     dbm__lock lock;
     struct dbm__gate_waiter *first, *last;
-    uint64_t barges;
+    int waiting;
+    uint64_t barges, turn;               /* turn: barges when the queue last moved */
+    dbm__word last_in;                   /* the thread that took it last while others waited, */
+    bool streak;                         /* twice running */
+    int wary;                            /* so many leave before a streak counts again */
     uint32_t mark;
 } dbm__gate;
 

@@ -282,6 +282,7 @@ DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, level);
     dbm__level_settle(w, level);
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
@@ -323,6 +324,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
     if (w->sent_count == 0 || w->timed || w->open_rows != 0 || (level->point == 0 ? level != &w->base || !w->in_transaction : w->points_sent < level->point)) {
         dbm__level_settle(w, level);
@@ -479,6 +481,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
+    if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
     if (st != DBM_OK) return st;
     w->top->asked = true;
@@ -491,6 +494,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
@@ -788,6 +792,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
 
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
+    dbm_status st;
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     p.session = NULL;
     p.status = status;
@@ -795,12 +800,17 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.state = 2;
     if (status != NULL) *status = DBM_ROLLED_BACK;
     if (w == NULL) {
-        dbm_status st = dbm__session_bad(s, site);
+        st = dbm__session_bad(s, site);
         if (status != NULL) *status = st;
         return p;
     }
     if (w->top->sticky != DBM_OK) { /* the body does not run: nothing in it could */
         if (status != NULL) *status = w->top->sticky;
+        return p;
+    }
+    if (w->bulk != NULL) {
+        st = dbm__bulk_in_the_way(w, site);
+        if (status != NULL) *status = st;
         return p;
     }
     if (w->no_transaction || !w->db->savepoints) {
@@ -824,6 +834,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm_status st;
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL) && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
     if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
@@ -842,6 +853,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     if (p->state != 1) return;
     p->state = 2;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, w->top);
     if (w == NULL || w->points < (int)p->number) return;
     if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;

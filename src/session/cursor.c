@@ -98,10 +98,8 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->standing = row->fresh = false;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->op.result != NULL) {
-        const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
-        if (DBM__LIKELY(a->start == NULL && a->execute != NULL)) a->execute(&w->slot.connection, &row->op);
-        else dbm__op_run(&w->slot.connection, &row->op);
+        dbm__op_finish(&w->slot.connection, &row->op);
         row->op.result = NULL;
         w->open_rows--;
     }
@@ -231,6 +229,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
+    bool reported = false;
     dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
@@ -246,7 +245,11 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = a->start == NULL && a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : dbm__op_run(&w->slot.connection, &row->op);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        reported = true;
+    }
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -257,7 +260,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         dbm__rows_finish(rows);
         return DBM_DONE;
     }
-    if (a->start == NULL) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+    if (!reported) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
         bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
@@ -338,19 +341,13 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
 
-#define DBM__LANE_VALUES 8
-
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
-    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
-}
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
     if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
-        w->db->adapter->execute(&w->slot.connection, &row->op);
+        dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
         if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
         else e->uses--;
@@ -389,8 +386,8 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         rc = dbm__op_run(&w->slot.connection, op);
         op->row = rc == DBM_OK;
         if (rc == DBM_OK) return DBM_OK;
-    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction)) {
-        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction) && w->db->adapter->start == NULL) {
+        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN, or dbm__op_run, has said it */
     }
     if (op->result != NULL) {
         dbm_error_info kept = dbm__self()->last;
@@ -403,7 +400,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0) {
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
         return dbm__lane_again(w, e, site, out);
     }
     dbm__statement_failed(w, e->text, site);
@@ -424,7 +421,8 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->prepared = &e->prepared;
     op->deadline_us = INT64_MAX;
     op->result = NULL;
-    op->row = false;
+    op->row = op->settled = op->ended = false;
+    op->affected = op->last_id = -1;
     op->columns = 0;
     op->one_row = true;
     w->top->ran = true;
@@ -435,7 +433,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
         rc = dbm__work_start(w, false, site);
         if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out);
     }
-    rc = w->db->adapter->execute(&w->slot.connection, op);
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
     if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
         rc = dbm__lane_else(w, e, rc, site, out);
         if (rc != DBM_OK || *out != NULL) return rc;
@@ -475,14 +473,14 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
-        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
             if (DBM__LIKELY(e != NULL && e->plain && e->prepared.parameters == count)) {
                 e->uses++;
                 if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e->uses == 1 || !e->prepared.single)) {
+                if (DBM__LIKELY((e->uses == 1 || !e->prepared.single) && !(w->open_rows != 0 && w->db->one_result))) {
                     dbm__cache_hit(&w->slot.connection, e);
                     return dbm__lane_one(w, e, values, count, site, row);
                 }
@@ -615,12 +613,12 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
-            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;
                 if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count)) {
+                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count && !(w->open_rows != 0 && w->db->one_result))) {
                     e->uses = 2;
                     return dbm__lane_one(w, e, values, count, site, row);
                 }

@@ -97,19 +97,43 @@ typedef struct dbm__sent {
     int points;                          /* savepoints that stood before it */
 } dbm__sent;
 
+/* Rows on their way; see bulk.c. */
+struct dbm_bulk {
+    struct dbm__work *work;
+    dbm_bulk_plan plan;
+    dbm_op op;                           /* BULK's, or EXECUTE of `entry` */
+    dbm__entry *entry;                   /* the INSERT, where it is prepared */
+    uint32_t gen;                        /* of the level that opened it */
+    int point;                           /* the savepoint that undoes it; 0: it began the transaction; -1: nothing undoes it */
+    bool own_point;                      /* that savepoint is the bulk's */
+    bool own_way;                        /* the adapter has taken BULK and not ended it yet */
+    bool wrapped;                        /* the session is in autocommit, and has a transaction for this bulk */
+    bool sent;                           /* rows may be with the server */
+    bool owns_session;                   /* of a call on a database */
+    int64_t affected, refused;
+    const char *site;
+    void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
+    void *failed_ud;
+    char *names;                         /* table, columns and INSERT; kept for the next bulk */
+    size_t names_size;
+    const char *columns[DBM__MAX_VALUES];
+    dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
+};
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
     dbm__level *top;
     uint32_t gen;                        /* of top; read by values that came too late, so by atomics */
     uint32_t serial;
-    dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
+    dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
+#define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
     bool timed;                          /* a deadline of any kind is set */
     bool echo;
-    bool lane;                           /* plain reads may go the short way: no deadline, no echo, a blocking adapter without sockets */
+    bool lane;                           /* plain reads may go the short way: no deadline, no echo */
     bool in_transaction, gate_held;
     bool wrote;                          /* in this transaction */
     bool joinable;
@@ -131,6 +155,9 @@ typedef struct dbm__work {
     dbm_rows *spare_rows, *last_spare_rows;
     dbm_statement *statements, *spare_statements, *last_spare_statement;
     int spare_rows_count, spare_statements_count;
+    dbm_bulk *bulk;                      /* the open one */
+    dbm_bulk *bulks[DBM__SPARE];         /* they take turns */
+    unsigned bulk_next;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
     dbm__thread *begun_by;               /* of a session by hand: the thread, */
     uint32_t loops_before;               /* and how many loops it had made */
@@ -149,6 +176,8 @@ DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
+DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
+DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
@@ -187,6 +216,10 @@ typedef struct dbm__call {
 } dbm__call;
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
+DBM__FN void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site);
+/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
+ * takes its place once. */
+DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
@@ -196,6 +229,9 @@ DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
+/* The connection died under the first statement of a transaction (`was_clean`), or a read in autocommit: nothing can have been done, so another
+ * connection takes its place once. */
+DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
@@ -233,6 +269,16 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* The short way, see cursor.c and statement.c: for a session that nothing watches. */
+#define DBM__LANE_VALUES 8
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
+
+/* ---- bulk.c ---- */
+DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
+DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
+DBM__FN void dbm__bulks_free(dbm__work *w);
 
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */

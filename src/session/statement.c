@@ -78,19 +78,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     return dbm__work_fail(w, site);
 }
 
-static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *values, int count, const char *site) {
+DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
     int i;
     if (!dbm__event_wanted(w->db->host, DBM_LOG_INFO)) return;
     t = dbm__text_in(block, sizeof block);
-    dbm__put_n(&t, entry->text, entry->text_size);
+    dbm__put(&t, text);
     if (w->db->settings->config.echo == DBM_ECHO_VALUES) {
         for (i = 0; i < count; i++) {
             char number[64];
             size_t size;
-            const char *text = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
-            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", text);
+            const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
+            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown);
         }
     }
     dbm__redact(w->db->settings, block);
@@ -112,7 +112,8 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     int i;
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (dbm__value_points(&values[i])) {
+        /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
+        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -193,9 +194,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     return DBM_OK;
 }
 
-/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
- * takes its place once. */
-static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
+DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
@@ -245,6 +244,32 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     w->in_transaction = false;
     w->points_sent = 0;
     return DBM_OK;
+}
+
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
+
+/* The end of a statement that failed, and of its use. */
+static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
+    dbm_error_info kept = dbm__self()->last;
+    bool writes = entry->prepared.writes;
+    if (op->result != NULL) {
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__self()->last = kept;
+    if (writes) dbm__work_doubt(w, rc);
+    rc = dbm__statement_failed(w, sql, site);
+    dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
+    return rc;
 }
 
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
@@ -328,7 +353,7 @@ again:
     } else {
         op->values = values;
     }
-    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
+    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     op->kind = DBM_OP_EXECUTE;
@@ -351,34 +376,16 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
-    if (entry->prepared.writes) {
-        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
-        if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != -1) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-    }
+    if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
     *out = entry;
     return DBM_OK;
 failed:
     {
-        bool writes = entry->prepared.writes;
-        dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
-        kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__cache_give(c, entry);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
-        return dbm__statement_failed(w, sql, site);
+        return dbm__run_failed(w, entry, op, rc, sql, site);
     }
 replace:
     replaced = true;
@@ -386,40 +393,91 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
-    dbm__entry *entry;
-    dbm_op op;
-    dbm_status rc;
-    op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.queued = false;
-    op.no_wait = send && w->db->pipeline;
-    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
-    op.savepoint = 0;
-    op.row_buffer = 0;
-    op.native = op.state = NULL;
-    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    if (op.queued) return dbm__sent_put(w, entry, site);
-    if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
+/* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
+static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
+    dbm_status rc = DBM_OK;
+    if (op->result != NULL) {
         dbm_error_info kept;
-        op.kind = DBM_OP_FETCH;
+        op->kind = DBM_OP_FETCH;
         do {
-            op.row = false;
-            rc = dbm__op_run(&w->slot.connection, &op);
+            op->row = false;
+            rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op.affected >= 0) w->affected = op.affected;
-        op.kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, &op);
+        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
             rc = dbm__statement_failed(w, entry->text, site);
         }
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+static void dbm__exec_op(dbm_op *op) {
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->savepoint = 0;
+    op->row_buffer = 0;
+    op->native = op->state = NULL;
+}
+
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
+    dbm__entry *entry;
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
+    if (rc != DBM_OK) return rc;
+    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
+}
+
+/* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
+DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
+    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
+}
+
+static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
+    if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
+        if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
+        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    }
+    if (rc == DBM_DONE) rc = DBM_OK;
+    if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+    if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
+    dbm__work_wrote(w, e, op);
+    return dbm__exec_rest(w, e, op, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.kind = DBM_OP_EXECUTE;
+    op.sql = e->prepared.sql;
+    op.sql_size = e->prepared.sql_size;
+    op.values = values;
+    op.value_count = count;
+    op.prepared = &e->prepared;
+    op.deadline_us = INT64_MAX;
+    op.result = NULL;
+    op.row = op.settled = op.ended = false;
+    op.affected = op.last_id = -1;
+    op.columns = 0;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
+    dbm__work_wrote(w, e, &op);
+    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    return DBM_OK;
 }
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
@@ -570,7 +628,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -586,6 +644,22 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, c
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
+    dbm__work *w;
+    if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
+        dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
+        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count == e->prepared.parameters)) {
+                e->uses = 1;
+                dbm__cache_hit(&w->slot.connection, e);
+                return dbm__exec_quick(w, e, values, count, site);
+            }
+        }
+    }
     va_start(ap, codes);
     st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
@@ -741,7 +815,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-static dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
@@ -764,7 +838,19 @@ static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, boo
 
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
-    dbm_status rc;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
+            st->entry->uses = 2;
+            return dbm__exec_quick(st->work, st->entry, values, count, site);
+        }
+    }
     va_start(ap, codes);
     rc = dbm__stmt_exec_list(site, st, false, codes, ap);
     va_end(ap);

@@ -35,13 +35,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
     }
+    if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
     return DBM_OK;
 }
 
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
@@ -58,8 +59,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     return d;
 }
 
-/* The deadline of what must be done however late it is: a second more than is left, for ROLLBACK. */
-static int64_t dbm__work_grace(dbm__work *w) {
+DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
     if (!w->timed) return INT64_MAX;
     d = dbm__work_deadline(w);
@@ -129,13 +129,10 @@ DBM__FN void dbm__work_shield(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
 
-DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
-    dbm__rows_close_all(w);
     if (w->in_transaction) {
-        dbm_error_info kept;
         dbm_op op;
-        if (quiet) kept = dbm__self()->last;
         if (!w->slot.connection.broken) {
             if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0)) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
@@ -145,10 +142,20 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
         }
         w->in_transaction = false;
         w->points_sent = 0;
-        if (quiet) dbm__self()->last = kept;
     }
     dbm__work_gate_leave(w);
     w->wrote = false;
+    return st;
+}
+
+DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+    dbm_error_info kept;
+    dbm_status st;
+    bool keep = quiet && w->in_transaction;
+    dbm__rows_close_all(w);
+    if (keep) kept = dbm__self()->last;
+    st = dbm__work_undo(w);
+    if (keep) dbm__self()->last = kept;
     return st;
 }
 
@@ -299,7 +306,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && !w->db->one_result && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->lane = !w->timed && !w->echo && (w->db->adapter->start != NULL || w->db->adapter->execute != NULL);
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -332,6 +339,8 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows == NULL) break;
     }
     dbm__self()->loops = NULL;
+    if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
+    w->bulk = NULL;
     dbm__sent_drop(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
@@ -393,6 +402,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
         dbm__free(db->host, w->lifted);
+        dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
     }
 }

@@ -205,6 +205,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         return st;
     }
     e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
     if (keep) {
         e->cached = true;

@@ -24,7 +24,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
+    bool quick;                      /* or writes without giving rows: the one for those */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -74,8 +75,8 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
-DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+/* Integers alone, or (`rest`) texts and doubles too, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const char *codes, va_list *ap) {
     int n = 0;
     for (; *codes != 0; codes++, n++) {
         if (DBM__UNLIKELY(n == room)) return -1;
@@ -84,7 +85,11 @@ DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes,
         if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
         else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
         else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
-        else return -1;
+        else if (!rest) return -1;
+        else if (*codes == 'd') out[n].type = DBM_TYPE_DOUBLE, out[n].as.real = va_arg(*ap, double);
+        else if (*codes != 's') return -1;
+        else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
+        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data);
     }
     return n;
 }

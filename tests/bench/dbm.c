@@ -3,6 +3,9 @@
 #include "dbm.h"
 #define BENCH_CONTENDER "dbm"
 #include "bench.h"
+#if DBM_HAS_MONGODB
+#include <mongoc/mongoc.h>
+#endif
 
 static dbm_manager *mgr;
 static dbm_database *db, *standalone; /* the second one's sessions are autocommit */
@@ -99,6 +102,89 @@ static void insert_by_handle(long n) {
     if (rc != DBM_OK) fail("insert");
 }
 
+static void insert_bulk(long n) {
+    dbm_bulk *b;
+    dbm_status st = dbm_bulk_begin(db, &b, "notes", "id,name,score");
+    for (long id = 1; st == DBM_OK && id <= n; id++) st = dbm_bulk_row(b, (int64_t)id, bench_name(id), bench_score(id));
+    if (st != DBM_OK || dbm_bulk_end(b) != DBM_OK) fail("bulk");
+}
+/* Arrays of 512 rows; filling them is part of it. */
+static void insert_columns(long n) {
+    enum { ROWS = 512 };
+    static int64_t ids[ROWS];
+    static const char *names[ROWS];
+    static double scores[ROWS];
+    const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN(names), DBM_COLUMN(scores) };
+    dbm_bulk *b;
+    dbm_status st = dbm_bulk_begin(db, &b, "notes", "id,name,score");
+    for (long id = 1; st == DBM_OK && id <= n;) {
+        size_t rows = 0;
+        for (; rows < ROWS && id <= n; rows++, id++) {
+            ids[rows] = id;
+            names[rows] = bench_name(id);
+            scores[rows] = bench_score(id);
+        }
+        st = dbm_bulk_columns(b, columns, 3, rows);
+    }
+    if (st != DBM_OK || dbm_bulk_end(b) != DBM_OK) fail("columns");
+}
+
+/* ---- Redis and MongoDB ---------------------------------------------------------------------------------------------------------- */
+
+static void redis_get(long n) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
+        char key[32];
+        dbm_row *row = NULL;
+        bench_key(bench_id(i), key);
+        if (dbm_redis_get(s, &row, key) != DBM_OK) fail("GET");
+        bench_user(dbm_row_text(row, 0), 0);
+    }
+}
+#if DBM_HAS_MONGODB
+static void mongo_find(long n) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
+        dbm_row *doc;
+        if (dbm_mongo_find_one(s, &doc, "users", "{\"_id\": ?}", (int64_t)bench_id(i)) != DBM_OK) fail("find");
+        bench_user(dbm_doc_text(doc, "name"), dbm_doc_int(doc, "age"));
+    }
+}
+/* The filter built as one builds it for the driver, instead of JSON. */
+static void mongo_find_bson(long n) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
+        bson_t filter = BSON_INITIALIZER;
+        dbm_row *doc;
+        BSON_APPEND_INT64(&filter, "_id", bench_id(i));
+        if (dbm_mongo_find_one(s, &doc, "users", "?", dbm_bson(&filter)) != DBM_OK) fail("find");
+        bench_user(dbm_doc_text(doc, "name"), dbm_doc_int(doc, "age"));
+        bson_destroy(&filter);
+    }
+}
+static void mongo_clear(void) {
+    if (dbm_mongo_delete_many(db, "notes", "{}") != DBM_OK) fail("delete");
+}
+static void mongo_insert(long n) {
+    enum { DOCUMENTS = 1000 };
+    static bson_t documents[DOCUMENTS];
+    const bson_t *list[DOCUMENTS];
+    DBM_SESSION_ON(db, s) for (long id = 1; id <= n;) {
+        size_t count = 0;
+        for (; count < DOCUMENTS && id <= n; count++, id++) {
+            list[count] = &documents[count];
+            bson_init(&documents[count]);
+            BSON_APPEND_INT64(&documents[count], "_id", id);
+            BSON_APPEND_UTF8(&documents[count], "name", bench_name(id));
+            BSON_APPEND_DOUBLE(&documents[count], "score", bench_score(id));
+        }
+        if (dbm_mongo_insert_many_bson(s, "notes", list, count) != DBM_OK) fail("insert_many");
+        while (count > 0) bson_destroy(&documents[--count]);
+    }
+}
+static void mongo_notes(void) {
+    bench_sum = 0;
+    DBM_SESSION_ON(db, s) DBM_EACH_DOC(s, doc, "notes", "{}") bench_big(dbm_doc_int(doc, "_id"), dbm_doc_text(doc, "name"), 0, dbm_doc_double(doc, "score"));
+}
+#endif
+
 /* ---- pool, sessions, start-up ------------------------------------------------------------------------------------------------------ */
 
 static long checkouts(long n) {
@@ -159,7 +245,9 @@ static void idle(long n) {
     { name "_session", "prepared", open_both, NULL, session_by_handle, NULL, end }, \
     { name "_scan", "", open_it, NULL, scan, NULL, end }, \
     { name "_insert", "", open_it, clear, insert, notes, end }, \
-    { name "_insert", "prepared", open_it, clear, insert_by_handle, notes, end }
+    { name "_insert", "prepared", open_it, clear, insert_by_handle, notes, end }, \
+    { name "_insert", "bulk", open_it, clear, insert_bulk, notes, end }, \
+    { name "_insert", "columns", open_it, clear, insert_columns, notes, end }
 
 static const bench_entry entries[] = {
     SQL("sqlite"),
@@ -168,6 +256,12 @@ static const bench_entry entries[] = {
     { "postgresql_transaction", "", open_it, NULL, transaction, NULL, end },
     { "postgresql_transaction", "readonly", open_it, NULL, transaction_read_only, NULL, end },
     SQL("mariadb"),
+    { "redis_get", "", open_it, NULL, redis_get, NULL, end },
+#if DBM_HAS_MONGODB
+    { "mongodb_find", "", open_it, NULL, mongo_find, NULL, end },
+    { "mongodb_find", "bson", open_it, NULL, mongo_find_bson, NULL, end },
+    { "mongodb_insert", "", open_it, mongo_clear, mongo_insert, mongo_notes, end },
+#endif
     { "pool_1", "", open_it, NULL, checkouts_1, NULL, end },
     { "pool_2", "", open_it, NULL, checkouts_2, NULL, end },
     { "pool_4", "", open_it, NULL, checkouts_4, NULL, end },

@@ -34,7 +34,7 @@ driver() {
         mariadb) driver_switch=MYSQL ;;
         *) driver_switch=$(echo "$1" | tr a-z A-Z) ;;
     esac
-    BACKENDS="-DDBM_WITH_SQLITE" DRIVER_CFLAGS= DRIVER_LIBS=-lsqlite3
+    BACKENDS=-DDBM_WITH_SQLITE DRIVER_CFLAGS="" DRIVER_LIBS=-lsqlite3
     drivers_root=$ROOT
     each_driver driver_of_group
     BENCH_SWITCHES=$BACKENDS BENCH_CFLAGS=$DRIVER_CFLAGS BENCH_LIBS=$DRIVER_LIBS
@@ -56,6 +56,14 @@ compile() { # CONTENDER GROUP COMPILER FLAGS...
 }
 build_raw() { compile raw "$1" "${CC:-gcc}" -std=gnu11; }
 build_dbm() { compile dbm "$1" "${CC:-gcc}" -std=gnu11; }
+build_zdb() { compile zdb "$1" "${CC:-gcc}" -std=gnu11 $(pkg-config --cflags --libs zdb); }
+build_soci() {
+    case $1 in sqlite) backend=sqlite3 ;; mariadb) backend=mysql ;; *) backend=$1 ;; esac
+    compile soci "$1" "${CXX:-g++}" -std=gnu++17 -lsoci_core "-lsoci_$backend"
+}
+build_apr() { compile apr "$1" "${CC:-gcc}" -std=gnu11 $(pkg-config --cflags --libs apr-util-1 apr-1); }
+build_dbi() { compile dbi "$1" "${CC:-gcc}" -std=gnu11 -ldbi; }
+build_odbc() { compile odbc "$1" "${CC:-gcc}" -std=gnu11 -lodbc; }
 
 # build CONTENDER GROUP: once.
 build() {
@@ -65,41 +73,75 @@ build_shim() {
     [ -e "$WORK/shim.so" ] || "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -shared -fPIC "$ROOT/tests/bench/shim.c" -o "$WORK/shim.so" -ldl || fatal "shim.c does not build"
 }
 
-server_of() { case $1 in sqlite) ;; *) echo "$1" ;; esac; }
-
-# data GROUP: makes it, once, and sets BENCH_URL and BENCH_PLAIN. Servers: those of DBM_TEST_SERVERS, in a database of our own.
+# data GROUP: makes it, once, and says where it is: BENCH_URL for dbm.h, and for every other contender what it takes. Servers are those of
+# DBM_TEST_SERVERS, in a database of our own there, by the server's Unix socket where it has one.
 data() {
     if [ ! -f "$WORK/$1.data" ]; then
-        if [ "$1" = sqlite ]; then
-            echo "sqlite:///$WORK/bench.db file=$WORK/bench.db" >"$WORK/sqlite.data"
-        else
-            server_data "$1" >"$WORK/$1.data" || fatal "no database on the $1 server"
-        fi
-        read -r BENCH_URL BENCH_PLAIN <"$WORK/$1.data"
-        export BENCH_URL BENCH_PLAIN
+        case $1 in sqlite) ;; *)
+            [ -n "${DBM_TEST_SERVERS:-}" ] || fatal "$1 needs its server: sh tests/servers/all.sh start DIR && . DIR/env; run.sh starts it itself"
+            server_url=$(sh "$ROOT/tests/servers/$1.sh" create "$DBM_TEST_SERVERS") || fatal "no database on the $1 server"
+            server_base=${server_url%%\?*} server_base=${server_base##*/} server_home=$DBM_TEST_SERVERS/$1
+            ;;
+        esac
+        password='s3cret;pw@%' escaped='s3cret%3Bpw%40%25'
+        case $1 in
+            sqlite)
+                say URL "sqlite:///$WORK/bench.db"
+                say PLAIN "file=$WORK/bench.db"
+                say ZDB "sqlite://$WORK/bench.db"
+                say SOCI "sqlite3://db=$WORK/bench.db timeout=5"
+                say APR "sqlite3 $WORK/bench.db"
+                say DBI "sqlite3 sqlite3_dbdir=$WORK dbname=bench.db"
+                odbc_settings "Driver=SQLite3;Database=$WORK/bench.db"
+                ;;
+            postgresql)
+                port=$DBM_TEST_POSTGRESQL_PORT
+                say URL "postgresql://dbm:$escaped@/$server_base?host=$server_home/s&port=$port"
+                say ZDB "postgresql://dbm:$escaped@localhost:$port/$server_base?unix-socket=$server_home/s"
+                echo "export PGPORT=$port" # libzdb has no other way to say it beside a socket
+                say SOCI "postgresql://host=$server_home/s port=$port user=dbm password=$password dbname=$server_base"
+                say APR "pgsql host=$server_home/s port=$port user=dbm password=$password dbname=$server_base"
+                say DBI "pgsql host=$server_home/s port=$port username=dbm password=$password dbname=$server_base"
+                odbc_settings "Driver=PostgreSQL Unicode;Servername=$server_home/s;Port=$port;Database=$server_base;Uid=dbm;Pwd={$password};UseServerSidePrepare=1"
+                ;;
+            mariadb)
+                say URL "mysql://dbm:$escaped@localhost/$server_base?unix_socket=$server_home/mariadb.sock"
+                say PLAIN "socket=$server_home/mariadb.sock user=dbm password=$password dbname=$server_base"
+                say ZDB "mysql://dbm:$escaped@localhost/$server_base?unix-socket=$server_home/mariadb.sock"
+                say SOCI "mysql://user=dbm password=$password dbname=$server_base unix_socket=$server_home/mariadb.sock"
+                say APR "mysql host=localhost,user=bench,pass=bench,dbname=$server_base,sock=$server_home/mariadb.sock"
+                say DBI "mysql mysql_unix_socket=$server_home/mariadb.sock username=dbm password=$password dbname=$server_base"
+                odbc_settings "Driver=MariaDB Unicode;Socket=$server_home/mariadb.sock;Database=$server_base;Uid=dbm;Pwd={$password}"
+                ;;
+            redis)
+                say URL "unix://dbm:$escaped@$server_home/redis.sock?db=$server_base"
+                say PLAIN "socket=$server_home/redis.sock user=dbm password=$password dbname=$server_base"
+                ;;
+            mongodb)
+                say URL "$server_url"
+                say PLAIN "dbname=$server_base"
+                ;;
+        esac >"$WORK/$1.data"
+        . "$WORK/$1.data"
         build raw "$1"
         "$WORK/raw-$1" fill || fatal "could not make the data for $1"
     fi
-    read -r BENCH_URL BENCH_PLAIN <"$WORK/$1.data"
-    export BENCH_URL BENCH_PLAIN
+    . "$WORK/$1.data"
 }
-# The URL of a fresh database, by the server's Unix socket where it has one, and the same as words for drivers.
-server_data() {
-    [ -n "${DBM_TEST_SERVERS:-}" ] || fatal "$1 needs its server: sh tests/servers/all.sh start DIR && . DIR/env; run.sh starts it itself"
-    server_url=$(sh "$ROOT/tests/servers/$1.sh" create "$DBM_TEST_SERVERS") || return 1
-    server_base=${server_url%%\?*} server_base=${server_base##*/}
-    server_words="user=dbm password=s3cret;pw@% dbname=$server_base"
-    server_home=$DBM_TEST_SERVERS/$1
-    case $1 in
-        postgresql)
-            echo "postgresql://dbm:s3cret%3Bpw%40%25@/$server_base?host=$server_home/s&port=$DBM_TEST_POSTGRESQL_PORT" \
-                "host=$server_home/s port=$DBM_TEST_POSTGRESQL_PORT $server_words"
-            ;;
-        mariadb) echo "mysql://dbm:s3cret%3Bpw%40%25@localhost/$server_base?unix_socket=$server_home/mariadb.sock socket=$server_home/mariadb.sock $server_words" ;;
-        redis) echo "unix://dbm:s3cret%3Bpw%40%25@$server_home/redis.sock?db=$server_base socket=$server_home/redis.sock $server_words" ;;
-        mongodb) echo "$server_url url=$server_url $server_words" ;;
-    esac
+# unixODBC's settings: its drivers, and pooling, which only this file can switch on.
+odbc_settings() {
+    if [ ! -f "$WORK/odbcinst.ini" ]; then
+        {
+            printf '[ODBC]\nPooling=Yes\n'
+            for pair in SQLite3:libsqlite3odbc.so "PostgreSQL Unicode:psqlodbcw.so" "MariaDB Unicode:libmaodbc.so"; do
+                printf '[%s]\nDriver=%s\nCPTimeout=120\n' "${pair%:*}" "$(ls /usr/lib/*/odbc/"${pair#*:}" 2>/dev/null)"
+            done
+        } >"$WORK/odbcinst.ini"
+    fi
+    say ODBC "$1"
+    echo "export ODBCSYSINI='$WORK'"
 }
+say() { echo "export BENCH_$1='$2'"; }
 
 # json FIELD: that number of the JSON line on the standard input.
 json() { sed -n "s/.*\"$1\":\\([-0-9.]*\\).*/\\1/p"; }

@@ -1044,12 +1044,351 @@ static void case_scripts(void) {
     assert_false(dbm_session_failed(NULL));
 }
 
+/* ---- bulk ------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct skipped { int count; int64_t rows[8]; dbm_status first; } skipped;
+static void skip_row(void *ud, int64_t row, const dbm_error_info *error) {
+    skipped *k = (skipped *)ud;
+    if (k->count == 0) k->first = error->status;
+    assert_true(error->message[0] != 0);
+    if (k->count < 8) k->rows[k->count] = row;
+    k->count++;
+}
+
+static void bulk_table(void) {
+    char columns[300];
+    (void)snprintf(columns, sizeof columns, "id BIGINT PRIMARY KEY, t VARCHAR(100), r %s, b %s, at %s, d %s", b->real, b->blob, b->timestamp, b->decimal);
+    table("bulks", columns);
+}
+
+static void case_bulk_values(void) {
+    enum { ROWS = 500 };
+    static int64_t ids[ROWS];
+    static double reals[ROWS];
+    static char names[ROWS][32];
+    static const char *texts[ROWS];
+    static dbm_bytes blobs[ROWS];
+    static int64_t times[ROWS];
+    static unsigned char nulls[ROWS / 8 + 1];
+    static const unsigned char bytes[] = { 0, 255, 1, 2, 0 };
+    dbm_bulk *bulk;
+    dbm_row *row;
+    bulk_table();
+    DBM_SESSION_ON(db, s) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id, t , r,b,at,d"));
+        for (int i = 0; i < ROWS; i++) {
+            char text[32];
+            (void)snprintf(text, sizeof text, "name %d", i);
+            if (i % 7 == 3) assert_ok(dbm_bulk_row(bulk, i, NULL, NULL, NULL, NULL, NULL));
+            else assert_ok(dbm_bulk_row(bulk, i, text, i * 0.5, dbm_blob(bytes, sizeof bytes), dbm_timestamp((int64_t)i * 1000001), dbm_decimal("-1.1000000000")));
+            memset(text, 'x', sizeof text); /* texts are needed no longer than the call */
+        }
+        assert_ok(dbm_bulk_end(bulk));
+        assert_int_equal(dbm_affected(s), ROWS);
+    }
+    assert_false(dbm_session_failed(NULL));
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), ROWS);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks WHERE t IS NULL AND r IS NULL AND b IS NULL AND at IS NULL AND d IS NULL"), (ROWS + 3) / 7);
+    assert_ok(dbm_query_one(db, &row, "SELECT id, t, r, b, at, d FROM bulks WHERE id = 41"));
+    {
+        int id;
+        double r;
+        const char *t;
+        dbm_bytes blob;
+        assert_int_equal(dbm_row_timestamp(row, 4), 41000041);
+        assert_string_equal(dbm_row_text(row, 5), "-1.1000000000");
+        blob.data = (const unsigned char *)dbm_row_blob(row, 3, &blob.size);
+        assert_int_equal(blob.size, sizeof bytes);
+        assert_memory_equal(blob.data, bytes, sizeof bytes);
+        id = (int)dbm_row_int(row, 0);
+        t = dbm_row_text(row, 1);
+        r = dbm_row_double(row, 2);
+        assert_int_equal(id, 41);
+        assert_string_equal(t, "name 41");
+        assert_true(r == 20.5);
+    }
+    dbm_row_end(row);
+    run("DELETE FROM bulks");
+    for (int i = 0; i < ROWS; i++) {
+        ids[i] = i;
+        reals[i] = i * 0.25;
+        times[i] = (int64_t)i * 1000003;
+        (void)snprintf(names[i], sizeof names[i], "array %d", i);
+        texts[i] = i % 5 == 0 ? NULL : "1.5000000000";
+        blobs[i].data = bytes;
+        blobs[i].size = (size_t)(i % 6);
+        if (i % 3 == 0) nulls[i / 8] = (unsigned char)(nulls[i / 8] | 1u << i % 8);
+    }
+    DBM_SESSION_ON(db, s) {
+        const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN(names), DBM_COLUMN_NULLS(reals, nulls), DBM_COLUMN(blobs), DBM_COLUMN_AS(DBM_TYPE_TIMESTAMP, times),
+                                       DBM_COLUMN_AS(DBM_TYPE_DECIMAL, texts) };
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t,r,b,at,d"));
+        assert_ok(dbm_bulk_columns(bulk, columns, 6, 100));
+        assert_ok(dbm_bulk_row(bulk, 10000, "between", 0.0, NULL, NULL, NULL));
+        for (size_t i = 0; i < 6; i++) assert_true(columns[i].size > 0);
+        assert_ok(dbm_bulk_columns(bulk, columns, 6, 0));
+        {
+            const dbm_column rest[] = { DBM_COLUMN(ids + 100), DBM_COLUMN(names + 100), DBM_COLUMN(reals + 100), DBM_COLUMN(blobs + 100),
+                                        DBM_COLUMN_AS(DBM_TYPE_TIMESTAMP, times + 100), DBM_COLUMN_AS(DBM_TYPE_DECIMAL, texts + 100) };
+            assert_ok(dbm_bulk_columns(bulk, rest, 6, ROWS - 100));
+        }
+        assert_ok(dbm_bulk_end(bulk));
+        assert_int_equal(dbm_affected(s), ROWS + 1);
+        DBM_EACH(s, r, "SELECT id, t, r, b, at, d FROM bulks WHERE id < 10000 ORDER BY id") {
+            int64_t id = dbm_row_int(r, 0);
+            size_t n;
+            (void)dbm_row_blob(r, 3, &n);
+            assert_string_equal(dbm_row_text(r, 1), names[id]);
+            assert_int_equal(dbm_row_is_null(r, 2), id < 100 && id % 3 == 0);
+            if (!dbm_row_is_null(r, 2)) assert_true(dbm_row_double(r, 2) == reals[id]);
+            assert_int_equal(n, (size_t)(id % 6));
+            assert_int_equal(dbm_row_timestamp(r, 4), times[id]);
+            assert_int_equal(dbm_row_is_null(r, 5), id % 5 == 0);
+        }
+    }
+    assert_false(dbm_session_failed(NULL));
+}
+
+static void bulk_numbers(dbm_bulk *bulk, int from, int to) { for (int i = from; i < to; i++) assert_ok(dbm_bulk_row(bulk, i, "x")); }
+
+/* Where a failure shows depends on the backend: at the row, or at the end. */
+static dbm_status bulk_finish(dbm_bulk *bulk, dbm_status st) { return st != DBM_OK ? st : dbm_bulk_end(bulk); }
+
+static void case_bulk_outcomes(void) {
+    dbm_status rc;
+    dbm_bulk *bulk;
+    bulk_table();
+    /* no rows; on a session and on a database */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        assert_ok(dbm_bulk_end(bulk));
+        assert_int_equal(dbm_affected(s), 0);
+        assert_status(dbm_bulk_end(bulk), DBM_E_MISUSE);
+        assert_status(dbm_bulk_row(bulk, 1, "late"), DBM_E_MISUSE);
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_ok(dbm_bulk_begin(db, &bulk, "bulks", "id,t"));
+    assert_ok(dbm_bulk_end(bulk));
+    assert_ok(dbm_bulk_begin(db, &bulk, "bulks", "id,t"));
+    bulk_numbers(bulk, 0, 50);
+    assert_ok(dbm_bulk_end(bulk));
+    all_is_back();
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 50);
+    assert_ok(dbm_bulk_begin(db, &bulk, "bulks", "id,t"));
+    bulk_numbers(bulk, 50, 60);
+    assert_ok(dbm_bulk_abandon(bulk));
+    all_is_back();
+    /* no such table, no such column: at the beginning, or at the first row */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        dbm_status st = dbm_bulk_begin(s, &bulk, "nowhere", "id");
+        if (st == DBM_OK) st = bulk_finish(bulk, dbm_bulk_row(bulk, 1));
+        assert_int_equal(st, DBM_E_SQL);
+        assert_non_null(strstr(dbm_last_error()->message, "nowhere"));
+    }
+    assert_int_equal(rc, DBM_E_SQL);
+    /* a row that fails: nothing of the bulk stays; it sticks, and its number is told */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        dbm_status st = DBM_OK;
+        dbm_exec(s, "INSERT INTO bulks (id, t) VALUES (100, 'before')");
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        for (int i = 200; i < 220 && st == DBM_OK; i++) st = dbm_bulk_row(bulk, i == 217 ? 7 : i, "x");
+        st = bulk_finish(bulk, st);
+        assert_int_equal(st, DBM_E_CONSTRAINT);
+        assert_true(dbm_last_error()->constraint == DBM_CONSTRAINT_UNIQUE || dbm_last_error()->constraint == DBM_CONSTRAINT_PRIMARY_KEY);
+        assert_non_null(strstr(dbm_last_error()->message, b->kind == IS_SQLITE ? "row 17 of the bulk" : " of the bulk"));
+        assert_status(dbm_bulk_row(bulk, 300, "x"), DBM_E_CONSTRAINT);
+        assert_status(dbm_bulk_end(bulk), DBM_E_CONSTRAINT);
+        assert_status(dbm_exec(s, "INSERT INTO bulks (id, t) VALUES (101, 'after')"), DBM_E_CONSTRAINT);
+        assert_ok(dbm_clear_error(s)); /* the bulk alone was undone */
+        assert_ok(dbm_exec(s, "INSERT INTO bulks (id, t) VALUES (102, 'after')"));
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 52);
+    /* the same as a transaction's first statement, with a savepoint around it, and on a database */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        dbm_status inner;
+        DBM_SAVEPOINT_RC(s, &inner) {
+            assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+            assert_int_equal(bulk_finish(bulk, dbm_bulk_row(bulk, 7, "x")), DBM_E_CONSTRAINT);
+        }
+        assert_int_equal(inner, DBM_E_CONSTRAINT);
+        assert_ok(dbm_clear_error(s));
+        assert_ok(dbm_exec(s, "DELETE FROM bulks WHERE id >= 100"));
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_ok(dbm_bulk_begin(db, &bulk, "bulks", "id,t"));
+    bulk_numbers(bulk, 60, 63);
+    assert_int_equal(bulk_finish(bulk, dbm_bulk_row(bulk, 7, "x")), DBM_E_CONSTRAINT);
+    (void)dbm_bulk_end(bulk);
+    all_is_back();
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 50);
+    /* in autocommit too it is all or nothing */
+    DBM_SESSION_OPT(mgr, NULL, s, .autocommit = 1, .status = &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 60, 70);
+        assert_ok(dbm_bulk_end(bulk));
+        assert_int_equal(dbm_affected(s), 10);
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 70, 80);
+        assert_int_equal(bulk_finish(bulk, dbm_bulk_row(bulk, 7, "x")), DBM_E_CONSTRAINT);
+        assert_ok(dbm_clear_error(s));
+        assert_ok(dbm_exec(s, "INSERT INTO bulks (id, t) VALUES (70, 'alone')"));
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 61);
+}
+
+static void bulk_leaves(dbm_status *rc) {
+    DBM_SESSION_RC(mgr, NULL, s, rc) {
+        dbm_bulk *bulk;
+        dbm_exec(s, "INSERT INTO bulks (id, t) VALUES (900, 'left')");
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 1000, 1010);
+        return;
+    }
+}
+
+static void case_bulk_ends(void) {
+    dbm_status rc;
+    dbm_bulk *bulk;
+    bulk_table();
+    bulk_leaves(&rc);
+    assert_int_equal(rc, DBM_E_LEFT_EARLY);
+    /* left as the first thing of a transaction, and in autocommit */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 0, 10);
+        break;
+    }
+    assert_int_equal(rc, DBM_E_LEFT_EARLY);
+    DBM_SESSION_OPT(mgr, NULL, s, .autocommit = 1, .status = &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 0, 10);
+        break;
+    }
+    assert_int_equal(rc, DBM_E_LEFT_EARLY);
+    /* forgotten at the end of the block */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 0, 10);
+    }
+    assert_int_equal(rc, DBM_E_MISUSE);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 0);
+    /* abandoned: what came before it stays, and the session goes on */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        assert_ok(dbm_exec(s, "INSERT INTO bulks (id, t) VALUES (1, 'before')"));
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 10, 20);
+        assert_ok(dbm_bulk_abandon(bulk));
+        assert_status(dbm_bulk_row(bulk, 30, "late"), DBM_E_MISUSE);
+        assert_ok(dbm_exec(s, "INSERT INTO bulks (id, t) VALUES (2, 'after')"));
+        DBM_SAVEPOINT(s) {
+            assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+            bulk_numbers(bulk, 20, 30);
+            break;
+        }
+        DBM_SAVEPOINT(s) {
+            assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+            bulk_numbers(bulk, 30, 33);
+            assert_ok(dbm_bulk_end(bulk));
+        }
+        DBM_SESSION_ON(db, joined) {
+            assert_ok(dbm_bulk_begin(joined, &bulk, "bulks", "id,t"));
+            bulk_numbers(bulk, 33, 36);
+            assert_ok(dbm_bulk_end(bulk));
+            assert_ok(dbm_bulk_begin(db, &bulk, "bulks", "id,t"));
+            bulk_numbers(bulk, 36, 38);
+            assert_ok(dbm_bulk_end(bulk));
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 10);
+    /* dbm_rollback drops it; the next transaction is a new one */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 40, 50);
+        assert_ok(dbm_rollback(s));
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 50, 55);
+        assert_ok(dbm_bulk_end(bulk));
+        assert_ok(dbm_commit(s));
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 15);
+    /* nothing else runs while it is open */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        assert_ok(dbm_bulk_row(bulk, 60, "x"));
+        assert_status(dbm_exec(s, "SELECT 1"), DBM_E_MISUSE);
+        assert_non_null(strstr(dbm_last_error()->message, "test_backends.c"));
+        assert_status(dbm_bulk_row(bulk, 61, "x"), DBM_E_MISUSE);
+        assert_status(dbm_bulk_end(bulk), DBM_E_MISUSE);
+    }
+    assert_int_equal(rc, DBM_E_MISUSE);
+    DBM_SESSION_OPT(mgr, NULL, s, .read_only = 1, .status = &rc) assert_status(dbm_bulk_begin(s, &bulk, "bulks", "id,t"), DBM_E_READ_ONLY);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 15);
+    /* a deadline, and a cancel */
+    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 200, .status = &rc) {
+        dbm_status st = DBM_OK;
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        for (int i = 100; st == DBM_OK; i++) {
+            st = dbm_bulk_row(bulk, i, "x");
+            if (i % 16 == 0) dbm__sleep_us(5000);
+        }
+        assert_int_equal(st, DBM_E_TIMEOUT);
+    }
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        assert_ok(dbm_bulk_begin(s, &bulk, "bulks", "id,t"));
+        bulk_numbers(bulk, 100, 120);
+        assert_ok(dbm_cancel(s));
+        assert_status(dbm_bulk_row(bulk, 120, "x"), DBM_E_CANCELLED);
+    }
+    assert_int_equal(rc, DBM_E_CANCELLED);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 15);
+}
+
+static void case_bulk_each_row(void) {
+    dbm_status rc;
+    dbm_bulk *bulk;
+    skipped k;
+    int64_t ids[] = { 20, 1, 21, 22, 2, 23 };
+    bulk_table();
+    run("INSERT INTO bulks (id, t) VALUES (1, 'one'), (2, 'two')");
+    memset(&k, 0, sizeof k);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        const dbm_column columns[] = { DBM_COLUMN(ids) };
+        assert_ok(dbm_bulk_begin_opt(s, &bulk, "bulks", "id,t", .each_row = 1, .failed = skip_row, .failed_ud = &k));
+        for (int i = 0; i < 6; i++) assert_ok(dbm_bulk_row(bulk, i, "x"));
+        assert_ok(dbm_bulk_end(bulk));
+        assert_int_equal(dbm_affected(s), 4);
+        assert_int_equal(k.count, 2);
+        assert_int_equal(k.first, DBM_E_CONSTRAINT);
+        assert_int_equal(k.rows[0], 1);
+        assert_int_equal(k.rows[1], 2);
+        memset(&k, 0, sizeof k);
+        assert_ok(dbm_bulk_begin_opt(s, &bulk, "bulks", "id", .each_row = 1, .failed = skip_row, .failed_ud = &k));
+        assert_ok(dbm_bulk_columns(bulk, columns, 1, 6));
+        assert_ok(dbm_bulk_end(bulk));
+        assert_int_equal(dbm_affected(s), 4);
+        assert_int_equal(k.count, 2);
+        assert_int_equal(k.rows[0], 1);
+        assert_int_equal(k.rows[1], 4);
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks"), 10);
+    assert_ok(dbm_bulk_begin_opt(db, &bulk, "bulks", "id,t", .each_row = 1));
+    for (int i = 0; i < 10; i++) assert_ok(dbm_bulk_row(bulk, i, "y"));
+    assert_ok(dbm_bulk_end(bulk));
+    assert_int_equal(number("SELECT COUNT(*) FROM bulks WHERE t = 'y'"), 4);
+}
+
 /* ---- the table -------------------------------------------------------------------------------------------------------------------------- */
 
 #define CASES(X) \
     X(integers) X(big_unsigned) X(null_and_booleans) X(doubles) X(decimals) X(texts) X(texts_of_rows) X(blobs) X(timestamps) X(uuid_and_json) X(placeholders) \
     X(affected_and_last_id) X(constraints) X(mistakes) X(ways_to_leave) X(nesting) X(read_only) X(ddl) X(cancel) X(deadline) X(loops) X(prepared) \
-    X(retry) X(models) X(scripts)
+    X(retry) X(models) X(scripts) X(bulk_values) X(bulk_outcomes) X(bulk_ends) X(bulk_each_row)
 #define X(name) static void run_##name(void **state) { (void)state; case_##name(); all_is_back(); }
 CASES(X)
 #undef X

@@ -199,6 +199,11 @@ static void bson_goes_in_and_comes_out(void **state) {
     back = dbm_doc_bson(row);
     assert_true(back != NULL && bson_equal(back, doc));
     dbm_row_end(row);
+    DBM_SESSION_ON(db, s) { /* the second time while the first one's row is in hand */
+        OK(dbm_mongo_find_one(s, &row, "bson", "?", dbm_bson(filter)));
+        OK(dbm_mongo_find_one(s, &row, "bson", "?", dbm_bson(filter)));
+        assert_int_equal(dbm_doc_int(row, "_id"), 1);
+    }
     OK(dbm_mongo_find_one(db, &row, "bson", "{\"inner\": ?}", dbm_json("{\"a\": \"?\"}")));
     dbm_row_end(row);
     DBM_EACH_DOC(db, d, "bson", "[{\"$match\": {\"_id\": {\"$in\": ?}}}]", dbm_json("[1, 2]")) seen++;

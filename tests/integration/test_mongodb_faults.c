@@ -4,6 +4,10 @@
 #include "servers/test_servers.h"
 
 #include <time.h>
+#include <mongoc/mongoc.h>
+
+/* libmongoc 2.x lets nobody under the connections of its pool: a cancel is not heard meanwhile, and the driver takes a time-out for the server's end. */
+#define OWN_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
 
 enum { CONNECT_MS = 1500, HELD_MS = 20000, KILL_AFTER_MS = 400 };
 
@@ -102,7 +106,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* The next command of this name is held at the server, which is killed meanwhile. */
+/* The next command of this name is held at the server, which may be killed meanwhile. */
 static pid_t victim;
 static pthread_t killer;
 static void *kill_soon(void *ud) {
@@ -111,11 +115,14 @@ static void *kill_soon(void *ud) {
     (void)kill(victim, SIGKILL);
     return NULL;
 }
-static void killed_during(const char *command) {
+static void held_at_the_server(const char *command) {
     char text[300];
     (void)snprintf(text, sizeof text, "{\"configureFailPoint\": \"failCommand\", \"mode\": {\"times\": 1}, \"data\": {\"failCommands\": [\"%s\"], \"blockConnection\": true, "
                    "\"blockTimeMS\": %d}}", command, HELD_MS);
     OK(dbm_mongo_run(dbm_get(mgr, "admin"), text));
+}
+static void killed_during(const char *command) {
+    held_at_the_server(command);
     victim = servers_pid(&own);
     assert_int_equal(pthread_create(&killer, NULL, kill_soon, NULL), 0);
 }
@@ -321,17 +328,6 @@ static void a_silent_server_is_left_in_time(void **state) {
     assert_int_equal(stats().in_doubt - before.in_doubt, 1);
     servers_signal(&own, SIGCONT);
     comes_back();
-    /* a session's own deadline */
-    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 700, .status = &rc) {
-        OK(dbm_mongo_count(s, &n, "c", "{}"));
-        servers_signal(&own, SIGSTOP);
-        since = now_s();
-        rc = dbm_mongo_count(s, &n, "c", "{}");
-        if (rc != DBM_E_TIMEOUT && rc != DBM_E_CONNECT && rc != DBM_E_LOST) fail_msg("%s: %s", dbm_status_name(rc), dbm_last_error()->message);
-    }
-    WITHIN(since, 6.0);
-    servers_signal(&own, SIGCONT);
-    comes_back();
     /* a statement of a transaction, and then the end of one */
     DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) {
         OK(dbm_mongo_insert(s, "c", "{\"_id\": 10}"));
@@ -355,6 +351,184 @@ static void a_silent_server_is_left_in_time(void **state) {
     WITHIN(since, 10.0);
     servers_signal(&own, SIGCONT);
     comes_back();
+    close_database();
+}
+
+/* Of the server's connection that a session has: the driver makes no new one while it has no reason to. */
+static int64_t connection_of(dbm_session *s) {
+    dbm_rows *rows = NULL;
+    dbm_row *row = NULL;
+    int64_t id;
+    OK(dbm_mongo_command(s, &rows, "{\"hello\": 1}"));
+    OK(dbm_rows_next(rows, &row));
+    id = dbm_row_int(row, dbm_row_index(row, "connectionId"));
+    dbm_rows_end(rows);
+    return id;
+}
+
+static void next_call_works(void) {
+    if (OWN_STREAMS) OK(count_now());
+    else comes_back();
+}
+
+/* No time limit but the session's own. What it leaves behind harms nobody: neither the next session nor one that was there before. */
+static void a_session_leaves_a_silent_server_at_its_deadline(void **state) {
+    dbm_stats_info before;
+    dbm_status rc = DBM_OK;
+    double since = 0;
+    int64_t n = 0, id;
+    (void)state;
+    open_database(0);
+    DBM_SESSION(mgr, NULL, beside) {
+        id = connection_of(beside);
+        DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 300, .separate = 1, .status = &rc) {
+            OK(dbm_mongo_count(s, &n, "c", "{}"));
+            servers_signal(&own, SIGSTOP);
+            since = now_s();
+            IS(dbm_mongo_count(s, &n, "c", "{}"), DBM_E_TIMEOUT);
+        }
+        WITHIN(since, 3.0);
+        assert_int_equal(rc, DBM_E_TIMEOUT);
+        servers_signal(&own, SIGCONT);
+        if (OWN_STREAMS) assert_int_equal(connection_of(beside), id);
+    }
+    next_call_works();
+    /* a write, which is done when the server goes on */
+    before = stats();
+    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 300, .status = &rc) {
+        OK(dbm_mongo_count(s, &n, "c", "{}"));
+        servers_signal(&own, SIGSTOP);
+        since = now_s();
+        IS(dbm_mongo_insert(s, "c", "{\"_id\": 1}"), DBM_E_IN_DOUBT);
+        assert_false(dbm_last_error()->retryable);
+    }
+    WITHIN(since, 3.0);
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    assert_int_equal(stats().in_doubt - before.in_doubt, 1);
+    servers_signal(&own, SIGCONT);
+    next_call_works();
+    /* more than a socket takes: the deadline comes while it is being sent */
+    {
+        static char text[4000001];
+        memset(text, 'x', sizeof text - 1);
+        DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 300, .status = &rc) {
+            OK(dbm_mongo_count(s, &n, "c", "{}"));
+            servers_signal(&own, SIGSTOP);
+            since = now_s();
+            IS(dbm_mongo_insert(s, "c", "{\"text\": ?, \"more\": ?}", text, text), DBM_E_IN_DOUBT);
+        }
+        WITHIN(since, 3.0);
+        servers_signal(&own, SIGCONT);
+        next_call_works();
+    }
+    /* between two documents */
+    for (n = 100; n < 150; n++) OK(dbm_mongo_insert(db, "c", "{\"_id\": ?}", n));
+    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 1000, .status = &rc) {
+        DBM_EACH_DOC(s, doc, "c", "{}", dbm_mongo_options("{\"batchSize\": 10}")) {
+            if (rc == DBM_E_TIMEOUT) continue;
+            rc = DBM_E_TIMEOUT;
+            servers_signal(&own, SIGSTOP);
+            since = now_s();
+        }
+        IS(dbm_status_of(s), DBM_E_TIMEOUT);
+    }
+    WITHIN(since, 4.0);
+    servers_signal(&own, SIGCONT);
+    next_call_works();
+    /* in a transaction the end alone is in doubt */
+    DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .timeout_ms = 1000, .status = &rc) {
+        OK(dbm_mongo_insert(s, "c", "{\"_id\": 20}"));
+        servers_signal(&own, SIGSTOP);
+        since = now_s();
+    }
+    assert_int_equal(rc, DBM_E_IN_DOUBT);
+    WITHIN(since, 5.0);
+    servers_signal(&own, SIGCONT);
+    next_call_works();
+    /* a statement of it is not; a server keeps what the transaction holds until it hears of its end, or for a minute */
+    before = stats();
+    OK(dbm_mongo_insert(db, "other", "{}"));
+    DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .timeout_ms = 1000, .status = &rc) {
+        OK(dbm_mongo_insert(s, "other", "{\"_id\": 10}"));
+        servers_signal(&own, SIGSTOP);
+        since = now_s();
+        IS(dbm_mongo_insert(s, "other", "{\"_id\": 11}"), DBM_E_TIMEOUT);
+    }
+    WITHIN(since, 5.0);
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+    assert_int_equal(stats().in_doubt - before.in_doubt, 0);
+    servers_signal(&own, SIGCONT);
+    comes_back();
+    close_database();
+}
+
+/* ---- cancelled ------------------------------------------------------------------------------------------------------------------ */
+
+static dbm_session to_cancel;
+static pthread_t canceller;
+static void *cancel_soon(void *ud) {
+    (void)ud;
+    pause_ms(KILL_AFTER_MS);
+    OK(dbm_cancel(&to_cancel));
+    return NULL;
+}
+static void cancelled_during(dbm_session *s, const char *command) {
+    held_at_the_server(command);
+    to_cancel = *s;
+    assert_int_equal(pthread_create(&canceller, NULL, cancel_soon, NULL), 0);
+}
+
+static void a_running_call_is_cancelled(void **state) {
+    dbm_status rc = DBM_OK;
+    double since = 0;
+    int64_t id, n = 0;
+    (void)state;
+    if (!OWN_STREAMS) skip();
+    open_database(0);
+    for (n = 100; n < 150; n++) OK(dbm_mongo_insert(db, "c", "{\"_id\": ?}", n));
+    DBM_SESSION(mgr, NULL, beside) {
+        id = connection_of(beside);
+        DBM_SESSION_OPT(mgr, NULL, s, .separate = 1, .status = &rc) {
+            cancelled_during(s, "aggregate");
+            since = now_s();
+            IS(dbm_mongo_count(s, &n, "c", "{}"), DBM_E_CANCELLED);
+            (void)pthread_join(canceller, NULL);
+        }
+        WITHIN(since, 4.0);
+        assert_int_equal(rc, DBM_E_CANCELLED);
+        assert_int_equal(connection_of(beside), id);
+    }
+    OK(count_now());
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* a write may be done */
+        cancelled_during(s, "insert");
+        since = now_s();
+        IS(dbm_mongo_insert(s, "c", "{\"_id\": 1}"), DBM_E_IN_DOUBT);
+        (void)pthread_join(canceller, NULL);
+    }
+    WITHIN(since, 4.0);
+    DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) { /* not in a transaction, whose locks go with it */
+        OK(dbm_mongo_update(s, "c", "{\"_id\": 100}", "{\"$set\": {\"n\": 1}}"));
+        cancelled_during(s, "insert");
+        since = now_s();
+        IS(dbm_mongo_insert(s, "c", "{\"_id\": 2}"), DBM_E_CANCELLED);
+        (void)pthread_join(canceller, NULL);
+    }
+    WITHIN(since, 4.0);
+    assert_int_equal(rc, DBM_E_CANCELLED);
+    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 5000, .status = &rc) OK(dbm_mongo_update(s, "c", "{\"_id\": 100}", "{\"$set\": {\"n\": 2}}"));
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* in the middle of a result */
+        int seen = 0;
+        DBM_EACH_DOC(s, doc, "c", "{}", dbm_mongo_options("{\"batchSize\": 10}")) {
+            if (seen++ == 0) cancelled_during(s, "getMore");
+            since = now_s();
+        }
+        IS(dbm_status_of(s), DBM_E_CANCELLED);
+        assert_true(seen >= 10 && seen < 50);
+        (void)pthread_join(canceller, NULL);
+    }
+    WITHIN(since, 4.0);
+    OK(count_now());
     close_database();
 }
 
@@ -383,7 +557,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_killed_while_idle_costs_no_call_that_could_be_run_again), cmocka_unit_test(a_server_killed_between_calls_fails_the_session_once),
         cmocka_unit_test(a_server_killed_during_a_call), cmocka_unit_test(a_server_killed_during_a_commit_leaves_doubt), cmocka_unit_test(a_server_killed_under_a_cursor),
-        cmocka_unit_test(a_silent_server_is_left_in_time), cmocka_unit_test(a_silent_server_is_not_waited_for_longer_than_connect_timeout)
+        cmocka_unit_test(a_silent_server_is_left_in_time), cmocka_unit_test(a_session_leaves_a_silent_server_at_its_deadline), cmocka_unit_test(a_running_call_is_cancelled),
+        cmocka_unit_test(a_silent_server_is_not_waited_for_longer_than_connect_timeout)
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -263,10 +263,41 @@ static void a_certificate_may_go_bad_and_be_mended(void **state) {
     servers_remove(&own);
 }
 
+/* A deadline ends a wait under TLS too, and what it leaves behind goes when the connection is used again. */
+static void a_silent_server_is_left_at_the_deadline(void **state) {
+    servers_own own;
+    dbm_manager *m;
+    dbm_database *d;
+    dbm_status rc = DBM_OK;
+    int64_t n = 0;
+    double before;
+    (void)state;
+    servers_start(&own, "mongodb", "--tls", NULL);
+    m = manager_of(DBM_CONFIG(.url = url_of(&own, ""), .tls = DBM_TLS_VERIFY_FULL, .tls_ca = servers_ca("ca.pem")));
+    OK(dbm_init_all(m));
+    d = dbm_get(m, NULL);
+    OK(dbm_mongo_insert(d, "tls", "{\"_id\": 1}"));
+    DBM_SESSION_OPT(m, NULL, s, .timeout_ms = 300, .status = &rc) {
+        OK(dbm_mongo_count(s, &n, "tls", "{}"));
+        servers_signal(&own, SIGSTOP);
+        before = now_s();
+        (void)dbm_mongo_count(s, &n, "tls", "{}");
+        took = now_s() - before;
+    }
+    SHOWS(rc, DBM_E_TIMEOUT, "deadline");
+    assert_true(took < 3.0);
+    servers_signal(&own, SIGCONT);
+    OK(dbm_mongo_count(d, &n, "tls", "{}"));
+    assert_int_equal(n, 1);
+    dbm_manager_free(m);
+    servers_remove(&own);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_mode_takes_the_certificates_that_it_says), cmocka_unit_test(files_that_are_not_right_are_named),
-        cmocka_unit_test(a_server_without_tls_is_not_talked_to), cmocka_unit_test(passwords_go_over_tls), cmocka_unit_test(a_certificate_may_go_bad_and_be_mended)
+        cmocka_unit_test(a_server_without_tls_is_not_talked_to), cmocka_unit_test(passwords_go_over_tls),
+        cmocka_unit_test(a_silent_server_is_left_at_the_deadline), cmocka_unit_test(a_certificate_may_go_bad_and_be_mended)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,6 +186,53 @@ static void test_barging_is_bounded(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* A whole queue, and one who never tires: the head is overtaken as often as its share of 64 says, and the last one 64 times at the most. Each
+ * one who gets the gate comes back once, to the end of the queue. */
+static void job_visit_twice(worker *w) {
+    visit *v = (visit *)w->ud;
+    for (int i = 0; i < 2; i++) {
+        __atomic_store_n(&v->in, 0, __ATOMIC_RELEASE);
+        job_visit(w);
+    }
+}
+static void test_shares(void **state) {
+    enum { N = 7 };
+    server *v;
+    dbm_database *db;
+    dbm_manager *mgr = gated(&v, &db, true);
+    (void)state;
+    for (int round = 0; round < 20 / SLOW; round++) {
+        worker w[N];
+        visit x[N];
+        uint64_t before = db->gate->barges;
+        CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "share:1"), DBM_OK);
+        for (int i = 0; i < N; i++) {
+            visit_start(&w[i], &x[i], db, INT64_MAX);
+            visit_leave(&x[i]);
+            worker_do(&w[i], round % 2 ? job_visit_twice : job_visit);
+            UNTIL(queue(db->gate) == i + 1);
+        }
+        assert_int_equal(db->gate->waiting, N);
+        for (int i = 0; i < 10000; i++) {
+            bool all = true;
+            for (int k = 0; k < N; k++) all = all && !worker_busy(&w[k]);
+            if (all) break;
+            dbm__gate_leave(db, db->gate);
+            CHECK_STATUS(dbm__gate_enter(db, db->gate, 0, INT64_MAX, true, NULL, "share:2"), DBM_OK);
+        }
+        dbm__gate_leave(db, db->gate);
+        for (int i = 0; i < N; i++) {
+            (void)worker_wait(&w[i]);
+            if (round % 2 == 0) assert_true(x[i].barges - before <= 64);
+            if (round % 2 == 0 && i == 0) assert_true(x[i].barges - before <= 64 / N);
+            worker_end(&w[i]);
+        }
+        assert_int_equal(word_of(db->gate), 0);
+        assert_int_equal(db->gate->waiting, 0);
+    }
+    dbm_manager_free(mgr);
+}
+
 /* When it has been overtaken 64 times, or has waited 5 ms, the gate is handed over without being free for a moment. */
 static void test_hand_over(void **state) {
     server *v;
@@ -385,7 +432,7 @@ static void test_sessions(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_keys), T(test_alone), T(test_many), T(test_barging_is_bounded), T(test_hand_over), T(test_time_out), T(test_time_out_alone), T(test_deadlock),
+        T(test_keys), T(test_alone), T(test_many), T(test_barging_is_bounded), T(test_shares), T(test_hand_over), T(test_time_out), T(test_time_out_alone), T(test_deadlock),
         T(test_sessions)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
