@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2d2e806fa4a6779a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 94f96e036842ba33: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -481,7 +481,7 @@
 #endif
 
 /* Backends whose sockets are ours. */
-#define DBM__SOCKETS DBM_HAS_REDIS
+#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
@@ -580,6 +580,8 @@
 #  define dbm__block_begin_on DBM__PREFIXED(dbm__block_begin_on)
 #  define dbm__block_commit DBM__PREFIXED(dbm__block_commit)
 #  define dbm__block_end DBM__PREFIXED(dbm__block_end)
+#  define dbm__bulk_begin DBM__PREFIXED(dbm__bulk_begin)
+#  define dbm__bulk_row DBM__PREFIXED(dbm__bulk_row)
 #  define dbm__create_all DBM__PREFIXED(dbm__create_all)
 #  define dbm__cursor_end DBM__PREFIXED(dbm__cursor_end)
 #  define dbm__delete_struct DBM__PREFIXED(dbm__delete_struct)
@@ -590,6 +592,7 @@
 #  define dbm__find DBM__PREFIXED(dbm__find)
 #  define dbm__findv DBM__PREFIXED(dbm__findv)
 #  define dbm__insert_struct DBM__PREFIXED(dbm__insert_struct)
+#  define dbm__insert_structs DBM__PREFIXED(dbm__insert_structs)
 #  define dbm__mongo DBM__PREFIXED(dbm__mongo)
 #  define dbm__mongo_count DBM__PREFIXED(dbm__mongo_count)
 #  define dbm__mongo_countv DBM__PREFIXED(dbm__mongo_countv)
@@ -641,6 +644,7 @@
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
 #  define dbm_adapter_alloc DBM__PREFIXED(dbm_adapter_alloc)
 #  define dbm_adapter_broken DBM__PREFIXED(dbm_adapter_broken)
+#  define dbm_adapter_bulk_refused DBM__PREFIXED(dbm_adapter_bulk_refused)
 #  define dbm_adapter_clear_text DBM__PREFIXED(dbm_adapter_clear_text)
 #  define dbm_adapter_clock DBM__PREFIXED(dbm_adapter_clock)
 #  define dbm_adapter_config DBM__PREFIXED(dbm_adapter_config)
@@ -672,6 +676,10 @@
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
+#  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
+#  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
+#  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
+#  define dbm_bulk_rowv DBM__PREFIXED(dbm_bulk_rowv)
 #  define dbm_cancel DBM__PREFIXED(dbm_cancel)
 #  define dbm_clear_error DBM__PREFIXED(dbm_clear_error)
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
@@ -865,6 +873,7 @@ typedef struct dbm_database dbm_database; /* one of them: its configuration, ada
 typedef struct dbm_row dbm_row;           /* the row in hand; valid until the next row of its query */
 typedef struct dbm_rows dbm_rows;         /* a query whose rows are being read */
 typedef struct dbm_statement dbm_statement; /* a prepared statement of one session */
+typedef struct dbm_bulk dbm_bulk;         /* rows on their way into one table */
 
 /* >>session
  * A session: a small value in the caller's frame that every call takes by pointer and checks against its slot. A copy may be
@@ -1831,6 +1840,94 @@ public:
 /* DBM_CONFIG(.name = "a", .pool.size = 5): a `const dbm_config *` for dbm_add_database(), in C and in C++11. */
 #define DBM_CONFIG(...) DBM__OPTIONS(dbm_config, __VA_ARGS__)
 /* --- end src/api/session.h --- */
+/* --- begin src/api/bulk.h --- */
+/* Rows in bulk: many rows for one table by the backend's fastest way in, one at a time or as arrays.
+ * May call: session.h.
+ * Must not know: how anything is done. */
+/* What a bulk may ask for. Zero is the default. */
+typedef struct dbm_bulk_options {
+    bool each_row;            /* every row by itself: one that fails is skipped and told to `failed`, the others stay */
+    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. */
+    void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
+    void *failed_ud;
+} dbm_bulk_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* >>bulk
+ * Rows for one table: dbm_bulk_begin, any number of rows, dbm_bulk_end. COPY, array binding or a prepared INSERT carry them, whatever is the
+ * fastest way into the backend; where there is none, one INSERT a row. A bulk is one thing: all of its rows are kept, or none.
+ *   dbm_bulk_begin(s, &b, "table", "column,column")   on a session, or on a database, where dbm_bulk_end() commits; joins a block as statements do
+ *   dbm_bulk_begin_opt(s, &b, "table", "a,b", .each_row = 1, .failed = fn)   any of dbm_bulk_options
+ *   dbm_bulk_row(b, ...)                 one row: a value for each column, as dbm_exec() takes them
+ *   dbm_bulk_rowv(b, values, n)          the same from an array
+ *   dbm_bulk_columns(b, columns, n, rows)   many rows, from one array for each column:
+ *       const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN_NULLS(names, bits), DBM_COLUMN_AS(DBM_TYPE_TIMESTAMP, times) };
+ *       DBM_COLUMN_FIELD(users, age) is one field of an array of structs
+ *   dbm_bulk_end(b)                      sends the rest and waits for the outcome; dbm_affected(s) is then the number of rows that were kept
+ *   dbm_bulk_abandon(b)                  drops it: nothing of it stays, and what the session did before it does
+ * Names     letters, digits and _ (not first a digit), bytes from 0x80 on, or quoted as the backend quotes; parts are joined by dots. They are passed on
+ *           as written, so the backend folds their case as usual. 64 columns at most.
+ * Failures  of a row fail the whole bulk and stick, with the row's number from 0 where the backend tells it; what was sent is undone by then, so that
+ *           dbm_clear_error() may go on where the session has a transaction. dbm_bulk_row() answers the failure from then on.
+ *           Where there is no transaction (MongoDB without one), what was sent stays.
+ * While it is open nothing else runs on its session: E_MISUSE. A bulk that a block leaves open by return or break is dropped as its other writes
+ * are (E_LEFT_EARLY); at the end of a block it is E_MISUSE. In autocommit it has a transaction of its own.
+ * Errors    as dbm_exec(); E_MISUSE (names; a number of values that is not that of the columns; a bulk that has ended), E_UNSUPPORTED.
+ * Ownership texts and arrays are the caller's, and needed no longer than the call. On a database dbm_bulk_end() or dbm_bulk_abandon() must come,
+ *           after a failure too: it gives the connection back.
+ * Threads   those of its session.
+ * Source    PostgreSQL's COPY, mysql_stmt_attr_set(STMT_ATTR_ARRAY_SIZE) of MariaDB, mongoc_bulk_operation_t. */
+DBM_API dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
+                                   const char *site);
+DBM_API dbm_status dbm__bulk_row(dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_status dbm_bulk_rowv(dbm_bulk *bulk, const dbm_value *values, int count);
+DBM_API dbm_status dbm_bulk_columns(dbm_bulk *bulk, const dbm_column *columns, int count, size_t rows);
+DBM_API dbm_status dbm_bulk_end(dbm_bulk *bulk);
+DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
+
+#ifdef __cplusplus
+}
+#endif
+
+#define dbm_bulk_begin(on, out, table, columns) dbm__bulk_begin(DBM__ON(on), out, table, columns, NULL, DBM__SITE)
+#define dbm_bulk_begin_opt(on, out, table, columns, ...) \
+    dbm__bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
+#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__VALUES(__VA_ARGS__))
+
+/* A column by hand, where there is neither _Generic nor C++: dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL). */
+static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type type, const unsigned char *nulls) {
+    dbm_column c;
+    c.data = first.to; c.kind = first.kind; c.size = first.size; c.stride = stride; c.type = type; c.nulls = nulls;
+    return c;
+}
+#if defined(__cplusplus)
+template <class... V> inline dbm_status dbm__bulk_row_cpp(dbm_bulk *bulk, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm_bulk_rowv(bulk, a, static_cast<int>(sizeof...(V)));
+}
+template <class T> inline dbm_target dbm__element(const T *p) { return dbm__to(const_cast<T *>(p)); }
+#  define DBM__ELEMENT(p) dbm__element(p)
+#elif DBM__HAS_GENERIC
+/* Texts are known by the pointer to them, all else by the value, which is never const. */
+#  define DBM__ELEMENT_KIND(p) DBM__GENERIC(p, const char **: DBM__TO_TEXT, char **: DBM__TO_TEXT, const char *const *: DBM__TO_TEXT, \
+        char *const *: DBM__TO_TEXT, default: DBM__GENERIC(*(p), signed char: DBM__TO_INT, short: DBM__TO_INT, int: DBM__TO_INT, long: DBM__TO_INT, \
+        long long: DBM__TO_INT, unsigned char: DBM__TO_UINT, unsigned short: DBM__TO_UINT, unsigned: DBM__TO_UINT, unsigned long: DBM__TO_UINT, \
+        unsigned long long: DBM__TO_UINT, float: DBM__TO_REAL, double: DBM__TO_REAL, bool: DBM__TO_BOOL, dbm_bytes: DBM__TO_BYTES, \
+        dbm_value: DBM__TO_VALUE, dbm_optional_int: DBM__TO_OPTIONAL_INT, dbm_optional_double: DBM__TO_OPTIONAL_DOUBLE, \
+        dbm_optional_bool: DBM__TO_OPTIONAL_BOOL, char *: DBM__TO_BUFFER, const char *: DBM__TO_BUFFER, default: 0))
+#  define DBM__COLUMN_CHECKED(kind) (0 * sizeof(struct { int dbm_column_takes_arrays_of_numbers_bool_text_char_N_or_dbm_types : (kind) ? 1 : -1; }))
+#  define DBM__ELEMENT(p) dbm__target(DBM__ELEMENT_KIND(p), sizeof(*(p)) + DBM__COLUMN_CHECKED(DBM__ELEMENT_KIND(p)), (void *)(uintptr_t)(const void *)(p))
+#endif
+#if defined(DBM__ELEMENT)
+#  define DBM_COLUMN(array) dbm_column_of(DBM__ELEMENT(&(array)[0]), 0, DBM_TYPE_NULL, NULL)
+#  define DBM_COLUMN_NULLS(array, bits) dbm_column_of(DBM__ELEMENT(&(array)[0]), 0, DBM_TYPE_NULL, bits)
+#  define DBM_COLUMN_AS(type, array) dbm_column_of(DBM__ELEMENT(&(array)[0]), 0, type, NULL)
+#  define DBM_COLUMN_FIELD(structs, field) dbm_column_of(DBM__ELEMENT(&(structs)[0].field), sizeof((structs)[0]), DBM_TYPE_NULL, NULL)
+#endif
+/* --- end src/api/bulk.h --- */
 /* --- begin src/api/models.h --- */
 /* Models: a C struct and a table, matched by name.
  * May call: types.h, session.h, map.h.
@@ -1874,6 +1971,12 @@ DBM_API dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_
  * Errors    E_CONSTRAINT, E_RANGE (a char[N] without NUL, a number over INT64_MAX) and those of dbm_exec(). */
 DBM_API dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size);
 #define dbm_insert_struct(on, model, record) dbm__insert_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
+
+/* Writes an array of structs as one bulk: all of them, or none; dbm_affected(s) is then their number. The keys are either all 0, then the backend generates
+ * them (the structs stay as they are), or none is.
+ * Errors    as dbm_insert_struct(), naming the struct by its number from 0; E_MISUSE (some keys are 0), E_UNSUPPORTED (no SQL). */
+DBM_API dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size);
+#define dbm_insert_structs(on, model, records, count) dbm__insert_structs(DBM__ON(on), DBM__SITE, model, records, count, sizeof *(records))
 
 /* Writes all fields but the key to the row with the struct's key. Errors: E_NOT_FOUND when there is none. */
 DBM_API dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size);
@@ -2287,8 +2390,10 @@ enum {
     DBM_ADAPTER_TRANSACTIONS_ASKED = 64, /* has transactions for sessions with .transaction = 1; all others have none. BEGIN is then sent when the
                                    * session begins, so that a refusal comes before the body */
     DBM_ADAPTER_DOCUMENTS    = 128, /* rows are documents, each with columns of its own, and .column answers DBM_COLUMN_... too */
-    DBM_ADAPTER_PIPELINE     = 256 /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
+    DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
+    DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
+    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2343,7 +2448,9 @@ typedef enum dbm_op_kind {
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
-    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row */
+    DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
+                           * rows and, for what was open before, UNPREPARE and FINISH. On a connection that broke there is no BULK_END: disconnect
+                           * then frees what bulk->data pointed to, and *bulk itself may be gone */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
     DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
 } dbm_op_kind;
@@ -2367,8 +2474,12 @@ typedef struct dbm_bulk_plan {
     int column_count;
     const char *sql;           /* INSERT INTO table (columns) VALUES (?, ...), with the backend's placeholders; NULL with DBM_LEX_NOT_SQL */
     size_t sql_size;
-    int64_t rows;              /* taken so far, the one in hand not counted */
-    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: the backend can't tell */
+    bool each_row;             /* rows that are refused are skipped: .bulk_row and .bulk_columns answer the failure of the row in hand and go on with the
+                                * next one, later ones are told by dbm_adapter_bulk_refused(). BULK answers UNSUPPORTED where that can't be */
+    int64_t rows;              /* taken or refused so far, the one in hand not counted */
+    int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
+    int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
+    void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
     bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
 } dbm_bulk_plan;
 
@@ -2491,7 +2602,8 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. */
+     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
+     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
@@ -2585,6 +2697,8 @@ DBM_API dbm_tls dbm_adapter_tls(dbm_database *db, bool local);
 DBM_API void dbm_adapter_clear_text(dbm_connection *c);
 /* Element i of an array that is a column; its text is the caller's. Errors, not reported: E_RANGE (a char[N] without NUL), E_MISUSE. */
 DBM_API dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out);
+/* With bulk->each_row, in BULK_SEND and BULK_END: the failure reported last by dbm_adapter_fail() is that of this row (from 0). The operation goes on. */
+DBM_API void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row);
 /* A text of the server for the log. */
 DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 
@@ -2771,6 +2885,7 @@ DBM__FN void dbm__signal_all(dbm__signal *signal);
 /* Waits with the lock held, for `us` microseconds of real time at most (INT64_MAX: without limit). Wakes early at will. */
 DBM__FN void dbm__signal_wait(dbm__signal *signal, dbm__lock *lock, int64_t us);
 DBM__FN void dbm__sleep_us(int64_t us);
+DBM__FN void dbm__yield(void); /* the processor to another thread that can run */
 /* How often this process image has come out of a fork() as the child. Compared, to know inherited connections. */
 DBM__FN dbm__word dbm__fork_epoch(void);
 /* Watches for forks from now on; called once per manager, cheap when repeated. */
@@ -2919,6 +3034,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { signal->none = 0; return tr
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)signal; }
+DBM__FN void dbm__yield(void) { }
 #elif DBM__OS_WINDOWS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { InitializeSRWLock(&lock->os); return true; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)lock; }
@@ -2928,6 +3044,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) { InitializeConditionVariable
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)signal; }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { WakeConditionVariable(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { WakeAllConditionVariable(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)SwitchToThread(); }
 #else
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { return pthread_mutex_init(&lock->os, NULL) == 0; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)pthread_mutex_destroy(&lock->os); }
@@ -2957,6 +3074,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) {
 DBM__FN void dbm__signal_free(dbm__signal *signal) { (void)pthread_cond_destroy(&signal->os); }
 DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)pthread_cond_signal(&signal->os); }
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)pthread_cond_broadcast(&signal->os); }
+DBM__FN void dbm__yield(void) { (void)sched_yield(); }
 #endif
 
 /* Waits, and says whether the wait ended before its time: woken, or for no reason at all. */
@@ -4162,7 +4280,7 @@ typedef socklen_t dbm__socket_length;
 #  elif defined(SO_NOSIGPIPE)
 #    define DBM__NO_SIGNAL 0
 #  else
-#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS undefined"
+#    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
 
@@ -7244,6 +7362,11 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
+/* FINISH: from memory, where the adapter has it so. */
+DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
+    const dbm_adapter *a = c->db->adapter;
+    if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
+}
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7363,6 +7486,11 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
 
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
+
+DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
+    c->reported = false;
+    op->bulk->refused(op->bulk, row);
+}
 
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
@@ -7520,15 +7648,10 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
 }
 
 /* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
-static bool dbm__cancellable(dbm_op_kind kind) {
-    switch (kind) {
-    case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_FETCH: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
-        return true;
-    case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE:
-    case DBM_OP_ROLLBACK_TO: case DBM_OP_UNPREPARE: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM__OP_SIGNED: break;
-    }
-    return false;
+DBM__INLINE bool dbm__cancellable(dbm_op_kind kind) {
+    const uint32_t kinds = 1u << DBM_OP_PREPARE | 1u << DBM_OP_EXECUTE | 1u << DBM_OP_FETCH | 1u << DBM_OP_HOLD | 1u << DBM_OP_FINISH | 1u << DBM_OP_SCRIPT |
+        1u << DBM_OP_COMMAND | 1u << DBM_OP_SYNC | 1u << DBM_OP_RECEIVE | 1u << DBM_OP_BULK | 1u << DBM_OP_BULK_SEND | 1u << DBM_OP_BULK_END;
+    return (kinds >> (int)kind & 1u) != 0;
 }
 
 /* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
@@ -7575,7 +7698,7 @@ static void dbm__running_stop(dbm__running *r, int phase) {
     r->c->db->adapter->cancel(r->c);
 }
 
-static void dbm__running_step(dbm__running *r) {
+DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
     r->want = r->c->db->adapter->step(r->c, r->op);
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
@@ -7590,7 +7713,7 @@ DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) 
     r->c = c;
     r->op = op;
     r->phase = DBM__RUNNING;
-    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind);
+    r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind) && !(op->kind == DBM_OP_BULK_END && op->bulk->abandon);
     r->limit_us = op->deadline_us;
     op->fd = -1;
     op->status = DBM_OK;
@@ -7636,21 +7759,29 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
 
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
+    bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
     dbm__running_start(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
-        int64_t until = dbm__running_until(&r);
+        /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
+        int64_t until = watched || op->wake_us != INT64_MAX || r.phase != DBM__RUNNING || dbm__load(&c->cancelled) != 0 ? dbm__running_until(&r) : INT64_MAX;
         dbm_status heard = DBM_E_TIMEOUT;
         if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
         else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
-        dbm__running_heard(&r, heard);
+        if (DBM__LIKELY(heard == DBM_OK)) dbm__running_step(&r);
+        else dbm__running_heard(&r, heard);
     }
     return op->status;
 }
 
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
-    if (a->start != NULL) return dbm__steps(c, op);
+    if (a->start != NULL) {
+        dbm_status st = DBM_E_UNSUPPORTED;
+        if (op->kind == DBM_OP_FETCH && a->fetch != NULL) st = a->fetch(c, op);
+        else if (op->kind == DBM_OP_FINISH && a->execute != NULL) st = a->execute(c, op);
+        return st == DBM_E_UNSUPPORTED ? dbm__steps(c, op) : st;
+    }
     if (op->kind == DBM_OP_CONNECT) return a->connect != NULL ? a->connect(c, op) : DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_PING && a->ping != NULL) return a->ping(c, op);
     if (op->kind == DBM_OP_RESET && a->reset != NULL) return a->reset(c, op);
@@ -7847,7 +7978,11 @@ typedef struct dbm__gate {
     dbm__word site;
     dbm__lock lock;
     struct dbm__gate_waiter *first, *last;
-    uint64_t barges;
+    int waiting;
+    uint64_t barges, turn;               /* turn: barges when the queue last moved */
+    dbm__word last_in;                   /* the thread that took it last while others waited, */
+    bool streak;                         /* twice running */
+    int wary;                            /* so many leave before a streak counts again */
     uint32_t mark;
 } dbm__gate;
 
@@ -8037,6 +8172,7 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     for (gate = shared->gates; gate != NULL; gate = gate->next) {
         (void)dbm__lock_init(&gate->lock);
         gate->first = gate->last = NULL;
+        gate->waiting = 0;
         dbm__store(&gate->holder, 0);
         dbm__store(&gate->site, 0);
         dbm__store(&gate->word, 0);
@@ -8125,17 +8261,33 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
  *
  * The word is free (0), taken (1), free with waiters (2) or taken with waiters (3). Without waiters it is one compare-and-swap to enter and
  * one to leave. With waiters, entering and leaving go through the lock; a newcomer may still take a free gate before the head of the
- * queue (that keeps the processor busy while the head wakes up), until the head has been overtaken 64 times or waited 5 ms:
- * then whoever leaves hands the gate over without freeing it. */
+ * queue, until the head has been overtaken 64 times or waited 5 ms: then whoever leaves hands the gate over without freeing it.
+ *
+ * What costs is not the lock but waking: the one woken takes a processor from the one who writes, and finds the gate taken again. So the head
+ * is not woken by a thread that has just come back as soon as it had left, and will again: the head looks by itself now and then, and if it
+ * ever finds a gate that such a thread left free, everybody who leaves wakes it for a while. One who will be handed the gate next is woken
+ * while the one before it still writes, and yields the processor until it is its turn, so that the gate does not wait for it to wake up. */
 
-enum { DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000 };
+enum {
+    DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000,
+    DBM__GATE_LOOK_US = 500,  /* how often the head looks by itself */
+    DBM__GATE_WARY = 64,      /* how many who leave wake it after it found a free gate so */
+    DBM__GATE_EARLY = 2,      /* so many barges before its turn the next one wakes up, */
+    DBM__GATE_YIELDS = 100,   /* and waits for it without sleeping */
+    DBM__GATE_FREE_SEEN = 8   /* unless it finds the gate free so many times running */
+};
 
 typedef struct dbm__gate_waiter {
     struct dbm__gate_waiter *next, *previous;
     dbm__signal signal;
     uint64_t barges;  /* of the gate when it came */
     int64_t since_us;
-    bool granted;
+    dbm__word granted;
+    bool looks;       /* it is the head and knows: it looks by itself */
+    bool told;        /* woken to a free gate */
+    bool next_one;    /* woken because the gate will be handed to it, */
+    bool yielded;     /* has waited for that without sleeping, */
+    bool yielding;    /* or does so now */
 } dbm__gate_waiter;
 
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
@@ -8165,14 +8317,109 @@ static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) 
     dbm__store(&gate->holder, holder);
 }
 
-static bool dbm__gate_starved(const dbm__gate *gate, const dbm__gate_waiter *w, int64_t now) {
-    return gate->barges - w->barges >= DBM__GATE_BARGES || now - w->since_us >= DBM__GATE_PATIENCE_US;
+/* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
+ * more often than anybody may be. */
+static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
+
+static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
+    const dbm__gate_waiter *w = gate->first;
+    return w != NULL && (gate->barges - gate->turn >= dbm__gate_share(gate) || gate->barges - w->barges >= DBM__GATE_BARGES ||
+                         now - w->since_us >= DBM__GATE_PATIENCE_US);
 }
 
 static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->previous != NULL) w->previous->next = w->next; else gate->first = w->next;
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
+    gate->waiting--;
+    if (gate->first == NULL) {
+        dbm__word o = dbm__load(&gate->word);
+        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
+    }
 }
+
+#if DBM__THREADS
+/* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
+static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
+    dbm__word self = dbm__thread_number();
+    dbm__gate_waiter *first = gate->first;
+    gate->streak = barged && gate->last_in == self;
+    gate->last_in = self;
+    if (!barged) gate->turn = gate->barges;
+    if (first == NULL || first->next_one || !(dbm__gate_starved(gate, now) || gate->barges - gate->turn + DBM__GATE_EARLY >= dbm__gate_share(gate))) return;
+    first->next_one = true;
+    dbm__signal_one(&first->signal);
+}
+
+/* Takes the gate before those who wait, when it is free and their head can bear it. */
+static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    while (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) {
+        if (!dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) continue;
+        if (gate->first != NULL) gate->barges++;
+        dbm__gate_taken(gate, true, now);
+        return true;
+    }
+    return false;
+}
+
+/* To the end of the queue, unless the gate has become free. */
+static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
+    dbm__word o = dbm__load(&gate->word);
+    if (!(o & DBM__GATE_TAKEN) && !dbm__gate_starved(gate, now)) return false;
+    if (!dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) return false;
+    w->barges = gate->barges;
+    w->since_us = now;
+    if (gate->waiting++ == 0) gate->turn = gate->barges;
+    w->previous = gate->last;
+    if (gate->last != NULL) gate->last->next = w; else gate->first = w;
+    gate->last = w;
+    return true;
+}
+
+/* Until the gate is this waiter's, `stop`, or the deadline; it is in the queue. */
+static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_waiter *w, int64_t deadline_us, const dbm__word *stop) {
+    dbm_status st = DBM_OK;
+    int64_t now = w->since_us;
+    int i, free_seen = 0;
+    while (w->granted == 0) {
+        dbm__word o = dbm__load(&gate->word);
+        bool head = gate->first == w;
+        if (head && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
+            if (!w->told) gate->wary = DBM__GATE_WARY;
+            dbm__gate_unlink(gate, w);
+            w->granted = 1;
+            break;
+        }
+        if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
+        else if (now >= deadline_us) st = DBM_E_TIMEOUT;
+        if (st != DBM_OK) {
+            dbm__gate_unlink(gate, w);
+            if (gate->first != NULL && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) { /* the wake-up was ours and we leave without using it */
+                gate->first->told = true;
+                dbm__signal_one(&gate->first->signal);
+            }
+            return st;
+        }
+        if (w->next_one && !w->yielded) {
+            w->yielded = w->yielding = true;
+            dbm__lock_give(&gate->lock);
+            for (i = 0; i < DBM__GATE_YIELDS && dbm__load(&w->granted) == 0 && free_seen < DBM__GATE_FREE_SEEN; i++) {
+                dbm__yield();
+                free_seen = dbm__load(&gate->word) & DBM__GATE_TAKEN ? 0 : free_seen + 1;
+            }
+            dbm__lock_take(&gate->lock);
+            w->yielding = false;
+        } else {
+            w->told = false;
+            w->looks = head;
+            dbm__wait_until(host, &w->signal, &gate->lock, head && now + DBM__GATE_LOOK_US < deadline_us ? now + DBM__GATE_LOOK_US : deadline_us);
+        }
+        now = dbm__now(host);
+    }
+    dbm__gate_taken(gate, false, now);
+    return st;
+}
+#endif
 
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
@@ -8182,6 +8429,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__blocked blocked;
     dbm_status st;
     int64_t now;
+    bool barged;
 #endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
         dbm__gate_held(gate, holder, site);
@@ -8202,61 +8450,28 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
                      "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
                      db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
 #else
+    dbm__lock_take(&gate->lock);
+    now = dbm__now(db->host);
+    barged = dbm__gate_barge(gate, now);
+    dbm__lock_give(&gate->lock);
+    if (barged) {
+        dbm__gate_held(gate, holder, site);
+        return DBM_OK;
+    }
     st = dbm__graph_enter(db, &blocked, NULL, gate, site);
     if (st != DBM_OK) return st;
-    now = dbm__now(db->host);
     memset(&w, 0, sizeof w);
     if (!dbm__signal_init(&w.signal)) {
         dbm__graph_leave(db, &blocked);
         return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site);
     }
     dbm__lock_take(&gate->lock);
-    /* Barge when it is free and the head can bear it; else queue. */
-    for (;;) {
-        o = dbm__load(&gate->word);
-        if (!(o & DBM__GATE_TAKEN) && (gate->first == NULL || !dbm__gate_starved(gate, gate->first, now))) {
-            if (dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                if (gate->first != NULL) gate->barges++;
-                w.granted = true;
-                break;
-            }
-        } else if (dbm__cas(&gate->word, &o, o | DBM__GATE_WAITED)) {
-            break;
-        }
-    }
-    if (!w.granted) {
-        w.barges = gate->barges;
-        w.since_us = now;
-        w.previous = gate->last;
-        if (gate->last != NULL) gate->last->next = &w; else gate->first = &w;
-        gate->last = &w;
-        for (;;) {
-            if (w.granted) break;
-            o = dbm__load(&gate->word);
-            if (gate->first == &w && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
-                dbm__gate_unlink(gate, &w);
-                w.granted = true;
-                break;
-            }
-            if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
-            else if (dbm__now(db->host) >= deadline_us) st = DBM_E_TIMEOUT;
-            if (st != DBM_OK) {
-                dbm__gate_unlink(gate, &w);
-                break;
-            }
-            dbm__wait_until(db->host, &w.signal, &gate->lock, deadline_us);
-        }
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        } else if (st != DBM_OK && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) {
-            dbm__signal_one(&gate->first->signal); /* the wake-up was ours and we leave without using it */
-        }
-    }
+    do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
+    if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
     dbm__lock_give(&gate->lock);
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
-    if (w.granted) dbm__gate_held(gate, holder, site);
+    if (st == DBM_OK) dbm__gate_held(gate, holder, site);
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
     } else if (st != DBM_OK) {
@@ -8278,22 +8493,23 @@ DBM__FN void dbm__gate_wake(dbm__gate *gate) {
 
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__word o = DBM__GATE_TAKEN;
+    dbm__gate_waiter *w;
     dbm__store(&gate->holder, 0);
     if (dbm__cas(&gate->word, &o, 0)) return;
     dbm__lock_take(&gate->lock);
-    if (gate->first != NULL && dbm__gate_starved(gate, gate->first, dbm__now(db->host))) {
-        dbm__gate_waiter *w = gate->first; /* handed over: the gate stays taken */
+    w = gate->first;
+    if (w != NULL && dbm__gate_starved(gate, dbm__now(db->host))) { /* handed over: the gate stays taken */
         dbm__gate_unlink(gate, w);
-        w->granted = true;
-        if (gate->first == NULL) {
-            o = dbm__load(&gate->word);
-            while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-        }
-        dbm__signal_one(&w->signal);
+        if (!w->yielding) dbm__signal_one(&w->signal);
+        dbm__store(&w->granted, 1);
     } else {
         o = dbm__load(&gate->word);
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_TAKEN)) {}
-        if (gate->first != NULL) dbm__signal_one(&gate->first->signal);
+        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) {
+            w->told = true;
+            dbm__signal_one(&w->signal);
+        }
+        if (gate->wary != 0) gate->wary--;
     }
     dbm__lock_give(&gate->lock);
 }
@@ -10432,7 +10648,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it */
+    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
+    bool quick;                      /* or writes without giving rows: the one for those */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -10482,8 +10699,8 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
-/* Integers alone, in a few instructions; -1 when there is anything else, or more than `room`. */
-DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes, va_list *ap) {
+/* Integers alone, or (`rest`) texts and doubles too, in a few instructions; -1 when there is anything else, or more than `room`. */
+DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const char *codes, va_list *ap) {
     int n = 0;
     for (; *codes != 0; codes++, n++) {
         if (DBM__UNLIKELY(n == room)) return -1;
@@ -10492,7 +10709,11 @@ DBM__INLINE int dbm__values_numbers(dbm_value *out, int room, const char *codes,
         if (*codes == 'l') out[n].as.integer = va_arg(*ap, long);
         else if (*codes == 'i') out[n].as.integer = va_arg(*ap, int);
         else if (*codes == 'q') out[n].as.integer = va_arg(*ap, long long);
-        else return -1;
+        else if (!rest) return -1;
+        else if (*codes == 'd') out[n].type = DBM_TYPE_DOUBLE, out[n].as.real = va_arg(*ap, double);
+        else if (*codes != 's') return -1;
+        else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
+        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data);
     }
     return n;
 }
@@ -11023,7 +11244,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_TEXT: {
         const char *x;
         memcpy(&x, at, sizeof x);
-        *out = dbm_text(x);
+        if (x != NULL) *out = dbm_textn(x, strlen(x));
         return DBM_OK;
     }
     case DBM__TO_BUFFER: {
@@ -11687,6 +11908,27 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     }
 }
 
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
+/* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
+ * that reads them back. 0: it has more. */
+static int dbm__double_few(double v, char digits[20], int *point) {
+    double scale = 10.0;
+    int behind, count = 0, i;
+    if (v < 0.0) v = -v;
+    for (behind = 1; behind <= 8 && v * scale < 1e15; behind++, scale *= 10.0) {
+        int64_t whole = (int64_t)(v * scale + 0.5), left = whole;
+        if ((double)whole / scale != v) continue;
+        for (; left != 0; left /= 10) count++;
+        for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
+        *point = count - behind;
+        return count;
+    }
+    return 0;
+}
+#else
+static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
+#endif
+
 DBM__FN void dbm__double_write(double v, char block[40]) {
     char digits[20];
     uint64_t bits, m;
@@ -11711,7 +11953,8 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put_int(&t, m ? (int64_t)(m >> -exponent) : 0);
         return;
     }
-    count = dbm__double_digits(m, exponent, digits, &point);
+    count = dbm__double_few(v, digits, &point);
+    if (count == 0) count = dbm__double_digits(m, exponent, digits, &point);
     if (point > -4 && point <= 0) { /* 0.000123 */
         dbm__put(&t, "0.");
         for (i = point; i < 0; i++) dbm__put_n(&t, "0", 1);
@@ -11958,6 +12201,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
         return st;
     }
     e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
     if (keep) {
         e->cached = true;
@@ -12139,19 +12383,43 @@ typedef struct dbm__sent {
     int points;                          /* savepoints that stood before it */
 } dbm__sent;
 
+/* Rows on their way; see bulk.c. */
+struct dbm_bulk {
+    struct dbm__work *work;
+    dbm_bulk_plan plan;
+    dbm_op op;                           /* BULK's, or EXECUTE of `entry` */
+    dbm__entry *entry;                   /* the INSERT, where it is prepared */
+    uint32_t gen;                        /* of the level that opened it */
+    int point;                           /* the savepoint that undoes it; 0: it began the transaction; -1: nothing undoes it */
+    bool own_point;                      /* that savepoint is the bulk's */
+    bool own_way;                        /* the adapter has taken BULK and not ended it yet */
+    bool wrapped;                        /* the session is in autocommit, and has a transaction for this bulk */
+    bool sent;                           /* rows may be with the server */
+    bool owns_session;                   /* of a call on a database */
+    int64_t affected, refused;
+    const char *site;
+    void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
+    void *failed_ud;
+    char *names;                         /* table, columns and INSERT; kept for the next bulk */
+    size_t names_size;
+    const char *columns[DBM__MAX_VALUES];
+    dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
+};
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
     dbm__level *top;
     uint32_t gen;                        /* of top; read by values that came too late, so by atomics */
     uint32_t serial;
-    dbm__word trouble;                   /* not 0: a failure sticks, or cancelled: look before sending */
+    dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
+#define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
     bool timed;                          /* a deadline of any kind is set */
     bool echo;
-    bool lane;                           /* plain reads may go the short way: no deadline, no echo, a blocking adapter without sockets */
+    bool lane;                           /* plain reads may go the short way: no deadline, no echo */
     bool in_transaction, gate_held;
     bool wrote;                          /* in this transaction */
     bool joinable;
@@ -12173,6 +12441,9 @@ typedef struct dbm__work {
     dbm_rows *spare_rows, *last_spare_rows;
     dbm_statement *statements, *spare_statements, *last_spare_statement;
     int spare_rows_count, spare_statements_count;
+    dbm_bulk *bulk;                      /* the open one */
+    dbm_bulk *bulks[DBM__SPARE];         /* they take turns */
+    unsigned bulk_next;
     struct dbm__work *outer_open;        /* the block of this thread that was open before this one */
     dbm__thread *begun_by;               /* of a session by hand: the thread, */
     uint32_t loops_before;               /* and how many loops it had made */
@@ -12191,6 +12462,8 @@ DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
+DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
+DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
@@ -12229,6 +12502,10 @@ typedef struct dbm__call {
 } dbm__call;
 DBM__FN dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site); /* kind: DBM__KIND_CALL or _ROWS */
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st);
+DBM__FN void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site);
+/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
+ * takes its place once. */
+DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
@@ -12238,6 +12515,9 @@ DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
+/* The connection died under the first statement of a transaction (`was_clean`), or a read in autocommit: nothing can have been done, so another
+ * connection takes its place once. */
+DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
@@ -12275,6 +12555,16 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
+
+/* The short way, see cursor.c and statement.c: for a session that nothing watches. */
+#define DBM__LANE_VALUES 8
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
+
+/* ---- bulk.c ---- */
+DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
+DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
+DBM__FN void dbm__bulks_free(dbm__work *w);
 
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
@@ -12329,13 +12619,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
     }
+    if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
     return DBM_OK;
 }
 
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
@@ -12352,8 +12643,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     return d;
 }
 
-/* The deadline of what must be done however late it is: a second more than is left, for ROLLBACK. */
-static int64_t dbm__work_grace(dbm__work *w) {
+DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
     if (!w->timed) return INT64_MAX;
     d = dbm__work_deadline(w);
@@ -12423,13 +12713,10 @@ DBM__FN void dbm__work_shield(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
 
-DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
-    dbm__rows_close_all(w);
     if (w->in_transaction) {
-        dbm_error_info kept;
         dbm_op op;
-        if (quiet) kept = dbm__self()->last;
         if (!w->slot.connection.broken) {
             if (DBM__UNLIKELY(dbm__load(&w->cancelled) != 0)) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
@@ -12439,10 +12726,20 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
         }
         w->in_transaction = false;
         w->points_sent = 0;
-        if (quiet) dbm__self()->last = kept;
     }
     dbm__work_gate_leave(w);
     w->wrote = false;
+    return st;
+}
+
+DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
+    dbm_error_info kept;
+    dbm_status st;
+    bool keep = quiet && w->in_transaction;
+    dbm__rows_close_all(w);
+    if (keep) kept = dbm__self()->last;
+    st = dbm__work_undo(w);
+    if (keep) dbm__self()->last = kept;
     return st;
 }
 
@@ -12593,7 +12890,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && !w->db->one_result && w->db->adapter->start == NULL && w->db->adapter->execute != NULL && !(w->db->adapter->flags & DBM_ADAPTER_SOCKET);
+    w->lane = !w->timed && !w->echo && (w->db->adapter->start != NULL || w->db->adapter->execute != NULL);
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -12626,6 +12923,8 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows == NULL) break;
     }
     dbm__self()->loops = NULL;
+    if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
+    w->bulk = NULL;
     dbm__sent_drop(w);
     while (w->statements != NULL) dbm_stmt_end(w->statements);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
@@ -12687,6 +12986,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
         dbm__free(db->host, w->lifted);
+        dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
     }
 }
@@ -12975,6 +13275,7 @@ DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, level);
     dbm__level_settle(w, level);
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
@@ -13016,6 +13317,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
+    if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
     if (w->sent_count == 0 || w->timed || w->open_rows != 0 || (level->point == 0 ? level != &w->base || !w->in_transaction : w->points_sent < level->point)) {
         dbm__level_settle(w, level);
@@ -13172,6 +13474,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
+    if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
     if (st != DBM_OK) return st;
     w->top->asked = true;
@@ -13184,6 +13487,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
@@ -13481,6 +13785,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
 
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
+    dbm_status st;
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     p.session = NULL;
     p.status = status;
@@ -13488,12 +13793,17 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.state = 2;
     if (status != NULL) *status = DBM_ROLLED_BACK;
     if (w == NULL) {
-        dbm_status st = dbm__session_bad(s, site);
+        st = dbm__session_bad(s, site);
         if (status != NULL) *status = st;
         return p;
     }
     if (w->top->sticky != DBM_OK) { /* the body does not run: nothing in it could */
         if (status != NULL) *status = w->top->sticky;
+        return p;
+    }
+    if (w->bulk != NULL) {
+        st = dbm__bulk_in_the_way(w, site);
+        if (status != NULL) *status = st;
         return p;
     }
     if (w->no_transaction || !w->db->savepoints) {
@@ -13517,6 +13827,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm_status st;
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL) && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
     if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
@@ -13535,6 +13846,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     if (p->state != 1) return;
     p->state = 2;
     w = dbm__work_of(p->session);
+    if (w != NULL && DBM__UNLIKELY(w->bulk != NULL)) dbm__bulk_leave(w, w->top);
     if (w == NULL || w->points < (int)p->number) return;
     if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;
@@ -13727,19 +14039,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     return dbm__work_fail(w, site);
 }
 
-static void dbm__echo(dbm__work *w, const dbm__entry *entry, const dbm_value *values, int count, const char *site) {
+DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
     int i;
     if (!dbm__event_wanted(w->db->host, DBM_LOG_INFO)) return;
     t = dbm__text_in(block, sizeof block);
-    dbm__put_n(&t, entry->text, entry->text_size);
+    dbm__put(&t, text);
     if (w->db->settings->config.echo == DBM_ECHO_VALUES) {
         for (i = 0; i < count; i++) {
             char number[64];
             size_t size;
-            const char *text = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
-            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", text);
+            const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
+            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown);
         }
     }
     dbm__redact(w->db->settings, block);
@@ -13761,7 +14073,8 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     int i;
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (dbm__value_points(&values[i])) {
+        /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
+        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -13842,9 +14155,7 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     return DBM_OK;
 }
 
-/* The connection died under the first statement of a transaction, or a read in autocommit: nothing can have been done, so another connection
- * takes its place once. */
-static DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
+DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
@@ -13894,6 +14205,32 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     w->in_transaction = false;
     w->points_sent = 0;
     return DBM_OK;
+}
+
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
+
+/* The end of a statement that failed, and of its use. */
+static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
+    dbm_error_info kept = dbm__self()->last;
+    bool writes = entry->prepared.writes;
+    if (op->result != NULL) {
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
+        op->result = NULL;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__self()->last = kept;
+    if (writes) dbm__work_doubt(w, rc);
+    rc = dbm__statement_failed(w, sql, site);
+    dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
+    return rc;
 }
 
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
@@ -13977,7 +14314,7 @@ again:
     } else {
         op->values = values;
     }
-    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry, op->values, count, site);
+    if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     op->kind = DBM_OP_EXECUTE;
@@ -14000,34 +14337,16 @@ again:
     }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
-    if (entry->prepared.writes) {
-        /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-        if (!(entry->verb == DBM__VERB_WRITE && op->affected == 0) && !op->ended) w->wrote = w->top->wrote = true;
-        if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id != -1) w->last_id = op->last_id;
-        if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-    }
+    if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
     *out = entry;
     return DBM_OK;
 failed:
     {
-        bool writes = entry->prepared.writes;
-        dbm_error_info kept;
-        if (!replaced && dbm__may_replace(w, rc, was_clean, writes)) {
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
             dbm__cache_give(c, entry);
             goto replace;
         }
-        kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__cache_give(c, entry);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        dbm__self()->last = kept;
-        if (writes) dbm__work_doubt(w, rc);
-        return dbm__statement_failed(w, sql, site);
+        return dbm__run_failed(w, entry, op, rc, sql, site);
     }
 replace:
     replaced = true;
@@ -14035,40 +14354,91 @@ replace:
     goto again;
 }
 
-DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
-    dbm__entry *entry;
-    dbm_op op;
-    dbm_status rc;
-    op.isolation = DBM_ISOLATION_DEFAULT;
-    op.read_only = op.write = op.one_row = op.queued = false;
-    op.no_wait = send && w->db->pipeline;
-    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
-    op.savepoint = 0;
-    op.row_buffer = 0;
-    op.native = op.state = NULL;
-    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    if (op.queued) return dbm__sent_put(w, entry, site);
-    if (DBM__UNLIKELY(op.result != NULL)) { /* rows that nobody wants: to the end, so that all it does is done */
+/* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
+static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
+    dbm_status rc = DBM_OK;
+    if (op->result != NULL) {
         dbm_error_info kept;
-        op.kind = DBM_OP_FETCH;
+        op->kind = DBM_OP_FETCH;
         do {
-            op.row = false;
-            rc = dbm__op_run(&w->slot.connection, &op);
+            op->row = false;
+            rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op.affected >= 0) w->affected = op.affected;
-        op.kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, &op);
+        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(&w->slot.connection, op);
         if (w->no_transaction) dbm__work_gate_leave(w);
         if (rc != DBM_DONE) {
             dbm__self()->last = kept;
-            if (entry->prepared.writes && !op.settled) dbm__work_doubt(w, rc);
+            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
             rc = dbm__statement_failed(w, entry->text, site);
         }
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
+}
+
+static void dbm__exec_op(dbm_op *op) {
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->savepoint = 0;
+    op->row_buffer = 0;
+    op->native = op->state = NULL;
+}
+
+DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
+    dbm__entry *entry;
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.no_wait = send && w->db->pipeline;
+    if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
+    rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
+    if (rc != DBM_OK) return rc;
+    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
+}
+
+/* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
+DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
+    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
+}
+
+static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
+    if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
+        if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
+        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
+    }
+    if (rc == DBM_DONE) rc = DBM_OK;
+    if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
+    if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
+    dbm__work_wrote(w, e, op);
+    return dbm__exec_rest(w, e, op, site);
+}
+
+/* `e` is taken, its use counted. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
+    dbm_op op;
+    dbm_status rc;
+    dbm__exec_op(&op);
+    op.kind = DBM_OP_EXECUTE;
+    op.sql = e->prepared.sql;
+    op.sql_size = e->prepared.sql_size;
+    op.values = values;
+    op.value_count = count;
+    op.prepared = &e->prepared;
+    op.deadline_us = INT64_MAX;
+    op.result = NULL;
+    op.row = op.settled = op.ended = false;
+    op.affected = op.last_id = -1;
+    op.columns = 0;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
+    dbm__work_wrote(w, e, &op);
+    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    return DBM_OK;
 }
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
@@ -14219,7 +14589,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
     bool named = false;
@@ -14235,6 +14605,22 @@ static dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, c
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
+    dbm__work *w;
+    if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
+        dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
+        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+            dbm_value values[DBM__LANE_VALUES];
+            int count;
+            va_start(ap, codes);
+            count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+            va_end(ap);
+            if (DBM__LIKELY(count == e->prepared.parameters)) {
+                e->uses = 1;
+                dbm__cache_hit(&w->slot.connection, e);
+                return dbm__exec_quick(w, e, values, count, site);
+            }
+        }
+    }
     va_start(ap, codes);
     st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
@@ -14390,7 +14776,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-static dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
@@ -14413,7 +14799,19 @@ static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, boo
 
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
-    dbm_status rc;
+    dbm_status rc = dbm__statement_ready(st, site);
+    if (rc != DBM_OK) return rc;
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+        dbm_value values[DBM__LANE_VALUES];
+        int count;
+        va_start(ap, codes);
+        count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
+        va_end(ap);
+        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
+            st->entry->uses = 2;
+            return dbm__exec_quick(st->work, st->entry, values, count, site);
+        }
+    }
     va_start(ap, codes);
     rc = dbm__stmt_exec_list(site, st, false, codes, ap);
     va_end(ap);
@@ -14636,10 +15034,8 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->standing = row->fresh = false;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->op.result != NULL) {
-        const dbm_adapter *a = w->db->adapter;
         row->op.kind = DBM_OP_FINISH;
-        if (DBM__LIKELY(a->start == NULL && a->execute != NULL)) a->execute(&w->slot.connection, &row->op);
-        else dbm__op_run(&w->slot.connection, &row->op);
+        dbm__op_finish(&w->slot.connection, &row->op);
         row->op.result = NULL;
         w->open_rows--;
     }
@@ -14769,6 +15165,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
+    bool reported = false;
     dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
@@ -14784,7 +15181,11 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = a->start == NULL && a->fetch != NULL ? a->fetch(&w->slot.connection, &row->op) : dbm__op_run(&w->slot.connection, &row->op);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        reported = true;
+    }
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -14795,7 +15196,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         dbm__rows_finish(rows);
         return DBM_DONE;
     }
-    if (a->start == NULL) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+    if (!reported) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
         bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
@@ -14876,19 +15277,13 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
 
-#define DBM__LANE_VALUES 8
-
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
-    return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0;
-}
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
     if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
-        w->db->adapter->execute(&w->slot.connection, &row->op);
+        dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
         if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
         else e->uses--;
@@ -14927,8 +15322,8 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         rc = dbm__op_run(&w->slot.connection, op);
         op->row = rc == DBM_OK;
         if (rc == DBM_OK) return DBM_OK;
-    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction)) {
-        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN has said it */
+    } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction) && w->db->adapter->start == NULL) {
+        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN, or dbm__op_run, has said it */
     }
     if (op->result != NULL) {
         dbm_error_info kept = dbm__self()->last;
@@ -14941,7 +15336,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (rc == DBM_E_LOST && w->slot.connection.broken && (w->one.row.ended || w->no_transaction) && w->open_rows == 0) {
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
         return dbm__lane_again(w, e, site, out);
     }
     dbm__statement_failed(w, e->text, site);
@@ -14962,7 +15357,8 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     op->prepared = &e->prepared;
     op->deadline_us = INT64_MAX;
     op->result = NULL;
-    op->row = false;
+    op->row = op->settled = op->ended = false;
+    op->affected = op->last_id = -1;
     op->columns = 0;
     op->one_row = true;
     w->top->ran = true;
@@ -14973,7 +15369,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
         rc = dbm__work_start(w, false, site);
         if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out);
     }
-    rc = w->db->adapter->execute(&w->slot.connection, op);
+    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
     if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
         rc = dbm__lane_else(w, e, rc, site, out);
         if (rc != DBM_OK || *out != NULL) return rc;
@@ -15013,14 +15409,14 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
-        count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+        count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
         if (DBM__LIKELY(count >= 0)) {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
             if (DBM__LIKELY(e != NULL && e->plain && e->prepared.parameters == count)) {
                 e->uses++;
                 if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e->uses == 1 || !e->prepared.single)) {
+                if (DBM__LIKELY((e->uses == 1 || !e->prepared.single) && !(w->open_rows != 0 && w->db->one_result))) {
                     dbm__cache_hit(&w->slot.connection, e);
                     return dbm__lane_one(w, e, values, count, site, row);
                 }
@@ -15153,12 +15549,12 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
-            count = dbm__values_numbers(values, DBM__LANE_VALUES, codes, &ap);
+            count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
             if (DBM__LIKELY(count >= 0)) {
                 dbm__entry *e = prepared->entry;
                 if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count)) {
+                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count && !(w->open_rows != 0 && w->db->one_result))) {
                     e->uses = 2;
                     return dbm__lane_one(w, e, values, count, site, row);
                 }
@@ -15512,6 +15908,690 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
     return result;
 }
 /* --- end src/session/cursor.c --- */
+/* --- begin src/session/bulk.c --- */
+/* Rows in bulk: a plan that the adapter carries out, or a prepared INSERT run once a row; what it undoes when it fails or is dropped.
+ * May call: api/, base/, adapter/, pool/, sql/, session.h.
+ * Must not know: how a backend takes rows. */
+
+/* One is open per session at a time, as w->bulk:
+ *
+ *     begin --> OPEN --row, columns--> OPEN --end--> kept
+ *                 +-- a failure: undone, w->bulk NULL, `error` says why until dbm_bulk_end or dbm_bulk_abandon
+ *                 +-- abandon, the end of its block, rollback: undone
+ *
+ * While it is open w->trouble is DBM__BULK_OPEN and nothing else when all is well, so that a row needs to look no further, and every other
+ * call on the session comes past dbm__work_trouble(). What it wrote is undone alone: by the ROLLBACK of a transaction that began with it, by the savepoint
+ * that was sent with it, or by one of its own. */
+
+/* ---- names -------------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+              at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
+              "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
+              what, list, (int)(at - list) + 1);
+    return dbm__work_fail(w, site);
+}
+
+static bool dbm__name_char(char c, bool first) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u) != 0 || (!first && c >= '0' && c <= '9');
+}
+
+/* The end of a name that begins at p, NULL when there is none: parts joined by dots, each bare or quoted. */
+static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad) {
+    for (;; p++) {
+        char close = *p == '`' && lexer & DBM_LEX_BACKTICKS ? '`' : *p == '"' && !(lexer & DBM_LEX_BACKSLASH) ? '"' :
+                     *p == '[' && lexer & DBM_LEX_BRACKETS ? ']' : (char)0;
+        *bad = p;
+        if (close != 0) {
+            const char *from = p;
+            for (p++; *p != 0 && (*p != close || (p[1] == close && close != ']')); p++) if (*p == close) p++;
+            if (*p == 0 || p == from + 1) return NULL;
+            p++;
+        } else {
+            if (!dbm__name_char(*p, true)) return NULL;
+            while (dbm__name_char(*p, false)) p++;
+        }
+        if (*p != '.') return p;
+    }
+}
+
+static const char *dbm__blanks(const char *p) {
+    while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') p++;
+    return p;
+}
+
+/* One name and the blanks around it; other languages have names that only their commas end. Copies it to `to`, with a NUL, and answers what
+ * follows, or NULL. */
+static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
+    const char *end;
+    p = dbm__blanks(p);
+    if (lexer & DBM_LEX_NOT_SQL) {
+        size_t n = list ? strcspn(p, ",") : strlen(p);
+        const char *next = p + n;
+        while (n != 0 && dbm__blanks(p + n - 1) == p + n) n--;
+        *bad = p;
+        if (n == 0) return NULL;
+        end = next;
+        memcpy(*to, p, n);
+        *to += n;
+    } else {
+        end = dbm__name_end(p, lexer, bad);
+        if (end == NULL) return NULL;
+        memcpy(*to, p, (size_t)(end - p));
+        *to += end - p;
+        end = dbm__blanks(end);
+    }
+    *(*to)++ = 0;
+    *bad = end;
+    return *end == 0 || (list && *end == ',') ? end : NULL;
+}
+
+/* Fills in the plan: names, and the INSERT. All of it lies in one block that the bulk keeps. */
+static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, const char *columns, const char *site) {
+    const dbm_adapter *a = w->db->adapter;
+    size_t table_size, names_size, need;
+    const char *p = columns, *bad = NULL;
+    char *to;
+    dbm__text sql;
+    int i;
+    if (table == NULL || columns == NULL || columns[0] == 0) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                  table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
+        return dbm__work_fail(w, site);
+    }
+    table_size = strlen(table);
+    names_size = strlen(columns);
+    if (table_size > 65536 || names_size > 65536) {
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
+        return dbm__work_fail(w, site);
+    }
+    /* Each name twice, once by itself and once in the INSERT, with room for ", $64" and the words around. */
+    need = 2 * (table_size + names_size) + DBM__MAX_VALUES * 8 + 64;
+    if (need > b->names_size) {
+        char *block = (char *)dbm__resize(w->db->host, b->names, need);
+        if (block == NULL) {
+            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+            return dbm__work_fail(w, site);
+        }
+        b->names = block;
+        b->names_size = need;
+    }
+    to = b->names;
+    b->plan.table = to;
+    if (dbm__name_take(table, a->lexer, false, &to, &bad) == NULL) return dbm__bulk_name_bad(w, "table", table, bad, site);
+    for (i = 0;; p++) {
+        if (i == DBM__MAX_VALUES) {
+            dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
+            return dbm__work_fail(w, site);
+        }
+        b->columns[i++] = to;
+        p = dbm__name_take(p, a->lexer, true, &to, &bad);
+        if (p == NULL) return dbm__bulk_name_bad(w, "columns", columns, bad, site);
+        if (*p == 0) break;
+    }
+    b->plan.columns = b->columns;
+    b->plan.column_count = i;
+    if (a->lexer & DBM_LEX_NOT_SQL) return DBM_OK;
+    sql = dbm__text_in(to, b->names_size - (size_t)(to - b->names));
+    dbm__putf(&sql, "INSERT INTO %s (", b->plan.table);
+    for (i = 0; i < b->plan.column_count; i++) dbm__putf(&sql, "%s%s", i != 0 ? ", " : "", b->columns[i]);
+    dbm__put(&sql, ") VALUES (");
+    for (i = 0; i < b->plan.column_count; i++) {
+        if (a->placeholders == DBM_PH_DOLLAR) dbm__putf(&sql, "%s$%d", i != 0 ? ", " : "", i + 1);
+        else dbm__put(&sql, i != 0 ? ", ?" : "?");
+    }
+    dbm__put(&sql, ")");
+    DBM_ASSERT(!sql.cut);
+    b->plan.sql = to;
+    b->plan.sql_size = sql.size;
+    return DBM_OK;
+}
+
+/* ---- ending -------------------------------------------------------------------------------------------------------------------------- */
+
+/* The session is its own again. */
+static void dbm__bulk_detach(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
+    b->entry = NULL;
+    w->bulk = NULL;
+    if (b->own_point) w->points--;
+    if (b->wrapped) w->no_transaction = true;
+    b->own_point = b->wrapped = false;
+    dbm__work_look_again(w);
+}
+
+/* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is. Answers
+ * whether nothing of it is left. */
+static bool dbm__bulk_undo(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    dbm_connection *c = &w->slot.connection;
+    dbm_error_info kept = dbm__self()->last;
+    bool undone = true;
+    if (b->own_way) {
+        b->plan.abandon = true;
+        b->op.kind = DBM_OP_BULK_END;
+        b->op.deadline_us = dbm__work_grace(w);
+        if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
+        if (!c->broken && dbm__op_run(c, &b->op) != DBM_OK) c->broken = true; /* else disconnect frees what the adapter has of it */
+        dbm__store(&w->committing, 0);
+        b->own_way = false;
+    }
+    if (w->in_transaction) {
+        if (b->point == 0) undone = dbm__work_undo(w) == DBM_OK && !c->broken;
+        else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
+        else undone = !b->sent;
+        if (!undone && b->point > 0) c->broken = true;
+    } else {
+        undone = !b->sent;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__bulk_detach(b);
+    dbm__self()->last = kept;
+    return undone;
+}
+
+/* What stands as this thread's last failure has failed the bulk. */
+static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    dbm__level *level = w->top;
+    bool fresh = level->sticky == DBM_OK, undone;
+    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
+    undone = dbm__bulk_undo(b);
+    dbm__self()->last = b->error;
+    dbm__work_fail(w, b->site);
+    b->error = dbm__self()->last;
+    if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
+    return b->error.status;
+}
+
+/* The same of a row, or of one among those that were sent; said in front. */
+static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    dbm__work *w = b->work;
+    char text[700];
+    dbm__work_doubt(w, st);
+    if (e->status != DBM_E_NOMEM) {
+        dbm__text t = dbm__text_in(text, sizeof text);
+        if (row >= 0) dbm__putf(&t, "row %l of the bulk (from 0)", row);
+        else if (b->plan.rows != 0) dbm__putf(&t, "one of the first %l rows of the bulk", b->plan.rows);
+        else dbm__put(&t, "the bulk");
+        if (b->plan.failed_column >= 0 && b->plan.failed_column < b->plan.column_count) dbm__putf(&t, ", column %s", b->columns[b->plan.failed_column]);
+        dbm__putf(&t, " for %s: %s", b->plan.table, e->message);
+        dbm__copy_cut(e->message, sizeof e->message, text);
+        dbm__redact(w->db->settings, e->message);
+    }
+    return dbm__bulk_failed(b);
+}
+
+static bool dbm__bulk_of_parent(const dbm_bulk *b) {
+    dbm__fork_look();
+    return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch();
+}
+
+/* Of a bulk that is open: what stands in the way of the next call on it. */
+static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
+    dbm__work *w;
+    if (b == NULL) return dbm__fail_null("bulk");
+    w = b->work;
+    if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
+    if (w->bulk != b) {
+        if (b->error.status != DBM_OK) return dbm__fail_again(&b->error);
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, b->site, "this bulk has ended, by dbm_bulk_end, dbm_bulk_abandon or with its session");
+    }
+    if (b->gen != w->gen) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk is used while the block of %s inside its session is open: end that one first",
+                  w->top->site);
+        return dbm__work_fail(w, b->site);
+    }
+    if (w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0) {
+        w->bulk = NULL; /* so that it is not what stands in the way */
+        dbm__work_trouble(w, b->site);
+        w->bulk = b;
+        return dbm__bulk_failed(b);
+    }
+    dbm__work_look_again(w);
+    return DBM_OK;
+}
+
+/* Whether a row can be taken. With a deadline it is looked at for each. */
+DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
+    dbm__work *w;
+    if (DBM__UNLIKELY(b == NULL)) return dbm__bulk_bad(b);
+    w = b->work;
+    dbm__fork_look();
+    if (DBM__UNLIKELY(w->bulk != b || b->gen != w->gen || dbm__load(&w->trouble) != DBM__BULK_OPEN || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
+        return dbm__bulk_bad(b);
+    }
+    return DBM_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* A failure of a single row, which says nothing of the next one. */
+static bool dbm__row_alone(const dbm__work *w, dbm_status st) {
+    return !w->slot.connection.broken && (st == DBM_E_CONSTRAINT || st == DBM_E_RANGE || st == DBM_E_SQL || st == DBM_E_MISUSE || st == DBM_E_LIMIT);
+}
+
+static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
+    dbm_bulk *b = (dbm_bulk *)(void *)((char *)plan - offsetof(dbm_bulk, plan));
+    dbm_error_info e = dbm__self()->last;
+    b->refused++;
+    if (e.site[0] == 0) dbm__copy_cut(e.site, sizeof e.site, b->site);
+    if (b->failed != NULL) b->failed(b->failed_ud, row, &e);
+}
+
+/* Without a way of the adapter's own: the INSERT, once. Where a failure would take the transaction with it, a row by itself is a savepoint. */
+static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *values) {
+    dbm__work *w = b->work;
+    dbm_connection *c = &w->slot.connection;
+    dbm_op op;
+    dbm_status st;
+    bool point = b->plan.each_row && w->in_transaction && w->db->savepoints && !(w->db->adapter->flags & DBM_ADAPTER_FAILS_ALONE);
+    if (point) {
+        dbm__op_init(&op, DBM_OP_SAVEPOINT, b->op.deadline_us);
+        op.savepoint = w->points_sent + 1;
+        st = dbm__op_run(c, &op);
+        if (st != DBM_OK) {
+            c->broken = c->broken || st != DBM_E_CANCELLED;
+            return st;
+        }
+        w->points_sent++;
+    }
+    b->op.kind = DBM_OP_EXECUTE;
+    b->op.values = values;
+    b->op.value_count = b->plan.column_count;
+    b->op.result = NULL;
+    b->op.affected = b->op.last_id = -1;
+    b->op.ended = b->op.settled = b->op.row = false;
+    b->sent = true;
+    st = dbm__op_run(c, &b->op);
+    if (DBM__UNLIKELY(b->op.result != NULL)) {
+        b->op.kind = DBM_OP_FINISH;
+        dbm__op_run(c, &b->op);
+    }
+    if (st == DBM_DONE) st = DBM_OK;
+    if (st == DBM_OK && b->op.affected > 0) b->affected += b->op.affected;
+    if (point) {
+        dbm_status undone;
+        if (st == DBM_OK) st = undone = dbm__work_point_release(w, w->points_sent);
+        else undone = dbm__work_point_rollback(w, w->points_sent);
+        if (undone != DBM_OK) c->broken = true;
+    }
+    return st;
+}
+
+/* BULK_SEND or BULK_END, with a time limit of its own. */
+static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
+    b->op.kind = kind;
+    b->op.deadline_us = dbm__work_deadline(b->work);
+    b->op.affected = -1;
+    b->sent = true;
+    return dbm__op_run(&b->work->slot.connection, &b->op);
+}
+
+/* A row, or the one after *taken rows, was not simply taken. */
+static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    if (st == DBM_DONE) {
+        st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
+        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
+    }
+    if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
+    if (b->plan.each_row && dbm__row_alone(w, st)) {
+        dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->plan.failed_row = b->plan.failed_column = -1;
+        return DBM_OK;
+    }
+    return dbm__bulk_row_failed(b, b->plan.failed_row >= 0 ? b->plan.failed_row : b->plan.rows, st);
+}
+
+static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
+    b->op.deadline_us = dbm__work_deadline(b->work);
+    if (dbm__now(b->work->db->host) < b->work->top->deadline_us) return DBM_OK;
+    dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the session's deadline (timeout_ms) passed");
+    return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
+}
+
+/* What is wrong with a row before the adapter sees it. */
+static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
+    if (st == DBM_OK && named) {
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
+    } else if (st == DBM_OK) {
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the bulk has %d column%s and the row passes %d value%s", b->plan.column_count,
+                       b->plan.column_count == 1 ? "" : "s", count, count == 1 ? "" : "s");
+    }
+    return dbm__bulk_row_failed(b, b->plan.rows, st);
+}
+
+DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
+    dbm__work *w = b->work;
+    dbm_status st;
+    if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
+    st = DBM__LIKELY(b->own_way) ? w->db->adapter->bulk_row(&w->slot.connection, &b->op, values) : dbm__bulk_insert(b, values);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        b->plan.rows++;
+        return DBM_OK;
+    }
+    if (st == DBM_DONE) b->plan.rows++;
+    return dbm__bulk_took(b, st);
+}
+
+DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
+    va_list ap;
+    dbm_status st = dbm__bulk_ready(b);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    va_start(ap, codes);
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    va_end(ap);
+    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
+    return dbm__bulk_take(b, values);
+}
+
+DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    int i;
+    dbm_status st = dbm__bulk_ready(b);
+    if (st != DBM_OK) return st;
+    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK);
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (values[i].name != NULL) named = true;
+    }
+    st = dbm__values_check(copy, count, b->work->db->name, b->site);
+    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
+    return dbm__bulk_take(b, copy);
+}
+
+/* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the C type of a column can be what .type says. */
+static bool dbm__column_type_fits(const dbm_column *c) {
+    bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
+    return c->type == DBM_TYPE_NULL || (c->type == DBM_TYPE_TIMESTAMP && c->kind == DBM__TO_INT) ||
+           (text && (c->type == DBM_TYPE_TEXT || c->type == DBM_TYPE_DECIMAL || c->type == DBM_TYPE_UUID || c->type == DBM_TYPE_JSON));
+}
+
+static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+    const char *database = b->work->db->name;
+    int i;
+    if (columns == NULL || count != b->plan.column_count) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, b->site, "the bulk has %d column%s and dbm_bulk_columns passes %d", b->plan.column_count,
+                  b->plan.column_count == 1 ? "" : "s", columns != NULL ? count : 0);
+        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE);
+    }
+    for (i = 0; i < count; i++) {
+        const dbm_column *c = &columns[i];
+        if ((c->data != NULL || rows == 0) && c->kind > 0 && c->kind <= DBM__TO_OPTIONAL_BOOL && dbm__column_type_fits(c)) continue;
+        b->plan.failed_column = i;
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, b->site, c->data == NULL ? "the array is NULL" :
+                  "its C type can't be what the dbm_column says: timestamps are int64_t, decimals, UUIDs and JSON are texts");
+        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE);
+    }
+    return DBM_OK;
+}
+
+/* Row i of arrays, made to values. */
+static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_t i) {
+    dbm_value values[DBM__MAX_VALUES];
+    int k;
+    for (k = 0; k < b->plan.column_count; k++) {
+        dbm_status st = dbm_adapter_element(&columns[k], i, &values[k]);
+        if (DBM__LIKELY(st == DBM_OK)) continue;
+        b->plan.failed_column = k;
+        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the element %s", dbm__element_wrong(columns[k].kind));
+        if (!b->plan.each_row) return dbm__bulk_row_failed(b, b->plan.rows, st);
+        dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->plan.failed_column = -1;
+        return DBM_OK;
+    }
+    return dbm__bulk_take(b, values);
+}
+
+DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+    const dbm_adapter *a;
+    size_t at = 0, taken;
+    dbm_status st = dbm__bulk_ready(b);
+    if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
+    if (st != DBM_OK) return st;
+    a = b->work->db->adapter;
+    if (!b->own_way || a->bulk_columns == NULL) {
+        for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
+        return st;
+    }
+    while (at < rows) {
+        if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
+        taken = 0;
+        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
+        b->plan.rows += (int64_t)taken;
+        at += taken;
+        if (st != DBM_OK) {
+            if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
+            st = dbm__bulk_took(b, st);
+        }
+        if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
+    }
+    return st;
+}
+
+/* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
+
+/* Sends what must come first, and BULK, or gets the INSERT ready. */
+static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
+    const dbm_adapter *a = w->db->adapter;
+    dbm_connection *c = &w->slot.connection;
+    dbm_status st = DBM_OK;
+    bool prepared = a->bulk_row == NULL || (a->flags & DBM_ADAPTER_BULK_PREPARED) != 0;
+    if (w->open_rows != 0) st = dbm__rows_hold(w, b->site);
+    if (st == DBM_OK && b->plan.sql != NULL && prepared) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    if (st == DBM_OK) st = dbm__work_start(w, true, b->site);
+    if (st != DBM_OK) return st;
+    w->top->ran = true;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
+    b->op.bulk = &b->plan;
+    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL;
+    if (a->bulk_row != NULL) {
+        st = dbm__op_run(c, &b->op);
+        b->own_way = st == DBM_OK;
+        if (st != DBM_E_UNSUPPORTED) return st;
+    }
+    if (b->plan.sql == NULL) {
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
+                         b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
+    }
+    if (b->entry == NULL) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    if (st != DBM_OK) return st;
+    b->op.sql = b->entry->prepared.sql;
+    b->op.sql_size = b->entry->prepared.sql_size;
+    b->op.prepared = &b->entry->prepared;
+    return DBM_OK;
+}
+
+/* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
+static dbm_bulk *dbm__bulk_new(dbm__work *w) {
+    dbm_bulk **place = &w->bulks[w->bulk_next++ % DBM__SPARE];
+    if (*place == NULL) *place = (dbm_bulk *)dbm__alloc_zero(w->db->host, sizeof **place);
+    return *place;
+}
+
+static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    dbm_bulk *b;
+    dbm_status st;
+    bool was_clean = !w->in_transaction;
+    const char *none = NULL;
+    const dbm_value *no_values = NULL;
+    if (w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
+        return dbm__work_fail(w, site);
+    }
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
+        return dbm__work_fail(w, site);
+    }
+    st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
+    if (st != DBM_OK) return st;
+    b = dbm__bulk_new(w);
+    if (b == NULL) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+        return dbm__work_fail(w, site);
+    }
+    memset(&b->plan, 0, sizeof b->plan);
+    b->work = w;
+    b->gen = w->gen;
+    b->site = site;
+    b->entry = NULL;
+    b->error.status = DBM_OK;
+    b->owns_session = b->own_way = b->own_point = b->sent = false;
+    b->affected = b->refused = 0;
+    b->failed = options != NULL ? options->failed : NULL;
+    b->failed_ud = options != NULL ? options->failed_ud : NULL;
+    b->plan.each_row = options != NULL && options->each_row;
+    b->plan.failed_row = b->plan.failed_column = -1;
+    b->plan.refused = dbm__bulk_refused;
+    st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
+    if (st == DBM_OK && w->one.row.open) st = dbm__one_end(w, &none, &no_values, 0, site);
+    if (st != DBM_OK) return st;
+    b->wrapped = w->no_transaction && w->db->transactions;
+    if (b->wrapped) w->no_transaction = false;
+    if (w->no_transaction) b->point = -1;
+    else if (!w->in_transaction) b->point = 0;
+    else if (!w->db->savepoints) b->point = -1;
+    else {
+        b->point = w->points_sent + 1;
+        b->own_point = w->points_sent == w->points;
+        if (b->own_point) w->points++;
+    }
+    w->bulk = b;
+    st = dbm__bulk_start(w, b);
+    if (st != DBM_OK && dbm__may_replace(w, st, was_clean, false)) { /* no row has been sent */
+        if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
+        b->entry = NULL;
+        st = dbm__work_renew(w) == DBM_OK ? dbm__bulk_start(w, b) : dbm__self()->last.status;
+    }
+    if (st != DBM_OK) {
+        st = dbm__bulk_row_failed(b, -1, st);
+        b->error.status = DBM_OK;
+        return st;
+    }
+    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, site);
+    dbm__work_look_again(w);
+    *out = b;
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
+                                    const char *site) {
+    dbm__call call;
+    dbm_status st;
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_bulk_begin: out is NULL");
+    *out = NULL;
+    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    if (st != DBM_OK) return st;
+    st = dbm__bulk_open(call.work, out, table, columns, options, site);
+    if (st != DBM_OK) return dbm__call_end(&call, st);
+    (*out)->owns_session = call.owns;
+    return DBM_OK;
+}
+
+/* The handle stands for nothing from here on; one on a database gives its connection back. */
+static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
+    b->error.status = DBM_OK;
+    if (b->owns_session) {
+        dbm__call call;
+        b->owns_session = false;
+        call.work = b->work;
+        call.own.slot = b->work;
+        call.own.gen = b->gen;
+        call.own.step = 0;
+        call.owns = true;
+        dbm__call_end(&call, st);
+    }
+    return st;
+}
+
+DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
+    dbm__work *w;
+    dbm_status st = dbm__bulk_ready(b);
+    bool wrapped;
+    if (st == DBM_OK && b->work->timed) st = dbm__bulk_timed(b);
+    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
+    w = b->work;
+    if (b->own_way) {
+        st = dbm__bulk_op(b, DBM_OP_BULK_END);
+        b->own_way = false; /* ended in either case */
+        b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused;
+    }
+    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(w, b->point);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+    w->affected = b->affected;
+    w->last_id = 0;
+    if (b->affected > 0 || b->refused > 0) w->wrote = w->top->wrote = true;
+    wrapped = b->wrapped;
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__bulk_detach(b);
+    if (wrapped) st = dbm__work_commit(w);
+    return dbm__bulk_close(b, st);
+}
+
+DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
+    dbm__work *w;
+    if (b == NULL) return dbm__fail_null("bulk");
+    w = b->work;
+    if (dbm__bulk_of_parent(b)) return dbm__bulk_bad(b);
+    if (w->bulk != b) return b->error.status != DBM_OK ? dbm__bulk_close(b, DBM_OK) : dbm__bulk_bad(b); /* it has failed, and left nothing */
+    if (b->gen != w->gen) return dbm__bulk_bad(b);
+    if (!dbm__bulk_undo(b) && !w->no_transaction && !w->slot.connection.broken) {
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
+                  "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
+    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
+    return dbm__bulk_close(b, DBM_OK);
+}
+
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
+    dbm_bulk *b = w->bulk;
+    bool rows = b->plan.rows != 0;
+    if (b->gen != level->gen) return;
+    dbm__bulk_undo(b);
+    if (!rows) return;
+    level->wrote = true;
+    if (w->no_transaction && level->sticky == DBM_OK) {
+        dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
+                  w->db->transactions ? "" : ", as far as they had not been sent");
+        dbm__level_stick(level, &dbm__self()->last, 0);
+    }
+}
+
+DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
+              "dbm_bulk_abandon(b)", w->bulk->site);
+    return dbm__work_fail(w, NULL);
+}
+
+DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site) {
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the bulk of %s is open: nothing else runs on its session before dbm_bulk_end or dbm_bulk_abandon",
+              w->bulk->site);
+    return dbm__work_fail(w, site);
+}
+
+DBM__FN void dbm__bulks_free(dbm__work *w) {
+    int i;
+    for (i = 0; i < DBM__SPARE; i++) {
+        if (w->bulks[i] != NULL) dbm__free(w->db->host, w->bulks[i]->names);
+        dbm__free(w->db->host, w->bulks[i]);
+    }
+}
+/* --- end src/session/bulk.c --- */
 /* --- begin src/data/data.h --- */
 /* What is built on sessions: models (structs as rows of tables) and scripts. There is nothing here for other rooms to call but the
  * public functions; this header is what the files of the room share.
@@ -16118,6 +17198,7 @@ typedef struct dbm__model_call {
     const dbm_field *generated; /* insert: the key to be filled in */
     const dbm_value *key;    /* find */
     int keys;
+    size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
 
@@ -16180,6 +17261,76 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     return st;
 }
 
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
+
+/* All structs as one bulk, a column of it for each field. */
+static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
+    const dbm__model_call *call = (const dbm__model_call *)ud;
+    const dbm_model *m = call->model;
+    dbm_column columns[DBM__MODEL_FIELDS];
+    dbm__model_sql q;
+    dbm_bulk *bulk;
+    dbm_status st;
+    size_t f, table;
+    if (dbm__on_database(s)->adapter->lexer & DBM_LEX_NOT_SQL) {
+        return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type);
+    }
+    dbm__model_sql_begin(&q, s, call->site);
+    for (f = 0; f < m->field_count; f++) {
+        const dbm_field *field = &m->fields[f];
+        if (field == call->generated) continue;
+        if (q.count != 0) dbm__model_put(&q, ",");
+        dbm__model_put_name(&q, field->name);
+        columns[q.count].data = call->from + field->offset;
+        columns[q.count].kind = field->kind;
+        columns[q.count].size = field->size;
+        columns[q.count].stride = m->size;
+        columns[q.count].type = DBM_TYPE_NULL;
+        columns[q.count++].nulls = NULL;
+    }
+    dbm__model_put(&q, "|"); /* the table's name behind it, in the same block */
+    table = q.text.size;
+    dbm__model_put_name(&q, m->table);
+    st = q.status;
+    if (st == DBM_OK) {
+        q.text.data[table - 1] = 0;
+        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site);
+    }
+    dbm__model_sql_end(&q);
+    if (st != DBM_OK) return st;
+    (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
+    return dbm_bulk_end(bulk); /* its failure too */
+}
+
+DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
+    dbm__model_call call;
+    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    size_t i, r;
+    if (st != DBM_OK) return st;
+    dbm__model_call_of(&call, site, model, records);
+    call.count = count;
+    for (i = 0; i < model->field_count; i++) {
+        const dbm_field *f = &model->fields[i];
+        size_t none = 0;
+        if (!dbm__field_generated(model, f)) continue;
+        for (r = 0; r < count; r++) none += dbm__element_uint(call.from + r * size + f->offset, f->size) == 0;
+        if (none != 0 && none != count) {
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: key %q is 0 in %z of %z structs: give each of them a key, or none", f->name, none, count);
+        }
+        if (none != 0) call.generated = f;
+    }
+    if (call.generated && model->field_count == 1) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name);
+    }
+    return dbm__on_group(on, site, dbm__insert_all_run, &call);
+}
+
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
@@ -16216,14 +17367,6 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
-}
-
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 
 /* Runs a call that looks for one row by the key in the struct. */
@@ -18270,7 +19413,11 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     int i;
     for (i = 1; i <= count; i++, v++) {
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT && sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
+            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
+        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
+            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
+        }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
         if (DBM__UNLIKELY(status != DBM_OK)) return status;
     }
@@ -18665,6 +19812,95 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     return DBM_OK;
 }
 
+/* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
+
+/* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
+static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
+    if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
+    op->bulk->data = op->prepared->data;
+    return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
+}
+
+static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sqlite_statement *s, bool each_row, int rc) {
+    dbm_status status;
+    if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
+    while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+    if (rc == SQLITE_DONE) {
+        sqlite3_reset(s->stmt);
+        return DBM_OK;
+    }
+    status = dbm__sqlite_step_failed(q, s, rc);
+    /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
+}
+
+/* The statement with its values bound, run. */
+DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
+    int rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_bulk_failed(q, s, op->bulk->each_row, rc);
+    sqlite3_reset(s->stmt);
+    return DBM_OK;
+}
+
+static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
+    dbm_status status = DBM_OK;
+    int i, count = op->bulk->column_count;
+    (void)c;
+    for (i = 1; i <= count; i++, values++) {
+        if (DBM__LIKELY(values->type == DBM_TYPE_INT && sqlite3_bind_int64(s->stmt, i, values->as.integer) == SQLITE_OK)) continue;
+        status = dbm__sqlite_bind_one(s->q, s->stmt, values, i);
+        if (DBM__LIKELY(status == DBM_OK)) continue;
+        op->bulk->failed_column = i - 1;
+        return status;
+    }
+    dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
+    status = dbm__sqlite_bulk_step(s->q, s, op);
+    dbm__sqlite_leave(s->q);
+    return status;
+}
+
+/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
+DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
+    dbm_value v;
+    dbm_status status;
+    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
+        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
+        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
+        if (column->kind == DBM__TO_TEXT) {
+            const char *text;
+            memcpy(&text, p, sizeof text);
+            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK;
+        }
+    }
+    status = dbm_adapter_element(column, at, &v);
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
+    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
+}
+
+static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
+    dbm__sqlite *q = s->q;
+    dbm_status status = DBM_OK;
+    size_t row;
+    int i, n = op->bulk->column_count;
+    (void)c;
+    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
+    for (row = 0; row < count; row++) {
+        for (i = 0; i < n; i++) {
+            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
+            if (DBM__LIKELY(status == DBM_OK)) continue;
+            op->bulk->failed_column = i;
+            break;
+        }
+        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
+        if (DBM__UNLIKELY(status != DBM_OK)) break;
+    }
+    *taken = row;
+    dbm__sqlite_leave(q);
+    return status;
+}
+
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
@@ -18706,8 +19942,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
         q->deadline_us = INT64_MAX;
         op->native = q->db;
         return DBM_OK;
+    case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19224,14 +20462,14 @@ static void dbm__sqlite_close(dbm_database *db) {
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    NULL, NULL
+    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
@@ -19245,6 +20483,12 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 /* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
  * Must not know: pools, sessions, other adapters. */
+/* --- begin src/adapters/postgresql.h --- */
+/* What the two files of the PostgreSQL adapter share: libpq, the server's types, and the rows of a bulk on their way into COPY.
+ * May call: api/, base/, and libpq.
+ * Must not know: anything else. */
+#ifndef DBM__POSTGRESQL_H
+#define DBM__POSTGRESQL_H
 #if DBM_HAS_POSTGRESQL
 #if defined(__has_include)
 #  if !__has_include(<libpq-fe.h>)
@@ -19263,6 +20507,55 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The server's types that have one of ours; others are texts. */
+enum {
+    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
+    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
+    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIME = 1083, DBM__PG_TIMESTAMP = 1114,
+    DBM__PG_TIMESTAMPTZ = 1184, DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
+};
+
+#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
+#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
+DBM__FN int dbm__pg_hex(char c); /* -1: none */
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+
+/* A bulk: its rows, encoded, until COPY takes them. */
+typedef struct dbm__pg_copy dbm__pg_copy;
+/* NULL: no memory. The plan outlives it. */
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan);
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k);
+/* A SELECT that is described and never run: its columns are those that COPY fills. */
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k);
+/* Takes that description, and chooses the form of the rows. False: no memory. */
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res);
+/* The COPY itself. */
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k);
+/* Hands a piece of the rows to libpq: 1, or 0 when there are none; -1 as PQputCopyData says it. */
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn);
+/* No row follows. False: no memory. */
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
+/* Which row and column the server's words are about, where they tell. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DBM__PG_MISSING */
+#endif /* DBM_HAS_POSTGRESQL */
+#endif /* DBM__POSTGRESQL_H */
+/* --- end src/adapters/postgresql.h --- */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
 #if defined(LIBPQ_HAS_PIPELINING) && !defined(DBM__PG_NO_PIPELINE) /* a test does without it too */
 #  define DBM__PG_PIPELINE 1
 #else
@@ -19298,7 +20591,9 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
  *
  *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
  *     sent:  [BEGIN] [SAVEPOINT] [CLOSE] [DEALLOCATE] [PREPARE] RUN SYNC      answered from the head on
- *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer
+ *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer,
+ *            or [BEGIN] SENT SENT SENT, statements that were only put in the pipeline; the SYNC behind a later operation is theirs too, so that
+ *            what stands behind a failure is not done. Outside of a transaction each has a SYNC of its own, and what waits lets them be answered first
  *
  * A list of several commands goes through libpq's pipeline. One that is alone does not, which spares libpq the answer to SYNC; nor does any
  * with libpq 12 and 13, which have no pipeline: then the same list is sent one command at a time, and after a failure what is left of it up
@@ -19315,12 +20610,15 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
+    DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -19329,6 +20627,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
@@ -19366,18 +20665,25 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
+    bool known;              /* so are the columns' types, in `types` */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects, bad_copy;
+    bool inserts, selects;
+    bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool copying;            /* COPY sends its rows */
+    char *copied;            /* the one in hand, libpq's */
+    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
     int64_t total;
+    Oid *types;              /* of its columns */
+    int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
     size_t held_size;
@@ -19403,6 +20709,8 @@ typedef struct dbm__pg {
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
+    bool solo;               /* a RUN is under way that `sent` does not tell of */
+    bool tls;
     bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
@@ -19410,6 +20718,7 @@ typedef struct dbm__pg {
     bool poisoned;           /* what nobody waited for has failed */
     bool retried;
     bool was_open;           /* the transaction, when the operation began */
+    bool given_up;           /* the operation before it came to no end */
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
@@ -19419,9 +20728,22 @@ typedef struct dbm__pg {
     int wait_used;           /* of `wait`: sent with the command in progress */
     int64_t dropped;
     int64_t affected;
+    int before;              /* DBM__PG_GO ... */
+    int unanswered;          /* SENT in `sent`; */
+    int unasked;             /* of them, those that the server has not been told to answer, */
+    size_t unasked_bytes;    /* and their texts */
+    bool unsynced;           /* no SYNC stands behind the last of them */
+    int answered;            /* to be told by the next operation, as is what follows */
+    int64_t sent_affected, sent_last_id;
+    PGresult *sent_error;
+    bool of_pipeline;        /* the error of this operation is sent_error */
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
+    dbm__pg_copy *copy;      /* the bulk that is open */
+    bool copying;            /* the server takes its rows */
+    bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
     char *block;             /* texts of parameters, or of a statement that is put together */
@@ -19430,6 +20752,7 @@ typedef struct dbm__pg {
     int prefix;              /* bytes of it before the program's statement */
     const char **params;
     int *lengths, *formats;
+    bool blobs;              /* among them; without any, formats need not be said */
     int params_capacity;
     char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
@@ -19455,14 +20778,6 @@ typedef struct dbm__pg {
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
-/* The server's types that have one of ours; others are texts. */
-enum {
-    DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
-    DBM__PG_TEXT = 25, DBM__PG_OID = 26, DBM__PG_JSON = 114, DBM__PG_FLOAT4 = 700, DBM__PG_FLOAT8 = 701, DBM__PG_UNKNOWN = 705,
-    DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIMESTAMP = 1114, DBM__PG_TIMESTAMPTZ = 1184,
-    DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
-};
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -19473,12 +20788,6 @@ static bool dbm__pg_in_binary(Oid type) {
         return true;
     default: return false;
     }
-}
-
-static bool dbm__pg_all_binary(const PGresult *res) {
-    int i, n = PQnfields(res);
-    for (i = 0; i < n; i++) if (!dbm__pg_in_binary(PQftype(res, i))) return false;
-    return true;
 }
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
@@ -19534,6 +20843,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -19568,6 +20883,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -19603,6 +20919,7 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->silent = false;
     item->number = number;
     item->depth = 0;
+    item->s = NULL;
     return item;
 }
 
@@ -19641,7 +20958,7 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *year = y + era * 400 + (*month <= 2);
 }
 
-static int64_t dbm__pg_days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
@@ -19669,7 +20986,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__pg_put_digits(t, day, 2);
 }
 
-static void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
+DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
     if (rest < 0) {
@@ -19705,17 +21022,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats = q->lengths + capacity;
         q->params_capacity = capacity;
     }
+    need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        size_t size = 40;
-        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
-            if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
-            size = v->type == DBM_TYPE_BLOB ? 0 : v->as.text.size + 1;
-        }
-        need += size;
+        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
+        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
     at = q->block;
+    q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm__text t;
@@ -19724,11 +21040,16 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->formats[i] = 0;
         switch (v->type) {
         case DBM_TYPE_NULL: q->params[i] = NULL; break;
-        case DBM_TYPE_INT:
-            t = dbm__text_in(at, 40);
-            dbm__put_int(&t, v->as.integer);
-            at += t.size + 1;
+        case DBM_TYPE_INT: { /* from its last digit on */
+            uint64_t n = v->as.integer < 0 ? 0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer;
+            char *digit = at += 40;
+            *--digit = '\0';
+            do *--digit = (char)('0' + n % 10);
+            while ((n /= 10) != 0);
+            if (v->as.integer < 0) *--digit = '-';
+            q->params[i] = digit;
             break;
+        }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
@@ -19748,6 +21069,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             q->lengths[i] = (int)v->as.text.size;
             q->formats[i] = 1;
+            q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
             if (v->as.text.size != 0) {
@@ -19764,17 +21086,20 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         }
     }
     q->declare = at;
+    q->unasked_bytes += need;
     return DBM_OK;
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
-    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
+    return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
-static bool dbm__pg_text_command(dbm__pg *q, const char *sql) { return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
+static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
+}
 
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
@@ -19830,10 +21155,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_RUN:
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
+    /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
+    case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: case DBM__PG_SENT:
+        if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->formats, s->kept && s->binary) == 1;
+        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -19844,7 +21174,11 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
 #if DBM__PG_PIPELINE
-    case DBM__PG_SYNC: return PQpipelineSync(q->conn) == 1;
+    case DBM__PG_SYNC:
+        q->unsynced = false;
+        q->unasked = 0;
+        q->unasked_bytes = 0;
+        return PQpipelineSync(q->conn) == 1;
 #endif
     default: return true;
     }
@@ -19878,21 +21212,26 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
 }
 
 /* Another row is in hand. */
-static void dbm__pg_row_moves(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (DBM__UNLIKELY(s->now != NULL)) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        PQfreemem(s->copied);
+        s->copied = NULL;
+    }
 }
 
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, int row) {
-    int i, columns = PQnfields(res);
+/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
+    int i, columns = res != NULL ? PQnfields(res) : 1;
     size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)PQgetlength(res, row, i) + 1;
+    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -19905,10 +21244,10 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     held->next = NULL;
     at = (char *)(held->cells + (columns > 1 ? columns : 1));
     for (i = 0; i < columns; i++) {
-        int bytes = PQgetlength(res, row, i);
+        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
         held->cells[i].data = at;
-        held->cells[i].size = PQgetisnull(res, row, i) ? -1 : bytes;
-        memcpy(at, PQgetvalue(res, row, i), (size_t)bytes);
+        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
+        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -19933,9 +21272,49 @@ static void dbm__pg_forget(dbm__pg *q) {
     q->drops.count = q->drops.head = 0;
 }
 
-static void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
+DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
+}
+
+/* A statement without rows has run. */
+static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
+    const char *tag = PQcmdStatus(res);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    return dbm__pg_count(res);
+}
+
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n);
+}
+
+/* The statement of that name is not used again. */
+static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
+    if (there) {
+        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
+        q->no_memory = false;
+    }
+    s->kept = false;
+}
+
+/* What one of the pipeline has done; its rows are dropped. */
+static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
+    int64_t n = -1;
+    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
+    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
+    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->inserts && (item->number & 4u) == 0) {
+        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
+            Oid type = PQftype(res, 0);
+            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0));
+        }
+    }
+    item->number |= 4u;
 }
 
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -19952,7 +21331,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
             PQclear(res);
             return true;
         }
@@ -19983,14 +21362,69 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     return false;
 }
 
+/* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
+static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
+    static char name[] = "data";
+    PGresAttDesc column;
+    memset(&column, 0, sizeof column);
+    column.name = name;
+    column.typid = DBM__PG_BYTEA;
+    column.format = 1;
+    column.typlen = -1;
+    PQclear(res);
+    res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
+    dbm__pg_res(q->main, res);
+    q->main->binary_rows = true;
+    q->main->copying = true;
+}
+
+/* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
+static int dbm__pg_copy_rows(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    for (;;) {
+        char *data = NULL;
+        int n = PQgetCopyData(q->conn, &data, 1);
+        if (n == 0) return DBM__PG_WAITS;
+        if (n < 0) { /* its end, or a failure that is the next result */
+            s->copying = false;
+            return DBM__PG_ALL;
+        }
+        s->total++;
+        if (q->no_memory) q->mode = DBM__PG_DROP;
+        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
+            dbm__pg_row_moves(s);
+            s->copied = data;
+            s->copied_size = n;
+            s->row = 0;
+            s->rows = 1;
+            if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
+            continue;
+        }
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
+            PQfreemem(data);
+            return DBM__PG_ROW;
+        }
+        if (q->mode != DBM__PG_KEEP) q->dropped++;
+        PQfreemem(data);
+    }
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
+    const dbm__pg_item *next;
+    PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (q->error == NULL) q->error = res;
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+    /* What goes before one of the pipeline fails for it. */
+    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
+    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    if (*to == NULL) *to = res;
     else PQclear(res);
 }
 
@@ -20000,22 +21434,34 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
         if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) {
-            q->main->kept = true;
-            q->main->age = q->age;
+            item->s->kept = true;
+            item->s->age = q->age;
         }
-        if (item->kind == DBM__PG_RUN) {
-            const char *tag = PQcmdStatus(res);
-            q->affected = dbm__pg_count(res);
-            if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) dbm__pg_forget(q);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_DESCRIBE) {
+            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            return false;
         }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
+        if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
+            PQclear(res);
+            q->copying = true;
+            return true;
+        }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
+            dbm__pg_copy_out(q, res);
+            return false;
+        }
         q->outcome = DBM_E_UNSUPPORTED;
         dbm_adapter_broken(q->c);
         break;
@@ -20026,6 +21472,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
         break;
 #endif
     default: break;
@@ -20034,10 +21481,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     return false;
 }
 
-static void dbm__pg_sync_done(dbm__pg *q) {
-    q->skipping = false;
-    if (q->sent.head != q->sent.count) return;
-    q->sent.head = q->sent.count = q->emitted = 0;
+static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
         if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
@@ -20047,6 +21491,13 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     case PQTRANS_INERROR: q->failed_tx = true; break;
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
     }
+}
+
+static void dbm__pg_sync_done(dbm__pg *q) {
+    q->skipping = false;
+    if (q->sent.head != q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0;
+    dbm__pg_look_at_transaction(q);
 }
 
 /* Reads answers, in the order of the list, as far as they have come. */
@@ -20072,6 +21523,14 @@ static int dbm__pg_answers(dbm__pg *q) {
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
+        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+            q->armed = true;
+            (void)PQsetSingleRowMode(q->conn);
+        }
+        if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
+            int how = dbm__pg_copy_rows(q);
+            if (how != DBM__PG_ALL) return how;
+        }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
         if (res == NULL) {
@@ -20080,6 +21539,10 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue;
+            }
+            if (item->kind == DBM__PG_SENT) {
+                q->unanswered--;
+                if (q->sent_error == NULL) q->answered++;
             }
             q->sent.head++;
             q->armed = false;
@@ -20163,11 +21626,17 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
     return true;
 }
 
+static void dbm__pg_put(dbm__pg *q, bool alone);
+
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
-    bool alone = q->sent.count == 1 && !q->sent.at[0].silent; /* what is under way already is in the list too */
+    bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
     dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
+    dbm__pg_put(q, alone);
+}
+
+static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
@@ -20255,20 +21724,55 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     s->live = false;
 }
 
-static void dbm__pg_result_begin(dbm__pg_statement *s) {
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = false;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+    s->id = ++q->names;
+    s->known = s->binary = false;
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+    if (item != NULL) item->s = s;
+}
+
+/* Answers to what is in the pipeline are to come. */
+static void dbm__pg_ask(dbm__pg *q) {
+#if DBM__PG_PIPELINE
+    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+#endif
+    q->unasked = 0;
+    q->unasked_bytes = 0;
+}
+
+DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
+    return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+}
+
+DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    q->main = s;
+    dbm__pg_result_begin(s);
+    q->retried = false;
+    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+}
+
 static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
     dbm__pg_push_before(q);
+    q->before_copy = s->copies_out && q->sent.count != 0; /* no pipeline takes it: what must come first is sent first */
+    if (DBM__UNLIKELY(q->before_copy)) {
+        q->cursor_run = q->named_run = false;
+        dbm__pg_go(q);
+        return;
+    }
     if (s->kept && s->age != q->age) s->kept = false;
-    q->cursor_run = s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
+    q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
         int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -20278,16 +21782,52 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
-        q->named_run = q->base->cached && s->seen;
+        q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
-            s->id = ++q->names;
-            dbm__pg_name(q, s);
-            s->binary = false;
-            dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+            dbm__pg_add_prepare(q, s);
         }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
     }
     dbm__pg_go(q);
+}
+
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
+ * 64 KB and one statement. */
+static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+#if DBM__PG_PIPELINE
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    dbm__pg_item *item;
+    int i;
+    dbm__pg_push_before(q);
+    if (s->kept && s->age != q->age) s->kept = false;
+    q->named_run = q->base->cached && s->seen;
+    if (q->named_run && !s->kept) {
+        dbm__pg_add_prepare(q, s);
+        s->kept = true; /* it is when those behind it run */
+        s->age = q->age;
+    }
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    if (item != NULL) item->s = s;
+    q->unsynced = true;
+    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    dbm__pg_put(q, false);
+    if (q->local) return;
+    for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+    q->wait.count = q->wait_used = 0;
+    q->unanswered++;
+    q->unasked++;
+    s->seen = true;
+    op->queued = true;
+    dbm__pg_room_end(q);
+    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+        dbm__pg_ask(q);
+        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
+    }
+    dbm__pg_end_local(q, DBM_OK);
+#else
+    (void)op;
+    dbm__pg_push_run(q);
+#endif
 }
 
 static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
@@ -20297,9 +21837,9 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return;
     }
-    if (DBM__UNLIKELY(s->bad_copy)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program is not a statement with rows: use PQputCopyData or PQgetCopyData "
-                                         "on the handle of dbm_native(s, \"postgresql\")"));
+    if (DBM__UNLIKELY(s->copies_in)) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+                                         "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
         return;
     }
     status = dbm__pg_encode(q, op);
@@ -20307,25 +21847,58 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, status);
         return;
     }
-    q->main = s;
-    dbm__pg_result_begin(s);
-    q->retried = false;
-    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
+    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+        dbm__pg_start_send(q, op);
+        return;
+    }
+    dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
+}
+
+/* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
+static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
+    if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
+    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
+    dbm__pg_begin_run(q, s, op);
+    q->named_run = q->solo = true;
+    q->cursor_run = q->armed = q->whole = false;
+    return true;
+}
+
+/* The next row, where it is at hand. */
+static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    dbm__pg_held *now;
+    (void)c;
+    if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
+        s->row++;
+        s->serial++;
+        if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        return DBM_OK;
+    }
+    now = s->held;
+    if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
+    dbm__pg_row_moves(s);
+    s->held = now->next;
+    if (s->held == NULL) s->last_held = NULL;
+    s->now = now;
+    return DBM_OK;
+}
+
+/* FINISH, where no rows are under way. */
+static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->result;
+    (void)c;
+    if (s->live) return DBM_E_UNSUPPORTED;
+    dbm__pg_result_end(s->q, s);
+    return DBM_OK;
 }
 
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     int n;
-    if (s->held != NULL) {
-        dbm__pg_held *now = s->held;
-        dbm__pg_row_moves(s);
-        s->held = now->next;
-        if (s->held == NULL) s->last_held = NULL;
-        s->now = now;
-        dbm__pg_end_local(q, DBM_OK);
-        return;
-    }
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
@@ -20333,10 +21906,6 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return;
-    }
-    if (s->cursor == 0) {
-        dbm__pg_end_local(q, DBM_DONE);
         return;
     }
     n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
@@ -20457,6 +22026,33 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
+/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
+    const char *first = dbm__pg_first_word(at);
+    int deep = 0;
+    bool in;
+    for (; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\'') {
+            char quote = *at;
+            do at++; while (*at != '\0' && *at != quote);
+            if (*at == '\0') return;
+        } else if (*at == '(') {
+            deep++;
+        } else if (*at == ')') {
+            deep--;
+        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
+            in = dbm__pg_is_word(at, "FROM");
+            at = dbm__pg_first_word(at + (in ? 4 : 2));
+            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
+            s->copies_in = in;
+            s->copies_out = prepared->returns_rows = !in;
+            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
+                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
+            return;
+        }
+    }
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -20465,9 +22061,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (dbm__pg_is_word(word, "COPY")) {
-        for (; *word != '\0'; word++) if (dbm__pg_is_word(word, "STDIN") || dbm__pg_is_word(word, "STDOUT")) s->bad_copy = true;
-    }
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -20483,6 +22077,7 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
+    dbm_adapter_free(q->owner, s->types);
     dbm_adapter_free(q->owner, s);
 }
 
@@ -20495,31 +22090,64 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+/* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
+static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+    q->main = NULL;
+    q->copying = q->copy_blind = false;
+    if (op->bulk->each_row) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->copy = dbm__pg_copy_make(q->owner, op->bulk);
+    if (q->copy == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return;
+    }
+    op->bulk->data = q->copy;
+    dbm__pg_push_before(q);
+    dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+    dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
+    dbm__pg_go(q);
+}
+
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+
+/* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
+static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_CONNECT:
+    case DBM__OP_SIGNED:
+        return DBM__PG_GO;
+    case DBM_OP_EXECUTE:
+        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        break;
+    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        return DBM__PG_DRAIN;
+    }
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+}
+
+static void dbm__pg_drain(dbm__pg *q) {
+    q->before = DBM__PG_DRAIN;
+    if (q->unsynced) dbm__pg_go(q);
+}
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    dbm_isolation level;
-    if (DBM__LIKELY(op->kind == DBM_OP_FETCH)) { /* most rows are at hand */
-        dbm__pg_statement *s = (dbm__pg_statement *)op->result;
-        if (DBM__LIKELY(s->row + 1 < s->rows && s->now == NULL)) {
-            s->row++;
-            s->serial++;
-            if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
-            q->op = op;
-            dbm__pg_end_local(q, DBM_OK);
-            return;
-        }
-    }
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
         return;
     }
+    q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
@@ -20534,6 +22162,17 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
         return;
     }
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    q->of_pipeline = false;
+    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
+    else dbm__pg_drain(q);
+}
+
+/* The operation itself. */
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
+    dbm_isolation level;
     if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
@@ -20575,9 +22214,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         q->main = s;
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
         q->dropped = 0;
-        if (s->live) break;
-        if (op->kind == DBM_OP_FINISH) dbm__pg_result_end(q, s);
-        dbm__pg_end_local(q, DBM_OK);
+        if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
         break;
     }
     case DBM_OP_PING:
@@ -20596,8 +22233,14 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm__pg_push_before(q);
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        q->main = NULL;
+        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        break;
+    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -20605,15 +22248,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_stale(const dbm__pg *q) {
-    const char *state, *where;
-    if (!q->named_run || q->error == NULL) return false;
-    state = dbm__pg_state_of(q->error);
-    if (strcmp(state, "26000") == 0) return true;
-    where = PQresultErrorField(q->error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0;
-}
+static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
@@ -20621,11 +22256,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     bool stale = dbm__pg_stale(q);
     if (s->cursor != 0) s->cursor = 0;
     if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        if (s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0) {
-            dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-            q->no_memory = false;
-        }
-        s->kept = false;
+        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
             PQclear(q->error);
@@ -20652,6 +22283,23 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
 
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 
+/* What the columns of s->res are, and whether all can be read in binary. */
+static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
+    int i;
+    if (columns > s->types_capacity) {
+        Oid *types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
+        if (types == NULL) return false;
+        s->types = types;
+        s->types_capacity = columns;
+    }
+    *binary = true;
+    for (i = 0; i < columns; i++) {
+        s->types[i] = PQftype(s->res, i);
+        *binary = *binary && dbm__pg_in_binary(s->types[i]);
+    }
+    return true;
+}
+
 static void dbm__pg_row_width(dbm__pg_statement *s) {
     int i, row, columns = PQnfields(s->res);
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
@@ -20668,9 +22316,17 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
         s->ended = true;
         dbm__pg_close_cursor(q, s);
     }
-    /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-    s->next_binary = dbm__pg_all_binary(s->res);
 }
+
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
+
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -20682,11 +22338,12 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
-    /* What waited has been done; or not, but then the transaction is lost with it. */
-    if (q->wait_used != 0) {
-        for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-        q->wait.count -= q->wait_used;
-        q->wait_used = 0;
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
     }
     dbm__pg_room_end(q);
     op->affected = q->affected;
@@ -20698,23 +22355,39 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
         s->small_runs = 0;
         return true;
     }
+    dbm__pg_execute_done(q, s, how);
+    return true;
+}
+
+/* It has succeeded, as far as it has been read. */
+static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
+    dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
+        if (q->named_run) s->known = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        return true;
+        return;
     }
     op->result = s;
     op->columns = PQnfields(s->res);
     op->row = s->rows > 0;
+    if (!(s->known && q->named_run && s->types_capacity >= op->columns)) {
+        /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
+        if (!dbm__pg_look_at_types(q, s, op->columns, q->named_run ? &s->binary : &s->next_binary)) {
+            q->outcome = dbm__pg_no_memory(q);
+            return;
+        }
+        s->known = q->named_run && s->kept;
+    }
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
@@ -20722,12 +22395,10 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         op->affected = -1;
     } else {
         if (!s->live) s->ended = true;
-        if (q->named_run && s->kept) s->binary = dbm__pg_all_binary(s->res);
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live;
     }
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
-    return true;
 }
 
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
@@ -20825,7 +22496,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script");
+            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
         default: break;
         }
@@ -20837,9 +22508,38 @@ back:
     return true;
 }
 
+static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    dbm__pg_wait_done(q);
+    op->affected = q->affected;
+    if (q->error != NULL && !q->no_memory) {
+        if (op->bulk->abandon && PQstatus(q->conn) != CONNECTION_BAD) return true;
+        q->outcome = dbm__pg_refused(q);
+        dbm__pg_copy_blame(q->copy, PQresultErrorField(q->error, PG_DIAG_CONTEXT));
+    } else if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else if (op->kind == DBM_OP_BULK) {
+        dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
+    return true;
+}
+
+/* One of the pipeline has failed, and so has this operation. */
+static void dbm__pg_pipeline_failed(dbm__pg *q) {
+    if (q->error != NULL) PQclear(q->error);
+    q->error = q->sent_error;
+    q->sent_error = NULL;
+    q->of_pipeline = true;
+    q->cursor_run = false;
+}
+
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
@@ -20863,9 +22563,10 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -20873,39 +22574,189 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
+    if (DBM__UNLIKELY(q->answered != 0 || q->of_pipeline)) {
+        op->answered = q->answered;
+        op->sent_affected = q->sent_affected;
+        op->sent_last_id = q->sent_last_id;
+        op->of_pipeline = q->of_pipeline;
+        q->answered = 0;
+        q->sent_affected = q->sent_last_id = -1;
+        q->of_pipeline = false;
+    }
     q->op = NULL;
+    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        dbm__pg_copy_free(q->copy);
+        q->copy = NULL;
+        q->copying = false;
+        op->bulk->data = NULL;
+    }
     return DBM_STEP_DONE;
 }
+
+static uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 
 /* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
  * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
  * ReadyForQuery. Under TLS nothing can be seen. */
 #if DBM__PG_POSIX
 static bool dbm__pg_all_here(dbm__pg *q) {
-    const char *end;
-    ssize_t n;
-    int i;
-    if (q->sent.at[q->sent.count - 1].kind != DBM__PG_SYNC || PQsslInUse(q->conn)) return false;
-    for (i = q->sent.head; i < q->sent.count - 1; i++) if (q->sent.at[i].kind == DBM__PG_SYNC) return false;
+    static const char ready[5] = { 'Z', 0, 0, 0, 5 };
+    ssize_t n, at = 0;
+    int i, syncs = 0;
+    for (i = q->sent.head; i < q->sent.count; i++) syncs += q->sent.at[i].kind == DBM__PG_SYNC;
     n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 6 || n == (ssize_t)sizeof q->look) return false;
-    end = q->look + n - 6;
-    return end[0] == 'Z' && end[1] == 0 && end[2] == 0 && end[3] == 0 && end[4] == 5;
+    if (n < 6 || n == (ssize_t)sizeof q->look || memcmp(q->look + n - 6, ready, sizeof ready) != 0) return false;
+    if (syncs <= 1) return true;
+    while (n - at >= 6) { /* of another one, maybe: message by message */
+        uint32_t size = dbm__pg_get32(q->look + at + 1);
+        syncs -= q->look[at] == 'Z';
+        if (size >= sizeof q->look) return false;
+        at += 1 + (ssize_t)size;
+    }
+    return at == n && syncs == 0;
 }
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
+
+/* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
+ * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
+static bool dbm__pg_copy_answered(dbm__pg *q) {
+    if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
+#if DBM__PG_POSIX
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+#endif
+    q->copy_blind = true;
+    return PQconsumeInput(q->conn) != 1;
+}
+
+/* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
+ * other. */
+static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
+    dbm_op *op = q->op;
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+                      dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
+    int put = 1, unsent = 0;
+    while (why == NULL && put > 0 && unsent == 0) {
+        put = dbm__pg_copy_put(q->copy, q->conn);
+        unsent = PQflush(q->conn);
+        if (put == -2 && unsent == 0) { /* libpq has no memory for it */
+            why = "the bulk has no memory";
+            q->no_memory = true;
+        } else if (put == -2) put = 1;
+    }
+    if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
+    if (why == NULL && unsent > 0) {
+        op->fd = PQsocket(q->conn);
+        q->fresh = false;
+        *step = DBM_STEP_BOTH;
+        return true;
+    }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
+        *step = dbm__pg_done(q);
+        return true;
+    }
+    q->copying = false;
+    if (PQputCopyEnd(q->conn, why) != 0) return false;
+    q->outcome = dbm__pg_lost(q);
+    *step = dbm__pg_done(q);
+    return true;
+}
+
+/* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
+static bool dbm__pg_solo_over(dbm__pg *q) {
+    q->solo = false;
+    if (dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0) == NULL || dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0) == NULL) {
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    q->emitted = q->sent.count;
+    return true;
+}
+
+/* True: it is done. False: dbm__pg_step() goes on. */
+static bool dbm__pg_solo_step(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    PGresult *res = NULL;
+    ExecStatusType status;
+    q->whole = dbm__pg_all_here(q);
+    if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
+        dbm__pg_solo_over(q);
+        return false;
+    }
+    res = PQgetResult(q->conn);
+    status = PQresultStatus(res);
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+        q->armed = true;
+        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        return false;
+    }
+    q->solo = false;
+    dbm__pg_look_at_transaction(q);
+    if (status == PGRES_TUPLES_OK) {
+        dbm__pg_row_moves(s);
+        dbm__pg_res(s, res);
+        s->rows = PQntuples(res);
+        s->total = s->rows;
+        s->binary_rows = s->binary;
+        if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
+    } else {
+        q->affected = dbm__pg_ran(q, res);
+        PQclear(res);
+    }
+    dbm__pg_room_end(q);
+    q->op->affected = q->affected;
+    dbm__pg_execute_done(q, s, DBM__PG_ALL);
+    return true;
+}
 
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
-    bool stirred; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
+    dbm_step step;
+    bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (q->local) return dbm__pg_done(q);
-    stirred = !q->fresh && PQsslInUse(q->conn) && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed) q->whole = dbm__pg_all_here(q);
+    if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
+    if (q->solo) {
+        if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
+        if (q->local) return dbm__pg_done(q);
+        if (q->solo) goto wait;
+    }
+#if DBM__PG_PIPELINE
+    if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
+        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        stirred = q->tls;
+        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q);
+            how = dbm__pg_answers(q);
+        }
+        if (how == DBM__PG_DEAD || q->local) {
+            if (!q->local) q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
+        if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
+        q->before = DBM__PG_GO;
+        if (q->sent_error != NULL) {
+            dbm__pg_pipeline_failed(q);
+            q->outcome = dbm__pg_refused(q);
+            return dbm__pg_done(q);
+        }
+        dbm__pg_start_now(q, op);
+        if (q->local) return dbm__pg_done(q);
+        if (op->queued) goto wait;
+    }
+#endif
+    stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
@@ -20933,12 +22784,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
         dbm__pg_cancel(c);
     }
+wait:
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
         return dbm__pg_done(q);
     }
-    if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
+    if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
@@ -20947,20 +22799,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t dbm__pg_get32(const char *data) {
-    const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
-
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n);
-}
-
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
@@ -20968,9 +22806,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
     return n > 0 && (count == 0 || n == count);
 }
-
-#define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
-#define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
 
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
@@ -21036,10 +22871,10 @@ static void dbm__pg_uuid(const char *data, char *out) {
     *out = '\0';
 }
 
-static int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
-static size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
+DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
@@ -21109,12 +22944,15 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     dbm__pg *q = s->q;
     const char *data;
     size_t size;
-    Oid type = PQftype(s->res, i);
+    Oid type = s->types[i];
     (void)c;
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->now != NULL)) {
+    if (DBM__UNLIKELY(s->copied != NULL)) {
+        data = s->copied;
+        size = (size_t)s->copied_size;
+    } else if (DBM__UNLIKELY(s->now != NULL)) {
         if (s->now->cells[i].size < 0) return DBM_OK;
         data = s->now->cells[i].data;
         size = (size_t)s->now->cells[i].size;
@@ -21286,6 +23124,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    dbm__pg_copy_free(q->copy);
+    if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -21428,6 +23268,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     q->state = DBM__PG_READY;
+    q->sent_affected = q->sent_last_id = -1;
+    q->tls = PQsslInUse(q->conn) != 0;
     dbm__pg_look_at_settings(q);
     return true;
 }
@@ -21761,21 +23603,672 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
-    NULL, NULL, dbm__pg_column, dbm__pg_column_name,
+    dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    NULL, NULL
+    dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 
-#endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- end src/adapters/postgresql.c --- */
+/* --- begin src/adapters/postgresql_copy.c --- */
+/* PostgreSQL's COPY: the rows of a bulk in its binary form, or in its text form where a column has a type that is not known here.
+ * May call: api/, base/, sql/ (conversions), what postgresql.h declares, and libpq.
+ * Must not know: how commands are sent and answered, pools, sessions, other adapters. */
+#if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
+
+/* The server checks of a binary row only that each cell has its type's size, so a wrong type could be stored as a wrong value of the same size. That
+ * is why each bulk asks for the columns' types, in the round trip of its BEGIN or SAVEPOINT, and remembers none: the lock that the question takes
+ * keeps the table as it is until the transaction ends. One column of another type than those below makes all rows texts, which the
+ * server reads exactly for any type. */
+enum { /* how a column is written; the first ones in the order of dbm__pg_limits */
+    DBM__PG_AS_INT2, DBM__PG_AS_INT4, DBM__PG_AS_INT8, DBM__PG_AS_OID, DBM__PG_AS_BOOL, DBM__PG_AS_FLOAT4, DBM__PG_AS_FLOAT8, DBM__PG_AS_TEXT,
+    DBM__PG_AS_JSONB, DBM__PG_AS_BYTEA, DBM__PG_AS_NUMERIC, DBM__PG_AS_DATE, DBM__PG_AS_TIME, DBM__PG_AS_TIMESTAMP, DBM__PG_AS_TIMESTAMPTZ,
+    DBM__PG_AS_UUID, DBM__PG_AS_OTHER
+};
+static const struct { int64_t min, max; int size; } dbm__pg_limits[] = {
+    { INT16_MIN, INT16_MAX, 2 }, { INT32_MIN, INT32_MAX, 4 }, { INT64_MIN, INT64_MAX, 8 }, { 0, UINT32_MAX, 4 }
+};
+
+#define DBM__PG_COPY_ROOM ((size_t)65536) /* rows are sent when there are about as many bytes */
+#define DBM__PG_COPY_CELL ((size_t)20)    /* the largest one of a fixed size, a UUID */
+#define DBM__PG_DAY_US INT64_C(86400000000)
+
+struct dbm__pg_copy {
+    dbm_database *db;
+    dbm_bulk_plan *plan;
+    PGresult *columns;       /* as the server described them */
+    char *rows;
+    size_t size, capacity, sent;
+    bool binary;
+    unsigned char *how, *fast;
+    char *select, *command;
+};
+
+DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
+    size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
+    dbm__pg_copy *k;
+    dbm__text list;
+    int i;
+    for (i = 0; i < plan->column_count; i++) names += strlen(plan->columns[i]) + 2;
+    names += 64;
+    size = sizeof *k + 2 * n + 2 * names;
+    k = (dbm__pg_copy *)dbm_adapter_alloc(db, size);
+    if (k == NULL) return NULL;
+    memset(k, 0, size);
+    k->db = db;
+    k->plan = plan;
+    k->how = (unsigned char *)(k + 1);
+    k->fast = k->how + n;
+    k->select = (char *)(k->fast + n);
+    k->command = k->select + names;
+    list = dbm__text_in(k->select, names);
+    dbm__put(&list, "SELECT ");
+    for (i = 0; i < plan->column_count; i++) dbm__putf(&list, "%s%s", i > 0 ? ", " : "", plan->columns[i]);
+    i = (int)list.size - 7;
+    dbm__putf(&list, " FROM %s", plan->table);
+    list = dbm__text_in(k->command, names);
+    dbm__putf(&list, "COPY %s (", plan->table);
+    dbm__put_n(&list, k->select + 7, (size_t)i);
+    dbm__put(&list, ") FROM STDIN");
+    return k;
+}
+
+DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
+    if (k == NULL) return;
+    if (k->columns != NULL) PQclear(k->columns);
+    dbm_adapter_free(k->db, k->rows);
+    dbm_adapter_free(k->db, k);
+}
+
+DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
+DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
+
+static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
+    switch ((int)type) {
+    case DBM__PG_INT2: return DBM__PG_AS_INT2;
+    case DBM__PG_INT4: return DBM__PG_AS_INT4;
+    case DBM__PG_INT8: return DBM__PG_AS_INT8;
+    case DBM__PG_OID: return DBM__PG_AS_OID;
+    case DBM__PG_BOOL: return DBM__PG_AS_BOOL;
+    case DBM__PG_FLOAT4: return DBM__PG_AS_FLOAT4;
+    case DBM__PG_FLOAT8: return DBM__PG_AS_FLOAT8;
+    case DBM__PG_TEXT: case DBM__PG_VARCHAR: case DBM__PG_BPCHAR: case DBM__PG_NAME: case DBM__PG_JSON: return DBM__PG_AS_TEXT;
+    case DBM__PG_JSONB: return DBM__PG_AS_JSONB;
+    case DBM__PG_BYTEA: return DBM__PG_AS_BYTEA;
+    case DBM__PG_NUMERIC: return DBM__PG_AS_NUMERIC;
+    case DBM__PG_DATE: return DBM__PG_AS_DATE;
+    case DBM__PG_TIME: return DBM__PG_AS_TIME;
+    case DBM__PG_TIMESTAMP: return DBM__PG_AS_TIMESTAMP;
+    case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
+    case DBM__PG_UUID: return DBM__PG_AS_UUID;
+    default: return DBM__PG_AS_OTHER;
+    }
+}
+
+/* ---- the buffer -------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
+    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
+    char *rows;
+    if (need > SIZE_MAX / 4) return false;
+    while (capacity - k->size < need) capacity *= 2;
+    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
+    if (rows == NULL) return false;
+    k->rows = rows;
+    k->capacity = capacity;
+    return true;
+}
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
+    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
+}
+
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+/* Cells. */
+DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    return size == 8 ? dbm__pg_to64(to, (uint64_t)v) : size == 4 ? dbm__pg_to32(to, (uint32_t)v) : dbm__pg_to16(to, (uint32_t)v & 0xFFFFu);
+}
+DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return dbm__pg_to_number(to, 8, bits);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+/* The same at the end of the buffer. */
+static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
+static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
+
+static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
+    dbm__copy_cut(why->text, sizeof why->text, text);
+    return DBM_E_RANGE;
+}
+
+/* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
+static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (DBM__UNLIKELY(!dbm__pg_copy_room(k, size + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)))) return DBM_E_NOMEM;
+    k->size = (size_t)(dbm__pg_to_bytes(k->rows + k->size, size != 0 ? data : "", size) - k->rows);
+    return DBM_OK;
+}
+static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
+    if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
+        return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea");
+    }
+    return dbm__pg_put_bytes(k, data, size, why);
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------- */
+
+/* What a statement's parameter would be as text. */
+static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
+    dbm__text t;
+    if (v->type == DBM_TYPE_BOOL) {
+        *size = 1;
+        return v->as.integer != 0 ? "1" : "0";
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
+    t = dbm__text_in(block, 64);
+    dbm__pg_put_timestamp(&t, v->as.integer);
+    *size = t.size;
+    return block;
+}
+
+static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
+
+/* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
+static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i, digits = 0, scale = 0, zeros = 0, from, groups, point = SIZE_MAX;
+    const char *text = dbm__pg_written(v, block, &size), *at = text;
+    int64_t exponent = 0, before, weight, shown;
+    bool minus = size != 0 && *at == '-', any = false;
+    if (v->type == DBM_TYPE_BLOB || v->type == DBM_TYPE_TIMESTAMP || v->type == DBM_TYPE_UUID) return dbm__pg_wrong(why, "is not a number");
+    if (size != 0 && (*at == '-' || *at == '+')) at++;
+    i = (size_t)(at - text);
+    if (dbm__same_word_n(at, size - i, "nan") || dbm__same_word_n(at, size - i, "inf") || dbm__same_word_n(at, size - i, "infinity")) {
+        dbm__pg_put32(k, 8);
+        dbm__pg_put32(k, 0);
+        dbm__pg_put16(k, *at == 'n' || *at == 'N' ? 0xC000u : minus ? 0xF000u : 0xD000u);
+        dbm__pg_put16(k, 0);
+        return DBM_OK;
+    }
+    for (from = i; i < size; i++) {
+        if (text[i] == '.' && point == SIZE_MAX) { point = i; continue; }
+        if (text[i] < '0' || text[i] > '9') break;
+        any = true;
+        if (point != SIZE_MAX) scale++;
+        if (digits == 0 && text[i] == '0') { zeros++; continue; }
+        digits++;
+    }
+    if (any && i + 1 < size && (text[i] == 'e' || text[i] == 'E')) {
+        bool down = text[i + 1] == '-';
+        i += text[i + 1] == '-' || text[i + 1] == '+' ? 2 : 1;
+        any = i < size;
+        for (; i < size && text[i] >= '0' && text[i] <= '9'; i++) if (exponent < 1000000) exponent = exponent * 10 + (text[i] - '0');
+        if (down) exponent = -exponent;
+    }
+    if (!any || i != size) return dbm__pg_wrong(why, "is not a number");
+    /* The first digit that is not 0 stands `before` digits before the point. */
+    before = (int64_t)(zeros + digits) - (int64_t)scale - (int64_t)zeros + exponent;
+    shown = (int64_t)scale > exponent ? (int64_t)scale - exponent : 0;
+    weight = digits == 0 ? 0 : before > 0 ? (before - 1) / 4 : -((4 - before) / 4);
+    i = digits == 0 ? 0 : (size_t)((weight + 1) * 4 - before); /* zeros that fill the first group */
+    groups = digits == 0 ? 0 : (i + digits + 3) / 4;
+    if (size > 200000 || shown > 16383 || groups > 3000 || (digits != 0 && before > 131072)) return dbm__pg_wrong(why, "has more digits than COPY takes in a numeric");
+    if (!dbm__pg_copy_room(k, 2 * groups + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1))) return DBM_E_NOMEM;
+    dbm__pg_put32(k, (uint32_t)(8 + 2 * groups));
+    dbm__pg_put16(k, (uint32_t)groups);
+    dbm__pg_put16(k, (uint32_t)weight & 0xFFFFu);
+    dbm__pg_put16(k, minus ? 0x4000u : 0u);
+    dbm__pg_put16(k, (uint32_t)shown);
+    at = text + from + zeros;
+    if (point != SIZE_MAX && point < from + zeros + 1) at++; /* the zeros went past it */
+    for (from = 0; from < groups; from++) {
+        uint32_t group = 0;
+        int n;
+        for (n = 0; n < 4; n++) {
+            group *= 10;
+            if (i > 0) { i--; continue; }
+            if (digits == 0) continue;
+            if (*at == '.') at++;
+            group += (uint32_t)(*at++ - '0');
+            digits--;
+        }
+        dbm__pg_put16(k, group);
+    }
+    return DBM_OK;
+}
+
+/* A time as text. Its zone counts for timestamptz alone, as with the server. */
+static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
+    char block[80] = "2000-01-01 ";
+    size_t n;
+    if (how == DBM__PG_AS_TIME && size > 4 && size < 60 && text[4] != '-') { /* of day */
+        memcpy(block + 11, text, size);
+        text = block;
+        size += 11;
+    }
+    if (!dbm__timestamp_read(text, size, us)) return false;
+    if (how == DBM__PG_AS_TIMESTAMPTZ) return true;
+    for (n = 10; how != DBM__PG_AS_DATE && n < size && strchr("+-Zz", text[n]) == NULL; n++) { }
+    while (n > 10 && text[n - 1] == ' ') n--;
+    return dbm__timestamp_read(text, n, us);
+}
+
+static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    int64_t us = v->as.integer, part;
+    bool minus = dbm__pg_is_text(v, "-infinity");
+    if (minus || dbm__pg_is_text(v, "infinity")) {
+        if (how == DBM__PG_AS_TIME) return dbm__pg_wrong(why, "is not a time of day");
+        if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, minus ? INT32_MIN : INT32_MAX);
+        else dbm__pg_put_number(k, 8, minus ? INT64_MIN : INT64_MAX);
+        return DBM_OK;
+    }
+    if (v->type != DBM_TYPE_TIMESTAMP && (v->type != DBM_TYPE_TEXT || !dbm__pg_time_read(how, v->as.text.data, v->as.text.size, &us))) {
+        return dbm__pg_wrong(why, how == DBM__PG_AS_TIME ? "is not a time of day like 12:34:56.789" : how == DBM__PG_AS_DATE ? "is not a date like 2024-02-29" :
+                             "is neither a dbm_timestamp nor a text like 2024-02-29 12:34:56.789");
+    }
+    if (us < -INT64_C(210866803200000000)) return dbm__pg_wrong(why, "is before 4713 BC, where PostgreSQL's times begin");
+    us -= DBM__PG_EPOCH;
+    part = us % DBM__PG_DAY_US;
+    if (part < 0) part += DBM__PG_DAY_US;
+    if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, (us - part) / DBM__PG_DAY_US);
+    else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
+    return DBM_OK;
+}
+
+/* Digits, in fours or not, and braces, as the server reads them. */
+static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    const char *text = v->as.text.data;
+    size_t size = v->as.text.size, i = 0;
+    unsigned char bytes[16];
+    int n = 0;
+    if (v->type == DBM_TYPE_BLOB && size == 16) return dbm__pg_put_bytes(k, text, size, why);
+    if (v->type != DBM_TYPE_UUID && v->type != DBM_TYPE_TEXT) return dbm__pg_wrong(why, "is not a UUID");
+    if (size > 2 && text[0] == '{' && text[size - 1] == '}') {
+        i = 1;
+        size--;
+    }
+    for (; i < size && n < 32; i++) {
+        int digit = dbm__pg_hex(text[i]);
+        if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
+        if (digit < 0) break;
+        bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
+        n++;
+    }
+    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
+    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
+}
+
+/* Bytes as they are, or a text in one of the forms that bytea shows them in. */
+static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    size_t size, i = 0, from = k->size;
+    const char *text = dbm__pg_written(v, block, &size);
+    dbm_status st = dbm__pg_put_bytes(k, text, size, why);
+    if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
+    k->size = from;
+    i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
+    dbm__pg_put32(k, (uint32_t)i);
+    k->size += i;
+    return DBM_OK;
+}
+
+static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    double x;
+    float single;
+    int32_t bits;
+    dbm_status st = dbm__to_double(v, &x, why);
+    if (st != DBM_OK) return st;
+    if (how == DBM__PG_AS_FLOAT8) {
+        k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
+        return DBM_OK;
+    }
+    /* Half a step above the largest float, what rounds to it still fits. */
+    if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
+    single = (float)x;
+    if (single == 0 && x != 0) return dbm__pg_wrong(why, "is out of range for real");
+    memcpy(&bits, &single, sizeof bits);
+    dbm__pg_put_number(k, 4, bits);
+    return DBM_OK;
+}
+
+/* One cell in binary. There is room for all of the row that has a fixed size. */
+static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
+    char block[64];
+    const char *text;
+    size_t size;
+    int64_t x;
+    bool yes;
+    dbm_status st;
+    switch (how) {
+    case DBM__PG_AS_INT2: case DBM__PG_AS_INT4: case DBM__PG_AS_INT8: case DBM__PG_AS_OID:
+        st = dbm__to_int(v, dbm__pg_limits[how].min, dbm__pg_limits[how].max, &x, why);
+        if (st == DBM_OK) dbm__pg_put_number(k, dbm__pg_limits[how].size, x);
+        return st;
+    case DBM__PG_AS_TEXT:
+        text = dbm__pg_written(v, block, &size);
+        return dbm__pg_put_text(k, text, size, why);
+    case DBM__PG_AS_FLOAT4: case DBM__PG_AS_FLOAT8: return dbm__pg_cell_real(k, how, v, why);
+    case DBM__PG_AS_DATE: case DBM__PG_AS_TIME: case DBM__PG_AS_TIMESTAMP: case DBM__PG_AS_TIMESTAMPTZ: return dbm__pg_cell_time(k, how, v, why);
+    case DBM__PG_AS_BOOL:
+        st = dbm__to_bool(v, &yes, why);
+        if (st != DBM_OK) return st;
+        dbm__pg_put32(k, 1);
+        k->rows[k->size++] = yes ? 1 : 0;
+        return DBM_OK;
+    case DBM__PG_AS_JSONB: { /* a version comes first */
+        size_t from = k->size;
+        text = dbm__pg_written(v, block, &size);
+        st = dbm__pg_put_text(k, text, size, why);
+        if (st != DBM_OK) return st;
+        memmove(k->rows + from + 5, k->rows + from + 4, size);
+        k->size = from;
+        dbm__pg_put32(k, (uint32_t)size + 1);
+        k->rows[k->size] = 1;
+        k->size += size + 1;
+        return DBM_OK;
+    }
+    case DBM__PG_AS_NUMERIC: return dbm__pg_cell_numeric(k, v, why);
+    case DBM__PG_AS_UUID: return dbm__pg_cell_uuid(k, v, why);
+    default: return dbm__pg_cell_bytea(k, v, why);
+    }
+}
+
+/* One cell as text, and the tab or the end of the line behind it. */
+static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
+    static const char digits[] = "0123456789abcdef";
+    char block[64], *at;
+    size_t size = 0, n;
+    const char *text = dbm__pg_written(v, block, &size);
+    bool hex = v->type == DBM_TYPE_BLOB && k->how[i] == DBM__PG_AS_BYTEA;
+    if (size >= (size_t)INT_MAX / 2) {
+        dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
+        return DBM_E_LIMIT;
+    }
+    if (!hex && size != 0 && memchr(text, 0, size) != NULL) return dbm__pg_wrong(why, "has a NUL byte, which PostgreSQL can't store in a text; pass it as dbm_blob to a bytea");
+    if (!dbm__pg_copy_room(k, 2 * size + 4)) return DBM_E_NOMEM;
+    at = k->rows + k->size;
+    if (v->type == DBM_TYPE_NULL) {
+        *at++ = '\\';
+        *at++ = 'N';
+    } else if (hex) {
+        memcpy(at, "\\\\x", 3);
+        at += 3;
+    }
+    for (n = 0; n < size; n++) {
+        char c = text[n];
+        if (hex) {
+            *at++ = digits[(unsigned char)c >> 4];
+            c = digits[(unsigned char)c & 15];
+        } else if (c == '\\' || c == '\t' || c == '\n' || c == '\r') {
+            *at++ = '\\';
+            c = c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
+        }
+        *at++ = c;
+    }
+    *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
+    k->size = (size_t)(at - k->rows);
+    return DBM_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+
+static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
+    k->size = from;
+    if (i >= 0) k->plan->failed_column = i;
+    return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
+}
+
+DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
+DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
+
+/* Whether a text fits as it is, and all cells of a fixed size behind it. */
+DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
+    size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
+    return left > rest && size <= left - rest;
+}
+
+/* A cell of any kind. */
+static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
+    dbm_status st = DBM_OK;
+    k->size = (size_t)(*to - k->rows);
+    if (!k->binary) st = dbm__pg_put_escaped(k, i, v, why);
+    else if (v->type != DBM_TYPE_NULL) st = dbm__pg_put_value(k, k->how[i], v, why);
+    else dbm__pg_put32(k, UINT32_MAX);
+    *to = k->rows + k->size;
+    return st;
+}
+
+/* The usual ones are written here. In rows of texts no column is as these are. */
+DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t from = k->size;
+    char *to;
+    int i, n = k->plan->column_count;
+    if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+    to = k->rows + from;
+    if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+    for (i = 0; i < n; i++) {
+        const dbm_value *v = &values[i];
+        int how = k->how[i];
+        dbm_status st;
+        if (v->type == DBM_TYPE_INT && how <= DBM__PG_AS_OID && v->as.integer >= dbm__pg_limits[how].min && v->as.integer <= dbm__pg_limits[how].max) {
+            to = dbm__pg_to_number(to, dbm__pg_limits[how].size, v->as.integer);
+        } else if (v->type == DBM_TYPE_TEXT && how == DBM__PG_AS_TEXT && dbm__pg_fits(k, to, v->as.text.size) &&
+                   memchr(v->as.text.data, 0, v->as.text.size) == NULL) {
+            to = dbm__pg_to_bytes(to, v->as.text.data, v->as.text.size);
+        } else if (v->type == DBM_TYPE_DOUBLE && how == DBM__PG_AS_FLOAT8) {
+            to = dbm__pg_to_double(to, v->as.real);
+        } else {
+            st = dbm__pg_any_cell(k, i, v, &to, &why);
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+    }
+    k->size = (size_t)(to - k->rows);
+    return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
+}
+
+/* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
+enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
+
+static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
+    if (a->type != DBM_TYPE_NULL && a->type != DBM_TYPE_TEXT) return DBM__PG_FAST_NONE;
+    if (a->kind == DBM__TO_INT && a->size == 4 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT32;
+    if (a->kind == DBM__TO_INT && a->size == 8 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT64;
+    if (a->kind == DBM__TO_REAL && a->size == sizeof(double) && how == DBM__PG_AS_FLOAT8) return DBM__PG_FAST_DOUBLE;
+    if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
+    return DBM__PG_FAST_NONE;
+}
+
+static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
+    dbm_value v;
+    dbm_status st = dbm_adapter_element(a, row, &v);
+    if (st == DBM_OK) return dbm__pg_any_cell(k, i, &v, to, why);
+    dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
+    return st;
+}
+
+DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
+    dbm__why why;
+    size_t row;
+    int i, n = k->plan->column_count;
+    for (i = 0; i < n; i++) k->fast[i] = dbm__pg_copy_fast(k->how[i], &columns[i]);
+    for (row = first; row < first + count; row++) {
+        size_t from = k->size;
+        char *to;
+        *taken = row - first;
+        if (DBM__UNLIKELY(!dbm__pg_row_room(k))) return dbm__pg_row_bad(c, k, from, -1, DBM_E_NOMEM, NULL);
+        to = k->rows + from;
+        if (DBM__LIKELY(k->binary)) to = dbm__pg_to16(to, (uint32_t)n);
+        for (i = 0; i < n; i++) {
+            const dbm_column *a = &columns[i];
+            const char *at = (const char *)a->data + row * (a->stride != 0 ? a->stride : a->size), *text;
+            int how = k->how[i], fast = k->fast[i];
+            dbm_status st;
+            if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
+                if (fast != DBM__PG_FAST_NONE) {
+                    to = dbm__pg_to32(to, UINT32_MAX);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
+                int64_t x;
+                int32_t half;
+                if (fast == DBM__PG_FAST_INT64) memcpy(&x, at, sizeof x);
+                else { memcpy(&half, at, sizeof half); x = half; }
+                if (DBM__LIKELY(x >= dbm__pg_limits[how].min && x <= dbm__pg_limits[how].max)) {
+                    to = dbm__pg_to_number(to, dbm__pg_limits[how].size, x);
+                    continue;
+                }
+            } else if (fast == DBM__PG_FAST_DOUBLE) {
+                double x;
+                memcpy(&x, at, sizeof x);
+                to = dbm__pg_to_double(to, x);
+                continue;
+            } else if (fast == DBM__PG_FAST_TEXT) {
+                size_t size;
+                memcpy(&text, at, sizeof text);
+                size = text != NULL ? strlen(text) : 0;
+                if (text != NULL && dbm__pg_fits(k, to, size)) {
+                    to = dbm__pg_to_bytes(to, text, size);
+                    continue;
+                }
+            }
+            st = dbm__pg_element(k, i, a, row, &to, &why); /* it has the words, too */
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
+        }
+        k->size = (size_t)(to - k->rows);
+        if (DBM__UNLIKELY(dbm__pg_full(k))) {
+            *taken = row - first + 1;
+            return DBM_DONE;
+        }
+    }
+    *taken = count;
+    return DBM_OK;
+}
+
+/* ---- to and from the server ------------------------------------------------------------------------------------------ */
+
+DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
+    static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
+    const char *zone = PQparameterStatus(conn, "TimeZone");
+    bool utc = zone != NULL && (strcmp(zone, "UTC") == 0 || strcmp(zone, "Etc/UTC") == 0);
+    int i;
+    k->columns = res;
+    k->binary = PQnfields(res) == k->plan->column_count;
+    for (i = 0; i < k->plan->column_count; i++) {
+        k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
+        if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false;
+    }
+    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!k->binary) { /* of a bytea alone the text is another one */
+        for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
+        return true;
+    }
+    memcpy(k->command + strlen(k->command), " (FORMAT binary)", 17);
+    memcpy(k->rows, header, sizeof header);
+    k->size = sizeof header;
+    return true;
+}
+
+DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
+    size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
+    int put;
+    if (piece == 0) return 0;
+    put = PQputCopyData(conn, k->rows + k->sent, (int)piece);
+    if (put != 1) return put - 2;
+    k->sent += piece;
+    if (k->sent < k->size) return 1;
+    k->size = k->sent = 0;
+    if (k->capacity > 4 * DBM__PG_COPY_ROOM) { /* of a large row */
+        dbm_adapter_free(k->db, k->rows);
+        k->rows = NULL;
+        k->capacity = 0;
+    }
+    return 1;
+}
+
+DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
+    if (!dbm__pg_copy_room(k, 2)) return false;
+    if (k->binary) dbm__pg_put16(k, 0xFFFFu);
+    return true;
+}
+
+/* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
+DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
+    size_t n = 0;
+    bool quoted = false;
+    const char *at = k->plan->table, *end;
+    char name[80];
+    for (; *at != '\0'; at++) { /* how long the table's own name is */
+        if (*at == '"') {
+            if (quoted && at[1] == '"') at++;
+            else { quoted = !quoted; continue; }
+        } else if (*at == '.' && !quoted) {
+            n = 0;
+            continue;
+        }
+        n++;
+    }
+    for (; context != NULL && strncmp(context, "COPY ", 5) != 0; context++) {
+        context = strchr(context, '\n');
+        if (context == NULL) break;
+    }
+    if (context == NULL || strlen(context) < n + 5) return;
+    for (at = context + 5 + n; *at != '\0' && *at != '\n' && (*at < '0' || *at > '9'); at++) { }
+    if (*at < '0' || *at > '9') return;
+    for (k->plan->failed_row = 0; *at >= '0' && *at <= '9'; at++) k->plan->failed_row = k->plan->failed_row * 10 + (*at - '0');
+    k->plan->failed_row--;
+    if (*at != ',') return;
+    for (at += 2; *at != '\0' && *at != ' '; at++) { } /* "column" */
+    if (*at == ' ') at++;
+    end = strpbrk(at, ":\n");
+    n = end != NULL ? (size_t)(end - at) : strlen(at);
+    if (n >= sizeof name) return;
+    memcpy(name, at, n);
+    name[n] = '\0';
+    for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
+}
+
+#endif /* DBM_HAS_POSTGRESQL */
+/* --- end src/adapters/postgresql_copy.c --- */
 /* --- begin src/adapters/mysql.c --- */
 /* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
  * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
@@ -21806,6 +24299,20 @@ DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgres
 #      include <errmsg.h>
 #    endif
 #  endif
+/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
+ * waiting. */
+#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(<ma_pvio.h>)
+#      include <ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mariadb/ma_pvio.h>)
+#      include <mariadb/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    elif __has_include(<mysql/ma_pvio.h>)
+#      include <mysql/ma_pvio.h>
+#      define DBM__MYSQL_AHEAD 1
+#    endif
+#  endif
 typedef my_bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_MARIADB 0
@@ -21813,6 +24320,9 @@ typedef my_bool dbm__mysql_bool;
 #    error "dbm: DBM_WITH_MYSQL needs libmysqlclient 8.0.16 or newer, or MariaDB Connector/C 3.1 or newer: install libmariadb-dev"
 #  endif
 typedef bool dbm__mysql_bool;
+#endif
+#if !defined(DBM__MYSQL_AHEAD)
+#  define DBM__MYSQL_AHEAD 0
 #endif
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
 #  define DBM__MYSQL_POSIX 1
@@ -21858,7 +24368,7 @@ typedef struct dbm__mysql_base {
 
 /* How a column is read. */
 enum {
-    DBM__MYSQL_INT, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_DOUBLE, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
+    DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
 typedef struct dbm__mysql_column {
@@ -21870,11 +24380,13 @@ typedef struct dbm__mysql_column {
 
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
-    union { int64_t integer; uint64_t uinteger; double real; float single; MYSQL_TIME time; char written[40]; } as;
-    char written[40];        /* a date or a time as text */
+    dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
     char *text;
     unsigned long capacity, size;
+    int how;
     dbm__mysql_bool null, cut;
+    union { float single; MYSQL_TIME time; } as;
+    char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
 
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
@@ -21895,14 +24407,17 @@ typedef struct dbm__mysql_statement {
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
+    bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
     dbm__mysql_column *plan;
     MYSQL_BIND *binds;
     dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
     int side;                /* the set that the library fills */
-    int hand;                /* the set of the row in hand */
+    dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
+    bool roomy[2];           /* each text of that set of cells has a place */
+    bool large;              /* one of them has grown beyond what is kept */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -21921,7 +24436,8 @@ enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
 /* The calls of the library that talk to the server. */
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
-    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL
+    DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
+    DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
 
 /* A failure that is kept while something else is asked of the server. */
@@ -21975,6 +24491,7 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
+    struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -22213,6 +24730,27 @@ static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (vo
 static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
 #endif
 
+/* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
+enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
+static int dbm__mysql_ahead(const dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    const MARIADB_PVIO *io = q->my->net.pvio;
+    const unsigned char *p;
+    size_t left, size;
+    if (io == NULL || io->cache == NULL || q->my->net.compress) return DBM__MYSQL_UNKNOWN;
+    p = io->cache_pos;
+    left = (size_t)(io->cache + io->cache_size - p);
+    if (left < 5 || left > io->cache_size) return DBM__MYSQL_UNKNOWN;
+    size = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16;
+    if (left - 4 < size) return DBM__MYSQL_UNKNOWN;
+    if (p[4] == 0) return DBM__MYSQL_ROW;
+    return p[4] == 254 && size == 5 && !(p[7] & SERVER_MORE_RESULTS_EXIST) ? DBM__MYSQL_END : DBM__MYSQL_UNKNOWN;
+#else
+    (void)q;
+    return DBM__MYSQL_UNKNOWN;
+#endif
+}
+
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
 /* Begins a call; what it then waits for, or 0 when it is through. */
@@ -22229,7 +24767,10 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
     case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
     case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_start(&q->rc, q->stmt);
+    case DBM__MYSQL_FETCH:
+        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+        q->rc = mysql_stmt_fetch(q->stmt);
+        return 0;
     case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
     case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
     case DBM__MYSQL_STMT_CLOSE:
@@ -22325,16 +24866,13 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-static int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__mysql_quiet quiet;
     int wait;
+    if (ready == 0) q->call = call;
+    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    if (ready == 0) {
-        q->call = call;
-        wait = dbm__mysql_begin_call(q, call);
-    } else {
-        wait = dbm__mysql_go_on(q, ready);
-    }
+    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__mysql_unhush(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
@@ -22357,8 +24895,10 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_AWAIT(place, number, call) \
     do { \
         (place) = (number); \
-        return (call); \
+        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
+            return DBM__MYSQL_WAITING; \
         case (number):; \
+        } \
     } while (0)
 /* The same for a flow within a flow: its calls, until it is through. */
 #define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
@@ -22455,19 +24995,23 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
 }
 
-static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cell *cell, MYSQL_BIND *bind) {
+static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer = &cell->as;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    switch (column->how) {
-    case DBM__MYSQL_UINT:
-        bind->is_unsigned = 1;
+    cell->value.as.text.data = cell->text;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
+        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
         bind->buffer_type = MYSQL_TYPE_LONGLONG;
+        bind->buffer = &cell->value.as.integer;
         break;
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: bind->buffer_type = MYSQL_TYPE_LONGLONG; break;
-    case DBM__MYSQL_DOUBLE: bind->buffer_type = MYSQL_TYPE_DOUBLE; break;
+    case DBM__MYSQL_DOUBLE:
+        bind->buffer_type = MYSQL_TYPE_DOUBLE;
+        bind->buffer = &cell->value.as.real;
+        break;
     case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
     case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
     case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
@@ -22492,6 +25036,16 @@ static void dbm__mysql_bind_cell(const dbm__mysql_column *column, dbm__mysql_cel
 
 static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
 
+static dbm_type dbm__mysql_text_type(int how) {
+    switch (how) {
+    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
+    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
+    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
+    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
+    default: return DBM_TYPE_TEXT;
+    }
+}
+
 static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
     return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
@@ -22507,12 +25061,14 @@ static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     s->binds = NULL;
     s->plan = NULL;
     s->columns = 0;
+    s->roomy[0] = s->roomy[1] = s->large = false;
 }
 
 /* Room for the texts of one set of cells. */
 static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
     int i;
+    if (s->roomy[side]) return true;
     for (i = 0; i < s->columns; i++) {
         unsigned long want;
         if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
@@ -22523,6 +25079,7 @@ static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
         cells[i].capacity = want;
         s->rebind = true;
     }
+    s->roomy[side] = true;
     return true;
 }
 
@@ -22559,11 +25116,14 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
             column->length = fields[i].length;
             column->decimals = fields[i].decimals;
             column->how = dbm__mysql_how(&fields[i]);
+            s->cells[i].how = s->cells[count + i].how = column->how;
+            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
+                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
         }
         s->side = 0;
         s->rebind = true;
     }
-    s->hand = s->side;
+    s->hand_cells = dbm__mysql_cells(s, s->side);
     if (dbm__mysql_texts(q, s, s->side)) return true;
     dbm__mysql_no_memory(q);
     return false;
@@ -22573,7 +25133,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
     if (!s->rebind) return true;
-    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&s->plan[i], &cells[i], &s->binds[i]);
+    for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
         dbm__mysql_note_error(q, s->stmt);
         dbm__mysql_report(q);
@@ -22602,8 +25162,9 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
+        s->large = s->large || want > DBM__MYSQL_CELL_KEPT;
         s->rebind = true;
-        dbm__mysql_bind_cell(&s->plan[i], cell, &bind);
+        dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
             dbm__mysql_note_error(q, s->stmt);
             dbm__mysql_report(q);
@@ -22707,47 +25268,35 @@ static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
     }
 }
 
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-
-/* Of a row that came in the binary form. */
-static void dbm__mysql_value(dbm__mysql_statement *s, int side, int i, dbm_value *out) {
-    const dbm__mysql_column *column = &s->plan[i];
-    dbm__mysql_cell *cell = &dbm__mysql_cells(s, side)[i];
+/* Of a row that came in the binary form: what is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    if (cell->null) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
-        return;
-    }
     switch (column->how) {
-    case DBM__MYSQL_INT:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = cell->as.integer;
-        return;
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->as.integer, out); return;
-    case DBM__MYSQL_DOUBLE:
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = cell->as.real;
-        return;
+    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
+    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
     case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    case DBM__MYSQL_DATETIME: case DBM__MYSQL_DATE: case DBM__MYSQL_TIME_OF_DAY: dbm__mysql_time_value(column, cell, out); return;
-    default:
+    default: dbm__mysql_time_value(column, cell, out); return;
+    }
+}
+
+static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
+
+DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
+    dbm__mysql_cell *cell = &cells[i];
+    if (DBM__UNLIKELY(cell->null)) {
+        dbm__mysql_null(out);
+    } else if (cell->how <= DBM__MYSQL_DOUBLE) {
+        *out = cell->value;
+    } else if (cell->how >= DBM__MYSQL_TEXT) {
         cell->text[cell->size] = '\0';
-        dbm__mysql_text_value(out, dbm__mysql_text_type(column->how), cell->text, cell->size);
-        return;
+        cell->value.as.text.size = cell->size;
+        *out = cell->value;
+    } else {
+        dbm__mysql_converted(&s->plan[i], cell, out);
     }
 }
 
@@ -22799,13 +25348,20 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 
+/* Of a row that was put aside, or came as text; there may be no such column. */
+static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else dbm__mysql_value_of_text(s, i, out);
+    return DBM_OK;
+}
+
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
-    if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
-    else if (s->text_rows != NULL) dbm__mysql_value_of_text(s, i, out);
-    else dbm__mysql_value(s, s->hand, i, out);
+    if (DBM__UNLIKELY((unsigned)i >= (unsigned)op->columns || s->row != NULL || s->text_rows != NULL)) return dbm__mysql_column_elsewhere(op, i, out);
+    dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
 
@@ -22831,7 +25387,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     cells = (dbm_value *)(void *)((char *)row + head);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        dbm__mysql_value(s, s->side, i, &cells[i]);
+        dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
         text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -23098,6 +25654,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         }
         found = (int)mysql_stmt_param_count(s->stmt);
         s->parameters = found;
+        s->bound = false;
         if (found != p->parameters) {
             dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                            "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
@@ -23110,6 +25667,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
                 dbm__mysql_no_memory(q);
                 break;
             }
+            memset(s->values, 0, (size_t)found * each);
             s->times = (MYSQL_TIME *)(void *)(s->values + found);
         }
         p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -23117,6 +25675,28 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     default: break;
     }
     q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* The same for a statement that the server knows no longer. */
+static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    switch (q->pre) {
+    case 0:
+        if (s->stmt != NULL) {
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            dbm__mysql_plan_free(q, s);
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
+        }
+        s->generation = q->generation;
+        if (dbm__mysql_as_text(s, p)) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
+        if (q->refused) s->generation = q->generation - 1;
+        break;
+    default: break;
+    }
+    q->pre = 0;
     return DBM__MYSQL_DONE;
 }
 
@@ -23235,62 +25815,77 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     return true;
 }
 
-/* Binds the values; their sizes are added up. False: reported. */
+/* Describes a value to the library. False: reported. */
+static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    b->is_unsigned = 0;
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
+    switch (v->type) {
+    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
+    case DBM_TYPE_UINT:
+        b->is_unsigned = 1;
+        b->buffer_type = MYSQL_TYPE_LONGLONG;
+        return true;
+    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
+    case DBM_TYPE_DOUBLE:
+        b->buffer_type = MYSQL_TYPE_DOUBLE;
+        if (v->as.real - v->as.real == 0) return true;
+        /* NaN and the infinities */
+        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        return false;
+    case DBM_TYPE_TIMESTAMP:
+        b->buffer_type = MYSQL_TYPE_DATETIME;
+        b->buffer = time;
+        return dbm__mysql_bind_time(q, v->as.integer, time, number);
+    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
+        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
+        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+        b->buffer_length = (unsigned long)v->as.text.size;
+        return true;
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
+    }
+    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return false;
+}
+
+/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
+ * told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+    bool same = DBM__MYSQL_MARIADB && s->bound;
+    size_t size = op->sql_size;
     int i;
-    *total = op->sql_size;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         MYSQL_BIND *b = &s->values[i];
-        memset(b, 0, sizeof *b);
-        switch (v->type) {
-        case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; break;
-        case DBM_TYPE_BOOL: case DBM_TYPE_INT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->buffer = (void *)(uintptr_t)&v->as.integer;
-            break;
-        case DBM_TYPE_UINT:
-            b->buffer_type = MYSQL_TYPE_LONGLONG;
-            b->is_unsigned = 1;
-            b->buffer = (void *)(uintptr_t)&v->as.uinteger;
-            break;
-        case DBM_TYPE_DOUBLE:
-            if (!(v->as.real - v->as.real == 0)) { /* NaN and the infinities */
-                dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant",
-                               i + 1);
-                return false;
-            }
-            b->buffer_type = MYSQL_TYPE_DOUBLE;
-            b->buffer = (void *)(uintptr_t)&v->as.real;
-            break;
-        case DBM_TYPE_TIMESTAMP:
-            if (!dbm__mysql_bind_time(q, v->as.integer, &s->times[i], i + 1)) return false;
-            b->buffer_type = MYSQL_TYPE_DATETIME;
-            b->buffer = &s->times[i];
-            break;
-        case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-            b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-            b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-            b->buffer_length = (unsigned long)v->as.text.size;
-            *total += v->as.text.size;
-            break;
-        case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", i + 1);
+        enum enum_field_types type = b->buffer_type;
+        dbm__mysql_bool is_unsigned = b->is_unsigned;
+        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+            s->bound = false;
             return false;
         }
+        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        if (same) s->stmt->params[i].buffer = b->buffer;
+        if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
+            size += v->as.text.size;
+            if (same) s->stmt->params[i].buffer_length = b->buffer_length;
+        }
     }
-    if (op->value_count != 0 && mysql_stmt_bind_param(s->stmt, s->values) != 0) {
+    *total = size;
+    if (same || op->value_count == 0) return true;
+    if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed;
         dbm__mysql_report(q);
         return false;
     }
+    s->bound = true;
     return true;
 }
 
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    const char *own;
+    size_t of_ours;
     switch (q->sub) {
     case 0:
         DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
@@ -23301,6 +25896,8 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
             int64_t v = 0;
             if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
             mysql_free_result(q->rows);
+            own = dbm_adapter_option(q->owner, "max_allowed_packet");
+            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
         }
         if (q->packet == 0) {
             dbm__mysql_note_error(q, NULL);
@@ -23488,7 +26085,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    s->hand = s->side;
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
@@ -23499,7 +26095,7 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     dbm_value key = dbm_null();
     op->affected = op->row;
     for (row = s->first; row != NULL; row = row->next) op->affected++;
-    if (op->row) dbm__mysql_value(s, s->hand, 0, &key);
+    if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
 
@@ -23536,21 +26132,9 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         }
         if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            if (s->stmt != NULL) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                dbm__mysql_plan_free(q, s);
-                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
-            }
-            s->generation = q->generation;
-            if (!dbm__mysql_as_text(s, p)) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
-                if (q->refused) {
-                    s->generation = q->generation - 1;
-                    break;
-                }
-            }
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
+            if (q->refused) break;
         }
         total = p->sql_size;
         if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
@@ -23593,6 +26177,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
         if (q->rc != 0) {
             failed = q->failed;
+            s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
             if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
                 q->again = true;
@@ -23625,6 +26210,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
+        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
+            if (q->refused) break;
+        }
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -23684,6 +26274,31 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+#if DBM__MYSQL_MARIADB
+/* FETCH and FINISH that need no word from the server. */
+static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
+    int rc;
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (s->ended) return DBM_DONE;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    rc = mysql_stmt_fetch(s->stmt);
+    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        s->seen++;
+        return DBM_OK;
+    }
+    if (rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+        dbm__mysql_report(q);
+    }
+    return q->status;
+}
+#endif
+
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
@@ -23703,14 +26318,16 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         dbm__mysql_result_over(q, s);
         dbm__mysql_text_free(s);
         if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; i < 2 * s->columns; i++) {
+        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
             dbm_adapter_free(q->owner, cell->text);
             cell->text = NULL;
             cell->capacity = 0;
             s->rebind = true;
+            s->roomy[i >= s->columns] = false;
         }
+        s->large = false;
         s->held = false;
         s->ended = true;
         op->result = NULL;
@@ -23718,6 +26335,509 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     default: break;
     }
     return DBM__MYSQL_DONE;
+}
+
+/* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most at a time: values, rows, bytes */
+
+/* A column as the library takes it: one array of numbers, or of pointers, with lengths and marks beside it. */
+typedef struct dbm__mysql_array {
+    char *data;
+    unsigned long *sizes;
+    char *marks;             /* STMT_INDICATOR_... */
+    bool marked;             /* one of them is set */
+} dbm__mysql_array;
+
+/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
+ * rows. Arrays of the caller are sent from where they are. */
+typedef struct dbm__mysql_bulk {
+    bool arrays;
+    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool many_open;          /* `many` is an INSERT of many_rows rows */
+    int columns;
+    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
+    size_t bytes;
+    size_t group;            /* rows under way */
+    int64_t affected;
+    dbm_value *values;
+    dbm__mysql_array *column;
+    MYSQL_BIND *binds;
+    dbm__mysql_statement many; /* its chunks keep the texts of the values */
+    dbm_prepared many_rows;
+    char *sql;
+} dbm__mysql_bulk;
+
+static size_t dbm__mysql_bulk_packet(const dbm__mysql *q) { return q->packet > 160 ? (size_t)q->packet - 128 : 32; }
+
+/* What a value takes in a message, at most. */
+static size_t dbm__mysql_bulk_size(const dbm_value *v) {
+    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+}
+
+static void dbm__mysql_bulk_free(dbm__mysql *q) {
+    dbm__mysql_bulk *b = q->bulk;
+    q->bulk = NULL;
+    if (b == NULL) return;
+    dbm__mysql_drop(q, &b->many);
+    if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
+    dbm_adapter_free(q->owner, b->many.values);
+    dbm_adapter_free(q->owner, b->sql);
+    dbm_adapter_free(q->owner, b->values);
+    dbm_adapter_free(q->owner, b);
+}
+
+/* One block for all but the values. NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, const dbm_bulk_plan *plan, bool arrays) {
+    size_t columns = (size_t)plan->column_count, most = (size_t)DBM__MYSQL_BULK_CELLS / columns, cells, head, i;
+    dbm__mysql_bulk *b;
+    char *at;
+    if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
+    if (!arrays) { /* placeholders are counted by 16 bits, and the text of the INSERT must fit too */
+        size_t of_text = dbm__mysql_bulk_packet(q) / 2 / (3 * columns + 2);
+        if (most > 8192 / columns) most = 8192 / columns;
+        if (most > of_text) most = of_text;
+        if (most == 0) most = 1;
+    }
+    cells = columns * most;
+    head = DBM__MYSQL_ALIGNED(sizeof *b) + DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND)) + DBM__MYSQL_ALIGNED(columns * sizeof(dbm__mysql_array));
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, head + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    if (b != NULL) {
+        memset(b, 0, head);
+        b->arrays = arrays;
+        b->columns = plan->column_count;
+        b->most = most;
+        b->many.last = &b->many.first;
+        b->many.inserts = b->many.changes = true;
+        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
+        if (b->values == NULL) {
+            dbm_adapter_free(q->owner, b);
+            b = NULL;
+        }
+    }
+    if (b == NULL) {
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    at = (char *)b + DBM__MYSQL_ALIGNED(sizeof *b);
+    b->binds = (MYSQL_BIND *)(void *)at;
+    at += DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND));
+    b->column = (dbm__mysql_array *)(void *)at;
+    at = (char *)b + head;
+    for (i = 0; arrays && i < columns; i++, at += most * 8) b->column[i].data = at;
+    for (i = 0; arrays && i < columns; i++, at += most * sizeof(unsigned long)) b->column[i].sizes = (unsigned long *)(void *)at;
+    for (i = 0; arrays && i < columns; i++, at += most) b->column[i].marks = at;
+    return b;
+}
+
+/* Whether the server takes arrays. */
+static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
+#if DBM__MYSQL_MARIADB
+    unsigned long low = 0, high = 0;
+    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
+        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
+    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+#else
+    (void)q;
+    return false;
+#endif
+}
+
+static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (op->bulk->each_row || s == NULL) {
+            q->status = DBM_E_UNSUPPORTED;
+            break;
+        }
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        if (q->packet == 0) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
+            if (q->refused) break;
+        }
+        if (s->generation != q->generation) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
+            if (q->refused) break;
+        }
+        q->bulk = dbm__mysql_bulk_new(q, op->bulk, dbm__mysql_takes_arrays(q));
+        op->bulk->data = q->bulk;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* A row that is larger than what the server takes. */
+static dbm_status dbm__mysql_bulk_large(dbm__mysql *q, size_t size) {
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", size, q->packet);
+}
+
+/* Checks a value as it is bound later; its size is added. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, int i, const dbm_value *v, size_t *size, MYSQL_BIND *bind, MYSQL_TIME *time) {
+    if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, bind))) {
+        op->bulk->failed_column = i;
+        return q->status;
+    }
+    *size += dbm__mysql_bulk_size(v);
+    return DBM_OK;
+}
+
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_value *to;
+    dbm_status status = DBM_OK;
+    MYSQL_BIND bind;
+    MYSQL_TIME time;
+    size_t size = 0;
+    int i;
+    for (i = 0; i < b->columns; i++) if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &bind, &time)) != DBM_OK) return status;
+    if (size > dbm__mysql_bulk_packet(q)) return dbm__mysql_bulk_large(q, size);
+    to = b->values + b->rows * (size_t)b->columns;
+    for (i = 0; i < b->columns; i++) {
+        char *text;
+        to[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) return dbm__mysql_no_memory(q);
+        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    b->rows++;
+    b->bytes += size;
+    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* Puts a value where row r of a column is. False: it is of another type than those before it. */
+static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL_BIND *value) {
+    dbm__mysql_array *a = &b->column[i];
+    MYSQL_BIND *bind = &b->binds[i];
+    bool null = value->buffer_type == MYSQL_TYPE_NULL;
+    a->marks[r] = 0;
+    if (null || bind->buffer_type != value->buffer_type || bind->is_unsigned != value->is_unsigned) {
+        if (null) {
+            a->marks[r] = 1; /* STMT_INDICATOR_NULL */
+            a->marked = true;
+            a->sizes[r] = 0;
+            return true;
+        }
+        if (bind->buffer_type != MYSQL_TYPE_NULL) return false;
+        bind->buffer_type = value->buffer_type;
+        bind->is_unsigned = value->is_unsigned;
+    }
+    if (value->buffer_type == MYSQL_TYPE_LONGLONG || value->buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(a->data + 8 * r, value->buffer, 8);
+    } else {
+        ((void **)(void *)a->data)[r] = value->buffer;
+        a->sizes[r] = value->buffer_length;
+    }
+    return true;
+}
+
+static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
+    int i;
+    memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
+    for (i = 0; i < b->columns; i++) {
+        b->binds[i].buffer_type = MYSQL_TYPE_NULL;
+        b->column[i].marked = false;
+    }
+}
+
+/* As many rows as make one message, from b->sent on: as long as the types stay the same, and while there is room. False: reported. */
+static bool dbm__mysql_bulk_arrays(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    dbm__mysql_bulk_clean(b);
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        const dbm_value *row = b->values + (b->sent + r) * (size_t)b->columns;
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) {
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            dbm_status status = DBM_OK;
+            if (row[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                dbm__mysql_no_memory(q);
+                return false;
+            }
+            if (!dbm__mysql_bind_value(q, &row[i], time, i + 1, &value)) return false;
+            if (!dbm__mysql_bulk_put(b, i, r, &value)) break;
+            size += dbm__mysql_bulk_size(&row[i]);
+        }
+        if (i < b->columns || (r != 0 && bytes + size > limit)) break;
+        bytes += size;
+    }
+    b->group = r;
+    return true;
+}
+
+/* An INSERT of so many rows. */
+static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
+    size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
+    char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
+    if (at == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    b->sql = at;
+    memcpy(at, plan->sql, plan->sql_size);
+    at += plan->sql_size;
+    for (i = 1; i < rows; i++, at += tuple + 2) {
+        memcpy(at, ", ", 2);
+        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple);
+    }
+    *at = '\0';
+    memset(&b->many_rows, 0, sizeof b->many_rows);
+    b->many_rows.sql = b->sql;
+    b->many_rows.sql_size = size;
+    b->many_rows.parameters = (int)rows * b->columns;
+    return true;
+}
+
+/* How many rows the next INSERT has. */
+static size_t dbm__mysql_bulk_group(dbm__mysql *q, const dbm__mysql_bulk *b) {
+    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    for (r = 0; b->sent + r < b->rows; r++) {
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&b->values[(b->sent + r) * (size_t)b->columns + (size_t)i]);
+        if (r != 0 && bytes + size > limit) break;
+        bytes += size;
+    }
+    return r;
+}
+
+/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
+static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
+    MYSQL_ROW row;
+    int64_t number = 0;
+    switch (q->sub) {
+    case 0:
+        if (!q->mariadb || mysql_get_server_version(q->my) < 100700 || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
+        if (q->rc != 0) break;
+        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
+        if (q->rows == NULL) break;
+        row = mysql_fetch_row(q->rows);
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
+        }
+        mysql_free_result(q->rows);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Sends what was gathered. A failure is reported. */
+static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_bulk *b = q->bulk;
+    dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
+    size_t size = 0;
+    uint64_t affected;
+    unsigned count;
+    dbm_op part;
+    switch (q->pre) {
+    case 0:
+        if (q->unit && q->undone) {
+            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+            break;
+        }
+        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+#if !DBM__MYSQL_MARIADB
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
+            if (q->refused) break;
+#endif
+            if (b->arrays) {
+                int i;
+                if (b->in_place) b->group = b->rows;
+                else if (!dbm__mysql_bulk_arrays(q, b)) break;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->column[i].data;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->column[i].sizes;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->column[i].marked ? b->column[i].marks : NULL;
+#endif
+                }
+            } else {
+                b->group = dbm__mysql_bulk_group(q, b);
+                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                    q->stmt = s->stmt;
+                    s->stmt = NULL;
+                    dbm_adapter_free(q->owner, s->values);
+                    s->values = NULL;
+                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
+                }
+                if (s->stmt == NULL) {
+                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                    q->sub = 0;
+                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
+                    if (q->refused) break;
+                }
+            }
+            count = b->arrays ? (unsigned)b->group : 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (b->arrays) {
+                s->bound = false;
+                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_note_error(q, s->stmt);
+                    dbm__mysql_report(q);
+                    break;
+                }
+            } else {
+                memset(&part, 0, sizeof part);
+                part.values = b->values + b->sent * (size_t)b->columns;
+                part.value_count = b->many_rows.parameters;
+                if (!dbm__mysql_bind(q, s, &part, &size)) break;
+            }
+            q->stmt = s->stmt;
+            q->was_open = q->open;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
+            count = 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (q->rc != 0) {
+                s->bound = false;
+                dbm__mysql_note_error(q, s->stmt);
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
+                dbm__mysql_report(q);
+                break;
+            }
+            dbm__mysql_note_status(q);
+            q->wrote = true;
+            affected = mysql_stmt_affected_rows(s->stmt);
+            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        dbm__mysql_drop(q, &b->many);
+        b->rows = b->bytes = 0;
+        b->in_place = false;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
+    bool end = op->kind == DBM_OP_BULK_END;
+    switch (q->phase) {
+    case 0:
+        if (q->bulk == NULL) break;
+        if (!end || !op->bulk->abandon) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
+        }
+        if (!end) break;
+        op->affected = q->bulk->affected;
+        if (q->bulk->many.stmt != NULL && !q->broken) {
+            q->stmt = q->bulk->many.stmt;
+            q->bulk->many.stmt = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
+        }
+        dbm__mysql_bulk_free(q);
+        op->bulk->data = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+static dbm_status dbm__mysql_bulk_bad(dbm__mysql *q, dbm_op *op, dbm_status status, const dbm_column *column, int i) {
+    op->bulk->failed_column = i;
+    return dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+}
+
+/* Arrays. Numbers, and texts by pointers, are sent from where they are; a row costs what has to be looked at: texts and what may be NULL. */
+static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    bool plain[64];
+    dbm_value values[64];
+    dbm_status status = DBM_OK;
+    size_t limit = dbm__mysql_bulk_packet(q), fixed = 0, bytes = 0, r;
+    int i;
+    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
+    if (!b->arrays || b->rows != 0 || b->columns > 64) { /* behind rows that are there already */
+        for (r = 0; r < count && status == DBM_OK; r++) {
+            for (i = 0; i < b->columns; i++) {
+                if ((status = dbm_adapter_element(&columns[i], first + r, &values[i])) != DBM_OK) return dbm__mysql_bulk_bad(q, op, status, &columns[i], i);
+            }
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+        }
+        return status;
+    }
+    dbm__mysql_bulk_clean(b);
+    if (count > b->most) count = b->most;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_column *column = &columns[i];
+        MYSQL_BIND *bind = &b->binds[i];
+        plain[i] = false;
+        if ((column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT && column->kind != DBM__TO_REAL) || column->type != DBM_TYPE_NULL ||
+            (column->stride != 0 && column->stride != column->size)) continue;
+        bind->buffer_type = column->kind == DBM__TO_REAL ? (column->size == sizeof(float) ? MYSQL_TYPE_FLOAT : MYSQL_TYPE_DOUBLE) :
+                            column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->is_unsigned = column->kind == DBM__TO_UINT;
+        bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
+        fixed += 14;
+        plain[i] = column->kind != DBM__TO_REAL && column->nulls == NULL; /* of real numbers, not all are values */
+    }
+    for (r = 0; r < count; r++) {
+        size_t size = fixed;
+        for (i = 0; i < b->columns; i++) {
+            const dbm_column *column = &columns[i];
+            MYSQL_BIND value;
+            MYSQL_TIME *time = NULL;
+            if (plain[i]) continue;
+            if ((status = dbm_adapter_element(column, first + r, &values[i])) != DBM_OK) {
+                dbm__mysql_bulk_bad(q, op, status, column, i);
+                goto stop;
+            }
+            if (values[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+                return dbm__mysql_no_memory(q);
+            }
+            if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &value, time)) != DBM_OK) goto stop;
+            if (b->binds[i].buffer != NULL) {
+                b->column[i].marks[r] = values[i].type == DBM_TYPE_NULL;
+                if (values[i].type == DBM_TYPE_NULL) b->column[i].marked = true;
+            } else if (!dbm__mysql_bulk_put(b, i, r, &value)) {
+                goto stop;
+            }
+        }
+        if (size > dbm__mysql_bulk_packet(q)) {
+            status = dbm__mysql_bulk_large(q, size);
+            goto stop;
+        }
+        if (r != 0 && bytes + size > limit) goto stop;
+        bytes += size;
+    }
+stop:
+    if (r == 0) return status;
+    op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
+    b->in_place = true;
+    b->rows = r;
+    *taken = r;
+    return DBM_DONE;
 }
 
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
@@ -24082,6 +27202,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__mysql_unhush(&quiet);
     q->my = NULL;
+    dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
@@ -24302,15 +27423,17 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
 
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
-    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
+           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
 
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
@@ -24336,6 +27459,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             return q->status;
         }
     }
+    if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
 
@@ -24383,8 +27507,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
-        q->wait = dbm__mysql_call(q, call, 0);
-        if (q->wait != 0) break;
+        if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
     op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
@@ -24638,19 +27761,20 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
+        DBM_ADAPTER_BULK_PREPARED,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
-    NULL, NULL, dbm__mysql_column_value, dbm__mysql_column_name,
+    dbm__mysql_at_hand, dbm__mysql_at_hand, dbm__mysql_column_value, dbm__mysql_column_name,
     dbm__mysql_start, dbm__mysql_step,
 #else
     dbm__mysql_blocking, dbm__mysql_disconnect, dbm__mysql_alive, dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_cancel, dbm__mysql_classify,
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
     NULL, NULL,
 #endif
-    NULL, NULL
+    dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
@@ -26364,7 +29488,7 @@ static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
     DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
-    DBM_PH_NATIVE, 0,
+    DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
@@ -26420,11 +29544,9 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
-#if MONGOC_CHECK_VERSION(1, 27, 0)
-#  define DBM__MONGO_SOCKET_TIMEOUT 1 /* can be set for one operation */
-#else
-#  define DBM__MONGO_SOCKET_TIMEOUT 0
-#endif
+/* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
+#define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
+#define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -26441,6 +29563,7 @@ typedef struct dbm__mongo_pool {
     mongoc_uri_t *uri;
     dbm__word epoch;         /* of forks, when it was made */
     int users;
+    struct dbm__mongo_wire *wires; /* of its clients */
     char *user, *password;   /* that it was made with; NULL: none */
 } dbm__mongo_pool;
 
@@ -26453,6 +29576,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
+    bool plain;              /* connections are the driver's own streams */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -26478,6 +29602,426 @@ typedef struct dbm__mongo_result {
     int columns;
 } dbm__mongo_result;
 
+/* ---- the wire --------------------------------------------------------------------------------------------------------------
+ * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ *
+ * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
+ * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
+ *
+ * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
+ * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+
+#define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+
+/* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
+typedef struct dbm__mongo_wire {
+    struct dbm__mongo_wire *next;
+    mongoc_client_t *client;
+    dbm__mongo_base *base;
+    const mongoc_uri_t *uri;
+    dbm_connection *c;       /* the lease's; NULL: there is none */
+    int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
+    int64_t last_us;         /* given up: what it still has to do, ends then */
+    bool hears;              /* dbm_cancel */
+    dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
+    int mute;                /* streams that are */
+    int patience_ms;         /* plain streams: set on the client */
+} dbm__mongo_wire;
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
+    w->over = DBM_OK;
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (w->base->plain) {
+        int64_t ms = w->base->silence_ms, left = INT64_MAX;
+        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+        if (left < 1) left = 1;
+        if (left < ms) ms = left;
+        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+        w->patience_ms = (int)ms;
+    }
+#endif
+}
+
+#if DBM__MONGO_STREAMS
+
+typedef struct dbm__mongo_stream {
+    mongoc_stream_t vtable;  /* the driver's; first */
+    dbm__mongo_wire *wire;
+    mongoc_stream_t *tls;    /* what it goes through, on top of another of ours; NULL: this one has the socket */
+    int fd;
+    bool late;               /* the last failure was for want of time */
+    bool mute;
+    uint32_t request;        /* the number of the message that was sent last, and its kind */
+    uint32_t kind;
+    size_t left;             /* of the reply being read, where its beginning has been */
+    size_t held, taken;      /* bytes of `in` */
+    char in[4096];
+} dbm__mongo_stream;
+
+enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
+
+static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
+    return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
+}
+
+/* Whether the operation has to be given up at this moment. */
+static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
+    if (w->over != DBM_OK) return now >= w->last_us;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) w->over = DBM_E_CANCELLED;
+    else if (now >= w->until_us) w->over = DBM_E_TIMEOUT;
+    else return false;
+    w->last_us = now + DBM__MONGO_GRACE_US;
+    return true;
+}
+
+/* Waits for the socket. False: it is lost, or there is no more time. */
+static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
+    dbm__mongo_wire *w = q->wire;
+    q->late = false;
+    for (;;) {
+        int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
+        dbm_status heard;
+        if (q->mute || dbm__mongo_over(w, now)) break;
+        if (until_us < limit) limit = until_us;
+        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
+        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (heard == DBM_OK) return true;
+        if (heard != DBM_E_TIMEOUT) return false;
+        if (dbm_adapter_clock(w->base->db) >= until_us) break;
+    }
+    q->late = true;
+    return false;
+}
+
+/* errno is looked at by the driver's TLS: "try again" there would make it spin. */
+static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
+#if defined(_WIN32)
+    errno = q->late ? WSAETIMEDOUT : WSAECONNRESET;
+#else
+    errno = q->late ? ETIMEDOUT : ECONNRESET;
+#endif
+    return -1;
+}
+
+/* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
+static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
+    size_t have = 0, n;
+    bool wait = true;
+    while (have == 0 || have < least) {
+        dbm_status status;
+        if (wait && !dbm__mongo_ready(q, DBM_STEP_READ, until_us)) return dbm__mongo_dead(q);
+        status = dbm__net_receive(q->fd, to + have, size - have, &n);
+        wait = status == DBM_E_TIMEOUT;
+        if (status != DBM_OK && !wait) return dbm__mongo_dead(q);
+        have += n;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
+    while (size > 0) {
+        size_t n;
+        dbm_status status = dbm__net_send(q->fd, data, size, &n);
+        data += n;
+        size -= n;
+        if (status == DBM_OK) continue;
+        q->late = false;
+        if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false;
+    }
+    return true;
+}
+
+/* What the server would say to the command that was sent last, had it been told to stop. */
+static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
+    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
+    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
+    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
+    uint8_t *out = (uint8_t *)q->in;
+    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
+    memset(out, 0, total);
+    words[0] = BSON_UINT32_TO_LE(total);
+    words[1] = 0;
+    words[2] = BSON_UINT32_TO_LE(q->request);
+    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
+    words[0] = BSON_UINT32_TO_LE(total - 21);
+    words[1] = BSON_UINT32_TO_LE(number);
+    words[2] = BSON_UINT32_TO_LE(size);
+    memcpy(out + (at += 1), words, 4);
+    memcpy(out + (at += 4), ok, sizeof ok);
+    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
+    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
+    memcpy(out + (at += 4), why, sizeof why);
+    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
+    memcpy(out + at + 4, text, size);
+    q->taken = 0;
+    q->held = total;
+}
+
+static void dbm__mongo_mute(dbm__mongo_stream *q) {
+    if (q->mute) return;
+    q->mute = true;
+    q->wire->mute++;
+    if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
+    else (void)mongoc_stream_close(q->tls);
+}
+
+static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
+    size_t have = 0, n;
+    ssize_t got;
+    int64_t until_us = 0;
+    while (have == 0 || have < least) {
+        n = q->held - q->taken;
+        if (n != 0) {
+            if (n > size - have) n = size - have;
+            memcpy(to + have, q->in + q->taken, n);
+            q->taken += n;
+            have += n;
+            continue;
+        }
+        if (q->mute) return -1;
+        if (q->tls != NULL) {
+            got = mongoc_stream_read(q->tls, to + have, size - have, least > have ? least - have : 0, timeout_ms);
+        } else {
+            if (until_us == 0) until_us = dbm__mongo_until(q->wire, timeout_ms);
+            if (size - have >= sizeof q->in) {
+                got = dbm__mongo_receive(q, to + have, size - have, least > have ? least - have : 0, until_us);
+            } else {
+                got = dbm__mongo_receive(q, q->in, sizeof q->in, least > have ? least - have : 0, until_us);
+                q->taken = 0;
+                q->held = got > 0 ? (size_t)got : 0;
+                if (got > 0) continue;
+            }
+        }
+        if (got <= 0) return -1;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
+}
+
+static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    ssize_t sum = 0;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        char *to = (char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len, need = (size_t)sum < least ? least - (size_t)sum : 0;
+        ssize_t got = -1;
+        if (sum > 0 && need == 0) break;
+        if (need > size) need = size;
+        if (!q->mute || q->held > q->taken) got = dbm__mongo_read(q, to, size, need, timeout_ms);
+        if (got < 0 && q->left == 0 && q->kind != 0 && q->kind != DBM__MONGO_OP_QUERY) {
+            dbm__mongo_wire *w = q->wire;
+            if (w->over == DBM_OK && w->c != NULL && !q->mute && dbm__mongo_timed_out(stream)) { /* the driver's own patience is over */
+                w->over = DBM_E_TIMEOUT;
+                w->last_us = dbm_adapter_clock(w->base->db) + DBM__MONGO_GRACE_US;
+            }
+            if (w->over != DBM_OK) {
+                dbm__mongo_mute(q);
+                dbm__mongo_answer_for(q);
+                got = dbm__mongo_read(q, to, size, need, timeout_ms);
+            }
+        }
+        if (got < 0) return dbm__mongo_dead(q);
+        sum += got;
+        if (q->left == 0 && got == 4) { /* the driver reads a reply by its size */
+            uint32_t total;
+            memcpy(&total, to, 4);
+            total = BSON_UINT32_FROM_LE(total);
+            q->left = total > 4 ? total - 4 : 0;
+        } else {
+            q->left = q->left > (size_t)got ? q->left - (size_t)got : 0;
+        }
+    }
+    return sum;
+}
+
+/* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
+static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    char *out = q->in;
+    size_t n = 0, i, sum = 0, room = count > 1 && q->taken == q->held ? sizeof q->in : 0; /* of TLS something may be held at any time */
+    int64_t until_us = dbm__mongo_until(q->wire, timeout_ms);
+    for (i = 0; i < count; i++) {
+        const char *data = (const char *)iov[i].iov_base;
+        size_t size = iov[i].iov_len;
+        sum += size;
+        while (size > 0) {
+            size_t part = room - n;
+            if (n == 0 && size > room) {
+                if (!dbm__mongo_send(q, data, size, until_us)) return -1;
+                break;
+            }
+            if (part > size) part = size;
+            memcpy(out + n, data, part);
+            n += part;
+            data += part;
+            size -= part;
+            if (n < room) continue;
+            if (!dbm__mongo_send(q, out, n, until_us)) return -1;
+            n = 0;
+        }
+    }
+    return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
+}
+
+static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    dbm__mongo_wire *w = q->wire;
+    uint32_t words[4] = { 0, 0, 0, 0 };
+    size_t sum = 0, i;
+    ssize_t sent = -1;
+    for (i = 0; i < count; i++) {
+        if (sum < sizeof words) memcpy((char *)words + sum, iov[i].iov_base, iov[i].iov_len < sizeof words - sum ? iov[i].iov_len : sizeof words - sum);
+        sum += iov[i].iov_len;
+    }
+    q->request = BSON_UINT32_FROM_LE(words[1]);
+    q->kind = BSON_UINT32_FROM_LE(words[3]);
+    q->left = 0;
+    if (!q->mute && (w->over == DBM_OK || q->kind == DBM__MONGO_OP_QUERY)) {
+        sent = q->tls != NULL ? mongoc_stream_writev(q->tls, iov, count, timeout_ms) : dbm__mongo_write(q, iov, count, timeout_ms);
+    }
+    if (sent < 0 && w->over != DBM_OK && q->kind != DBM__MONGO_OP_QUERY) { /* it will read its answer next */
+        dbm__mongo_mute(q);
+        q->taken = q->held = 0;
+        return (ssize_t)sum;
+    }
+    return sent < 0 ? dbm__mongo_dead(q) : sent;
+}
+
+static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->tls != NULL) return mongoc_stream_close(q->tls);
+    dbm__net_shut(q->fd);
+    return 0;
+}
+
+static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    if (q->mute) q->wire->mute--;
+    if (q->tls != NULL) mongoc_stream_destroy(q->tls); /* with the one below it */
+    else dbm__net_close(q->fd);
+    dbm_adapter_free(q->wire->base->db, q);
+}
+
+static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
+static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
+static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
+
+static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
+    return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
+}
+
+/* Asked for by the driver's TLS, for the one stream below it. */
+static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
+    int want = ((streams[0].events & POLLIN) != 0 ? (int)DBM_STEP_READ : 0) | ((streams[0].events & POLLOUT) != 0 ? (int)DBM_STEP_WRITE : 0);
+    if (count != 1) return dbm__mongo_dead(q);
+    streams[0].revents = 0;
+    if (!dbm__mongo_ready(q, want, dbm__mongo_until(q->wire, timeout_ms))) return q->late ? 0 : dbm__mongo_dead(q);
+    streams[0].revents = streams[0].events;
+    return 1;
+}
+
+/* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
+static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
+    dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
+    if (q == NULL) return NULL;
+    memset(q, 0, sizeof *q - sizeof q->in);
+    q->vtable.type = DBM__MONGO_STREAM_TYPE;
+    q->vtable.destroy = q->vtable.failed = dbm__mongo_destroy_stream;
+    q->vtable.close = dbm__mongo_close_stream;
+    q->vtable.flush = dbm__mongo_flush_stream;
+    q->vtable.writev = dbm__mongo_writev;
+    q->vtable.readv = dbm__mongo_readv;
+    q->vtable.check_closed = dbm__mongo_is_closed;
+    q->vtable.poll = dbm__mongo_poll;
+    q->vtable.timed_out = dbm__mongo_timed_out;
+    q->vtable.should_retry = dbm__mongo_no_retry;
+    if (tls != NULL) q->vtable.get_base_stream = dbm__mongo_below; /* the driver walks down while there is one */
+    q->wire = w;
+    q->fd = fd;
+    q->tls = tls;
+    return &q->vtable;
+}
+
+#if defined(MONGOC_ENABLE_SSL)
+/* Takes the stream below over in any case. */
+static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
+    const mongoc_uri_t *uri = w->uri;
+    bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
+    mongoc_ssl_opt_t options;
+    mongoc_stream_t *tls, *stream;
+    memset(&options, 0, sizeof options);
+    options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
+    options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL);
+    options.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, NULL);
+    options.weak_cert_validation = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, insecure);
+    options.allow_invalid_hostname = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure);
+    tls = mongoc_stream_tls_new_with_hostname(below, host, &options, 1);
+    if (tls == NULL) {
+        mongoc_stream_destroy(below);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "Failed initialize TLS state.");
+        return NULL;
+    }
+    if (mongoc_stream_tls_handshake_block(tls, host, timeout_ms, error)) {
+        stream = dbm__mongo_stream_new(w, -1, tls);
+        if (stream != NULL) return stream;
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM));
+    }
+    mongoc_stream_destroy(tls);
+    return NULL;
+}
+#endif
+
+/* The driver wants a connection to a server: its stream initiator. */
+static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
+    dbm__mongo_wire *w = (dbm__mongo_wire *)ud;
+    const dbm_config *config = dbm_adapter_config(w->base->db);
+    int32_t connect_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000);
+    int64_t until_us = dbm__mongo_until(w, connect_ms);
+    mongoc_stream_t *stream;
+    dbm__dial d;
+    dbm_step want;
+    dbm__dial_init(&d);
+    if (host->family == AF_UNIX) d.path = host->host;
+    else d.hosts = host->host_and_port;
+    d.port = host->port;
+    d.keepalive_ms = config->tcp_keepalive_ms;
+    d.user_timeout_ms = config->tcp_user_timeout_ms;
+    while ((want = dbm__dial_step(&d, w->base->db->host, until_us)) != DBM_STEP_DONE) {
+        int64_t now = dbm_adapter_clock(w->base->db), next = d.wake_us < now + DBM__MONGO_LOOK_US ? d.wake_us : now + DBM__MONGO_LOOK_US;
+        if (dbm__mongo_over(w, now)) break;
+        (void)dbm__net_wait(w->base->db->host, d.fd, (int)want, next);
+    }
+    stream = want == DBM_STEP_DONE && d.status == DBM_OK ? dbm__mongo_stream_new(w, d.fd, NULL) : NULL;
+    if (stream == NULL) {
+        if (want == DBM_STEP_DONE && d.status == DBM_OK) dbm__net_close(d.fd);
+        dbm__dial_end(&d);
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "Failed to connect to target host: %s", d.problem[0] != 0 ? d.problem : host->host_and_port);
+        return NULL;
+    }
+#if defined(MONGOC_ENABLE_SSL)
+    {
+        const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+        if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error);
+    }
+#endif
+    return stream;
+}
+#endif /* DBM__MONGO_STREAMS */
+
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
     dbm_connection *c;
@@ -26485,9 +30029,9 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_base *base;
     dbm__mongo_pool *pool;
     mongoc_client_t *client;
+    dbm__mongo_wire *wire;   /* the client's */
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
-    int silence_ms;          /* set on the client */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -26557,7 +30101,14 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     dbm__text t = dbm__text_in(block, sizeof block);
     bool retryable = false, transient = reply != NULL && mongoc_error_has_label(reply, "TransientTransactionError");
     bool network = error->domain == MONGOC_ERROR_STREAM || (error->domain == MONGOC_ERROR_PROTOCOL && error->code == (uint32_t)MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
-    dbm_status status;
+    dbm_status status = m->wire->over;
+    if (status != DBM_OK) {
+        dbm_adapter_broken(m->c);
+        return dbm__mongo_say(m, status, (int)error->code, "%s%s%q: %s", what, coll != NULL ? " in " : "", coll,
+                              status == DBM_E_CANCELLED ? "cancelled; the connection was closed, for the driver can't take a command back"
+                              : dbm__mongo_late(m, op->deadline_us) ? "no answer before the deadline; the connection is closed"
+                                                                    : "the server was silent for longer than socket_timeout; the connection is closed");
+    }
     if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
         bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
         status = dbm__mongo_is_tls(said) ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
@@ -27064,7 +30615,9 @@ static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) 
 }
 
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
-    return dbm__mongo_advance((dbm__mongo_lease *)dbm_adapter_data(c), op, (dbm__mongo_result *)op->result);
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_bound(m->wire, op);
+    return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
@@ -27090,28 +30643,34 @@ static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
     return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
 }
 
-/* How long the driver may wait for an answer to what comes next. */
-static void dbm__mongo_silence(dbm__mongo_lease *m, int64_t deadline_us) {
-#if DBM__MONGO_SOCKET_TIMEOUT
-    int64_t ms = m->base->silence_ms;
-    if (deadline_us != INT64_MAX) {
-        int64_t left = (deadline_us - dbm_adapter_clock(m->owner)) / 1000 + 250; /* the server's own answer that time is up comes first */
-        if (left < 250) left = 250;
-        if (left < ms || ms <= 0) ms = left;
+/* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
+static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
+    for (;;) {
+        size_t n = 0, i;
+        bool known = false;
+        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
+        for (i = 0; i < n && !known; i++) {
+            const char *type = mongoc_server_description_type(all[i]);
+            known = writing ? dbm__list_has("Standalone,RSPrimary,Mongos,LoadBalancer", type, strlen(type)) : strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
+        }
+        mongoc_server_descriptions_destroy_all(all, n);
+        if (known) return true;
+        if (dbm_adapter_clock(m->owner) >= deadline_us || (m->wire->hears && dbm__load(&m->c->cancelled) != 0)) return false;
+        dbm__sleep_us(2000);
     }
-    if (ms == m->silence_ms) return;
-    m->silence_ms = (int)ms;
-    mongoc_client_set_sockettimeoutms(m->client, (int32_t)ms);
-#else
-    (void)m;
-    (void)deadline_us;
-#endif
+}
+
+/* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
+static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
+    if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
+    if (dbm__mongo_wait(m, op->deadline_us, writing)) return DBM_OK;
+    if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
+    return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
 }
 
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
-    dbm__mongo_silence(j->m, j->op->deadline_us);
     if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
     bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
@@ -27440,15 +30999,15 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     }
     if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
     if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
+    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
+    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
+    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     dbm__mongo_limit(j, j->options);
     if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
     if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
     if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
     if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
     if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false);
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
     if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
     if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
     if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
@@ -27466,8 +31025,14 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
+    if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
     if (status == DBM_OK) status = dbm__mongo_job_run(&j);
+    if (status == DBM_OK && m->wire->over != DBM_OK) { /* a write that asks for no answer */
+        memset(&j.error, 0, sizeof j.error);
+        status = dbm__mongo_failed(&j);
+    }
     for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
     if (j.collection != NULL) mongoc_collection_destroy(j.collection);
@@ -27485,6 +31050,8 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (op->isolation != DBM_ISOLATION_DEFAULT) {
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
     }
+    dbm__mongo_bound(m->wire, op);
+    if (dbm__mongo_reachable(m, op, true) != DBM_OK) return DBM_E_TIMEOUT; /* it hears no cancel */
     server = mongoc_client_select_server(m->client, true, NULL, &error);
     if (server == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
     alone = strcmp(mongoc_server_description_type(server), "Standalone") == 0;
@@ -27492,7 +31059,6 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (alone) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 20, "a transaction needs a replica set, and this server stands alone: start it with --replSet and run rs.initiate(), or leave .transaction out");
     if (m->session == NULL) m->session = mongoc_client_start_session(m->client, NULL, &error);
     if (m->session == NULL) return dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
-    dbm__mongo_silence(m, op->deadline_us);
     if (op->deadline_us != INT64_MAX) {
         int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
         options = mongoc_transaction_opts_new();
@@ -27509,7 +31075,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bool unknown;
     dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
         bson_destroy(&reply);
         return DBM_OK;
@@ -27529,7 +31095,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
-    dbm__mongo_silence(m, op->deadline_us);
+    dbm__mongo_bound(m->wire, op);
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
 }
@@ -27540,6 +31106,11 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
         if (p->uri != NULL) mongoc_uri_destroy(p->uri);
+    }
+    while (p->wires != NULL) {
+        dbm__mongo_wire *next = p->wires->next;
+        dbm_adapter_free(base->db, p->wires);
+        p->wires = next;
     }
     if (p->user != NULL) dbm_adapter_free(base->db, p->user);
     if (p->password != NULL) {
@@ -27731,23 +31302,6 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (gone) dbm__mongo_pool_free(base, p);
 }
 
-/* With less time than the driver would take to find a server: looks until one is known. */
-static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us) {
-    for (;;) {
-        size_t n = 0, i;
-        bool known = false;
-        mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
-        for (i = 0; i < n && !known; i++) {
-            const char *type = mongoc_server_description_type(all[i]);
-            known = strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
-        }
-        mongoc_server_descriptions_destroy_all(all, n);
-        if (known) return true;
-        if (dbm_adapter_clock(m->owner) >= deadline_us) return false;
-        dbm__sleep_us(2000);
-    }
-}
-
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
 
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
@@ -27808,11 +31362,11 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     bson_error_t error;
     dbm_status status;
     memset(&error, 0, sizeof error);
-    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US)) {
+    if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US, false)) {
         if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
         if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL);
     }
-    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit)) return DBM_OK;
+    if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit, false)) return DBM_OK;
     status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
     dbm_adapter_fail_retryable(m->c);
     return status;
@@ -27822,21 +31376,61 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
     dbm_status status = DBM_OK;
+    bool again;
     bson_append_int32(&command, "ping", 4, 1);
-    dbm__mongo_silence(m, op->deadline_us);
-    if (!mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) {
-        status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
-    }
+    do {
+        again = m->wire->mute > 0; /* what an earlier lease gave up: the driver drops it when it meets it */
+        dbm__mongo_bound(m->wire, op);
+        if (mongoc_client_command_simple(m->client, m->base->name, &command, mongoc_client_get_read_prefs(m->client), &reply, &error)) break;
+        again = again && m->wire->over == DBM_OK;
+        if (again) bson_destroy(&reply);
+        else status = dbm__mongo_fail(m, op, &error, &reply, what, NULL);
+    } while (again);
     bson_destroy(&reply);
     bson_destroy(&command);
     return status;
 }
 
+/* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
+static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
+    dbm__mongo_wire *w;
+    dbm__lock_take(&m->base->lock);
+    for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
+        memset(w, 0, sizeof *w);
+        w->client = m->client;
+        w->base = m->base;
+        w->uri = m->pool->uri;
+        w->until_us = INT64_MAX;
+        w->next = m->pool->wires;
+        m->pool->wires = w;
+        w->patience_ms = m->base->silence_ms;
+#if DBM__MONGO_STREAMS
+        if (!m->base->plain) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+#endif
+    }
+    dbm__lock_give(&m->base->lock);
+    if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    w->c = m->c;
+    m->wire = w;
+    return DBM_OK;
+}
+
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
-    if (m->session != NULL) {
-        dbm__mongo_silence(m, dbm_adapter_clock(db) + 500000);
+    if (m->session != NULL) { /* with a transaction that is open it tells the server */
+        dbm_op op;
+        memset(&op, 0, sizeof op);
+        op.kind = DBM_OP_ROLLBACK;
+        op.deadline_us = dbm_adapter_clock(db);
+        dbm__mongo_bound(m->wire, &op);
         mongoc_client_session_destroy(m->session);
+    }
+    if (m->wire != NULL) {
+        m->wire->c = NULL;
+        m->wire->until_us = INT64_MAX;
+        m->wire->over = DBM_OK;
+        m->wire->hears = false;
     }
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
@@ -27871,7 +31465,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
     } else {
         if (base->clear) dbm_adapter_clear_text(c);
-        status = dbm__mongo_search(m, op);
+        status = dbm__mongo_wire_up(m);
+        if (status == DBM_OK) status = dbm__mongo_search(m, op);
         if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting");
     }
     if (status != DBM_OK) {
@@ -28068,8 +31663,9 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
                   config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
-    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms
-                                     : config->statement_timeout_ms > 0 ? config->statement_timeout_ms + 1000 : DBM__MONGO_SILENCE_MS);
+    base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
+    /* What these two say can't be said to TLS from outside of the driver. */
+    base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
@@ -28125,10 +31721,10 @@ static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS_ASKED | DBM_ADAPTER_DOCUMENTS,
-    DBM_PH_NATIVE, 0,
+    DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: the driver's calls can't be interrupted; a session that was cancelled sends nothing more */
+    NULL, /* cancel: what waits for the server looks for one by itself */
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
