@@ -173,6 +173,7 @@ typedef struct dbm_op {
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
+    bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
 
