@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a771c9a7307ad1d9: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 2785c04fc3b2c78a: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -23,8 +23,8 @@
  *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
- *     >>models             structs and tables                       >>redis          commands, transactions of Redis
- *     >>adapter            a backend of your own
+ *     >>bulk               many rows at once                        >>models         structs and tables
+ *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
