@@ -428,41 +428,6 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
- * is taken away. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library takes back. */
-#if DBM__MYSQL_POSIX && DBM__THREADS
-typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
-    sigset_t pipe_only, pending;
-    quiet->on = on;
-    if (!on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    quiet->pending = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &quiet->before);
-}
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) {
-    sigset_t pipe_only, pending;
-    int saved = errno, got;
-    if (!quiet->on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    if (!quiet->pending && sigismember(&pending, SIGPIPE) == 1) {
-        sigemptyset(&pipe_only);
-        sigaddset(&pipe_only, SIGPIPE);
-        sigwait(&pipe_only, &got);
-    }
-    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
-    errno = saved;
-}
-#else
-typedef struct dbm__mysql_quiet { char none; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (void)on; }
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
-#endif
-
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -486,78 +451,65 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
 
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
+/* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
+#define DBM__MYSQL_CALLS(X) \
+    X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
+      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) \
+    X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
+    X(STORE, mysql_store_result, rows, q->my, q->my) \
+    X(NEXT, mysql_next_result, rc, q->my, q->my) \
+    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) \
+    X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
+    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) \
+    X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
+    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) \
+    X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
+    X(PING, mysql_ping, rc, q->my, q->my) \
+    X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
+
 /* Begins a call; what it then waits for, or 0 when it is through. */
 static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     const dbm__mysql_base *base = q->base;
     const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-    switch (call) {
-    case DBM__MYSQL_CONNECT:
-        return mysql_real_connect_start(&q->made, q->my, host->name, q->user, q->password, base->schema, host->port,
-                                        host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS);
-    case DBM__MYSQL_QUERY: return mysql_real_query_start(&q->rc, q->my, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_STORE: return mysql_store_result_start(&q->rows, q->my);
-    case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH:
-        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
+    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
-    case DBM__MYSQL_STMT_CLOSE:
-        if (q->stmt->mysql != NULL) return mysql_stmt_close_start(&q->flag, q->stmt);
-        q->flag = mysql_stmt_close(q->stmt); /* forgotten by the server already */
+    }
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+        q->flag = mysql_stmt_close(q->stmt);
         return 0;
-    case DBM__MYSQL_PING: return mysql_ping_start(&q->rc, q->my);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_start(&q->rc, q->my);
+    }
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: return 0;
     }
 #else
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
     switch (call) {
-    case DBM__MYSQL_CONNECT:
-        q->made = mysql_real_connect(q->my, host->name, q->user, q->password, base->schema, host->port, host->name == NULL ? base->socket : NULL,
-                                     DBM__MYSQL_FLAGS);
-        break;
-    case DBM__MYSQL_QUERY: q->rc = mysql_real_query(q->my, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_STORE: q->rows = mysql_store_result(q->my); break;
-    case DBM__MYSQL_NEXT: q->rc = mysql_next_result(q->my); break;
-    case DBM__MYSQL_PREPARE: q->rc = mysql_stmt_prepare(q->stmt, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_EXECUTE: q->rc = mysql_stmt_execute(q->stmt); break;
-    case DBM__MYSQL_FETCH: q->rc = mysql_stmt_fetch(q->stmt); break;
-    case DBM__MYSQL_FLUSH: q->flag = mysql_stmt_free_result(q->stmt); break;
-    case DBM__MYSQL_STMT_NEXT: q->rc = mysql_stmt_next_result(q->stmt); break;
-    case DBM__MYSQL_STMT_CLOSE: q->flag = mysql_stmt_close(q->stmt); break;
-    case DBM__MYSQL_PING: q->rc = mysql_ping(q->my); break;
-    case DBM__MYSQL_RESET_ALL: q->rc = mysql_reset_connection(q->my); break;
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: break;
     }
     return 0;
 #endif
 }
 
-#if DBM__MYSQL_MARIADB
 /* Goes on with the call that waited. */
 static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
+#if DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
     switch (q->call) {
-    case DBM__MYSQL_CONNECT: return mysql_real_connect_cont(&q->made, q->my, ready);
-    case DBM__MYSQL_QUERY: return mysql_real_query_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_STORE: return mysql_store_result_cont(&q->rows, q->my, ready);
-    case DBM__MYSQL_NEXT: return mysql_next_result_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_STMT_CLOSE: return mysql_stmt_close_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_PING: return mysql_ping_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_cont(&q->rc, q->my, ready);
+    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
     default: return 0;
     }
-}
 #else
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; return 0; }
+    (void)q;
+    (void)ready;
+    return 0;
+#endif
+}
+#if !DBM__MYSQL_MARIADB
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -599,14 +551,16 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
+/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
+ * process ignore it, which dbm__mysql_library takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int wait;
     if (ready == 0) q->call = call;
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
@@ -1723,6 +1677,12 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
 }
 
+static bool dbm__mysql_is_undone(dbm__mysql *q) {
+    if (!q->unit || !q->undone) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    return true;
+}
+
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
     switch (q->pre) {
@@ -1841,10 +1801,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     case 0:
         q->again = false;
         op->ended = false;
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         if (q->active != NULL || q->closing != NULL) {
             DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
             if (q->refused) break;
@@ -2072,36 +2029,29 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 
-enum { DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most at a time: values, rows, bytes */
-
-/* A column as the library takes it: one array of numbers, or of pointers, with lengths and marks beside it. */
-typedef struct dbm__mysql_array {
-    char *data;
-    unsigned long *sizes;
-    char *marks;             /* STMT_INDICATOR_... */
-    bool marked;             /* one of them is set */
-} dbm__mysql_array;
+enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
 
 /* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
  * rows. Arrays of the caller are sent from where they are. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
     bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
-    bool many_open;          /* `many` is an INSERT of many_rows rows */
     int columns;
     size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
     size_t bytes;
     size_t group;            /* rows under way */
+    size_t limit;            /* bytes of a row */
     int64_t affected;
     dbm_value *values;
-    dbm__mysql_array *column;
-    MYSQL_BIND *binds;
-    dbm__mysql_statement many; /* its chunks keep the texts of the values */
+    char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
+    unsigned long *sizes;    /* `most` sizes of texts, */
+    char *marks;             /* and `most` marks of what is NULL */
+    bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
-
-static size_t dbm__mysql_bulk_packet(const dbm__mysql *q) { return q->packet > 160 ? (size_t)q->packet - 128 : 32; }
 
 /* What a value takes in a message, at most. */
 static size_t dbm__mysql_bulk_size(const dbm_value *v) {
@@ -2120,46 +2070,33 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm_adapter_free(q->owner, b);
 }
 
-/* One block for all but the values. NULL: reported. */
-static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, const dbm_bulk_plan *plan, bool arrays) {
-    size_t columns = (size_t)plan->column_count, most = (size_t)DBM__MYSQL_BULK_CELLS / columns, cells, head, i;
+/* NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool arrays) {
+    size_t limit = q->packet > 160 ? (size_t)q->packet - 128 : 32, most = (size_t)(arrays ? DBM__MYSQL_BULK_CELLS : 8192) / columns, cells;
+    size_t of_text = limit / 2 / (3 * columns + 2);
     dbm__mysql_bulk *b;
-    char *at;
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
-    if (!arrays) { /* placeholders are counted by 16 bits, and the text of the INSERT must fit too */
-        size_t of_text = dbm__mysql_bulk_packet(q) / 2 / (3 * columns + 2);
-        if (most > 8192 / columns) most = 8192 / columns;
-        if (most > of_text) most = of_text;
-        if (most == 0) most = 1;
-    }
+    if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    head = DBM__MYSQL_ALIGNED(sizeof *b) + DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND)) + DBM__MYSQL_ALIGNED(columns * sizeof(dbm__mysql_array));
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, head + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
     if (b != NULL) {
-        memset(b, 0, head);
-        b->arrays = arrays;
-        b->columns = plan->column_count;
-        b->most = most;
-        b->many.last = &b->many.first;
-        b->many.inserts = b->many.changes = true;
+        memset(b, 0, sizeof *b);
         b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-        if (b->values == NULL) {
-            dbm_adapter_free(q->owner, b);
-            b = NULL;
-        }
     }
-    if (b == NULL) {
+    if (b == NULL || b->values == NULL) {
+        dbm_adapter_free(q->owner, b);
         dbm__mysql_no_memory(q);
         return NULL;
     }
-    at = (char *)b + DBM__MYSQL_ALIGNED(sizeof *b);
-    b->binds = (MYSQL_BIND *)(void *)at;
-    at += DBM__MYSQL_ALIGNED(columns * sizeof(MYSQL_BIND));
-    b->column = (dbm__mysql_array *)(void *)at;
-    at = (char *)b + head;
-    for (i = 0; arrays && i < columns; i++, at += most * 8) b->column[i].data = at;
-    for (i = 0; arrays && i < columns; i++, at += most * sizeof(unsigned long)) b->column[i].sizes = (unsigned long *)(void *)at;
-    for (i = 0; arrays && i < columns; i++, at += most) b->column[i].marks = at;
+    b->arrays = arrays;
+    b->columns = (int)columns;
+    b->most = most;
+    b->limit = limit;
+    b->data = (char *)(b + 1);
+    b->sizes = (unsigned long *)(void *)(b->data + 8 * cells);
+    b->marks = (char *)(b->sizes + cells);
+    b->many.last = &b->many.first;
+    b->many.inserts = b->many.changes = true;
     return b;
 }
 
@@ -2184,10 +2121,7 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
             q->status = DBM_E_UNSUPPORTED;
             break;
         }
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
         if (q->refused) break;
         q->sub = 0;
@@ -2203,42 +2137,38 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
             DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
             if (q->refused) break;
         }
-        q->bulk = dbm__mysql_bulk_new(q, op->bulk, dbm__mysql_takes_arrays(q));
-        op->bulk->data = q->bulk;
+        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
         break;
     default: break;
     }
     return DBM__MYSQL_DONE;
 }
 
-/* A row that is larger than what the server takes. */
-static dbm_status dbm__mysql_bulk_large(dbm__mysql *q, size_t size) {
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", size, q->packet);
-}
-
-/* Checks a value as it is bound later; its size is added. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, int i, const dbm_value *v, size_t *size, MYSQL_BIND *bind, MYSQL_TIME *time) {
-    if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, bind))) {
-        op->bulk->failed_column = i;
-        return q->status;
+/* Looks at a row as it will be bound, and adds up its size. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
+    int i;
+    for (i = 0; i < q->bulk->columns; i++) {
+        MYSQL_BIND bind;
+        MYSQL_TIME time;
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        *size += dbm__mysql_bulk_size(&values[i]);
     }
-    *size += dbm__mysql_bulk_size(v);
-    return DBM_OK;
+    if (*size <= q->bulk->limit) return DBM_OK;
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
 }
 
 static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to;
-    dbm_status status = DBM_OK;
-    MYSQL_BIND bind;
-    MYSQL_TIME time;
+    dbm_value *to = b->values + b->rows * (size_t)b->columns;
     size_t size = 0;
+    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
     int i;
-    for (i = 0; i < b->columns; i++) if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &bind, &time)) != DBM_OK) return status;
-    if (size > dbm__mysql_bulk_packet(q)) return dbm__mysql_bulk_large(q, size);
-    to = b->values + b->rows * (size_t)b->columns;
+    if (status != DBM_OK) return status;
     for (i = 0; i < b->columns; i++) {
         char *text;
         to[i] = values[i];
@@ -2252,28 +2182,35 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
 }
 
-/* Puts a value where row r of a column is. False: it is of another type than those before it. */
-static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL_BIND *value) {
-    dbm__mysql_array *a = &b->column[i];
-    MYSQL_BIND *bind = &b->binds[i];
-    bool null = value->buffer_type == MYSQL_TYPE_NULL;
-    a->marks[r] = 0;
-    if (null || bind->buffer_type != value->buffer_type || bind->is_unsigned != value->is_unsigned) {
-        if (null) {
-            a->marks[r] = 1; /* STMT_INDICATOR_NULL */
-            a->marked = true;
-            a->sizes[r] = 0;
-            return true;
-        }
-        if (bind->buffer_type != MYSQL_TYPE_NULL) return false;
-        bind->buffer_type = value->buffer_type;
-        bind->is_unsigned = value->is_unsigned;
+/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
+static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
+    dbm__mysql_bulk *b = q->bulk;
+    MYSQL_BIND *bind = &b->binds[i], value;
+    size_t at = (size_t)i * b->most + r;
+    MYSQL_TIME *time = NULL;
+    dbm_status status = DBM_OK;
+    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+    if (v->type == DBM_TYPE_NULL) {
+        b->marked[i] = true;
+        b->sizes[at] = 0;
+        return true;
     }
-    if (value->buffer_type == MYSQL_TYPE_LONGLONG || value->buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(a->data + 8 * r, value->buffer, 8);
+    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
+    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+        bind->buffer_type = value.buffer_type;
+        bind->is_unsigned = value.is_unsigned;
+    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
+        return false;
+    }
+    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(b->data + 8 * at, value.buffer, 8);
     } else {
-        ((void **)(void *)a->data)[r] = value->buffer;
-        a->sizes[r] = value->buffer_length;
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
     }
     return true;
 }
@@ -2281,38 +2218,23 @@ static bool dbm__mysql_bulk_put(dbm__mysql_bulk *b, int i, size_t r, const MYSQL
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
-    for (i = 0; i < b->columns; i++) {
-        b->binds[i].buffer_type = MYSQL_TYPE_NULL;
-        b->column[i].marked = false;
-    }
+    memset(b->marked, 0, sizeof b->marked);
+    for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
 
-/* As many rows as make one message, from b->sent on: as long as the types stay the same, and while there is room. False: reported. */
-static bool dbm__mysql_bulk_arrays(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
+/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
+static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
     int i;
     dbm__mysql_bulk_clean(b);
-    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
-    for (r = 0; b->sent + r < b->rows; r++) {
-        const dbm_value *row = b->values + (b->sent + r) * (size_t)b->columns;
+    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
+        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
         size_t size = 0;
-        for (i = 0; i < b->columns; i++) {
-            MYSQL_BIND value;
-            MYSQL_TIME *time = NULL;
-            dbm_status status = DBM_OK;
-            if (row[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-                dbm__mysql_no_memory(q);
-                return false;
-            }
-            if (!dbm__mysql_bind_value(q, &row[i], time, i + 1, &value)) return false;
-            if (!dbm__mysql_bulk_put(b, i, r, &value)) break;
-            size += dbm__mysql_bulk_size(&row[i]);
-        }
-        if (i < b->columns || (r != 0 && bytes + size > limit)) break;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
+        if (b->group != 0 && bytes + size > limit) break;
+        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
         bytes += size;
     }
-    b->group = r;
-    return true;
 }
 
 /* An INSERT of so many rows. */
@@ -2336,20 +2258,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.sql_size = size;
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
-}
-
-/* How many rows the next INSERT has. */
-static size_t dbm__mysql_bulk_group(dbm__mysql *q, const dbm__mysql_bulk *b) {
-    size_t limit = dbm__mysql_bulk_packet(q), bytes = 0, r;
-    int i;
-    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
-    for (r = 0; b->sent + r < b->rows; r++) {
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&b->values[(b->sent + r) * (size_t)b->columns + (size_t)i]);
-        if (r != 0 && bytes + size > limit) break;
-        bytes += size;
-    }
-    return r;
 }
 
 /* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
@@ -2386,30 +2294,17 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm_op part;
     switch (q->pre) {
     case 0:
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
 #if !DBM__MYSQL_MARIADB
             q->sub = 0;
             DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
             if (q->refused) break;
 #endif
-            if (b->arrays) {
-                int i;
-                if (b->in_place) b->group = b->rows;
-                else if (!dbm__mysql_bulk_arrays(q, b)) break;
-                for (i = 0; i < b->columns; i++) {
-                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->column[i].data;
-                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                    b->binds[i].length = b->column[i].sizes;
-#if DBM__MYSQL_MARIADB
-                    b->binds[i].u.indicator = b->column[i].marked ? b->column[i].marks : NULL;
-#endif
-                }
-            } else {
-                b->group = dbm__mysql_bulk_group(q, b);
+            if (b->in_place) b->group = b->rows;
+            else dbm__mysql_bulk_group(q, b);
+            if (q->refused) break;
+            if (!b->arrays) {
                 if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
                     q->stmt = s->stmt;
                     s->stmt = NULL;
@@ -2429,6 +2324,15 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
 #endif
             if (b->arrays) {
+                int i;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+#endif
+                }
                 s->bound = false;
                 if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
                     dbm__mysql_note_error(q, s->stmt);
@@ -2495,77 +2399,51 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
-static dbm_status dbm__mysql_bulk_bad(dbm__mysql *q, dbm_op *op, dbm_status status, const dbm_column *column, int i) {
-    op->bulk->failed_column = i;
-    return dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
-}
-
-/* Arrays. Numbers, and texts by pointers, are sent from where they are; a row costs what has to be looked at: texts and what may be NULL. */
+/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    bool plain[64];
-    dbm_value values[64];
+    bool in_place = b->arrays && b->rows == 0;
+    dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t limit = dbm__mysql_bulk_packet(q), fixed = 0, bytes = 0, r;
+    size_t bytes = 0, r, size;
     int i;
-    if (limit > (size_t)DBM__MYSQL_BULK_BYTES) limit = (size_t)DBM__MYSQL_BULK_BYTES;
-    if (!b->arrays || b->rows != 0 || b->columns > 64) { /* behind rows that are there already */
-        for (r = 0; r < count && status == DBM_OK; r++) {
-            for (i = 0; i < b->columns; i++) {
-                if ((status = dbm_adapter_element(&columns[i], first + r, &values[i])) != DBM_OK) return dbm__mysql_bulk_bad(q, op, status, &columns[i], i);
-            }
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-        }
-        return status;
-    }
+    q->refused = false;
     dbm__mysql_bulk_clean(b);
-    if (count > b->most) count = b->most;
+    if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
         MYSQL_BIND *bind = &b->binds[i];
-        plain[i] = false;
-        if ((column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT && column->kind != DBM__TO_REAL) || column->type != DBM_TYPE_NULL ||
+        values[i] = dbm_null();
+        if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
             (column->stride != 0 && column->stride != column->size)) continue;
-        bind->buffer_type = column->kind == DBM__TO_REAL ? (column->size == sizeof(float) ? MYSQL_TYPE_FLOAT : MYSQL_TYPE_DOUBLE) :
-                            column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
         bind->is_unsigned = column->kind == DBM__TO_UINT;
         bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
-        fixed += 14;
-        plain[i] = column->kind != DBM__TO_REAL && column->nulls == NULL; /* of real numbers, not all are values */
     }
-    for (r = 0; r < count; r++) {
-        size_t size = fixed;
+    for (r = 0; r < count; r++, bytes += size) {
         for (i = 0; i < b->columns; i++) {
-            const dbm_column *column = &columns[i];
-            MYSQL_BIND value;
-            MYSQL_TIME *time = NULL;
-            if (plain[i]) continue;
-            if ((status = dbm_adapter_element(column, first + r, &values[i])) != DBM_OK) {
-                dbm__mysql_bulk_bad(q, op, status, column, i);
-                goto stop;
-            }
-            if (values[i].type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-                return dbm__mysql_no_memory(q);
-            }
-            if ((status = dbm__mysql_bulk_check(q, op, i, &values[i], &size, &value, time)) != DBM_OK) goto stop;
-            if (b->binds[i].buffer != NULL) {
-                b->column[i].marks[r] = values[i].type == DBM_TYPE_NULL;
-                if (values[i].type == DBM_TYPE_NULL) b->column[i].marked = true;
-            } else if (!dbm__mysql_bulk_put(b, i, r, &value)) {
-                goto stop;
-            }
-        }
-        if (size > dbm__mysql_bulk_packet(q)) {
-            status = dbm__mysql_bulk_large(q, size);
+            if (b->binds[i].buffer != NULL) continue;
+            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
+            if (status == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
-        if (r != 0 && bytes + size > limit) goto stop;
-        bytes += size;
+        size = 0;
+        if (!in_place) { /* behind rows that are there already, or for an INSERT */
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+            if (status != DBM_OK) return status;
+            continue;
+        }
+        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
+            bytes + size > b->limit) goto stop;
+        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
     }
 stop:
-    if (r == 0) return status;
+    if (q->refused) status = q->status;
+    if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
     b->in_place = true;
     b->rows = r;
@@ -2701,21 +2579,22 @@ static int dbm__mysql_op_ping(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
-/* What every session of the server begins with, in one statement. Modes of sql_mode under which quotes and backslashes mean something else than our
- * lexer takes them for are taken out of the server's; the rest of it stays. */
+/* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
+static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+
+/* What every session of the server begins with, in one statement. Those modes are taken out of the server's; the rest of it stays. */
 static void dbm__mysql_set_up_text(dbm__mysql *q) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const dbm_config *config = dbm_adapter_config(q->owner);
     dbm__text t = dbm__text_in(q->text, sizeof q->text);
     const char *level = dbm__mysql_level(config->isolation);
-    size_t i, count = sizeof words / sizeof words[0];
+    size_t i, count = sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0];
     dbm__putf(&t, "SET NAMES utf8mb4, autocommit=%d, time_zone='+00:00', sql_mode=", q->base->autocommit);
     if (q->base->sql_mode != NULL) {
         dbm__putf(&t, "'%s'", q->base->sql_mode);
     } else {
         for (i = 0; i < count; i++) dbm__put(&t, "REPLACE(");
         dbm__put(&t, "CONCAT(',',@@sql_mode,',')");
-        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", words[i]);
+        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", dbm__mysql_modes[i]);
     }
     if (level != NULL) {
         char name[24];
@@ -2890,50 +2769,19 @@ static void dbm__mysql_sever(MYSQL *my) {
 #endif
 }
 
-/* A socket's keep-alive, and how long what was sent may stay unacknowledged. */
-static void dbm__mysql_keep_alive(dbm__mysql *q) {
-#if DBM__MYSQL_POSIX
-    const dbm_config *config = dbm_adapter_config(q->owner);
-    int fd = dbm__mysql_socket(q->my), on = 1;
-    if (fd < 0 || q->base->hosts[q->host].name == NULL) return;
-    if (config->tcp_keepalive_ms > 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-#  if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        {
-            int idle = (config->tcp_keepalive_ms + 999) / 1000, every = idle < 10 ? idle : 10, count = 3;
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, (const char *)&idle, sizeof idle);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, (const char *)&every, sizeof every);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, (const char *)&count, sizeof count);
-        }
-#  endif
-    } else {
-        on = 0;
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-    }
-#  if defined(TCP_USER_TIMEOUT)
-    if (config->tcp_user_timeout_ms > 0) {
-        unsigned ms = (unsigned)config->tcp_user_timeout_ms;
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (const char *)&ms, sizeof ms);
-    }
-#  endif
-#else
-    (void)q;
-#endif
-}
-
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int turns;
     if (q->my == NULL) return;
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
     }
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     q->my = NULL;
     dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
@@ -3029,7 +2877,9 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
-        dbm__mysql_keep_alive(q);
+        if (q->base->hosts[q->host].name != NULL) {
+            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+        }
         q->sub = 0;
         DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
         break;
@@ -3072,11 +2922,11 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     MYSQL *my = mysql_init(NULL), *made = NULL;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
     char text[48];
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     if (my == NULL) return;
     dbm__mysql_options(q, my, 1000000);
     dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
 #if DBM__MYSQL_MARIADB
     {
         int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -3126,7 +2976,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     }
 #endif
     mysql_close(my);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
 }
 
 static void dbm__mysql_cancel(dbm_connection *c) {
@@ -3334,50 +3184,7 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
     return status;
 }
 
-/* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */
-static dbm_status dbm__mysql_hosts(dbm_database *db, dbm__mysql_base *base, const char *hosts, char *texts) {
-    const char *p = hosts;
-    for (;;) {
-        dbm__mysql_host *host = &base->hosts[base->host_count++];
-        const char *end = p + strcspn(p, ","), *colon = NULL, *stop;
-        int64_t port = 3306;
-        host->name = texts;
-        if (*p == '[') {
-            stop = strchr(p, ']');
-            if (stop == NULL || stop > end) return dbm__mysql_refuse(db, "the host list %q has a [ without its ]", hosts);
-            p++;
-            if (stop[1] == ':') colon = stop + 1;
-        } else {
-            for (stop = p; stop < end && *stop != ':'; stop++) { }
-            if (stop < end) colon = stop;
-        }
-        for (; p < stop; p++) {
-            if (*p == '%' && stop - p > 2 && dbm__cfg_hex(p[1]) >= 0 && dbm__cfg_hex(p[2]) >= 0) {
-                *texts++ = (char)(dbm__cfg_hex(p[1]) * 16 + dbm__cfg_hex(p[2]));
-                p += 2;
-            } else {
-                *texts++ = *p;
-            }
-        }
-        *texts++ = '\0';
-        if (colon != NULL && colon + 1 < end) {
-            char digits[8];
-            size_t size = (size_t)(end - colon - 1);
-            if (size < sizeof digits) {
-                memcpy(digits, colon + 1, size);
-                digits[size] = '\0';
-            }
-            if (size >= sizeof digits || !dbm__parse_int(digits, 1, 65535, &port)) return dbm__mysql_refuse(db, "the host list %q has a port that is none", hosts);
-        }
-        host->port = (unsigned)port;
-        if (host->name[0] == '\0') return dbm__mysql_refuse(db, "the host list %q has an empty host", hosts);
-        if (*end == '\0') return DBM_OK;
-        p = end + 1;
-    }
-}
-
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
@@ -3385,9 +3192,10 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
-        for (i = 0; i < sizeof words / sizeof words[0]; i++) {
-            if (dbm__same_word_n(p, size, words[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode, words[i]);
+        for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
+            if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
+                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                                         dbm__mysql_modes[i]);
             }
         }
         p += size + (p[size] == ',');
@@ -3474,9 +3282,15 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
         base->hosts[0].port = 0;
         base->host_count = 1;
     } else {
-        status = dbm__mysql_hosts(db, base, hosts, texts + path_size);
+        for (texts += path_size; base->host_count < (int)count; base->host_count++, texts += strlen(texts) + 1) {
+            dbm__mysql_host *host = &base->hosts[base->host_count];
+            int port = 3306;
+            if (!dbm_adapter_host(db, base->host_count, texts, hosts_size, &port)) break;
+            host->name = texts;
+            host->port = (unsigned)port;
+        }
     }
-    if (status == DBM_OK) status = dbm__mysql_tls(db, base);
+    status = dbm__mysql_tls(db, base);
     if (status != DBM_OK) {
         dbm_adapter_free(db, base);
         return status;

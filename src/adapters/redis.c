@@ -776,50 +776,6 @@ static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
 
 #if DBM_HAS_REDIS_TLS
-/* What the library writes to the socket may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
-typedef struct dbm__redis_hush {
-#  if defined(_WIN32)
-    char none;
-#  else
-    sigset_t old;
-    bool was_pending;
-#  endif
-} dbm__redis_hush;
-
-static void dbm__redis_hush_begin(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    h->none = 0;
-#  else
-    sigset_t pipe_signal, pending;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    h->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    else
-    (void)sigprocmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    endif
-#  endif
-}
-
-static void dbm__redis_hush_end(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    (void)h;
-#  else
-    sigset_t pipe_signal, pending;
-    int taken = 0, kept = errno;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    if (!h->was_pending && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) (void)sigwait(&pipe_signal, &taken);
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_SETMASK, &h->old, NULL);
-#    else
-    (void)sigprocmask(SIG_SETMASK, &h->old, NULL);
-#    endif
-    errno = kept;
-#  endif
-}
-
 static const char *dbm__redis_tls_reason(SSL *ssl) {
     unsigned long e = ERR_peek_last_error();
     const char *reason = NULL;
@@ -873,7 +829,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
 
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
-    dbm__redis_hush hush;
+    dbm__hush hush;
     ASN1_OCTET_STRING *address;
     bool named;
     int rc = 1;
@@ -894,9 +850,9 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
         rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
     }
     if (rc == 1) {
-        dbm__redis_hush_begin(&hush);
+        dbm__hush_begin(&hush, true);
         rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
-        dbm__redis_hush_end(&hush);
+        dbm__hush_end(&hush);
     }
     if (rc != 1) {
         dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
@@ -909,13 +865,13 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
 
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int rc, e;
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     ERR_clear_error();
     rc = SSL_do_handshake(r->ssl);
     e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     *st = DBM_OK;
     if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
     if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
@@ -926,28 +882,28 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
 
 /* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int done = 0, rc = REDIS_OK;
     *sent = 0;
     if (size != 0) {
         if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
         *sent = size;
     }
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     if (rc != REDIS_OK) return DBM_E_LOST;
     return done ? DBM_OK : DBM_E_TIMEOUT;
 }
 
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int rc, e;
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     ERR_clear_error();
     rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
     e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     *n = rc > 0 ? (size_t)rc : 0;
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
     return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;

@@ -101,6 +101,14 @@ static void insert_by_handle(long n) {
     }
     if (rc != DBM_OK) fail("insert");
 }
+/* Without waiting for each: a pipeline where the backend has one. */
+static void insert_send(long n) {
+    dbm_status rc = DBM_OK;
+    DBM_SESSION_RC(mgr, "default", s, &rc) {
+        for (long id = 1; id <= n; id++) dbm_send(s, BENCH_INSERT("?", "?", "?"), (int64_t)id, bench_name(id), bench_score(id));
+    }
+    if (rc != DBM_OK) fail("send");
+}
 
 static void insert_bulk(long n) {
     dbm_bulk *b;
@@ -272,6 +280,7 @@ static const bench_entry entries[] = {
     SQL("sqlite"),
     { "sqlite_transaction", "", open_it, NULL, transaction, NULL, end },
     SQL("postgresql"),
+    { "postgresql_insert", "send", open_it, clear, insert_send, notes, end },
     { "postgresql_transaction", "", open_it, NULL, transaction, NULL, end },
     { "postgresql_transaction", "readonly", open_it, NULL, transaction_read_only, NULL, end },
     SQL("mariadb"),
