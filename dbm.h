@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content bd9b3ccbd664c07e: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content f831cb5976a8d854: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -15493,7 +15493,7 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
-    if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
+    if (DBM__LIKELY(prepared != NULL && row != NULL)) {
         dbm__work *w = prepared->work;
         dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
@@ -30619,11 +30619,19 @@ struct dbm_manager {
     dbm__signal upkeep_signal;
 };
 
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name);
+DBM__INLINE dbm__names *dbm__manager_names(const dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
+DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *name) {
+    const dbm__names *names = dbm__manager_names(mgr);
+    int i;
+    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
+    for (i = 0; i < names->count; i++) {
+        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
+    }
+    return NULL;
+}
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 
@@ -30749,18 +30757,6 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------------------- */
-
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
-
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name) {
-    const dbm__names *names = dbm__manager_names(mgr);
-    int i;
-    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
-    for (i = 0; i < names->count; i++) {
-        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
-    }
-    return NULL;
-}
 
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
@@ -31423,15 +31419,15 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
  * Must not know: anything but how a name becomes a database. */
 
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
-static dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
-    dbm_database *db;
-    if (DBM__LIKELY(mgr != NULL)) {
-        db = dbm__manager_find(mgr, name);
-        if (DBM__LIKELY(db != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
-    }
-    db = dbm_get(mgr, name);
+static DBM__NOINLINE dbm_database *dbm__by_name_first(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db = dbm_get(mgr, name);
     if (db == NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
     return db;
+}
+DBM__INLINE dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db;
+    if (DBM__LIKELY(mgr != NULL && (db = dbm__manager_find(mgr, name)) != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
+    return dbm__by_name_first(mgr, name, site);
 }
 
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {

@@ -590,7 +590,7 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
-    if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
+    if (DBM__LIKELY(prepared != NULL && row != NULL)) {
         dbm__work *w = prepared->work;
         dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
