@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f831cb5976a8d854: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 5858a574cc3e33b2: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -15819,6 +15819,15 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__to_target(&v, t, block, sizeof block, &why);
 }
 
+/* What needs no conversion. */
+DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
+    if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
+    else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
+    else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
+    else return false;
+    return true;
+}
+
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
@@ -15834,7 +15843,7 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         dbm_status st = dbm__column(row, i, &v);
         if (st != DBM_OK) {
             dbm__target_clear(&targets[i]);
-        } else {
+        } else if (DBM__UNLIKELY(!dbm__target_same(&v, &targets[i]))) {
             char *block = NULL;
             if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
                 const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
