@@ -855,6 +855,7 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         queue_put(l, op);
         return step_done(c, l, op, DBM_OK);
     }
+    if (op->kind == DBM_OP_BULK_END && c->broken) return step_done(c, l, op, link_do(c, v, l, op));
     if (l->phase == PHASE_BEGIN) {
         if (!piped(c, l, op) && l->fault.kind >= 0 && l->fault.action == LOSE) (void)shutdown(l->fd[1], SHUT_RDWR);
         if (!piped(c, l, op) && l->fault.kind >= 0 && (l->fault.action == BLOCK || l->fault.action == FAIL || l->fault.action == REFUSE)) {

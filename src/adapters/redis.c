@@ -1359,20 +1359,23 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
 
 /* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
+    bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
     dbm_status st;
     size_t i;
     for (;;) {
         dbm__redis_push(r);
         op->fd = r->fd;
         op->wake_us = INT64_MAX;
-        if (dbm__redis_reached_end(r, op)) return DBM_STEP_DONE;
-        if (r->sent_now && r->raw_size == r->raw_at) return DBM_STEP_READ;
+        if (looked && dbm__redis_reached_end(r, op)) return DBM_STEP_DONE;
+        if (looked && r->sent_now && r->raw_size == r->raw_at) return DBM_STEP_READ;
         if (op->no_wait && r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
             op->status = dbm__redis_too_much(r);
             return DBM_STEP_DONE;
         }
         st = dbm__redis_gather(r);
-        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        looked = true;
+        if (st == DBM_E_TIMEOUT) continue;
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
     }

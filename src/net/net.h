@@ -5,10 +5,6 @@
 #define DBM__NET_H
 #include "../base/base.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
  * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
@@ -83,9 +79,5 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
 /* Ends what another thread may be waiting for on it; the descriptor stays. */
 DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
-#endif
-
-#ifdef __cplusplus
-}
 #endif
 #endif /* DBM__NET_H */

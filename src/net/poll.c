@@ -57,10 +57,9 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         return DBM_E_TIMEOUT;
     }
     for (;;) {
-        memset(&p, 0, sizeof p);
         p.fd = (dbm__poll_number)fd;
-        if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
-        if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
+        p.events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+        p.revents = 0;
         ms = dbm__poll_ms(host, until_us);
         n = dbm__poll(&p, 1, ms, &again);
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;

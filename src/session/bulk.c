@@ -162,9 +162,9 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
     if (b->own_way) {
         b->plan.abandon = true;
         b->op.kind = DBM_OP_BULK_END;
-        b->op.deadline_us = dbm__work_grace(w);
+        b->op.deadline_us = c->broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
         if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (!c->broken && dbm__op_run(c, &b->op) != DBM_OK) c->broken = true; /* else disconnect frees what the adapter has of it */
+        if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
         dbm__store(&w->committing, 0);
         b->own_way = false;
     }

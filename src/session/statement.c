@@ -476,7 +476,7 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
     if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
     dbm__work_wrote(w, e, &op);
-    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    dbm__cache_give(&w->slot.connection, e);
     return DBM_OK;
 }
 
@@ -729,7 +729,14 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-static void dbm__statement_spare(dbm__work *w, dbm_statement *st) {
+/* The end of a handle that is in no list any more. */
+DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
+    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+    st->sql = NULL;
+    st->entry = NULL;
+    st->ended_in = st->gen;
+    st->gen = 0;
     st->next = NULL;
     if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
     else w->spare_statements = st;
@@ -752,7 +759,14 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         return dbm__work_fail(w, site);
     }
     if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
-    rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    entry = dbm__cache_known(&w->slot.connection, sql);
+    if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
+        entry->uses++;
+        dbm__cache_hit(&w->slot.connection, entry);
+        rc = DBM_OK;
+    } else {
+        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    }
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
@@ -793,13 +807,15 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    dbm__statement_spare(w, st);
+    dbm__statement_end(w, st);
+}
+
+DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
+    dbm_statement *st;
+    while ((st = w->statements) != NULL) {
+        w->statements = st->next;
+        dbm__statement_end(w, st);
+    }
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {

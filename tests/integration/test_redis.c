@@ -1300,6 +1300,12 @@ static void garbage(void **state) {
         dbm_row_end(row);
         assert_true(st == DBM_OK || st == DBM_E_LOST || st == DBM_E_TIMEOUT || st == DBM_E_SQL || st == DBM_E_NOT_FOUND);
         assert_in_range(now_ms() - began, 0, 2500);
+        DBM_SESSION(b.mgr, NULL, s) { /* in a pipeline */
+            OK(dbm_redis_send(s, "GET k"));
+            st = dbm_redis_receive(s, NULL);
+            if (st == DBM_OK && i + 1 == sizeof texts / sizeof texts[0]) (void)dbm_redis_command(s, "GET k");
+        }
+        assert_true(st == DBM_OK || st == DBM_E_LOST || st == DBM_E_TIMEOUT || st == DBM_E_SQL);
         fake_says(&f, "+fine\r\n", SIZE_MAX);
         OK(dbm_redis_query_one(b.db, &row, "GET k")); /* never what was left over */
         assert_string_equal(dbm_row_text(row, 0), "fine");
