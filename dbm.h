@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content bb02450b59067639: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 0a853d69f101692b: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -216,6 +216,9 @@
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
  * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
+ * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
+ * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
  *
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
@@ -592,6 +595,7 @@
 #  define dbm__find DBM__PREFIXED(dbm__find)
 #  define dbm__findv DBM__PREFIXED(dbm__findv)
 #  define dbm__insert_struct DBM__PREFIXED(dbm__insert_struct)
+#  define dbm__insert_structs DBM__PREFIXED(dbm__insert_structs)
 #  define dbm__mongo DBM__PREFIXED(dbm__mongo)
 #  define dbm__mongo_count DBM__PREFIXED(dbm__mongo_count)
 #  define dbm__mongo_countv DBM__PREFIXED(dbm__mongo_countv)
@@ -1971,6 +1975,12 @@ DBM_API dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_
 DBM_API dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size);
 #define dbm_insert_struct(on, model, record) dbm__insert_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
 
+/* Writes an array of structs as one bulk: all of them, or none; dbm_affected(s) is then their number. The keys are either all 0, then the backend generates
+ * them (the structs stay as they are), or none is.
+ * Errors    as dbm_insert_struct(), naming the struct by its number from 0; E_MISUSE (some keys are 0), E_UNSUPPORTED (no SQL). */
+DBM_API dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size);
+#define dbm_insert_structs(on, model, records, count) dbm__insert_structs(DBM__ON(on), DBM__SITE, model, records, count, sizeof *(records))
+
 /* Writes all fields but the key to the row with the struct's key. Errors: E_NOT_FOUND when there is none. */
 DBM_API dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size);
 #define dbm_update_struct(on, model, record) dbm__update_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
@@ -2051,6 +2061,9 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_ROW,         /* dbm_row: the first, E_NOT_FOUND when there is none */
     DBM__REDIS_WANT_ROWS,        /* dbm_rows */
     DBM__REDIS_WANT_COPY,        /* dbm__redis_buffer */
+    DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
+    DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
+    DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -2103,6 +2116,21 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
 #define dbm_redis_commandv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NOTHING, NULL, NULL, values, count)
 #define dbm_redis_queryv(on, rows, values, count) \
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
+
+/* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
+ *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
+ *                                                 &row may be NULL. DBM_DONE: all replies were received
+ *   dbm_redis_receive_rows(s, &rows)              the next reply with all its rows, as of dbm_redis_query()
+ * An error reply is the failure of the call that receives it, with the place of the one that sent it; it sticks, and dbm_clear_error(s) goes on with the
+ * next reply. Other commands may come in between and keep the order. Replies that are not received yet are put aside, within row_buffer: what would be
+ * more is E_LIMIT, and not sent. What is never received is read and dropped at the end of the session, or by dbm_commit(s); its first failure is theirs.
+ * A connection that is lost with commands unanswered that may have changed something is E_IN_DOUBT. */
+#define dbm_redis_send(on, ...) DBM__REDIS(on, DBM__REDIS_FORMAT | DBM__REDIS_WANT_LATER, NULL, __VA_ARGS__)
+#define dbm_redis_sendv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_LATER, NULL, NULL, values, count)
+#define dbm_redis_receive(on, row) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT, dbm__redis_to_row(row), NULL, NULL, 0)
+#define dbm_redis_receive_rows(on, rows) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT_ROWS, dbm__redis_to_rows(rows), NULL, NULL, 0)
 
 /* Keys.
  *   dbm_redis_get(s, &row, key)                   the value as a row of one column, with its lifetime: on a session until the session's next
@@ -2424,9 +2452,11 @@ typedef enum dbm_op_kind {
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
-                           * rows and, for what was open before, UNPREPARE, FINISH and disconnect (FORKED, which then frees bulk->data) */
+                           * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
+                           * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
+    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+                           * frees bulk->data in any case */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -2454,7 +2484,7 @@ typedef struct dbm_bulk_plan {
     int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
     int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
     void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
-    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order (or broken) */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
 } dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
@@ -2512,6 +2542,7 @@ typedef struct dbm_op {
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
+    bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
 
@@ -2750,10 +2781,6 @@ DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 #  define DBM__INLINE static inline
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
@@ -2968,10 +2995,6 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 #endif
 /* Whether anybody would see an event of this level: asked before a text is made. */
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__BASE_H */
 /* --- end src/base/base.h --- */
 /* --- begin src/base/platform.c --- */
@@ -4012,10 +4035,6 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
 #ifndef DBM__NET_H
 #define DBM__NET_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
  * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
@@ -4032,6 +4051,24 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
+
+#if DBM__SOCKETS || DBM_HAS_MYSQL
+/* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
+ * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms);
+/* Around a call of a driver that may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
+#if !defined(_WIN32)
+#  include <signal.h>
+#endif
+typedef struct dbm__hush {
+    bool on, pending;
+#if !defined(_WIN32)
+    sigset_t before;
+#endif
+} dbm__hush;
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on);
+DBM__FN void dbm__hush_end(dbm__hush *h);
+#endif
 
 #if DBM__SOCKETS
 /* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
@@ -4072,10 +4109,6 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
 /* Ends what another thread may be waiting for on it; the descriptor stays. */
 DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
-#endif
-
-#ifdef __cplusplus
-}
 #endif
 #endif /* DBM__NET_H */
 /* --- end src/net/net.h --- */
@@ -4138,10 +4171,9 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         return DBM_E_TIMEOUT;
     }
     for (;;) {
-        memset(&p, 0, sizeof p);
         p.fd = (dbm__poll_number)fd;
-        if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
-        if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
+        p.events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+        p.revents = 0;
         ms = dbm__poll_ms(host, until_us);
         n = dbm__poll(&p, 1, ms, &again);
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
@@ -4218,6 +4250,72 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
 }
 #else
 DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
+#endif
+
+#if DBM__SOCKETS || DBM_HAS_MYSQL
+#if defined(_WIN32) || !DBM__POLL
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) { (void)fd; (void)keepalive_ms; (void)user_timeout_ms; }
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) { h->on = on; }
+DBM__FN void dbm__hush_end(dbm__hush *h) { (void)h; }
+#else
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) {
+    int on = keepalive_ms > 0, seconds = keepalive_ms > 1000 ? keepalive_ms / 1000 : 1, every = seconds > 6 ? seconds / 6 : 1, times = 3;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+#  if defined(TCP_KEEPIDLE)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+#  elif defined(TCP_KEEPALIVE)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPALIVE, &seconds, sizeof seconds);
+#  endif
+#  if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+#  else
+    (void)every;
+    (void)times;
+#  endif
+#  if defined(TCP_USER_TIMEOUT)
+    if (user_timeout_ms > 0) (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+#  else
+    (void)user_timeout_ms;
+#  endif
+}
+
+static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
+#if DBM__THREADS
+    (void)pthread_sigmask(how, set, before);
+#else
+    (void)sigprocmask(how, set, before);
+#endif
+}
+
+static bool dbm__hush_pending(void) {
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
+    sigset_t set;
+    h->on = on;
+    if (!on) return;
+    h->pending = dbm__hush_pending();
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    dbm__hush_mask(SIG_BLOCK, &set, &h->before);
+}
+
+DBM__FN void dbm__hush_end(dbm__hush *h) {
+    sigset_t set;
+    int kept = errno, taken;
+    if (!h->on) return;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    if (!h->pending && dbm__hush_pending()) (void)sigwait(&set, &taken);
+    dbm__hush_mask(SIG_SETMASK, &h->before, NULL);
+    errno = kept;
+}
+#endif
 #endif
 /* --- end src/net/poll.c --- */
 /* --- begin src/net/connect.c --- */
@@ -4450,25 +4548,7 @@ static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
 #  endif
     if (!tcp) return true;
     (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (d->keepalive_ms > 0) {
-        int seconds = d->keepalive_ms > 1000 ? d->keepalive_ms / 1000 : 1, every = seconds > 6 ? seconds / 6 : 1, times = 3;
-        (void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-#  if defined(TCP_KEEPIDLE)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
-#  elif defined(TCP_KEEPALIVE)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPALIVE, &seconds, sizeof seconds);
-#  endif
-#  if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
-#  else
-        (void)every;
-        (void)times;
-#  endif
-    }
-#  if defined(TCP_USER_TIMEOUT)
-    if (d->user_timeout_ms > 0) (void)setsockopt(d->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &d->user_timeout_ms, sizeof d->user_timeout_ms);
-#  endif
+    dbm__net_keep_alive(d->fd, d->keepalive_ms, d->user_timeout_ms);
 #endif
     return true;
 }
@@ -4604,10 +4684,6 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
  * Must not know: what an adapter is. It parses against a table of types and keys that it is given. */
 #ifndef DBM__CONFIG_H
 #define DBM__CONFIG_H
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
  * Lines     end in LF, CRLF or CR; a UTF-8 byte order mark is skipped; a NUL byte is an error. Any length.
@@ -4789,10 +4865,6 @@ typedef struct dbm__cfg_url_job {
     bool variables;
 } dbm__cfg_url_job;
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__CONFIG_H */
 /* --- end src/config/config.h --- */
 /* --- begin src/config/values.c --- */
@@ -7264,10 +7336,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 #ifndef DBM__ADAPTER_H
 #define DBM__ADAPTER_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* One database. The first block never changes after init and is what the hot path reads. */
 struct dbm_database {
     struct dbm__pool *pool;          /* NULL until init; pool/ */
@@ -7348,10 +7416,6 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c);
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__ADAPTER_H */
 /* --- end src/adapter/adapter.h --- */
 /* --- begin src/adapter/table.c --- */
@@ -7683,17 +7747,22 @@ static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why
     r->want = DBM_STEP_DONE;
 }
 
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *op) {
     r->c = c;
     r->op = op;
     r->phase = DBM__RUNNING;
     r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind) && !(op->kind == DBM_OP_BULK_END && op->bulk->abandon);
     r->limit_us = op->deadline_us;
+    op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
+    op->started = false;
     c->db->adapter->start(c, op);
-    dbm__running_step(r);
+    if (op->started) r->want = DBM_STEP_READ;
+    else dbm__running_step(r);
 }
+
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
 
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
@@ -7735,7 +7804,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
-    dbm__running_start(&r, c, op);
+    dbm__running_begin(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
         /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
         int64_t until = watched || op->wake_us != INT64_MAX || r.phase != DBM__RUNNING || dbm__load(&c->cancelled) != 0 ? dbm__running_until(&r) : INT64_MAX;
@@ -7864,10 +7933,6 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
  * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
 #ifndef DBM__POOL_H
 #define DBM__POOL_H
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 #define DBM__POOL_LIMIT 1000
 #define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
@@ -8102,10 +8167,6 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
         dbm__pool_give_slow(slot);
     }
 }
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__POOL_H */
 /* --- end src/pool/pool.h --- */
 /* --- begin src/pool/graph.c --- */
@@ -9540,10 +9601,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
 #ifndef DBM__LEXER_H
 #define DBM__LEXER_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* What a statement's first words say. */
 typedef enum dbm__verb {
     DBM__VERB_OTHER = 0,   /* not known: taken as writing */
@@ -9600,10 +9657,6 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
  * Errors    E_RANGE (the buffer is too small; says how many bytes are needed), E_MISUSE (NULL or empty). */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__LEXER_H */
 /* --- end src/sql/lexer.h --- */
 /* --- begin src/sql/lexer.c --- */
@@ -10604,10 +10657,6 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
 #ifndef DBM__SQL_H
 #define DBM__SQL_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
 
 /* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
@@ -10667,7 +10716,11 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
 }
 /* Ends a use. Never changes this thread's last failure. */
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+DBM__FN void dbm__cache_unused(dbm_connection *c, dbm__entry *e);
+DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->uses > 0);
+    if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
+}
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
@@ -10726,10 +10779,6 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
 DBM__FN void dbm__double_write(double v, char block[40]);
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SQL_H */
 /* --- end src/sql/sql.h --- */
 /* --- begin src/sql/values.c --- */
@@ -12241,16 +12290,10 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     return dbm__cache_search(c, sql, named, deadline_us, site, out);
 }
 
-static void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
+DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
-}
-
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
-    DBM_ASSERT(e->uses > 0);
-    --e->uses;
-    dbm__cache_unused(c, e);
 }
 
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
@@ -12274,10 +12317,6 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
  * Savepoints are numbered by depth and sent late: `points` are wanted, `points_sent` exist on the server. */
 #ifndef DBM__SESSION_H
 #define DBM__SESSION_H
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 /* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
@@ -12486,6 +12525,7 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
+DBM__FN void dbm__statements_end(dbm__work *w);                         /* all handles, with their session */
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
@@ -12499,6 +12539,9 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
+/* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
+ * yet; DBM_DONE: there is none. */
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 
@@ -12537,6 +12580,21 @@ DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at th
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
 
+DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
+    dbm_row *row = &w->one.row;
+    dbm__entry *e = row->entry;
+    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+        row->open = row->standing = false;
+        row->op.kind = DBM_OP_FINISH;
+        dbm__op_finish(&w->slot.connection, &row->op);
+        w->open_rows--;
+        dbm__cache_give(&w->slot.connection, e);
+        row->entry = NULL;
+        return;
+    }
+    dbm__rows_close(&w->one);
+}
+
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
@@ -12547,10 +12605,6 @@ DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, co
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SESSION_H */
 /* --- end src/session/session.h --- */
 /* --- begin src/session/unit.c --- */
@@ -12897,7 +12951,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
     w->bulk = NULL;
     dbm__sent_drop(w);
-    while (w->statements != NULL) dbm_stmt_end(w->statements);
+    dbm__statements_end(w);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
     w->slot.fork_gen = w->serial; /* all gens so far are the parent's */
@@ -13285,6 +13339,8 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     }
 }
 
+static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
+
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -13302,8 +13358,12 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         return level->sticky;
     }
     if (DBM__UNLIKELY(w->open_rows != 0)) {
-        if (level == &w->base) dbm__rows_close_all(w);
-        else dbm__level_rows_close(w, level);
+        if (level == &w->base) {
+            if (w->one.row.open) dbm__one_close(w);
+            if (w->rows != NULL) dbm__rows_close_all(w);
+        } else {
+            dbm__level_rows_close(w, level);
+        }
     }
     if (level->point == 0) {
         st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
@@ -13323,11 +13383,10 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     return st;
 }
 
-/* What a session leaves behind beyond the usual: rows, handles, a cancel in flight, a place deeper in the list of open blocks. */
+/* What a session leaves behind beyond the usual: rows, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
     dbm__rows_close_all(w);
-    while (w->statements != NULL) dbm_stmt_end(w->statements);
     if (w->joinable) {
         dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
@@ -13346,7 +13405,8 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
         w->joinable = false;
     }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
@@ -13613,21 +13673,27 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
 
+/* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm__level *level;
     if (DBM__UNLIKELY(w == NULL)) return false;
     level = w->top;
     level->ended = true;
-    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction)) { /* nothing was sent */
-        if (DBM__UNLIKELY(w->rows != NULL)) dbm__level_rows_close(w, level);
-        level->outcome = DBM_OK;
+    if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
+                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+        dbm__thread *self = dbm__self();
+        if (w->one.row.open) dbm__one_close(w);
+        dbm__level_outcome(level, DBM_OK);
+        self->has_failed = false;
+        s->slot = NULL;
+        s->gen = 0;
+        dbm__work_give(w, self);
         return false;
     }
     dbm__block_finish(w, level);
     return false;
 }
-
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
     if (DBM__UNLIKELY(s->slot == NULL)) return;
@@ -13731,6 +13797,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     if (w == NULL) return false;
     db = w->db;
     dbm__block_commit(s);
+    if (s->slot == NULL) return false; /* it has ended, and well */
     if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || !w->top->error.retryable || (step >> 8 & 255u) == 0
         || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
     error = w->top->error;
@@ -14376,7 +14443,7 @@ DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
 }
 
 static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
-    if (w->db->adapter->start == NULL) {
+    if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
         if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
         else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
     }
@@ -14408,14 +14475,15 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
     if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
     dbm__work_wrote(w, e, &op);
-    if (DBM__LIKELY(e->cached && e->uses > 1)) e->uses--; else dbm__cache_give(&w->slot.connection, e);
+    dbm__cache_give(&w->slot.connection, e);
     return DBM_OK;
 }
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
 
-/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
-static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
+/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
+ * sent. */
+static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
@@ -14436,13 +14504,16 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK) {
             dbm__store(&w->slot.statements, w->slot.statements + 1u);
             w->top->ran = true;
-            dbm__op_init(op, DBM_OP_COMMAND, dbm__work_deadline(w));
+            dbm__op_init(op, values != NULL ? DBM_OP_COMMAND : DBM_OP_RECEIVE, dbm__work_deadline(w));
             op->values = values;
             op->value_count = count;
             op->write = writes;
+            op->no_wait = send;
+            op->site = send ? site : NULL;
             op->row_buffer = w->db->settings->config.row_buffer;
             rc = dbm__op_run(c, op);
             changes = op->write;
+            if (rc == DBM_DONE && values == NULL) return DBM_DONE;
             if (rc == DBM_DONE) rc = DBM_OK;
             if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
         }
@@ -14450,6 +14521,9 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     }
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (values == NULL && w->commands > 0) w->commands--;
     if (rc != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (op->result != NULL) {
@@ -14459,7 +14533,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         }
         dbm__self()->last = kept;
         if (changes) dbm__work_doubt(w, rc);
-        return dbm__work_fail(w, site);
+        return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }
     if (changes) {
         if (!op->ended) w->wrote = w->top->wrote = true;
@@ -14469,12 +14543,27 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     return DBM_OK;
 }
 
+/* A call on a database is a session of its own, which nothing can be sent or received in. */
+static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
+    if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one");
+    }
+    return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
+}
+
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
+    dbm__call call;
+    dbm_op op;
+    dbm_status st = dbm__pipeline_begin(&call, on, site);
+    return st == DBM_OK ? dbm__work_command(call.work, values, count, writes, true, site, &op) : st;
+}
+
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = dbm__rows_new(call.work);
@@ -14483,7 +14572,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);
@@ -14500,7 +14589,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     const char *none = NULL;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
@@ -14510,7 +14599,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     }
     if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &none, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);
@@ -14639,7 +14728,14 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-static void dbm__statement_spare(dbm__work *w, dbm_statement *st) {
+/* The end of a handle that is in no list any more. */
+DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
+    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+    st->sql = NULL;
+    st->entry = NULL;
+    st->ended_in = st->gen;
+    st->gen = 0;
     st->next = NULL;
     if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
     else w->spare_statements = st;
@@ -14662,7 +14758,14 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         return dbm__work_fail(w, site);
     }
     if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
-    rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    entry = dbm__cache_known(&w->slot.connection, sql);
+    if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
+        entry->uses++;
+        dbm__cache_hit(&w->slot.connection, entry);
+        rc = DBM_OK;
+    } else {
+        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+    }
     if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
@@ -14703,13 +14806,15 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    dbm__statement_spare(w, st);
+    dbm__statement_end(w, st);
+}
+
+DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
+    dbm_statement *st;
+    while ((st = w->statements) != NULL) {
+        w->statements = st->next;
+        dbm__statement_end(w, st);
+    }
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -14989,8 +15094,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         w->open_rows--;
     }
     if (row->entry == NULL) return; /* a command's */
-    if (DBM__LIKELY(row->entry->cached && row->entry->uses > 1)) row->entry->uses--;
-    else dbm__cache_give(&w->slot.connection, row->entry);
+    dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
     if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w);
 }
@@ -15225,22 +15329,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
-
-DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
-    dbm_row *row = &w->one.row;
-    dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
-        row->open = row->standing = false;
-        row->op.kind = DBM_OP_FINISH;
-        dbm__op_finish(&w->slot.connection, &row->op);
-        w->open_rows--;
-        if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
-        else e->uses--;
-        row->entry = NULL;
-        return;
-    }
-    dbm__rows_close(&w->one);
-}
 
 /* The connection was found dead under the first statement: on another one, the long way. */
 static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, const char *site, dbm_row **out) {
@@ -16021,9 +16109,9 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
     if (b->own_way) {
         b->plan.abandon = true;
         b->op.kind = DBM_OP_BULK_END;
-        b->op.deadline_us = dbm__work_grace(w);
+        b->op.deadline_us = c->broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
         if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (dbm__op_run(c, &b->op) != DBM_OK && w->in_transaction) c->broken = true;
+        if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
         dbm__store(&w->committing, 0);
         b->own_way = false;
     }
@@ -16293,7 +16381,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         dbm_status st = dbm_adapter_element(&columns[k], i, &values[k]);
         if (DBM__LIKELY(st == DBM_OK)) continue;
         b->plan.failed_column = k;
-        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "%s", dbm__element_wrong(columns[k].kind));
+        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the element %s", dbm__element_wrong(columns[k].kind));
         if (!b->plan.each_row) return dbm__bulk_row_failed(b, b->plan.rows, st);
         dbm__bulk_refused(&b->plan, b->plan.rows++);
         b->plan.failed_column = -1;
@@ -16500,6 +16588,10 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
+    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
     return dbm__bulk_close(b, DBM_OK);
 }
 
@@ -16545,19 +16637,11 @@ DBM__FN void dbm__bulks_free(dbm__work *w) {
 #ifndef DBM__DATA_H
 #define DBM__DATA_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
 
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
  * sticks, and as this thread's last failure. Returns the status. */
 DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__DATA_H */
 /* --- end src/data/data.h --- */
 /* --- begin src/data/models.c --- */
@@ -17143,6 +17227,7 @@ typedef struct dbm__model_call {
     const dbm_field *generated; /* insert: the key to be filled in */
     const dbm_value *key;    /* find */
     int keys;
+    size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
 
@@ -17205,6 +17290,76 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     return st;
 }
 
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
+
+/* All structs as one bulk, a column of it for each field. */
+static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
+    const dbm__model_call *call = (const dbm__model_call *)ud;
+    const dbm_model *m = call->model;
+    dbm_column columns[DBM__MODEL_FIELDS];
+    dbm__model_sql q;
+    dbm_bulk *bulk;
+    dbm_status st;
+    size_t f, table;
+    if (dbm__on_database(s)->adapter->lexer & DBM_LEX_NOT_SQL) {
+        return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type);
+    }
+    dbm__model_sql_begin(&q, s, call->site);
+    for (f = 0; f < m->field_count; f++) {
+        const dbm_field *field = &m->fields[f];
+        if (field == call->generated) continue;
+        if (q.count != 0) dbm__model_put(&q, ",");
+        dbm__model_put_name(&q, field->name);
+        columns[q.count].data = call->from + field->offset;
+        columns[q.count].kind = field->kind;
+        columns[q.count].size = field->size;
+        columns[q.count].stride = m->size;
+        columns[q.count].type = DBM_TYPE_NULL;
+        columns[q.count++].nulls = NULL;
+    }
+    dbm__model_put(&q, "|"); /* the table's name behind it, in the same block */
+    table = q.text.size;
+    dbm__model_put_name(&q, m->table);
+    st = q.status;
+    if (st == DBM_OK) {
+        q.text.data[table - 1] = 0;
+        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site);
+    }
+    dbm__model_sql_end(&q);
+    if (st != DBM_OK) return st;
+    (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
+    return dbm_bulk_end(bulk); /* its failure too */
+}
+
+DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
+    dbm__model_call call;
+    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    size_t i, r;
+    if (st != DBM_OK) return st;
+    dbm__model_call_of(&call, site, model, records);
+    call.count = count;
+    for (i = 0; i < model->field_count; i++) {
+        const dbm_field *f = &model->fields[i];
+        size_t none = 0;
+        if (!dbm__field_generated(model, f)) continue;
+        for (r = 0; r < count; r++) none += dbm__element_uint(call.from + r * size + f->offset, f->size) == 0;
+        if (none != 0 && none != count) {
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: key %q is 0 in %z of %z structs: give each of them a key, or none", f->name, none, count);
+        }
+        if (none != 0) call.generated = f;
+    }
+    if (call.generated && model->field_count == 1) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name);
+    }
+    return dbm__on_group(on, site, dbm__insert_all_run, &call);
+}
+
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
@@ -17241,14 +17396,6 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
-}
-
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 
 /* Runs a call that looks for one row by the key in the struct. */
@@ -17958,6 +18105,7 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -17976,10 +18124,10 @@ static bool dbm__redis_clear(int want, void *out) {
         if (out != NULL) *(int64_t *)out = 0;
         return true;
     }
-    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW) {
+    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
-    } else if (what == DBM__REDIS_WANT_ROWS && out != NULL) {
+    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
         *(dbm_rows **)out = NULL;
     }
     return true;
@@ -18099,6 +18247,13 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     dbm__host *host = dbm__on_host(on);
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+        dbm_row *row = NULL;
+        if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
+        st = dbm__command_one(on, site, NULL, 0, false, &row);
+        if (out != NULL) *(dbm_row **)out = row;
+        return st;
+    }
     if (count < 0 || (count > 0 && values == NULL)) return dbm__on_fail(on, DBM_E_MISUSE, site, "%d values at %s", count, values == NULL ? "NULL" : "an array");
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
@@ -18511,10 +18666,6 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
 #ifndef DBM__ADAPTERS_H
 #define DBM__ADAPTERS_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
@@ -18534,10 +18685,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #if DBM_HAS_MONGODB
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 DBM__FN void dbm__adapter_mongodb_shutdown(void);
-#endif
-
-#ifdef __cplusplus
-}
 #endif
 #endif /* DBM__ADAPTERS_H */
 /* --- end src/adapters/adapters.h --- */
@@ -19748,7 +19895,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         }
     }
     status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "%s", dbm__element_wrong(column->kind));
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
 
@@ -20382,10 +20529,6 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #  include <libpq-fe.h>
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* The server's types that have one of ours; others are texts. */
 enum {
     DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
@@ -20421,10 +20564,6 @@ DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
 DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
 DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
 DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 #endif /* DBM__POSTGRESQL_H */
@@ -20539,7 +20678,8 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
-    bool known;              /* so are the columns' types, in `types` */
+    bool known;              /* so are the columns' types, in `types`, */
+    bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects;
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
@@ -20717,6 +20857,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -20751,6 +20897,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -21157,11 +21304,6 @@ static int64_t dbm__pg_read_int(const char *text) {
     if (minus) text++;
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
     return (int64_t)(minus ? 0 - n : n);
-}
-
-static bool dbm__pg_is_stale(const PGresult *error) {
-    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
 }
 
 /* The statement of that name is not used again. */
@@ -21608,7 +21750,7 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
-    s->known = s->binary = false;
+    s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
 }
@@ -21736,6 +21878,10 @@ static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_begin_run(q, s, op);
     q->named_run = q->solo = true;
     q->cursor_run = q->armed = q->whole = false;
+    if (PQflush(q->conn) != 0) return true;
+    op->fd = PQsocket(q->conn);
+    op->started = true;
+    q->fresh = false;
     return true;
 }
 
@@ -22109,7 +22255,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
         if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
-        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
@@ -22120,7 +22266,6 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
 static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
@@ -22246,7 +22391,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
@@ -22511,14 +22656,14 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     dbm_op *op = q->op;
-    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" : q->no_memory ? "no memory" :
                       dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
     int put = 1, unsent = 0;
     while (why == NULL && put > 0 && unsent == 0) {
         put = dbm__pg_copy_put(q->copy, q->conn);
         unsent = PQflush(q->conn);
         if (put == -2 && unsent == 0) { /* libpq has no memory for it */
-            why = "the bulk has no memory";
+            why = "no memory";
             q->no_memory = true;
         } else if (put == -2) put = 1;
     }
@@ -22557,7 +22702,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     PGresult *res = NULL;
     ExecStatusType status;
-    q->whole = dbm__pg_all_here(q);
+    q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
         dbm__pg_solo_over(q);
         return false;
@@ -22621,7 +22766,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         if (q->sent_error != NULL) {
             dbm__pg_pipeline_failed(q);
             q->outcome = dbm__pg_refused(q);
-            if (dbm__pg_is_stale(q->error)) dbm_adapter_fail_retryable(c);
             return dbm__pg_done(q);
         }
         dbm__pg_start_now(q, op);
@@ -22630,7 +22774,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
 #endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls && !q->whole) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
@@ -24365,6 +24509,7 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
+    struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -24568,41 +24713,6 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
- * is taken away. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library takes back. */
-#if DBM__MYSQL_POSIX && DBM__THREADS
-typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
-    sigset_t pipe_only, pending;
-    quiet->on = on;
-    if (!on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    quiet->pending = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &quiet->before);
-}
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) {
-    sigset_t pipe_only, pending;
-    int saved = errno, got;
-    if (!quiet->on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    if (!quiet->pending && sigismember(&pending, SIGPIPE) == 1) {
-        sigemptyset(&pipe_only);
-        sigaddset(&pipe_only, SIGPIPE);
-        sigwait(&pipe_only, &got);
-    }
-    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
-    errno = saved;
-}
-#else
-typedef struct dbm__mysql_quiet { char none; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (void)on; }
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
-#endif
-
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -24626,78 +24736,65 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
 
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
+/* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
+#define DBM__MYSQL_CALLS(X) \
+    X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
+      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) \
+    X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
+    X(STORE, mysql_store_result, rows, q->my, q->my) \
+    X(NEXT, mysql_next_result, rc, q->my, q->my) \
+    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) \
+    X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
+    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) \
+    X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
+    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) \
+    X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
+    X(PING, mysql_ping, rc, q->my, q->my) \
+    X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
+
 /* Begins a call; what it then waits for, or 0 when it is through. */
 static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     const dbm__mysql_base *base = q->base;
     const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-    switch (call) {
-    case DBM__MYSQL_CONNECT:
-        return mysql_real_connect_start(&q->made, q->my, host->name, q->user, q->password, base->schema, host->port,
-                                        host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS);
-    case DBM__MYSQL_QUERY: return mysql_real_query_start(&q->rc, q->my, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_STORE: return mysql_store_result_start(&q->rows, q->my);
-    case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH:
-        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
+    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
-    case DBM__MYSQL_STMT_CLOSE:
-        if (q->stmt->mysql != NULL) return mysql_stmt_close_start(&q->flag, q->stmt);
-        q->flag = mysql_stmt_close(q->stmt); /* forgotten by the server already */
+    }
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+        q->flag = mysql_stmt_close(q->stmt);
         return 0;
-    case DBM__MYSQL_PING: return mysql_ping_start(&q->rc, q->my);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_start(&q->rc, q->my);
+    }
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: return 0;
     }
 #else
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
     switch (call) {
-    case DBM__MYSQL_CONNECT:
-        q->made = mysql_real_connect(q->my, host->name, q->user, q->password, base->schema, host->port, host->name == NULL ? base->socket : NULL,
-                                     DBM__MYSQL_FLAGS);
-        break;
-    case DBM__MYSQL_QUERY: q->rc = mysql_real_query(q->my, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_STORE: q->rows = mysql_store_result(q->my); break;
-    case DBM__MYSQL_NEXT: q->rc = mysql_next_result(q->my); break;
-    case DBM__MYSQL_PREPARE: q->rc = mysql_stmt_prepare(q->stmt, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_EXECUTE: q->rc = mysql_stmt_execute(q->stmt); break;
-    case DBM__MYSQL_FETCH: q->rc = mysql_stmt_fetch(q->stmt); break;
-    case DBM__MYSQL_FLUSH: q->flag = mysql_stmt_free_result(q->stmt); break;
-    case DBM__MYSQL_STMT_NEXT: q->rc = mysql_stmt_next_result(q->stmt); break;
-    case DBM__MYSQL_STMT_CLOSE: q->flag = mysql_stmt_close(q->stmt); break;
-    case DBM__MYSQL_PING: q->rc = mysql_ping(q->my); break;
-    case DBM__MYSQL_RESET_ALL: q->rc = mysql_reset_connection(q->my); break;
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: break;
     }
     return 0;
 #endif
 }
 
-#if DBM__MYSQL_MARIADB
 /* Goes on with the call that waited. */
 static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
+#if DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
     switch (q->call) {
-    case DBM__MYSQL_CONNECT: return mysql_real_connect_cont(&q->made, q->my, ready);
-    case DBM__MYSQL_QUERY: return mysql_real_query_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_STORE: return mysql_store_result_cont(&q->rows, q->my, ready);
-    case DBM__MYSQL_NEXT: return mysql_next_result_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_STMT_CLOSE: return mysql_stmt_close_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_PING: return mysql_ping_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_cont(&q->rc, q->my, ready);
+    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
     default: return 0;
     }
-}
 #else
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; return 0; }
+    (void)q;
+    (void)ready;
+    return 0;
+#endif
+}
+#if !DBM__MYSQL_MARIADB
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -24739,14 +24836,16 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
+/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
+ * process ignore it, which dbm__mysql_library takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int wait;
     if (ready == 0) q->call = call;
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
@@ -25551,6 +25650,28 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     return DBM__MYSQL_DONE;
 }
 
+/* The same for a statement that the server knows no longer. */
+static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    switch (q->pre) {
+    case 0:
+        if (s->stmt != NULL) {
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            dbm__mysql_plan_free(q, s);
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
+        }
+        s->generation = q->generation;
+        if (dbm__mysql_as_text(s, p)) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
+        if (q->refused) s->generation = q->generation - 1;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
@@ -25735,6 +25856,8 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
 
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    const char *own;
+    size_t of_ours;
     switch (q->sub) {
     case 0:
         DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
@@ -25745,6 +25868,8 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
             int64_t v = 0;
             if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
             mysql_free_result(q->rows);
+            own = dbm_adapter_option(q->owner, "max_allowed_packet");
+            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
         }
         if (q->packet == 0) {
             dbm__mysql_note_error(q, NULL);
@@ -25835,6 +25960,12 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (!op->prepared->writes) return;
     op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
+}
+
+static bool dbm__mysql_is_undone(dbm__mysql *q) {
+    if (!q->unit || !q->undone) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    return true;
 }
 
 /* As text, for what can't be prepared or is not worth it. */
@@ -25955,10 +26086,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     case 0:
         q->again = false;
         op->ended = false;
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         if (q->active != NULL || q->closing != NULL) {
             DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
             if (q->refused) break;
@@ -25979,21 +26107,9 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         }
         if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            if (s->stmt != NULL) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                dbm__mysql_plan_free(q, s);
-                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
-            }
-            s->generation = q->generation;
-            if (!dbm__mysql_as_text(s, p)) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
-                if (q->refused) {
-                    s->generation = q->generation - 1;
-                    break;
-                }
-            }
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
+            if (q->refused) break;
         }
         total = p->sql_size;
         if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
@@ -26196,6 +26312,430 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+/* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
+
+/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
+ * rows. Arrays of the caller are sent from where they are. */
+typedef struct dbm__mysql_bulk {
+    bool arrays;
+    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    int columns;
+    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
+    size_t bytes;
+    size_t group;            /* rows under way */
+    size_t limit;            /* bytes of a row */
+    int64_t affected;
+    dbm_value *values;
+    char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
+    unsigned long *sizes;    /* `most` sizes of texts, */
+    char *marks;             /* and `most` marks of what is NULL */
+    bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    dbm_prepared many_rows;
+    char *sql;
+} dbm__mysql_bulk;
+
+/* What a value takes in a message, at most. */
+static size_t dbm__mysql_bulk_size(const dbm_value *v) {
+    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+}
+
+static void dbm__mysql_bulk_free(dbm__mysql *q) {
+    dbm__mysql_bulk *b = q->bulk;
+    q->bulk = NULL;
+    if (b == NULL) return;
+    dbm__mysql_drop(q, &b->many);
+    if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
+    dbm_adapter_free(q->owner, b->many.values);
+    dbm_adapter_free(q->owner, b->sql);
+    dbm_adapter_free(q->owner, b->values);
+    dbm_adapter_free(q->owner, b);
+}
+
+/* NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool arrays) {
+    size_t limit = q->packet > 160 ? (size_t)q->packet - 128 : 32, most = (size_t)(arrays ? DBM__MYSQL_BULK_CELLS : 8192) / columns, cells;
+    size_t of_text = limit / 2 / (3 * columns + 2);
+    dbm__mysql_bulk *b;
+    if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
+    if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
+    cells = columns * most;
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    if (b != NULL) {
+        memset(b, 0, sizeof *b);
+        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
+    }
+    if (b == NULL || b->values == NULL) {
+        dbm_adapter_free(q->owner, b);
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    b->arrays = arrays;
+    b->columns = (int)columns;
+    b->most = most;
+    b->limit = limit;
+    b->data = (char *)(b + 1);
+    b->sizes = (unsigned long *)(void *)(b->data + 8 * cells);
+    b->marks = (char *)(b->sizes + cells);
+    b->many.last = &b->many.first;
+    b->many.inserts = b->many.changes = true;
+    return b;
+}
+
+/* Whether the server takes arrays. */
+static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
+#if DBM__MYSQL_MARIADB
+    unsigned long low = 0, high = 0;
+    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
+        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
+    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+#else
+    (void)q;
+    return false;
+#endif
+}
+
+static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (op->bulk->each_row || s == NULL) {
+            q->status = DBM_E_UNSUPPORTED;
+            break;
+        }
+        if (dbm__mysql_is_undone(q)) break;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        if (q->packet == 0) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
+            if (q->refused) break;
+        }
+        if (s->generation != q->generation) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
+            if (q->refused) break;
+        }
+        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* Looks at a row as it will be bound, and adds up its size. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
+    int i;
+    for (i = 0; i < q->bulk->columns; i++) {
+        MYSQL_BIND bind;
+        MYSQL_TIME time;
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        *size += dbm__mysql_bulk_size(&values[i]);
+    }
+    if (*size <= q->bulk->limit) return DBM_OK;
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
+}
+
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_value *to = b->values + b->rows * (size_t)b->columns;
+    size_t size = 0;
+    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
+    int i;
+    if (status != DBM_OK) return status;
+    for (i = 0; i < b->columns; i++) {
+        char *text;
+        to[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) return dbm__mysql_no_memory(q);
+        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    b->rows++;
+    b->bytes += size;
+    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
+static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
+    dbm__mysql_bulk *b = q->bulk;
+    MYSQL_BIND *bind = &b->binds[i], value;
+    size_t at = (size_t)i * b->most + r;
+    MYSQL_TIME *time = NULL;
+    dbm_status status = DBM_OK;
+    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+    if (v->type == DBM_TYPE_NULL) {
+        b->marked[i] = true;
+        b->sizes[at] = 0;
+        return true;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
+    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+        bind->buffer_type = value.buffer_type;
+        bind->is_unsigned = value.is_unsigned;
+    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
+        return false;
+    }
+    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(b->data + 8 * at, value.buffer, 8);
+    } else {
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
+    }
+    return true;
+}
+
+static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
+    int i;
+    memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
+    memset(b->marked, 0, sizeof b->marked);
+    for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
+}
+
+/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
+static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+    int i;
+    dbm__mysql_bulk_clean(b);
+    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
+        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
+        if (b->group != 0 && bytes + size > limit) break;
+        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
+        bytes += size;
+    }
+}
+
+/* An INSERT of so many rows. */
+static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
+    size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
+    char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
+    if (at == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    b->sql = at;
+    memcpy(at, plan->sql, plan->sql_size);
+    at += plan->sql_size;
+    for (i = 1; i < rows; i++, at += tuple + 2) {
+        memcpy(at, ", ", 2);
+        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple);
+    }
+    *at = '\0';
+    memset(&b->many_rows, 0, sizeof b->many_rows);
+    b->many_rows.sql = b->sql;
+    b->many_rows.sql_size = size;
+    b->many_rows.parameters = (int)rows * b->columns;
+    return true;
+}
+
+/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
+static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
+    MYSQL_ROW row;
+    int64_t number = 0;
+    switch (q->sub) {
+    case 0:
+        if (!q->mariadb || mysql_get_server_version(q->my) < 100700 || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
+        if (q->rc != 0) break;
+        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
+        if (q->rows == NULL) break;
+        row = mysql_fetch_row(q->rows);
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
+        }
+        mysql_free_result(q->rows);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Sends what was gathered. A failure is reported. */
+static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_bulk *b = q->bulk;
+    dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
+    size_t size = 0;
+    uint64_t affected;
+    unsigned count;
+    dbm_op part;
+    switch (q->pre) {
+    case 0:
+        if (dbm__mysql_is_undone(q)) break;
+        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+#if !DBM__MYSQL_MARIADB
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
+            if (q->refused) break;
+#endif
+            if (b->in_place) b->group = b->rows;
+            else dbm__mysql_bulk_group(q, b);
+            if (q->refused) break;
+            if (!b->arrays) {
+                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                    q->stmt = s->stmt;
+                    s->stmt = NULL;
+                    dbm_adapter_free(q->owner, s->values);
+                    s->values = NULL;
+                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
+                }
+                if (s->stmt == NULL) {
+                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                    q->sub = 0;
+                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
+                    if (q->refused) break;
+                }
+            }
+            count = b->arrays ? (unsigned)b->group : 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (b->arrays) {
+                int i;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+#endif
+                }
+                s->bound = false;
+                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_note_error(q, s->stmt);
+                    dbm__mysql_report(q);
+                    break;
+                }
+            } else {
+                memset(&part, 0, sizeof part);
+                part.values = b->values + b->sent * (size_t)b->columns;
+                part.value_count = b->many_rows.parameters;
+                if (!dbm__mysql_bind(q, s, &part, &size)) break;
+            }
+            q->stmt = s->stmt;
+            q->was_open = q->open;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
+            count = 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (q->rc != 0) {
+                s->bound = false;
+                dbm__mysql_note_error(q, s->stmt);
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
+                dbm__mysql_report(q);
+                break;
+            }
+            dbm__mysql_note_status(q);
+            q->wrote = true;
+            affected = mysql_stmt_affected_rows(s->stmt);
+            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        dbm__mysql_drop(q, &b->many);
+        b->rows = b->bytes = 0;
+        b->in_place = false;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
+    bool end = op->kind == DBM_OP_BULK_END;
+    switch (q->phase) {
+    case 0:
+        if (q->bulk == NULL) break;
+        if (!end || !op->bulk->abandon) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
+        }
+        if (!end) break;
+        op->affected = q->bulk->affected;
+        if (q->bulk->many.stmt != NULL && !q->broken) {
+            q->stmt = q->bulk->many.stmt;
+            q->bulk->many.stmt = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
+        }
+        dbm__mysql_bulk_free(q);
+        op->bulk->data = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
+static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    bool in_place = b->arrays && b->rows == 0;
+    dbm_value values[DBM__MYSQL_BULK_COLUMNS];
+    dbm_status status = DBM_OK;
+    size_t bytes = 0, r, size;
+    int i;
+    q->refused = false;
+    dbm__mysql_bulk_clean(b);
+    if (in_place && count > b->most) count = b->most;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_column *column = &columns[i];
+        MYSQL_BIND *bind = &b->binds[i];
+        values[i] = dbm_null();
+        if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
+            (column->stride != 0 && column->stride != column->size)) continue;
+        bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->is_unsigned = column->kind == DBM__TO_UINT;
+        bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
+    }
+    for (r = 0; r < count; r++, bytes += size) {
+        for (i = 0; i < b->columns; i++) {
+            if (b->binds[i].buffer != NULL) continue;
+            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
+            if (status == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
+            goto stop;
+        }
+        size = 0;
+        if (!in_place) { /* behind rows that are there already, or for an INSERT */
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+            if (status != DBM_OK) return status;
+            continue;
+        }
+        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
+            bytes + size > b->limit) goto stop;
+        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
+    }
+stop:
+    if (q->refused) status = q->status;
+    if (r == 0 || !in_place) return status;
+    op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
+    b->in_place = true;
+    b->rows = r;
+    *taken = r;
+    return DBM_DONE;
+}
+
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
 
 static void dbm__mysql_unit_over(dbm__mysql *q) {
@@ -26324,21 +26864,22 @@ static int dbm__mysql_op_ping(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
-/* What every session of the server begins with, in one statement. Modes of sql_mode under which quotes and backslashes mean something else than our
- * lexer takes them for are taken out of the server's; the rest of it stays. */
+/* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
+static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+
+/* What every session of the server begins with, in one statement. Those modes are taken out of the server's; the rest of it stays. */
 static void dbm__mysql_set_up_text(dbm__mysql *q) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const dbm_config *config = dbm_adapter_config(q->owner);
     dbm__text t = dbm__text_in(q->text, sizeof q->text);
     const char *level = dbm__mysql_level(config->isolation);
-    size_t i, count = sizeof words / sizeof words[0];
+    size_t i, count = sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0];
     dbm__putf(&t, "SET NAMES utf8mb4, autocommit=%d, time_zone='+00:00', sql_mode=", q->base->autocommit);
     if (q->base->sql_mode != NULL) {
         dbm__putf(&t, "'%s'", q->base->sql_mode);
     } else {
         for (i = 0; i < count; i++) dbm__put(&t, "REPLACE(");
         dbm__put(&t, "CONCAT(',',@@sql_mode,',')");
-        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", words[i]);
+        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", dbm__mysql_modes[i]);
     }
     if (level != NULL) {
         char name[24];
@@ -26513,51 +27054,21 @@ static void dbm__mysql_sever(MYSQL *my) {
 #endif
 }
 
-/* A socket's keep-alive, and how long what was sent may stay unacknowledged. */
-static void dbm__mysql_keep_alive(dbm__mysql *q) {
-#if DBM__MYSQL_POSIX
-    const dbm_config *config = dbm_adapter_config(q->owner);
-    int fd = dbm__mysql_socket(q->my), on = 1;
-    if (fd < 0 || q->base->hosts[q->host].name == NULL) return;
-    if (config->tcp_keepalive_ms > 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-#  if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        {
-            int idle = (config->tcp_keepalive_ms + 999) / 1000, every = idle < 10 ? idle : 10, count = 3;
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, (const char *)&idle, sizeof idle);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, (const char *)&every, sizeof every);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, (const char *)&count, sizeof count);
-        }
-#  endif
-    } else {
-        on = 0;
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-    }
-#  if defined(TCP_USER_TIMEOUT)
-    if (config->tcp_user_timeout_ms > 0) {
-        unsigned ms = (unsigned)config->tcp_user_timeout_ms;
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (const char *)&ms, sizeof ms);
-    }
-#  endif
-#else
-    (void)q;
-#endif
-}
-
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int turns;
     if (q->my == NULL) return;
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
     }
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     q->my = NULL;
+    dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
@@ -26651,7 +27162,9 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
-        dbm__mysql_keep_alive(q);
+        if (q->base->hosts[q->host].name != NULL) {
+            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+        }
         q->sub = 0;
         DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
         break;
@@ -26694,11 +27207,11 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     MYSQL *my = mysql_init(NULL), *made = NULL;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
     char text[48];
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     if (my == NULL) return;
     dbm__mysql_options(q, my, 1000000);
     dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
 #if DBM__MYSQL_MARIADB
     {
         int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -26748,7 +27261,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     }
 #endif
     mysql_close(my);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
 }
 
 static void dbm__mysql_cancel(dbm_connection *c) {
@@ -26778,15 +27291,17 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
 
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
-    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
+           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
 
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
@@ -26812,6 +27327,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             return q->status;
         }
     }
+    if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
 
@@ -26953,50 +27469,7 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
     return status;
 }
 
-/* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */
-static dbm_status dbm__mysql_hosts(dbm_database *db, dbm__mysql_base *base, const char *hosts, char *texts) {
-    const char *p = hosts;
-    for (;;) {
-        dbm__mysql_host *host = &base->hosts[base->host_count++];
-        const char *end = p + strcspn(p, ","), *colon = NULL, *stop;
-        int64_t port = 3306;
-        host->name = texts;
-        if (*p == '[') {
-            stop = strchr(p, ']');
-            if (stop == NULL || stop > end) return dbm__mysql_refuse(db, "the host list %q has a [ without its ]", hosts);
-            p++;
-            if (stop[1] == ':') colon = stop + 1;
-        } else {
-            for (stop = p; stop < end && *stop != ':'; stop++) { }
-            if (stop < end) colon = stop;
-        }
-        for (; p < stop; p++) {
-            if (*p == '%' && stop - p > 2 && dbm__cfg_hex(p[1]) >= 0 && dbm__cfg_hex(p[2]) >= 0) {
-                *texts++ = (char)(dbm__cfg_hex(p[1]) * 16 + dbm__cfg_hex(p[2]));
-                p += 2;
-            } else {
-                *texts++ = *p;
-            }
-        }
-        *texts++ = '\0';
-        if (colon != NULL && colon + 1 < end) {
-            char digits[8];
-            size_t size = (size_t)(end - colon - 1);
-            if (size < sizeof digits) {
-                memcpy(digits, colon + 1, size);
-                digits[size] = '\0';
-            }
-            if (size >= sizeof digits || !dbm__parse_int(digits, 1, 65535, &port)) return dbm__mysql_refuse(db, "the host list %q has a port that is none", hosts);
-        }
-        host->port = (unsigned)port;
-        if (host->name[0] == '\0') return dbm__mysql_refuse(db, "the host list %q has an empty host", hosts);
-        if (*end == '\0') return DBM_OK;
-        p = end + 1;
-    }
-}
-
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
@@ -27004,9 +27477,10 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
-        for (i = 0; i < sizeof words / sizeof words[0]; i++) {
-            if (dbm__same_word_n(p, size, words[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode, words[i]);
+        for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
+            if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
+                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                                         dbm__mysql_modes[i]);
             }
         }
         p += size + (p[size] == ',');
@@ -27093,9 +27567,15 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
         base->hosts[0].port = 0;
         base->host_count = 1;
     } else {
-        status = dbm__mysql_hosts(db, base, hosts, texts + path_size);
+        for (texts += path_size; base->host_count < (int)count; base->host_count++, texts += strlen(texts) + 1) {
+            dbm__mysql_host *host = &base->hosts[base->host_count];
+            int port = 3306;
+            if (!dbm_adapter_host(db, base->host_count, texts, hosts_size, &port)) break;
+            host->name = texts;
+            host->port = (unsigned)port;
+        }
     }
-    if (status == DBM_OK) status = dbm__mysql_tls(db, base);
+    status = dbm__mysql_tls(db, base);
     if (status != DBM_OK) {
         dbm_adapter_free(db, base);
         return status;
@@ -27113,7 +27593,8 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
+        DBM_ADAPTER_BULK_PREPARED,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -27125,7 +27606,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
     NULL, NULL,
 #endif
-    NULL, NULL
+    dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
@@ -27144,6 +27625,14 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
  *
  *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *
+ * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
+ * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ *
+ *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
+ *
+ * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
+ * for the other.
  *
  * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
 #if DBM_HAS_REDIS
@@ -27175,6 +27664,9 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
+#define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
+#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 
@@ -27236,6 +27728,15 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 
+/* A command of the pipeline: what was sent, and what is known of its reply. */
+typedef struct dbm__redis_asked {
+    const char *site;
+    size_t size;              /* of its reply in raw */
+    int64_t wanted;
+    unsigned char command, pairs;
+    bool writes, queued;
+} dbm__redis_asked;
+
 typedef struct dbm__redis {
     dbm_connection *connection;
     dbm_database *db;
@@ -27254,6 +27755,15 @@ typedef struct dbm__redis {
     int pairs;                /* what its reply is, when it is an array */
     bool multi, watching, queued_writes, changed;
     int64_t number, wanted;   /* the database selected now; by the SELECT that is running */
+    dbm__redis_asked *line;    /* a ring, its room a power of two */
+    size_t line_room, line_first, line_count;
+    size_t unanswered;        /* the last ones of it */
+    bool draining;            /* there were too many */
+    char *raw;
+    size_t raw_at, raw_size, raw_room;
+    size_t scanned;           /* in raw: whole replies and the elements behind them end here */
+    size_t begun;             /* where the reply begins that is being looked at, or was last */
+    uint64_t open;            /* elements of it that are still to come */
     char greeting[4];         /* what was sent at connect: a, s, n, p */
     dbm_status greeted;       /* the first failure among its answers */
     dbm__dial dial;
@@ -27688,6 +28198,10 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     return status;
 }
 
+static dbm_status dbm__redis_too_much(dbm__redis *r) {
+    return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends");
+}
+
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
@@ -27793,6 +28307,8 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     return DBM_OK;
 }
 
+static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
+
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -27852,18 +28368,13 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
 }
 
 /* What a command that was answered has done to the connection. */
-static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
-    switch (r->command) {
-    case DBM__REDIS_MULTI:
-        if (ok) {
-            r->multi = true;
-            r->queued_writes = false;
-        }
-        break;
+static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok, bool queued) {
+    switch ((dbm__redis_kind)command) {
+    case DBM__REDIS_MULTI: if (ok) r->multi = true; break;
     case DBM__REDIS_EXEC: case DBM__REDIS_DISCARD: if (ok || r->multi) r->multi = r->watching = false; break; /* an error ends it too */
     case DBM__REDIS_WATCH: if (ok) r->watching = true; break;
     case DBM__REDIS_UNWATCH: if (ok && !queued) r->watching = false; break;
-    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : r->wanted; break;
+    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : wanted; break;
     case DBM__REDIS_CHANGES: r->changed = true; break;
     case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break;
     }
@@ -27873,50 +28384,6 @@ static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
 
 #if DBM_HAS_REDIS_TLS
-/* What the library writes to the socket may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
-typedef struct dbm__redis_hush {
-#  if defined(_WIN32)
-    char none;
-#  else
-    sigset_t old;
-    bool was_pending;
-#  endif
-} dbm__redis_hush;
-
-static void dbm__redis_hush_begin(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    h->none = 0;
-#  else
-    sigset_t pipe_signal, pending;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    h->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    else
-    (void)sigprocmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    endif
-#  endif
-}
-
-static void dbm__redis_hush_end(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    (void)h;
-#  else
-    sigset_t pipe_signal, pending;
-    int taken = 0, kept = errno;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    if (!h->was_pending && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) (void)sigwait(&pipe_signal, &taken);
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_SETMASK, &h->old, NULL);
-#    else
-    (void)sigprocmask(SIG_SETMASK, &h->old, NULL);
-#    endif
-    errno = kept;
-#  endif
-}
-
 static const char *dbm__redis_tls_reason(SSL *ssl) {
     unsigned long e = ERR_peek_last_error();
     const char *reason = NULL;
@@ -27970,7 +28437,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
 
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
-    dbm__redis_hush hush;
+    dbm__hush hush;
     ASN1_OCTET_STRING *address;
     bool named;
     int rc = 1;
@@ -27991,9 +28458,9 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
         rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
     }
     if (rc == 1) {
-        dbm__redis_hush_begin(&hush);
+        dbm__hush_begin(&hush, true);
         rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
-        dbm__redis_hush_end(&hush);
+        dbm__hush_end(&hush);
     }
     if (rc != 1) {
         dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
@@ -28006,13 +28473,13 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
 
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int rc, e;
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     ERR_clear_error();
     rc = SSL_do_handshake(r->ssl);
     e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     *st = DBM_OK;
     if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
     if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
@@ -28021,31 +28488,33 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     return DBM_STEP_DONE;
 }
 
-/* Everything in `out` goes to hiredis' buffer first. */
+/* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int done = 0, rc = REDIS_OK;
     *sent = 0;
     if (size != 0) {
         if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
         *sent = size;
     }
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     if (rc != REDIS_OK) return DBM_E_LOST;
     return done ? DBM_OK : DBM_E_TIMEOUT;
 }
 
-static dbm_status dbm__redis_tls_receive(dbm__redis *r) {
-    dbm__redis_hush hush;
-    size_t before = r->reader->len;
-    int rc;
-    dbm__redis_hush_begin(&hush);
-    rc = redisBufferRead(r->context);
-    dbm__redis_hush_end(&hush);
-    if (rc != REDIS_OK) return r->context->err == REDIS_ERR_EOF ? DBM_DONE : DBM_E_LOST;
-    return r->reader->len != before ? DBM_OK : DBM_E_TIMEOUT;
+static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
+    dbm__hush hush;
+    int rc, e;
+    dbm__hush_begin(&hush, true);
+    ERR_clear_error();
+    rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
+    e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    dbm__hush_end(&hush);
+    *n = rc > 0 ? (size_t)rc : 0;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
+    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
 }
 #endif
 
@@ -28069,13 +28538,16 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
     return st;
 }
 
+static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
+#endif
+    return dbm__net_receive(r->fd, into, room, n);
+}
+
 static dbm_status dbm__redis_receive(dbm__redis *r) {
     size_t n;
-    dbm_status st;
-#if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) return dbm__redis_tls_receive(r);
-#endif
-    st = dbm__net_receive(r->fd, r->in, sizeof r->in, &n);
+    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
     if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
     return st;
 }
@@ -28106,6 +28578,8 @@ static void dbm__redis_free(dbm__redis *r) {
     }
     if (r->out != NULL) dbm__wipe(r->out, r->out_room);
     dbm_adapter_free(r->db, r->out);
+    dbm_adapter_free(r->db, r->line);
+    dbm_adapter_free(r->db, r->raw);
     dbm_adapter_free(r->db, r);
 }
 
@@ -28206,14 +28680,12 @@ static void dbm__redis_greeting_answer(dbm__redis *r) {
 /* ---- one operation ---- */
 
 /* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(reply->bytes + root->is.at, "QUEUED", 6) == 0;
     bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
-    dbm__redis_learn(r, ok, queued);
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
         size_t element = 0, at = 1;
@@ -28238,7 +28710,11 @@ static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     root = &r->building->nodes[0];
     if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     switch (op->kind) {
-    case DBM_OP_COMMAND: return dbm__redis_answer(r, op);
+    case DBM_OP_COMMAND: {
+        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
+        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
+        return dbm__redis_answer(r, op, queued);
+    }
     case DBM_OP_CONNECT:
         if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
         return r->greeted;
@@ -28288,18 +28764,249 @@ static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     return DBM_OK;
 }
 
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st, sending = DBM_OK;
+/* Sends what there is, as far as it goes now. */
+static void dbm__redis_push(dbm__redis *r) {
+    dbm_status st;
     r->sent_now = false;
-    if (r->out_size != 0) {
-        sending = dbm__redis_send(r);
-        if (DBM__LIKELY(sending == DBM_OK)) {
-            dbm__redis_sent(r);
-        } else if (sending != DBM_E_TIMEOUT) {
-            r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    if (r->out_size == 0) return;
+    st = dbm__redis_send(r);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        dbm__redis_sent(r);
+    } else if (st != DBM_E_TIMEOUT) {
+        r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    } else if (r->out_sent >= DBM__REDIS_BATCH && r->out_sent != r->out_size) {
+        memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
+        r->out_size -= r->out_sent;
+        r->out_sent = 0;
+    }
+}
+
+/* ---- the pipeline ---- */
+
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+
+/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = op->site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->writes = op->write;
+    s->queued = false;
+    r->unanswered++;
+    return true;
+}
+
+/* Nothing of it is left: what it took is given back where it is much. */
+static void dbm__redis_line_empty(dbm__redis *r) {
+    r->raw_at = r->raw_size = r->scanned = 0;
+    r->draining = false;
+    dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
+    if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
+        dbm_adapter_free(r->db, r->line);
+        r->line = NULL;
+        r->line_room = 0;
+    }
+}
+
+/* The number of a line that ends before `end`; -1 is one, too. */
+static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
+    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
+        *n = -1;
+        return true;
+    }
+    if (c == end || end - c > 15) return false;
+    for (*n = 0; c < end; c++) {
+        if (*c < '0' || *c > '9') return false;
+        *n = *n * 10 + (*c - '0');
+    }
+    return true;
+}
+
+/* Looks for the ends of replies in what was read. False: that is no reply. */
+static bool dbm__redis_scan(dbm__redis *r) {
+    while (r->unanswered != 0 && r->scanned < r->raw_size) {
+        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        size_t size;
+        uint64_t more = 0;
+        int64_t n = 0;
+        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
+        if (end == NULL) return true;
+        size = (size_t)(end - c) + 1;
+        if (strchr("$*=!~%", *c) != NULL) {
+            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
+            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
+            else if (n > 0) more = (uint64_t)n << (*c == '%');
+        }
+        if (size > r->raw_size - r->scanned) return true;
+        if (r->open == 0) {
+            r->begun = r->scanned;
+            r->open = 1;
+        }
+        r->scanned += size;
+        r->open += more - 1;
+        if (r->open == 0) {
+            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+            const char *first = r->raw + r->begun;
+            s->size = r->scanned - r->begun;
+            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
+            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
+            r->unanswered--;
         }
     }
+    if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    return true;
+}
+
+/* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
+static dbm_status dbm__redis_gather(dbm__redis *r) {
+    size_t n;
+    dbm_status st;
+    if (r->raw_at > r->raw_size / 2) {
+        memmove(r->raw, r->raw + r->raw_at, r->raw_size - r->raw_at);
+        r->raw_size -= r->raw_at;
+        r->scanned -= r->raw_at;
+        r->begun -= r->raw_at;
+        r->raw_at = 0;
+    }
+    if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
+    st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
+    if (st == DBM_OK) r->raw_size += n;
+    return st;
+}
+
+/* Makes rows of a reply in raw: the first one in line, or the last one. */
+static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
+    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    size_t at = last ? r->scanned - s.size : r->raw_at;
+    void *got = NULL;
+    dbm_status st = DBM_E_NOMEM;
+    r->building = dbm__redis_reply_new(r);
+    if (r->building != NULL && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    }
+    if (last) {
+        r->raw_size = r->scanned = at;
+    } else {
+        r->raw_at += s.size;
+        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    }
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+    if (st == DBM_E_NOMEM) {
+        dbm_adapter_broken(r->connection);
+        return dbm__redis_no_memory(r->connection);
+    }
+    if (st != DBM_OK) return dbm__redis_garbage(r);
+    r->command = (dbm__redis_kind)s.command;
+    r->pairs = s.pairs;
+    st = dbm__redis_answer(r, op, s.queued);
+    if (st != DBM_OK) op->site = s.site;
+    return st;
+}
+
+/* All that is answered is dropped; the first failure among it is told. */
+static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
+    while (r->line_count > r->unanswered) {
+        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
+            r->raw_at += dbm__redis_in_line(r, 0)->size;
+            r->line_first = (r->line_first + 1) & (r->line_room - 1);
+            if (--r->line_count == 0) dbm__redis_line_empty(r);
+            continue;
+        }
+        op->status = dbm__redis_given(r, op, false);
+        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+        op->result = NULL;
+    }
+}
+
+/* Puts a command behind those that were not answered or not received yet. */
+static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+    size_t before = r->out_size;
+    dbm_status st = dbm__redis_values(r, op);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    if (st != DBM_OK) r->out_size = before;
+    return st;
+}
+
+/* Too much is under way for one more. */
+static bool dbm__redis_full(dbm__redis *r) {
+    if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
+    else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
+    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
+}
+
+/* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
+static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_RECEIVE:
+        if (r->line_count == r->unanswered) return false;
+        op->status = dbm__redis_given(r, op, false);
+        return true;
+    case DBM_OP_COMMAND:
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) return false;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
+            return true;
+        }
+        if (r->unanswered != 0) return false;
+        op->status = dbm__redis_given(r, op, true);
+        return true;
+    default:
+        dbm__redis_drop(r, op);
+        return r->line_count == 0;
+    }
+}
+
+/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
+    bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
+    dbm_status st;
+    size_t i;
+    for (;;) {
+        dbm__redis_push(r);
+        op->fd = r->fd;
+        op->wake_us = INT64_MAX;
+        if (looked && dbm__redis_reached_end(r, op)) return DBM_STEP_DONE;
+        if (looked && r->sent_now && r->raw_size == r->raw_at) return DBM_STEP_READ;
+        if (op->no_wait && r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
+            return DBM_STEP_DONE;
+        }
+        st = dbm__redis_gather(r);
+        if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        looked = true;
+        if (st == DBM_E_TIMEOUT) continue;
+        if (st == DBM_OK && dbm__redis_scan(r)) continue;
+        break;
+    }
+    for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
+    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
+    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    return DBM_STEP_DONE;
+}
+
+/* ---- one after the other ---- */
+
+/* Sends and reads until the operation is over, or has to wait. */
+static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
+    dbm_status st;
+    dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
     if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
@@ -28362,7 +29069,7 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_talk(r, op);
+    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
     if (want != DBM_STEP_DONE) return want;
     dbm__redis_over(r, op);
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
@@ -28395,19 +29102,40 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
-        if (op->status == DBM_OK) op->status = dbm__redis_values(r, op);
-        if (op->status != DBM_OK) {
-            r->out_size = 0;
+        if (op->status != DBM_OK) return;
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        if (r->command == DBM__REDIS_EXEC) {
+            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+        } else {
+            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+            r->queued_writes = r->queued_writes || op->write;
+            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
+        }
+        if (op->no_wait || dbm__redis_piped(r)) {
+            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+                op->status = dbm__redis_too_much(r);
+                return;
+            }
+        }
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) break;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
             return;
         }
-        r->expected = 1;
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || (r->multi && r->queued_writes);
-        } else if (r->multi) { /* it is only queued: lost with the connection, and not in doubt */
-            r->queued_writes = r->queued_writes || op->write;
-            op->write = false;
+        if (dbm__redis_piped(r)) {
+            op->status = dbm__redis_append(r, op);
+        } else {
+            op->status = dbm__redis_values(r, op);
+            if (op->status == DBM_OK) r->expected = 1;
+            else r->out_size = 0;
         }
+        if (op->status != DBM_OK) return;
         break;
+    case DBM_OP_RECEIVE: case DBM_OP_SYNC:
+        if (dbm__redis_piped(r)) break;
+        op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
+        return;
     case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
     case DBM_OP_RESET:
         if (r->changed) {
@@ -28419,8 +29147,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
     }
     if (!fits) {
         r->out_size = 0;
@@ -28548,7 +29275,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
@@ -28605,6 +29332,9 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
+/* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
+#define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
+#define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -28634,7 +29364,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
-    bool plain_streams;      /* the driver's own, see dbm__mongo_configure */
+    bool plain;              /* connections are the driver's own streams */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -28666,7 +29396,10 @@ typedef struct dbm__mongo_result {
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
- * then on the stream is mute: it is shut, and the first operation that meets it later drops it. */
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
+ *
+ * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
+ * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
 
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
@@ -28683,7 +29416,27 @@ typedef struct dbm__mongo_wire {
     bool hears;              /* dbm_cancel */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
+    int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH || op->kind == DBM_OP_BULK_SEND || op->kind == DBM_OP_BULK_END;
+    w->over = DBM_OK;
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (w->base->plain) {
+        int64_t ms = w->base->silence_ms, left = INT64_MAX;
+        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+        if (left < 1) left = 1;
+        if (left < ms) ms = left;
+        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+        w->patience_ms = (int)ms;
+    }
+#endif
+}
+
+#if DBM__MONGO_STREAMS
 
 typedef struct dbm__mongo_stream {
     mongoc_stream_t vtable;  /* the driver's; first */
@@ -28700,13 +29453,6 @@ typedef struct dbm__mongo_stream {
 } dbm__mongo_stream;
 
 enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
-
-/* The operation that the driver is called for. */
-static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
-    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
-    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
-    w->over = DBM_OK;
-}
 
 static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
     return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
@@ -29062,6 +29808,7 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
 #endif
     return stream;
 }
+#endif /* DBM__MONGO_STREAMS */
 
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
@@ -29073,6 +29820,7 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_wire *wire;   /* the client's */
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
+    struct dbm__mongo_bulk *bulk; /* that is open */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -30081,6 +30829,150 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     return status;
 }
 
+/* ---- rows in bulk ---------------------------------------------------------------------------------------------------------------------------------
+ * Rows are documents of the columns' names, gathered by the driver and inserted a batch at a time, in order; .each_row: in any, so that one that is
+ * refused stops no other. */
+
+enum { DBM__MONGO_BATCH = 10000, DBM__MONGO_BATCH_BYTES = 2 << 20 };
+
+typedef struct dbm__mongo_bulk {
+    mongoc_collection_t *collection;
+    mongoc_bulk_operation_t *batch;
+    bson_t *options, *row;
+    bool with_id;            /* "_id" is one of the columns */
+    int count;               /* of the batch, and its bytes */
+    size_t bytes;
+    int64_t affected;
+    int64_t first;           /* the number of the batch's first row, or (numbers != NULL) */
+    int64_t *numbers;        /* that of each: some were refused before they got there */
+} dbm__mongo_bulk;
+
+static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
+    dbm__mongo_bulk *b = m->bulk;
+    if (b == NULL) return;
+    m->bulk = NULL;
+    if (b->batch != NULL) mongoc_bulk_operation_destroy(b->batch);
+    mongoc_collection_destroy(b->collection);
+    bson_destroy(b->options);
+    bson_destroy(b->row);
+    if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
+    dbm_adapter_free(m->owner, b);
+}
+
+static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
+    const dbm_bulk_plan *plan = op->bulk;
+    dbm__mongo_bulk *b;
+    bson_error_t error;
+    bool inside = m->session != NULL && mongoc_client_session_in_transaction(m->session);
+    int i;
+    if (inside && plan->each_row) return DBM_E_UNSUPPORTED; /* a row that is refused ends a transaction */
+    b = (dbm__mongo_bulk *)dbm_adapter_alloc(m->owner, sizeof *b);
+    if (b == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    memset(b, 0, sizeof *b);
+    m->bulk = b;
+    op->bulk->data = b;
+    b->collection = mongoc_client_get_collection(m->client, m->base->name, plan->table);
+    b->options = bson_new();
+    b->row = bson_new();
+    bson_append_bool(b->options, "ordered", 7, !plan->each_row);
+    for (i = 0; i < plan->column_count; i++) if (strcmp(plan->columns[i], "_id") == 0) b->with_id = true;
+    if (plan->each_row && (b->numbers = (int64_t *)dbm_adapter_alloc(m->owner, DBM__MONGO_BATCH * sizeof *b->numbers)) == NULL) {
+        dbm__mongo_bulk_free(m);
+        return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    }
+    if (!inside || mongoc_client_session_append(m->session, b->options, &error)) return DBM_OK;
+    dbm__mongo_bulk_free(m);
+    return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
+}
+
+static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_bulk *b = m->bulk;
+    dbm_bulk_plan *plan = op->bulk;
+    bson_error_t error;
+    bson_oid_t oid;
+    int i;
+    bson_reinit(b->row);
+    if (!b->with_id) {
+        bson_oid_init(&oid, NULL);
+        bson_append_oid(b->row, "_id", 3, &oid);
+    }
+    for (i = 0; i < plan->column_count; i++) {
+        dbm_status status = dbm__mongo_append(m, b->row, plan->columns[i], -1, &values[i], i + 1);
+        if (status == DBM_OK) continue;
+        plan->failed_column = i;
+        return status;
+    }
+    if (b->batch == NULL) {
+        b->batch = mongoc_collection_create_bulk_operation_with_opts(b->collection, b->options);
+        b->first = plan->rows;
+    }
+    if (!mongoc_bulk_operation_insert_with_opts(b->batch, b->row, NULL, &error)) return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
+    if (b->numbers != NULL) b->numbers[b->count] = plan->rows;
+    b->bytes += b->row->len;
+    return ++b->count >= DBM__MONGO_BATCH || b->bytes >= DBM__MONGO_BATCH_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* The documents of a batch that the server refused, each with its place in it. */
+static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const bson_error_t *error, const bson_t *reply) {
+    dbm__mongo_bulk *b = m->bulk;
+    dbm_status status = DBM_OK;
+    bson_iter_t it, list, one;
+    bool any = false;
+    if (m->wire->over == DBM_OK && bson_iter_init_find(&it, reply, "writeErrors") && bson_iter_recurse(&it, &list)) {
+        while (status == DBM_OK && bson_iter_next(&list) && bson_iter_recurse(&list, &one)) {
+            bson_error_t why = *error;
+            int64_t at = -1;
+            while (bson_iter_next(&one)) {
+                const char *key = bson_iter_key(&one);
+                if (strcmp(key, "index") == 0) at = bson_iter_as_int64(&one);
+                else if (strcmp(key, "code") == 0) why.code = (uint32_t)bson_iter_as_int64(&one);
+                else if (strcmp(key, "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&one)) dbm__copy_cut(why.message, sizeof why.message, bson_iter_utf8(&one, NULL));
+            }
+            if (at < 0 || at >= b->count) break;
+            any = true;
+            why.domain = MONGOC_ERROR_SERVER;
+            status = dbm__mongo_fail(m, op, &why, reply, "bulk", op->bulk->table);
+            if (b->numbers == NULL) {
+                op->bulk->failed_row = b->first + at;
+                return status;
+            }
+            dbm_adapter_bulk_refused(m->c, op, b->numbers[at]);
+            status = DBM_OK;
+        }
+    }
+    return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table);
+}
+
+static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
+    dbm__mongo_bulk *b = m->bulk;
+    bson_error_t error;
+    bson_t reply;
+    dbm_status status = DBM_OK;
+    bool ok;
+    if (b->batch == NULL) return DBM_OK;
+    dbm__mongo_bound(m->wire, op);
+    status = dbm__mongo_reachable(m, op, true);
+    if (status != DBM_OK) return status;
+    memset(&error, 0, sizeof error);
+    ok = mongoc_bulk_operation_execute(b->batch, &reply, &error) != 0;
+    b->affected += dbm__mongo_number(&reply, "nInserted");
+    if (!ok || m->wire->over != DBM_OK) status = dbm__mongo_bulk_refused(m, op, &error, &reply);
+    bson_destroy(&reply);
+    mongoc_bulk_operation_destroy(b->batch);
+    b->batch = NULL;
+    b->count = 0;
+    b->bytes = 0;
+    return status;
+}
+
+static dbm_status dbm__mongo_bulk_end(dbm__mongo_lease *m, dbm_op *op) {
+    dbm_status status = op->bulk->abandon ? DBM_OK : dbm__mongo_bulk_send(m, op);
+    op->affected = m->bulk->affected;
+    dbm__mongo_bulk_free(m);
+    return status;
+}
+
 /* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
@@ -30445,7 +31337,10 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
         w->until_us = INT64_MAX;
         w->next = m->pool->wires;
         m->pool->wires = w;
-        if (!m->base->plain_streams) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+        w->patience_ms = m->base->silence_ms;
+#if DBM__MONGO_STREAMS
+        if (!m->base->plain) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+#endif
     }
     dbm__lock_give(&m->base->lock);
     if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
@@ -30456,6 +31351,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
 
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
+    dbm__mongo_bulk_free(m);
     if (m->session != NULL) { /* with a transaction that is open it tells the server */
         dbm_op op;
         memset(&op, 0, sizeof op);
@@ -30560,8 +31456,11 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no savepoints: a transaction succeeds or fails whole");
     case DBM_OP_UNPREPARE: return DBM_OK;
+    case DBM_OP_BULK: return dbm__mongo_bulk_begin(m, op);
+    case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
+    case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -30703,7 +31602,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
-    base->plain_streams = dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
+    base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
@@ -30766,7 +31665,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
-    NULL, NULL
+    dbm__mongo_bulk_row, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
@@ -30785,10 +31684,6 @@ DBM__FN void dbm__adapter_mongodb_shutdown(void) {
  * Must not know: drivers. Adapters come in through their public tables, the built-in ones too. */
 #ifndef DBM__MANAGER_H
 #define DBM__MANAGER_H
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 /* The databases by name, in the order they were added. Replaced as a whole when one is added, so that readers need no lock; the old ones
  * are kept until the end. */
@@ -30821,10 +31716,6 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
 DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__MANAGER_H */
 /* --- end src/manager/manager.h --- */
 /* --- begin src/manager/manager.c --- */

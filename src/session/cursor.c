@@ -104,8 +104,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         w->open_rows--;
     }
     if (row->entry == NULL) return; /* a command's */
-    if (DBM__LIKELY(row->entry->cached && row->entry->uses > 1)) row->entry->uses--;
-    else dbm__cache_give(&w->slot.connection, row->entry);
+    dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
     if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w);
 }
@@ -340,22 +339,6 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
-
-DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
-    dbm_row *row = &w->one.row;
-    dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
-        row->open = row->standing = false;
-        row->op.kind = DBM_OP_FINISH;
-        dbm__op_finish(&w->slot.connection, &row->op);
-        w->open_rows--;
-        if (DBM__UNLIKELY(!e->cached)) dbm__cache_give(&w->slot.connection, e);
-        else e->uses--;
-        row->entry = NULL;
-        return;
-    }
-    dbm__rows_close(&w->one);
-}
 
 /* The connection was found dead under the first statement: on another one, the long way. */
 static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, const char *site, dbm_row **out) {
