@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a771c9a7307ad1d9: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 24521b8e8b41f9f6: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -215,7 +215,8 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
+ * reader is waited for, and dbm_send runs at once.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -1406,8 +1407,9 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
  *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
  *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
- *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
- *                                       where the backend has no pipeline, it runs at once
+ *                                       block, or here when an earlier one failed. What is behind it is not run, but in autocommit,
+ *                                       where what is under way already is. On databases, and where the backend has no pipeline, it
+ *                                       runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -21749,6 +21751,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_room_end(q);
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
+        (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
         if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
     }
     dbm__pg_end_local(q, DBM_OK);
