@@ -1273,6 +1273,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_room_end(q);
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
+        (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
         if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
     }
     dbm__pg_end_local(q, DBM_OK);
