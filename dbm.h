@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2cf231142fed7c59: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 0775d484781e6231: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -9601,6 +9601,8 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
  * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
  * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
+/* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9908,6 +9910,20 @@ static void dbm__lex_next(dbm__lex *x) {
     } else {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
     }
+}
+
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
+    dbm__lex x;
+    dbm__lex_begin(&x, sql, size, lexer);
+    x.at = *at;
+    do {
+        dbm__lex_next(&x);
+        if (x.code == DBM__CODE_SIGN('(') && x.token == DBM__TOKEN_SIGN) ++*depth;
+        if (x.code == DBM__CODE_SIGN(')') && x.token == DBM__TOKEN_SIGN) --*depth;
+    } while (x.token != DBM__TOKEN_WORD && x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN);
+    *at = x.at;
+    *length = x.at - x.start;
+    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
 
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
@@ -21403,9 +21419,10 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             dbm__pg_copy_out(q, res);
             return false;
         }
-        q->outcome = DBM_E_UNSUPPORTED;
+        q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
-        break;
+        PQclear(res);
+        return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
         dbm__pg_failed_item(q, item, res);
@@ -21971,31 +21988,24 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
-/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
-static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
-    const char *first = dbm__pg_first_word(at);
-    int deep = 0;
-    bool in;
-    for (; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\'') {
-            char quote = *at;
-            do at++; while (*at != '\0' && *at != quote);
-            if (*at == '\0') return;
-        } else if (*at == '(') {
-            deep++;
-        } else if (*at == ')') {
-            deep--;
-        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
-            in = dbm__pg_is_word(at, "FROM");
-            at = dbm__pg_first_word(at + (in ? 4 : 2));
-            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
-            s->copies_in = in;
-            s->copies_out = prepared->returns_rows = !in;
-            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
-                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
-            return;
-        }
+/* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
+    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
+    size_t at = 0, n = 0;
+    int depth = 0, words = 0;
+    bool in = false, out = false, writes = false;
+    const char *word;
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
+                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
+        in = depth == 0 && dbm__pg_is_word(word, "FROM");
+        out = depth == 0 && dbm__pg_is_word(word, "TO");
     }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    s->copies_in = in;
+    s->copies_out = op->prepared->returns_rows = out;
+    if (out) op->prepared->writes = writes;
 }
 
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
@@ -22006,7 +22016,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -22300,7 +22310,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
