@@ -589,7 +589,7 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
-    if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
+    if (DBM__LIKELY(prepared != NULL && row != NULL)) {
         dbm__work *w = prepared->work;
         dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
@@ -915,6 +915,15 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__to_target(&v, t, block, sizeof block, &why);
 }
 
+/* What needs no conversion. */
+DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
+    if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
+    else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
+    else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
+    else return false;
+    return true;
+}
+
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
@@ -930,7 +939,7 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         dbm_status st = dbm__column(row, i, &v);
         if (st != DBM_OK) {
             dbm__target_clear(&targets[i]);
-        } else {
+        } else if (DBM__UNLIKELY(!dbm__target_same(&v, &targets[i]))) {
             char *block = NULL;
             if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
                 const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
