@@ -116,7 +116,8 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
-    bool known;              /* so are the columns' types, in `types` */
+    bool known;              /* so are the columns' types, in `types`, */
+    bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects;
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
@@ -294,6 +295,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -328,6 +335,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -734,11 +742,6 @@ static int64_t dbm__pg_read_int(const char *text) {
     if (minus) text++;
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
     return (int64_t)(minus ? 0 - n : n);
-}
-
-static bool dbm__pg_is_stale(const PGresult *error) {
-    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
 }
 
 /* The statement of that name is not used again. */
@@ -1185,7 +1188,7 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
-    s->known = s->binary = false;
+    s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
 }
@@ -1313,6 +1316,10 @@ static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_begin_run(q, s, op);
     q->named_run = q->solo = true;
     q->cursor_run = q->armed = q->whole = false;
+    if (PQflush(q->conn) != 0) return true;
+    op->fd = PQsocket(q->conn);
+    op->started = true;
+    q->fresh = false;
     return true;
 }
 
@@ -1686,7 +1693,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
         if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
-        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
@@ -1697,7 +1704,6 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
 static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
@@ -1823,7 +1829,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
@@ -2088,14 +2094,14 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     dbm_op *op = q->op;
-    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" : q->no_memory ? "no memory" :
                       dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
     int put = 1, unsent = 0;
     while (why == NULL && put > 0 && unsent == 0) {
         put = dbm__pg_copy_put(q->copy, q->conn);
         unsent = PQflush(q->conn);
         if (put == -2 && unsent == 0) { /* libpq has no memory for it */
-            why = "the bulk has no memory";
+            why = "no memory";
             q->no_memory = true;
         } else if (put == -2) put = 1;
     }
@@ -2134,7 +2140,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     PGresult *res = NULL;
     ExecStatusType status;
-    q->whole = dbm__pg_all_here(q);
+    q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
         dbm__pg_solo_over(q);
         return false;
@@ -2198,7 +2204,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         if (q->sent_error != NULL) {
             dbm__pg_pipeline_failed(q);
             q->outcome = dbm__pg_refused(q);
-            if (dbm__pg_is_stale(q->error)) dbm_adapter_fail_retryable(c);
             return dbm__pg_done(q);
         }
         dbm__pg_start_now(q, op);
@@ -2207,7 +2212,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
 #endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls && !q->whole) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;

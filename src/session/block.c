@@ -321,6 +321,8 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     }
 }
 
+static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
+
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -338,8 +340,12 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         return level->sticky;
     }
     if (DBM__UNLIKELY(w->open_rows != 0)) {
-        if (level == &w->base) dbm__rows_close_all(w);
-        else dbm__level_rows_close(w, level);
+        if (level == &w->base) {
+            if (w->one.row.open) dbm__one_close(w);
+            if (w->rows != NULL) dbm__rows_close_all(w);
+        } else {
+            dbm__level_rows_close(w, level);
+        }
     }
     if (level->point == 0) {
         st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
@@ -359,11 +365,10 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     return st;
 }
 
-/* What a session leaves behind beyond the usual: rows, handles, a cancel in flight, a place deeper in the list of open blocks. */
+/* What a session leaves behind beyond the usual: rows, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
     dbm__rows_close_all(w);
-    while (w->statements != NULL) dbm_stmt_end(w->statements);
     if (w->joinable) {
         dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
@@ -382,7 +387,8 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
         w->joinable = false;
     }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->statements != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
@@ -649,21 +655,27 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
 
+/* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm__level *level;
     if (DBM__UNLIKELY(w == NULL)) return false;
     level = w->top;
     level->ended = true;
-    if (DBM__LIKELY(!level->ran && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction)) { /* nothing was sent */
-        if (DBM__UNLIKELY(w->rows != NULL)) dbm__level_rows_close(w, level);
-        level->outcome = DBM_OK;
+    if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
+                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+        dbm__thread *self = dbm__self();
+        if (w->one.row.open) dbm__one_close(w);
+        dbm__level_outcome(level, DBM_OK);
+        self->has_failed = false;
+        s->slot = NULL;
+        s->gen = 0;
+        dbm__work_give(w, self);
         return false;
     }
     dbm__block_finish(w, level);
     return false;
 }
-
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
     if (DBM__UNLIKELY(s->slot == NULL)) return;
@@ -767,6 +779,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     if (w == NULL) return false;
     db = w->db;
     dbm__block_commit(s);
+    if (s->slot == NULL) return false; /* it has ended, and well */
     if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || !w->top->error.retryable || (step >> 8 & 255u) == 0
         || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
     error = w->top->error;

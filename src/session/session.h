@@ -15,10 +15,6 @@
 #include "../pool/pool.h"
 #include "../sql/sql.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
 
@@ -226,6 +222,7 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
+DBM__FN void dbm__statements_end(dbm__work *w);                         /* all handles, with their session */
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
@@ -239,6 +236,9 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
+/* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
+ * yet; DBM_DONE: there is none. */
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 
@@ -277,6 +277,21 @@ DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at th
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
 
+DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
+    dbm_row *row = &w->one.row;
+    dbm__entry *e = row->entry;
+    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+        row->open = row->standing = false;
+        row->op.kind = DBM_OP_FINISH;
+        dbm__op_finish(&w->slot.connection, &row->op);
+        w->open_rows--;
+        dbm__cache_give(&w->slot.connection, e);
+        row->entry = NULL;
+        return;
+    }
+    dbm__rows_close(&w->one);
+}
+
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
@@ -287,8 +302,4 @@ DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, co
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SESSION_H */

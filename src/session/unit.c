@@ -342,7 +342,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
     w->bulk = NULL;
     dbm__sent_drop(w);
-    while (w->statements != NULL) dbm_stmt_end(w->statements);
+    dbm__statements_end(w);
     for (level = w->base.inner; level != NULL; level = level->inner) level->gen = 0;
     w->top = &w->base;
     w->slot.fork_gen = w->serial; /* all gens so far are the parent's */

@@ -271,16 +271,10 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     return dbm__cache_search(c, sql, named, deadline_us, site, out);
 }
 
-static void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
+DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
-}
-
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
-    DBM_ASSERT(e->uses > 0);
-    --e->uses;
-    dbm__cache_unused(c, e);
 }
 
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {

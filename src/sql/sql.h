@@ -6,10 +6,6 @@
 #include "../adapter/adapter.h"
 #include "lexer.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
 
 /* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
@@ -69,7 +65,11 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
 }
 /* Ends a use. Never changes this thread's last failure. */
-DBM__FN void dbm__cache_give(dbm_connection *c, dbm__entry *e);
+DBM__FN void dbm__cache_unused(dbm_connection *c, dbm__entry *e);
+DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
+    DBM_ASSERT(e->uses > 0);
+    if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
+}
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
@@ -128,8 +128,4 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
 DBM__FN void dbm__double_write(double v, char block[40]);
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SQL_H */

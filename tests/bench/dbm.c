@@ -76,6 +76,15 @@ static void scan(long n) {
         bench_big(dbm_row_int(row, 0), dbm_row_text(row, 1), dbm_row_int(row, 2), dbm_row_double(row, 3));
     }
 }
+static void scan_targets(long n) {
+    DBM_SESSION_ON(db, s) DBM_EACH(s, row, BENCH_SCAN("?"), (int64_t)n) {
+        int64_t id, age;
+        const char *name;
+        double score;
+        if (dbm_scan(row, &id, &name, &age, &score) != DBM_OK) fail("scan");
+        bench_big(id, name, age, score);
+    }
+}
 static void clear(void) {
     if (dbm_exec(db, BENCH_CLEAR) != DBM_OK) fail("clear");
 }
@@ -100,6 +109,14 @@ static void insert_by_handle(long n) {
         for (long id = 1; id <= n; id++) dbm_stmt_exec(st, (int64_t)id, bench_name(id), bench_score(id));
     }
     if (rc != DBM_OK) fail("insert");
+}
+/* Without waiting for each: a pipeline where the backend has one. */
+static void insert_send(long n) {
+    dbm_status rc = DBM_OK;
+    DBM_SESSION_RC(mgr, "default", s, &rc) {
+        for (long id = 1; id <= n; id++) dbm_send(s, BENCH_INSERT("?", "?", "?"), (int64_t)id, bench_name(id), bench_score(id));
+    }
+    if (rc != DBM_OK) fail("send");
 }
 
 static void insert_bulk(long n) {
@@ -140,6 +157,25 @@ static void redis_get(long n) {
         bench_user(dbm_row_text(row, 0), 0);
     }
 }
+static void redis_pipeline_by(long n, bool format) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n;) {
+        dbm_status st = DBM_OK;
+        long sent = 0;
+        for (; sent < 100 && i < n; sent++, i++) {
+            char key[32];
+            const dbm_value words[] = { dbm_textn("GET", 3), dbm_textn(key, (size_t)bench_key(bench_id(i), key)) };
+            st = format ? dbm_redis_send(s, "GET %s", key) : dbm_redis_sendv(s, words, 2);
+            if (st != DBM_OK) fail("send");
+        }
+        for (; sent > 0; sent--) {
+            dbm_row *row = NULL;
+            if (dbm_redis_receive(s, &row) != DBM_OK || row == NULL) fail("receive");
+            bench_user(dbm_row_text(row, 0), 0);
+        }
+    }
+}
+static void redis_pipeline(long n) { redis_pipeline_by(n, false); }
+static void redis_pipeline_format(long n) { redis_pipeline_by(n, true); }
 #if DBM_HAS_MONGODB
 static void mongo_find(long n) {
     DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
@@ -244,6 +280,7 @@ static void idle(long n) {
     { name "_session", "", open_both, NULL, session, NULL, end }, \
     { name "_session", "prepared", open_both, NULL, session_by_handle, NULL, end }, \
     { name "_scan", "", open_it, NULL, scan, NULL, end }, \
+    { name "_scan", "targets", open_it, NULL, scan_targets, NULL, end }, \
     { name "_insert", "", open_it, clear, insert, notes, end }, \
     { name "_insert", "prepared", open_it, clear, insert_by_handle, notes, end }, \
     { name "_insert", "bulk", open_it, clear, insert_bulk, notes, end }, \
@@ -253,10 +290,13 @@ static const bench_entry entries[] = {
     SQL("sqlite"),
     { "sqlite_transaction", "", open_it, NULL, transaction, NULL, end },
     SQL("postgresql"),
+    { "postgresql_insert", "send", open_it, clear, insert_send, notes, end },
     { "postgresql_transaction", "", open_it, NULL, transaction, NULL, end },
     { "postgresql_transaction", "readonly", open_it, NULL, transaction_read_only, NULL, end },
     SQL("mariadb"),
     { "redis_get", "", open_it, NULL, redis_get, NULL, end },
+    { "redis_pipeline", "", open_it, NULL, redis_pipeline, NULL, end },
+    { "redis_pipeline", "format", open_it, NULL, redis_pipeline_format, NULL, end },
 #if DBM_HAS_MONGODB
     { "mongodb_find", "", open_it, NULL, mongo_find, NULL, end },
     { "mongodb_find", "bson", open_it, NULL, mongo_find_bson, NULL, end },

@@ -172,8 +172,7 @@ class Inlining(Case):
     def test_each_file_once_under_a_banner(self):
         text = self.build()
         for name in ("api/api.h", "api/options.h", "api/prefix.h", "base/base.h", "base/error.c", "manager/manager.c"):
-            self.assertEqual(text.count("/* --- begin src/%s --- */\n" % name), 1, name)
-            self.assertEqual(text.count("/* --- end src/%s --- */\n" % name), 1, name)
+            self.assertEqual(text.count("/* --- src/%s --- */\n" % name), 1, name)
         self.assertNotIn('#include "base.h"', text)
 
     def test_the_first_line_is_the_manuals(self):
@@ -372,7 +371,7 @@ class Check(Case):
         self.assertIn("make the edit in src/manager/manager.c, near line 2", said)
 
     def test_a_line_added_by_hand_at_the_end_of_a_file(self):
-        self.edit("dbm.h", "/* --- end src/base/error.c --- */", "int dbm__new(void);\n/* --- end src/base/error.c --- */")
+        self.edit("dbm.h", "/* --- src/adapters/redis.c --- */", "int dbm__new(void);\n/* --- src/adapters/redis.c --- */")
         self.assertIn("make the edit in src/base/error.c", self.refused("--check"))
 
     def test_the_hash_edited_by_hand(self):
@@ -429,6 +428,16 @@ class Only(Case):
         self.assertNotIn("sqlite3_libversion_number", text)
         self.assertIn("int dbm__redis(void);", text)
         self.assertIn("/* --- left out: src/adapters/sqlite.c --- */", text)
+
+    def test_an_adapter_of_several_files(self):
+        self.put("src/adapters/redis.h", '#include "../base/base.h"\nint dbm__redis_more(void);\n')
+        self.put("src/adapters/redis_more.c", '#include "redis.h"\n#if DBM_HAS_REDIS\nint dbm__redis_more(void) { return 1; }\n#endif\n')
+        self.edit("src/dbm.h.in", '#include "adapters/redis.c"\n', '#include "adapters/redis.c"\n#include "adapters/redis_more.c"\n')
+        self.run_it("--only", "sqlite", "-o", self.path("dbm.h"))
+        self.assertNotIn("dbm__redis_more", self.get("dbm.h"))
+        self.run_it("--only", "redis", "-o", self.path("dbm.h"))
+        self.assertEqual(self.get("dbm.h").count("dbm__redis_more"), 2)
+        self.assertRegex(self.run_it("--list"), r"redis +10 lines +DBM_WITH_REDIS\n")
 
     def test_asking_later_is_an_error_that_names_the_command(self):
         self.run_it("--only", "redis", "-o", self.path("dbm.h"))
