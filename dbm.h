@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5757965d4b9bd607: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 6bd64f1968211c15: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -954,7 +954,8 @@ typedef struct dbm_config {
     dbm_tls tls;
     const char *tls_ca, *tls_cert, *tls_key; /* paths */
     const char *init_sql;         /* statements run on each new connection */
-    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it (default 64 MiB) */
+    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it, and replies of Redis that wait to be received
+                                   * (default 64 MiB) */
     const dbm_option *options;    /* the adapter's own keys, such as busy_timeout of SQLite, and connect_args.x */
     size_t option_count;
     /* Asked before each physical connect, so that rotating passwords and tokens work (default: the URL's user and password).
@@ -28921,7 +28922,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         }
         st = dbm__redis_gather(r);
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        looked = true;
+        looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;

@@ -1397,7 +1397,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         }
         st = dbm__redis_gather(r);
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        looked = true;
+        looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;

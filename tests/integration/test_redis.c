@@ -1278,6 +1278,128 @@ static void cut_at_every_byte(void **state) {
     fake_stop(&f);
 }
 
+/* A server that reads nothing more until it has written its reply to what it has read: two that wait for each other would wait for ever. Commands and
+ * replies are as long as the test says. */
+typedef struct parrot { fake f; size_t command, reply; } parrot;
+static void *parrot_serves(void *ud) {
+    parrot *p = (parrot *)ud;
+    char *said = (char *)malloc(p->reply), block[8192];
+    int fd = accept(p->f.listener, NULL, NULL);
+    size_t got = 0;
+    int head = snprintf(said, p->reply, "$%zu\r\n", p->reply - 10);
+    assert_int_equal(head, 8);
+    memset(said + head, 'r', p->reply - 10);
+    memcpy(said + p->reply - 2, "\r\n", 2);
+    if (fake_hears(fd, block, sizeof block)) (void)send(fd, "+PONG\r\n", 7, MSG_NOSIGNAL);
+    for (;;) {
+        ssize_t n = recv(fd, block, sizeof block, 0);
+        if (n <= 0) break;
+        for (got += (size_t)n; got >= p->command; got -= p->command) {
+            size_t sent = 0;
+            while (sent < p->reply) {
+                ssize_t m = send(fd, said + sent, p->reply - sent, MSG_NOSIGNAL);
+                if (m <= 0) break;
+                sent += (size_t)m;
+            }
+        }
+    }
+    (void)close(fd);
+    free(said);
+    return NULL;
+}
+
+static void neither_waits_for_the_other(void **state) {
+    enum { SIZE = 60000, COMMANDS = 1000 }; /* 60 MB each way */
+    base b;
+    parrot p;
+    char *bytes = (char *)calloc(1, SIZE), url[64];
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    dbm_status rc = DBM_OK;
+    dbm_row *row = NULL;
+    int n, received = 0;
+    (void)state;
+    assert_non_null(bytes);
+    memset(&p, 0, sizeof p);
+    memset(&address, 0, sizeof address);
+    p.command = 4 + 10 + 8 + SIZE + 2; /* *2, $4 ECHO, $60000, the bytes */
+    p.reply = SIZE + 10;
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    p.f.listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(p.f.listener, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(p.f.listener, 16), 0);
+    assert_int_equal(getsockname(p.f.listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(pthread_create(&p.f.thread, NULL, parrot_serves, &p), 0);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d", ntohs(address.sin_port));
+    memset(&b, 0, sizeof b);
+    open_config(&b, DBM_CONFIG(.url = url, .statement_timeout_ms = 10000));
+    DBM_SESSION_RC(b.mgr, NULL, s, &rc) {
+        for (n = 0; n < COMMANDS; n++) {
+            OK(dbm_redis_send(s, "ECHO %b", dbm_blob(bytes, SIZE)));
+            if (n < 400) continue;
+            OK(dbm_redis_receive(s, &row));
+            received++;
+        }
+        for (; received < COMMANDS; received++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_value(row, 0).as.text.size, SIZE);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    close_manager(&b);
+    (void)pthread_join(p.f.thread, NULL);
+    (void)close(p.f.listener);
+    free(bytes);
+}
+
+/* No more than 4096 commands are unanswered, and what the server has answered does not pile up there. */
+static void within_a_window(void **state) {
+    base b;
+    fake f;
+    dbm_status rc = DBM_OK, st = DBM_OK;
+    int n = 0;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    fake_start(&f);
+    fake_says(&f, "", SIZE_MAX); /* nothing, ever */
+    open_fake(&b, &f);
+    DBM_SESSION_OPT(b.mgr, NULL, s, .timeout_ms = 500, .status = &rc) {
+        while (n < 10000 && (st = dbm_redis_send(s, "GET k")) == DBM_OK) n++;
+        assert_int_equal(st, DBM_E_TIMEOUT);
+        assert_int_equal(n, 4096);
+    }
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+    close_manager(&b);
+    fake_stop(&f);
+}
+
+static void read_as_it_is_written(void **state) {
+    base *b = (base *)*state;
+    char *bytes = (char *)calloc(1, 50000);
+    dbm_status rc = DBM_OK;
+    long omem = -1;
+    assert_non_null(bytes);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        int64_t id = client_id(s);
+        int n;
+        for (n = 0; n < 1000; n++) OK(dbm_redis_send(s, "ECHO %b", dbm_blob(bytes, 50000)));
+        DBM_SESSION_OPT(b->mgr, NULL, other, .separate = 1) {
+            dbm_row *row = NULL;
+            char mine[40];
+            const char *line;
+            OK(dbm_redis_query_one(other, &row, "CLIENT LIST"));
+            (void)snprintf(mine, sizeof mine, "id=%ld ", (long)id);
+            line = strstr(dbm_row_text(row, 0), mine);
+            assert_non_null(line);
+            omem = strtol(strstr(line, "omem=") + 5, NULL, 10);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_in_range(omem, 0, 25000000); /* of 50 MB; what is under way is more than nothing */
+    free(bytes);
+}
+
 static void garbage(void **state) {
     static const char *const texts[] = {
         "HTTP/1.1 400 Bad Request\r\n\r\n", "$-7\r\nab\r\n", "*-9\r\n", "$99999999999999999999999\r\n", ":12x4\r\n", "\x01\x02\x03\x04", "$3\r\nabcd\r\n",
@@ -1625,6 +1747,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_user_with_few_rights, set_up, tear_down),
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(garbage),
+        cmocka_unit_test(neither_waits_for_the_other),
+        cmocka_unit_test(within_a_window),
+        cmocka_unit_test_setup_teardown(read_as_it_is_written, set_up, tear_down),
         cmocka_unit_test(errors_of_servers),
         cmocka_unit_test_setup_teardown(many_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forked, set_up, tear_down),
