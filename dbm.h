@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6bd64f1968211c15: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content b3795110cdef3a2a: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -29039,7 +29039,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
         if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
         if (r->command == DBM__REDIS_EXEC) {
             op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
         } else {

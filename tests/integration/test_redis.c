@@ -1235,6 +1235,16 @@ static void cut_at_every_byte(void **state) {
     memset(&f, 0, sizeof f);
     fake_start(&f);
     open_fake(&b, &f);
+    fake_says(&f, "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n", strlen("+OK\r\n+QUEUED\r\n*1\r\n")); /* what was queued is answered, and its EXEC is not */
+    DBM_SESSION(b.mgr, NULL, s) {
+        OK(dbm_redis_send(s, "MULTI"));
+        OK(dbm_redis_send(s, "SET k v"));
+        OK(dbm_redis_send(s, "EXEC"));
+        OK(dbm_redis_receive(s, NULL));
+        OK(dbm_redis_receive(s, NULL));
+        assert_int_equal(dbm_redis_receive(s, NULL), DBM_E_IN_DOUBT);
+    }
+    assert_true(dbm_session_failed(NULL));
     for (i = 0; i < sizeof whole_replies / sizeof whole_replies[0]; i++) {
         for (cut = 0; cut <= strlen(whole_replies[i]); cut++) {
             bool whole = cut == strlen(whole_replies[i]);
