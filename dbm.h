@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b3795110cdef3a2a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 2990d4157c71113c: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -23,8 +23,8 @@
  *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
- *     >>models             structs and tables                       >>redis          commands, transactions of Redis
- *     >>adapter            a backend of your own
+ *     >>bulk               many rows at once                        >>models         structs and tables
+ *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
@@ -15512,7 +15512,7 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
-    if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
+    if (DBM__LIKELY(prepared != NULL && row != NULL)) {
         dbm__work *w = prepared->work;
         dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
@@ -15838,6 +15838,40 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__to_target(&v, t, block, sizeof block, &why);
 }
 
+/* What needs no conversion. */
+DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
+    if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
+    else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
+    else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
+    else if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) {
+        int32_t x = (int32_t)v->as.integer;
+        memcpy(t->to, &x, sizeof x);
+    } else return false;
+    return true;
+}
+
+/* One target of a scan, which is not simply a copy. */
+static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
+    char *block = NULL;
+    dbm__why why;
+    dbm_status st;
+    if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
+        v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
+        if (v->as.text.data == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
+        block = dbm__row_block(row, i);
+        if (block == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    }
+    st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
+}
+
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
@@ -15848,31 +15882,11 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
     for (i = 0; i < count; i++) {
+        const dbm_target *t = &targets[i];
         dbm_value v;
-        dbm__why why;
         dbm_status st = dbm__column(row, i, &v);
-        if (st != DBM_OK) {
-            dbm__target_clear(&targets[i]);
-        } else {
-            char *block = NULL;
-            if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
-                const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
-                v.as.text.data = copy != NULL ? copy : "";
-                if (copy == NULL) {
-                    v.as.text.size = 0;
-                    if (result == DBM_OK) result = DBM_E_NOMEM;
-                }
-            } else if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
-                block = dbm__row_block(row, i);
-                if (block == NULL) {
-                    dbm__target_clear(&targets[i]);
-                    result = result == DBM_OK ? DBM_E_NOMEM : result;
-                    continue;
-                }
-            }
-            st = dbm__to_target(&v, &targets[i], block, block != NULL ? 64u : 0u, &why);
-            if (st != DBM_OK) st = dbm__row_fail(row, st, i, "%s", why.text);
-        }
+        if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
+        else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
         if (result == DBM_OK) result = st;
     }
     return result;
@@ -31643,11 +31657,19 @@ struct dbm_manager {
     dbm__signal upkeep_signal;
 };
 
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name);
+DBM__INLINE dbm__names *dbm__manager_names(const dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
+DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *name) {
+    const dbm__names *names = dbm__manager_names(mgr);
+    int i;
+    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
+    for (i = 0; i < names->count; i++) {
+        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
+    }
+    return NULL;
+}
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
@@ -31767,18 +31789,6 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------------------- */
-
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
-
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name) {
-    const dbm__names *names = dbm__manager_names(mgr);
-    int i;
-    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
-    for (i = 0; i < names->count; i++) {
-        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
-    }
-    return NULL;
-}
 
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
@@ -32439,15 +32449,15 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
  * Must not know: anything but how a name becomes a database. */
 
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
-static dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
-    dbm_database *db;
-    if (DBM__LIKELY(mgr != NULL)) {
-        db = dbm__manager_find(mgr, name);
-        if (DBM__LIKELY(db != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
-    }
-    db = dbm_get(mgr, name);
+static DBM__NOINLINE dbm_database *dbm__by_name_first(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db = dbm_get(mgr, name);
     if (db == NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
     return db;
+}
+DBM__INLINE dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db;
+    if (DBM__LIKELY(mgr != NULL && (db = dbm__manager_find(mgr, name)) != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
+    return dbm__by_name_first(mgr, name, site);
 }
 
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {

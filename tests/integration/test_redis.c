@@ -1068,6 +1068,18 @@ static void more_than_the_sockets_hold(void **state) {
         assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
     }
     assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* arrays that come in pieces */
+        dbm_rows *rows = NULL;
+        OK(dbm_redis_command(s, "EVAL %s 1 list", "for i = 1, 20000 do redis.call('RPUSH', KEYS[1], i) end"));
+        for (n = 0; n < 20; n++) OK(dbm_redis_send(s, "LRANGE list 0 -1"));
+        for (n = 0; n < 20; n++) {
+            int64_t sum = 0;
+            OK(dbm_redis_receive_rows(s, &rows));
+            while (dbm_rows_next(rows, &row) == DBM_OK) sum += dbm_row_int(row, 0);
+            assert_int_equal(sum, 200010000);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
     DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* 100,000, and nobody ever looks */
         for (n = 0; n < 100000; n++) OK(dbm_redis_send(s, "INCRBY total %d", n));
     }
