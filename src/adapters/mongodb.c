@@ -1,11 +1,12 @@
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
  * credential callback brings another password, or after a fork, there is a new pool, and the old one goes with its last lease. The driver
  * watches the servers from threads of its own, repeats reads and writes that died with their connection once, and calls abort() when there is no memory. */
 #include "adapters.h"
+#include "../adapter/adapter.h"
 #include "../net/net.h"
 #include "../config/config.h"
 #if DBM_HAS_MONGODB
