@@ -30,7 +30,7 @@ ADAPTERS = "adapters/"
 CONFIG = "dbm_config.h"
 HASH_TOKEN = "@DBM_CONTENT_HASH@"
 HASH_DIGITS = 16
-MAX_LINES = 32000
+MAX_LINES = 33400
 
 # Quoted includes that belong to the user, not to src/.
 USERS_OWN_HEADERS = {CONFIG}
@@ -603,16 +603,26 @@ class Amalgam:
         banner = rel != MANIFEST
         headline = rel == MANUAL and all(o[0] in (MANIFEST, "--bundle") for o in self.origin)
         if banner and not headline:
-            self._emit("/* --- begin src/%s --- */" % rel, rel, 1)
+            self._emit("/* --- src/%s --- */" % rel, rel, 1)
         depth = len(self.conditions)
         guard_level = 0 if source.guard else -1
         level = 0
         skip_to = 0
         directives = {line.number: line for line in source.logical if line.name}
+        # What stands behind DBM_IMPLEMENTATION is there once by that; only what users include needs its guard.
+        logical = [line for line in source.logical if line.name]
+        guard = {line.number for line in (logical[0], logical[1], logical[-1])} if source.guard and self.declarations is not None else ()
+        again = False           # another file has been inlined, and what follows is of this one again
         for number, text in enumerate(source.lines, 1):
             line = directives.get(number)
-            if number <= skip_to:
+            if number <= skip_to or number in guard:
+                if number in guard:
+                    level += -1 if line.name == "endif" else line.name == "ifndef"
                 continue
+            if again and text and (line is None or line.name != "include"):
+                again = False
+                if banner and line is not logical[-1]:
+                    self._emit("/* --- src/%s again --- */" % rel, rel, number)
             if line is None:
                 self._emit(text, rel, number)
                 continue
@@ -632,12 +642,12 @@ class Amalgam:
                     self._append_bundle()
                 if level != guard_level and len(self.conditions) > depth:
                     self.conditions.pop()
+            emitted = len(self.out)
             if line.name == "include" and self._include(rel, folder, number, line):
                 skip_to = line.last
+                again = again or len(self.out) > emitted
                 continue
             self._emit(text, rel, number)
-        if banner:
-            self._emit("/* --- end src/%s --- */" % rel, rel, len(source.lines))
         if rel == OPTIONS and self.only is not None:
             self._left_out()
         self.stack.pop()
@@ -803,8 +813,7 @@ def check_committed(tree, amalgam, path):
     rel, number = amalgam.origin[min(at, len(want) - 1)]
     if at < len(want):
         # A line that was added at the end of a file stands before the next banner: the edit belongs to the file above.
-        m = re.match(r"/\* --- begin src/(.*) --- \*/$", want[at])
-        if m and not re.match(r"/\* --- begin ", have[at] if at < len(have) else ""):
+        if is_banner(want[at]) and not is_banner(have[at] if at < len(have) else ""):
             rel, number = amalgam.origin[max(at - 1, 0)]
     # After an insertion or removal all later lines are shifted: compare the files between their banners instead.
     others = sorted(f for f in changed_files(have, want) if f != rel)
@@ -818,16 +827,18 @@ def check_committed(tree, amalgam, path):
     refuse("dbm.h:%d" % (at + 1), "stale: " + what, "dbm.h must be what src/ says", "run `python3 amalgamate.py` and commit dbm.h")
 
 
+def is_banner(line):
+    return re.match(r"/\* --- src/(\S*)( again)? --- \*/$", line)
+
+
 def changed_files(have, want):
     def chunks(lines):
-        result, stack = {}, [MANUAL]
+        result, rel = {}, MANUAL
         for line in lines:
-            m = re.match(r"/\* --- (begin|end) src/(.*) --- \*/$", line)
-            if m and m.group(1) == "begin":
-                stack.append(m.group(2))
-            result.setdefault(stack[-1], []).append(re.sub(r"[0-9a-f]{%d}" % HASH_DIGITS, "", line))
-            if m and m.group(1) == "end" and len(stack) > 1:
-                stack.pop()
+            m = is_banner(line)
+            if m:
+                rel = m.group(1)
+            result.setdefault(rel, []).append(re.sub(r"[0-9a-f]{%d}" % HASH_DIGITS, "", line))
         return result
     a, b = chunks(have), chunks(want)
     return [f for f in set(a) | set(b) if a.get(f) != b.get(f)]

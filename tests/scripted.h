@@ -12,6 +12,7 @@
  *     plan(v, DBM_OP_COMMIT, 1, LOSE);                              the connection dies at the next commit
  *                                                                  n = 0 is every call until plan_clear()
  *     server_end_all();                                             nothing is left open
+ *     v->bulk_window = 4                                            blocking forms and stepped take rows in bulk, so many at a time
  *
  * Statements: `rows 3 x 2` (integers 100 * row + column), `rows 3 x 2 text`, `rows 3 x 2 write` (writes and has rows), `write`, `fail 23505`, `set x`, `ddl` (commits by itself), and the
  * words of transactions; as a COMMAND too. Every entry checks that no lock of dbm.h is held, that no two threads are in one connection, and that
@@ -92,6 +93,10 @@ typedef struct server {
     int blocked;              /* calls inside of BLOCK */
     long releases;
     int statements, results;  /* prepared and open; rows being read */
+    int bulks;                /* open */
+    int bulk_window;          /* rows that are gathered before they are sent; 0: no bulk */
+    long bulk_sent, bulk_kept; /* rows that were sent, less what was rolled back; that were committed */
+    long bulk_bad;            /* a row whose first value is this number is refused, when it is sent; 0: none */
     long commits, rollbacks, last_id;
     long value_count;
     char first_value[64];
@@ -130,6 +135,8 @@ typedef struct link {         /* one connection */
     struct { char sql[48]; const dbm_prepared *prepared; plan_entry fault; } queue[DBM_PIPELINE_MAX];
     int queued;
     bool aborted;             /* nothing runs but ROLLBACK */
+    int64_t *bulk;            /* the first values of the rows that were gathered; what bulk->data points to */
+    int gathered;
 } link_t;
 
 typedef struct server_answer { int rows, columns, at; bool text; char cell[16][32]; } server_answer;
@@ -156,8 +163,8 @@ TEST_HELPER server *server_make(void) {
 TEST_HELPER int server_end_all(void) {
     int left = 0;
     for (int i = 0; i < servers_made; i++) {
-        left += servers[i].live + servers[i].results + servers[i].statements;
-        if (left != 0) fprintf(stderr, "left open: %d connections, %d results, %d statements\n", servers[i].live, servers[i].results, servers[i].statements);
+        left += servers[i].live + servers[i].results + servers[i].statements + servers[i].bulks;
+        if (left != 0) fprintf(stderr, "left open: %d connections, %d results, %d statements, %d bulks\n", servers[i].live, servers[i].results, servers[i].statements, servers[i].bulks);
     }
     servers_made = 0;
     return left;
@@ -379,6 +386,11 @@ TEST_HELPER void link_close(link_t *l) {
     (void)pthread_mutex_unlock(&v->lock);
     if (l->fd[0] >= 0) (void)close(l->fd[0]);
     if (l->fd[1] >= 0) (void)close(l->fd[1]);
+    if (l->bulk != NULL) { /* the connection broke */
+        free(l->bulk);
+        (void)__atomic_sub_fetch(&v->bulks, 1, __ATOMIC_RELAXED);
+    }
+    if (l->in_transaction) v->bulk_sent = v->bulk_kept;
     free(l);
 }
 
@@ -454,6 +466,59 @@ TEST_HELPER dbm_status link_statement(dbm_connection *c, server *v, link_t *l, d
     return DBM_OK;
 }
 
+/* Rows in bulk: gathered, and sent `bulk_window` at a time; a row that is refused is found out then. */
+TEST_HELPER dbm_status bulk_send(dbm_connection *c, server *v, link_t *l, dbm_op *op) {
+    for (int i = 0; i < l->gathered; i++) {
+        int64_t row = op->bulk->rows - l->gathered + i;
+        if (v->bulk_bad == 0 || l->bulk[i] != v->bulk_bad) {
+            v->bulk_sent++;
+            continue;
+        }
+        (void)dbm_adapter_fail(c, DBM_OK, "23505", 7, "the row is there already");
+        if (op->bulk->each_row) {
+            dbm_adapter_bulk_refused(c, op, row);
+            continue;
+        }
+        op->bulk->failed_row = row;
+        l->gathered = 0;
+        return DBM_E_CONSTRAINT;
+    }
+    l->gathered = 0;
+    return DBM_OK;
+}
+TEST_HELPER dbm_status bulk_do(dbm_connection *c, server *v, link_t *l, dbm_op *op) {
+    dbm_status st = DBM_OK;
+    if (op->kind == DBM_OP_BULK) {
+        CHECK(l->bulk == NULL && op->bulk != NULL && op->bulk->data == NULL && op->bulk->table[0] != 0 && op->bulk->column_count > 0);
+        if (v->bulk_window == 0) return DBM_E_UNSUPPORTED;
+        op->bulk->data = l->bulk = (int64_t *)malloc((size_t)v->bulk_window * sizeof *l->bulk);
+        CHECK(l->bulk != NULL);
+        l->gathered = 0;
+        (void)__atomic_add_fetch(&v->bulks, 1, __ATOMIC_RELAXED);
+        return DBM_OK;
+    }
+    CHECK(l->bulk != NULL && op->bulk->data == l->bulk);
+    if (__atomic_load_n(&l->dead, __ATOMIC_RELAXED)) st = link_lost(c, l);
+    else if (!op->bulk->abandon) st = bulk_send(c, v, l, op);
+    if (op->kind == DBM_OP_BULK_SEND) return st;
+    if (!l->in_transaction) v->bulk_kept = v->bulk_sent; /* nothing is undone */
+    free(l->bulk);
+    l->bulk = NULL;
+    (void)__atomic_sub_fetch(&v->bulks, 1, __ATOMIC_RELAXED);
+    return st;
+}
+TEST_HELPER dbm_status on_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    link_t *l = (link_t *)dbm_adapter_data(c);
+    server *v = l->v;
+    CHECK(l->bulk != NULL && op->bulk->data == l->bulk && l->gathered < v->bulk_window);
+    if (values[0].type == DBM_TYPE_BLOB) {
+        op->bulk->failed_column = 0;
+        return dbm_adapter_fail(c, DBM_E_RANGE, NULL, 0, "a blob is no key");
+    }
+    l->bulk[l->gathered++] = values[0].as.integer;
+    return l->gathered == v->bulk_window ? DBM_DONE : DBM_OK;
+}
+
 /* The operation itself. */
 TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *op) {
     server_answer *a = (server_answer *)op->result;
@@ -470,8 +535,11 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         (void)__atomic_sub_fetch(&v->statements, 1, __ATOMIC_RELAXED);
         return DBM_OK;
     }
+    if (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK_SEND && op->bulk != NULL)) return bulk_do(c, v, l, op);
     if (__atomic_load_n(&l->dead, __ATOMIC_RELAXED)) return link_lost(c, l);
+    CHECK(l->bulk == NULL); /* nothing comes between BULK and BULK_END */
     switch (op->kind) {
+    case DBM_OP_BULK: return bulk_do(c, v, l, op);
     case DBM_OP_BEGIN:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
         __atomic_store_n(&v->begun_read_only, op->read_only, __ATOMIC_RELAXED);
@@ -485,12 +553,14 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         CHECK(l->in_transaction && !l->aborted);
         l->in_transaction = false;
         (void)__atomic_add_fetch(&v->commits, 1, __ATOMIC_RELAXED);
+        v->bulk_kept = v->bulk_sent;
         return DBM_OK;
     case DBM_OP_ROLLBACK:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
         CHECK(l->in_transaction || l->ended);
         l->in_transaction = l->ended = l->aborted = false;
         (void)__atomic_add_fetch(&v->rollbacks, 1, __ATOMIC_RELAXED);
+        v->bulk_sent = v->bulk_kept;
         return DBM_OK;
     case DBM_OP_SAVEPOINT:
         if (v->as_sql) return DBM_E_UNSUPPORTED;
@@ -501,6 +571,7 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         if (v->as_sql) return DBM_E_UNSUPPORTED;
         CHECK(l->in_transaction && l->points >= op->savepoint && (!l->aborted || op->kind == DBM_OP_ROLLBACK_TO));
         l->points = op->savepoint - 1;
+        if (op->kind == DBM_OP_ROLLBACK_TO) v->bulk_sent = v->bulk_kept;
         l->aborted = false;
         return DBM_OK;
     case DBM_OP_PREPARE:
@@ -525,7 +596,7 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         return DBM_OK;
     case DBM_OP_SYNC: return l->fd[0] >= 0 ? DBM_OK : DBM_E_UNSUPPORTED;
     case DBM_OP_CONNECT: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: case DBM_OP_SCRIPT:
-    case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_RECEIVE: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -618,7 +689,7 @@ TEST_HELPER dbm_status on_operation(dbm_connection *c, dbm_op *op) {
     CHECK(l != NULL);
     link_enter(c, l);
     if (server_note(v, c->db, (int)op->kind, l->number, op->savepoint, op->sql, op->deadline_us, &f)) st = fault_run(c, v, l, &f, op->deadline_us);
-    if (st == DBM_OK || op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE) {
+    if (st == DBM_OK || op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE || op->kind == DBM_OP_BULK_END) {
         dbm_status done = link_do(c, v, l, op);
         if (st == DBM_OK) st = done;
     }
@@ -784,10 +855,12 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         queue_put(l, op);
         return step_done(c, l, op, DBM_OK);
     }
+    if (op->kind == DBM_OP_BULK_END && c->broken) return step_done(c, l, op, link_do(c, v, l, op));
     if (l->phase == PHASE_BEGIN) {
         if (!piped(c, l, op) && l->fault.kind >= 0 && l->fault.action == LOSE) (void)shutdown(l->fd[1], SHUT_RDWR);
         if (!piped(c, l, op) && l->fault.kind >= 0 && (l->fault.action == BLOCK || l->fault.action == FAIL || l->fault.action == REFUSE)) {
             st = fault_run(c, v, l, &l->fault, op->deadline_us);
+            if (st != DBM_OK && op->kind == DBM_OP_BULK_END) (void)link_do(c, v, l, op); /* it ends in either case */
             if (st != DBM_OK) return step_done(c, l, op, st);
         }
         l->phase = PHASE_TIMER;
@@ -836,7 +909,7 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
 enum { WITH_TRANSACTIONS = DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS };
 #define BLOCKING \
     .init = on_init, .close = on_close, .connect = on_connect, .disconnect = on_disconnect, .ping = on_operation, .reset = on_operation, \
-    .cancel = on_cancel, .execute = on_operation, .fetch = on_operation, .column = on_column, .column_name = on_column_name
+    .cancel = on_cancel, .execute = on_operation, .fetch = on_operation, .column = on_column, .column_name = on_column_name, .bulk_row = on_bulk_row
 static const dbm_adapter adapter_scripted __attribute__((__unused__)) = {
     .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "scripted", .options = "mood,token", .flags = WITH_TRANSACTIONS, BLOCKING
 };
@@ -852,7 +925,7 @@ static const dbm_adapter adapter_sharing __attribute__((__unused__)) = {
 static const dbm_adapter adapter_stepped __attribute__((__unused__)) = {
     .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "stepped", .flags = WITH_TRANSACTIONS | DBM_ADAPTER_SOCKET,
     .init = on_init, .close = on_close, .disconnect = on_disconnect, .alive = on_alive, .cancel = on_cancel, .column = on_column,
-    .column_name = on_column_name, .start = on_start, .step = on_step
+    .column_name = on_column_name, .start = on_start, .step = on_step, .bulk_row = on_bulk_row
 };
 static const dbm_adapter adapter_piped __attribute__((__unused__)) = {
     .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "piped", .flags = WITH_TRANSACTIONS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,

@@ -8,10 +8,6 @@
 #include "../net/net.h"
 #include "../config/config.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* One database. The first block never changes after init and is what the hot path reads. */
 struct dbm_database {
     struct dbm__pool *pool;          /* NULL until init; pool/ */
@@ -92,8 +88,4 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c);
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__ADAPTER_H */

@@ -100,17 +100,22 @@ static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why
     r->want = DBM_STEP_DONE;
 }
 
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *op) {
     r->c = c;
     r->op = op;
     r->phase = DBM__RUNNING;
     r->cancellable = c->db->adapter->cancel != NULL && dbm__cancellable(op->kind) && !(op->kind == DBM_OP_BULK_END && op->bulk->abandon);
     r->limit_us = op->deadline_us;
+    op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
+    op->started = false;
     c->db->adapter->start(c, op);
-    dbm__running_step(r);
+    if (op->started) r->want = DBM_STEP_READ;
+    else dbm__running_step(r);
 }
+
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
 
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
@@ -152,7 +157,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
-    dbm__running_start(&r, c, op);
+    dbm__running_begin(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
         /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
         int64_t until = watched || op->wake_us != INT64_MAX || r.phase != DBM__RUNNING || dbm__load(&c->cancelled) != 0 ? dbm__running_until(&r) : INT64_MAX;

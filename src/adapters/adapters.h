@@ -5,10 +5,6 @@
 #define DBM__ADAPTERS_H
 #include "../base/base.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
@@ -28,9 +24,5 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #if DBM_HAS_MONGODB
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 DBM__FN void dbm__adapter_mongodb_shutdown(void);
-#endif
-
-#ifdef __cplusplus
-}
 #endif
 #endif /* DBM__ADAPTERS_H */

@@ -41,6 +41,9 @@
 #else
 #  define DBM__MONGO_POOL_NEW(uri, error) (memset(error, 0, sizeof *(error)), mongoc_client_pool_new(uri))
 #endif
+/* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
+#define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
+#define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
@@ -70,7 +73,7 @@ typedef struct dbm__mongo_base {
     const char *name;        /* of the database at the server */
     bool local;              /* all hosts are this one */
     bool clear;              /* a password would cross in clear */
-    bool plain_streams;      /* the driver's own, see dbm__mongo_configure */
+    bool plain;              /* connections are the driver's own streams */
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
@@ -102,7 +105,10 @@ typedef struct dbm__mongo_result {
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
- * then on the stream is mute: it is shut, and the first operation that meets it later drops it. */
+ * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
+ *
+ * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
+ * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
 
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
@@ -119,7 +125,27 @@ typedef struct dbm__mongo_wire {
     bool hears;              /* dbm_cancel */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
+    int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+
+/* The operation that the driver is called for. */
+static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
+    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
+    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH || op->kind == DBM_OP_BULK_SEND || op->kind == DBM_OP_BULK_END;
+    w->over = DBM_OK;
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (w->base->plain) {
+        int64_t ms = w->base->silence_ms, left = INT64_MAX;
+        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+        if (left < 1) left = 1;
+        if (left < ms) ms = left;
+        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+        w->patience_ms = (int)ms;
+    }
+#endif
+}
+
+#if DBM__MONGO_STREAMS
 
 typedef struct dbm__mongo_stream {
     mongoc_stream_t vtable;  /* the driver's; first */
@@ -136,13 +162,6 @@ typedef struct dbm__mongo_stream {
 } dbm__mongo_stream;
 
 enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
-
-/* The operation that the driver is called for. */
-static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
-    w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
-    w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH;
-    w->over = DBM_OK;
-}
 
 static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
     return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
@@ -498,6 +517,7 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
 #endif
     return stream;
 }
+#endif /* DBM__MONGO_STREAMS */
 
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
@@ -509,6 +529,7 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_wire *wire;   /* the client's */
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
+    struct dbm__mongo_bulk *bulk; /* that is open */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -1517,6 +1538,150 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     return status;
 }
 
+/* ---- rows in bulk ---------------------------------------------------------------------------------------------------------------------------------
+ * Rows are documents of the columns' names, gathered by the driver and inserted a batch at a time, in order; .each_row: in any, so that one that is
+ * refused stops no other. */
+
+enum { DBM__MONGO_BATCH = 10000, DBM__MONGO_BATCH_BYTES = 2 << 20 };
+
+typedef struct dbm__mongo_bulk {
+    mongoc_collection_t *collection;
+    mongoc_bulk_operation_t *batch;
+    bson_t *options, *row;
+    bool with_id;            /* "_id" is one of the columns */
+    int count;               /* of the batch, and its bytes */
+    size_t bytes;
+    int64_t affected;
+    int64_t first;           /* the number of the batch's first row, or (numbers != NULL) */
+    int64_t *numbers;        /* that of each: some were refused before they got there */
+} dbm__mongo_bulk;
+
+static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
+    dbm__mongo_bulk *b = m->bulk;
+    if (b == NULL) return;
+    m->bulk = NULL;
+    if (b->batch != NULL) mongoc_bulk_operation_destroy(b->batch);
+    mongoc_collection_destroy(b->collection);
+    bson_destroy(b->options);
+    bson_destroy(b->row);
+    if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
+    dbm_adapter_free(m->owner, b);
+}
+
+static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
+    const dbm_bulk_plan *plan = op->bulk;
+    dbm__mongo_bulk *b;
+    bson_error_t error;
+    bool inside = m->session != NULL && mongoc_client_session_in_transaction(m->session);
+    int i;
+    if (inside && plan->each_row) return DBM_E_UNSUPPORTED; /* a row that is refused ends a transaction */
+    b = (dbm__mongo_bulk *)dbm_adapter_alloc(m->owner, sizeof *b);
+    if (b == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    memset(b, 0, sizeof *b);
+    m->bulk = b;
+    op->bulk->data = b;
+    b->collection = mongoc_client_get_collection(m->client, m->base->name, plan->table);
+    b->options = bson_new();
+    b->row = bson_new();
+    bson_append_bool(b->options, "ordered", 7, !plan->each_row);
+    for (i = 0; i < plan->column_count; i++) if (strcmp(plan->columns[i], "_id") == 0) b->with_id = true;
+    if (plan->each_row && (b->numbers = (int64_t *)dbm_adapter_alloc(m->owner, DBM__MONGO_BATCH * sizeof *b->numbers)) == NULL) {
+        dbm__mongo_bulk_free(m);
+        return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    }
+    if (!inside || mongoc_client_session_append(m->session, b->options, &error)) return DBM_OK;
+    dbm__mongo_bulk_free(m);
+    return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
+}
+
+static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__mongo_bulk *b = m->bulk;
+    dbm_bulk_plan *plan = op->bulk;
+    bson_error_t error;
+    bson_oid_t oid;
+    int i;
+    bson_reinit(b->row);
+    if (!b->with_id) {
+        bson_oid_init(&oid, NULL);
+        bson_append_oid(b->row, "_id", 3, &oid);
+    }
+    for (i = 0; i < plan->column_count; i++) {
+        dbm_status status = dbm__mongo_append(m, b->row, plan->columns[i], -1, &values[i], i + 1);
+        if (status == DBM_OK) continue;
+        plan->failed_column = i;
+        return status;
+    }
+    if (b->batch == NULL) {
+        b->batch = mongoc_collection_create_bulk_operation_with_opts(b->collection, b->options);
+        b->first = plan->rows;
+    }
+    if (!mongoc_bulk_operation_insert_with_opts(b->batch, b->row, NULL, &error)) return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
+    if (b->numbers != NULL) b->numbers[b->count] = plan->rows;
+    b->bytes += b->row->len;
+    return ++b->count >= DBM__MONGO_BATCH || b->bytes >= DBM__MONGO_BATCH_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* The documents of a batch that the server refused, each with its place in it. */
+static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const bson_error_t *error, const bson_t *reply) {
+    dbm__mongo_bulk *b = m->bulk;
+    dbm_status status = DBM_OK;
+    bson_iter_t it, list, one;
+    bool any = false;
+    if (m->wire->over == DBM_OK && bson_iter_init_find(&it, reply, "writeErrors") && bson_iter_recurse(&it, &list)) {
+        while (status == DBM_OK && bson_iter_next(&list) && bson_iter_recurse(&list, &one)) {
+            bson_error_t why = *error;
+            int64_t at = -1;
+            while (bson_iter_next(&one)) {
+                const char *key = bson_iter_key(&one);
+                if (strcmp(key, "index") == 0) at = bson_iter_as_int64(&one);
+                else if (strcmp(key, "code") == 0) why.code = (uint32_t)bson_iter_as_int64(&one);
+                else if (strcmp(key, "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&one)) dbm__copy_cut(why.message, sizeof why.message, bson_iter_utf8(&one, NULL));
+            }
+            if (at < 0 || at >= b->count) break;
+            any = true;
+            why.domain = MONGOC_ERROR_SERVER;
+            status = dbm__mongo_fail(m, op, &why, reply, "bulk", op->bulk->table);
+            if (b->numbers == NULL) {
+                op->bulk->failed_row = b->first + at;
+                return status;
+            }
+            dbm_adapter_bulk_refused(m->c, op, b->numbers[at]);
+            status = DBM_OK;
+        }
+    }
+    return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table);
+}
+
+static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
+    dbm__mongo_bulk *b = m->bulk;
+    bson_error_t error;
+    bson_t reply;
+    dbm_status status = DBM_OK;
+    bool ok;
+    if (b->batch == NULL) return DBM_OK;
+    dbm__mongo_bound(m->wire, op);
+    status = dbm__mongo_reachable(m, op, true);
+    if (status != DBM_OK) return status;
+    memset(&error, 0, sizeof error);
+    ok = mongoc_bulk_operation_execute(b->batch, &reply, &error) != 0;
+    b->affected += dbm__mongo_number(&reply, "nInserted");
+    if (!ok || m->wire->over != DBM_OK) status = dbm__mongo_bulk_refused(m, op, &error, &reply);
+    bson_destroy(&reply);
+    mongoc_bulk_operation_destroy(b->batch);
+    b->batch = NULL;
+    b->count = 0;
+    b->bytes = 0;
+    return status;
+}
+
+static dbm_status dbm__mongo_bulk_end(dbm__mongo_lease *m, dbm_op *op) {
+    dbm_status status = op->bulk->abandon ? DBM_OK : dbm__mongo_bulk_send(m, op);
+    op->affected = m->bulk->affected;
+    dbm__mongo_bulk_free(m);
+    return status;
+}
+
 /* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
@@ -1881,7 +2046,10 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
         w->until_us = INT64_MAX;
         w->next = m->pool->wires;
         m->pool->wires = w;
-        if (!m->base->plain_streams) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+        w->patience_ms = m->base->silence_ms;
+#if DBM__MONGO_STREAMS
+        if (!m->base->plain) mongoc_client_set_stream_initiator(m->client, dbm__mongo_dial, w);
+#endif
     }
     dbm__lock_give(&m->base->lock);
     if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
@@ -1892,6 +2060,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
 
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
+    dbm__mongo_bulk_free(m);
     if (m->session != NULL) { /* with a transaction that is open it tells the server */
         dbm_op op;
         memset(&op, 0, sizeof op);
@@ -1996,8 +2165,11 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no savepoints: a transaction succeeds or fails whole");
     case DBM_OP_UNPREPARE: return DBM_OK;
+    case DBM_OP_BULK: return dbm__mongo_bulk_begin(m, op);
+    case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
+    case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -2139,7 +2311,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->select_ms = dbm__mongo_ms(db, "serverSelectionTimeoutMS", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
-    base->plain_streams = dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
+    base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
 
@@ -2202,7 +2374,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
-    NULL, NULL
+    dbm__mongo_bulk_row, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }

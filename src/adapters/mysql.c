@@ -224,6 +224,7 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
+    struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -427,41 +428,6 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone: it is blocked for the call, and one that came
- * is taken away. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library takes back. */
-#if DBM__MYSQL_POSIX && DBM__THREADS
-typedef struct dbm__mysql_quiet { sigset_t before; bool on, pending; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) {
-    sigset_t pipe_only, pending;
-    quiet->on = on;
-    if (!on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    quiet->pending = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &quiet->before);
-}
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) {
-    sigset_t pipe_only, pending;
-    int saved = errno, got;
-    if (!quiet->on) return;
-    sigemptyset(&pending);
-    sigpending(&pending);
-    if (!quiet->pending && sigismember(&pending, SIGPIPE) == 1) {
-        sigemptyset(&pipe_only);
-        sigaddset(&pipe_only, SIGPIPE);
-        sigwait(&pipe_only, &got);
-    }
-    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
-    errno = saved;
-}
-#else
-typedef struct dbm__mysql_quiet { char none; } dbm__mysql_quiet;
-static void dbm__mysql_hush(dbm__mysql_quiet *quiet, bool on) { (void)quiet; (void)on; }
-static void dbm__mysql_unhush(dbm__mysql_quiet *quiet) { (void)quiet; }
-#endif
-
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -485,78 +451,65 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
 
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
+/* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
+#define DBM__MYSQL_CALLS(X) \
+    X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
+      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) \
+    X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
+    X(STORE, mysql_store_result, rows, q->my, q->my) \
+    X(NEXT, mysql_next_result, rc, q->my, q->my) \
+    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) \
+    X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
+    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) \
+    X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
+    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) \
+    X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
+    X(PING, mysql_ping, rc, q->my, q->my) \
+    X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
+
 /* Begins a call; what it then waits for, or 0 when it is through. */
 static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     const dbm__mysql_base *base = q->base;
     const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-    switch (call) {
-    case DBM__MYSQL_CONNECT:
-        return mysql_real_connect_start(&q->made, q->my, host->name, q->user, q->password, base->schema, host->port,
-                                        host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS);
-    case DBM__MYSQL_QUERY: return mysql_real_query_start(&q->rc, q->my, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_STORE: return mysql_store_result_start(&q->rows, q->my);
-    case DBM__MYSQL_NEXT: return mysql_next_result_start(&q->rc, q->my);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_start(&q->rc, q->stmt, q->sql, (unsigned long)q->sql_size);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_start(&q->rc, q->stmt);
-    case DBM__MYSQL_FETCH:
-        if (dbm__mysql_ahead(q) == DBM__MYSQL_UNKNOWN) return mysql_stmt_fetch_start(&q->rc, q->stmt);
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
+    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_start(&q->flag, q->stmt);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_start(&q->rc, q->stmt);
-    case DBM__MYSQL_STMT_CLOSE:
-        if (q->stmt->mysql != NULL) return mysql_stmt_close_start(&q->flag, q->stmt);
-        q->flag = mysql_stmt_close(q->stmt); /* forgotten by the server already */
+    }
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+        q->flag = mysql_stmt_close(q->stmt);
         return 0;
-    case DBM__MYSQL_PING: return mysql_ping_start(&q->rc, q->my);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_start(&q->rc, q->my);
+    }
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: return 0;
     }
 #else
+#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
     switch (call) {
-    case DBM__MYSQL_CONNECT:
-        q->made = mysql_real_connect(q->my, host->name, q->user, q->password, base->schema, host->port, host->name == NULL ? base->socket : NULL,
-                                     DBM__MYSQL_FLAGS);
-        break;
-    case DBM__MYSQL_QUERY: q->rc = mysql_real_query(q->my, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_STORE: q->rows = mysql_store_result(q->my); break;
-    case DBM__MYSQL_NEXT: q->rc = mysql_next_result(q->my); break;
-    case DBM__MYSQL_PREPARE: q->rc = mysql_stmt_prepare(q->stmt, q->sql, (unsigned long)q->sql_size); break;
-    case DBM__MYSQL_EXECUTE: q->rc = mysql_stmt_execute(q->stmt); break;
-    case DBM__MYSQL_FETCH: q->rc = mysql_stmt_fetch(q->stmt); break;
-    case DBM__MYSQL_FLUSH: q->flag = mysql_stmt_free_result(q->stmt); break;
-    case DBM__MYSQL_STMT_NEXT: q->rc = mysql_stmt_next_result(q->stmt); break;
-    case DBM__MYSQL_STMT_CLOSE: q->flag = mysql_stmt_close(q->stmt); break;
-    case DBM__MYSQL_PING: q->rc = mysql_ping(q->my); break;
-    case DBM__MYSQL_RESET_ALL: q->rc = mysql_reset_connection(q->my); break;
+    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
     default: break;
     }
     return 0;
 #endif
 }
 
-#if DBM__MYSQL_MARIADB
 /* Goes on with the call that waited. */
 static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
+#if DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
     switch (q->call) {
-    case DBM__MYSQL_CONNECT: return mysql_real_connect_cont(&q->made, q->my, ready);
-    case DBM__MYSQL_QUERY: return mysql_real_query_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_STORE: return mysql_store_result_cont(&q->rows, q->my, ready);
-    case DBM__MYSQL_NEXT: return mysql_next_result_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_PREPARE: return mysql_stmt_prepare_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_EXECUTE: return mysql_stmt_execute_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FETCH: return mysql_stmt_fetch_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_FLUSH: return mysql_stmt_free_result_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_STMT_NEXT: return mysql_stmt_next_result_cont(&q->rc, q->stmt, ready);
-    case DBM__MYSQL_STMT_CLOSE: return mysql_stmt_close_cont(&q->flag, q->stmt, ready);
-    case DBM__MYSQL_PING: return mysql_ping_cont(&q->rc, q->my, ready);
-    case DBM__MYSQL_RESET_ALL: return mysql_reset_connection_cont(&q->rc, q->my, ready);
+    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
     default: return 0;
     }
-}
 #else
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) { (void)q; (void)ready; return 0; }
+    (void)q;
+    (void)ready;
+    return 0;
+#endif
+}
+#if !DBM__MYSQL_MARIADB
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -598,14 +551,16 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
+/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
+ * process ignore it, which dbm__mysql_library takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int wait;
     if (ready == 0) q->call = call;
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_hush(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
@@ -1410,6 +1365,28 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     return DBM__MYSQL_DONE;
 }
 
+/* The same for a statement that the server knows no longer. */
+static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
+    switch (q->pre) {
+    case 0:
+        if (s->stmt != NULL) {
+            q->stmt = s->stmt;
+            s->stmt = NULL;
+            dbm__mysql_plan_free(q, s);
+            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
+        }
+        s->generation = q->generation;
+        if (dbm__mysql_as_text(s, p)) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
+        if (q->refused) s->generation = q->generation - 1;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
@@ -1594,6 +1571,8 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
 
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
+    const char *own;
+    size_t of_ours;
     switch (q->sub) {
     case 0:
         DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
@@ -1604,6 +1583,8 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
             int64_t v = 0;
             if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
             mysql_free_result(q->rows);
+            own = dbm_adapter_option(q->owner, "max_allowed_packet");
+            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
         }
         if (q->packet == 0) {
             dbm__mysql_note_error(q, NULL);
@@ -1694,6 +1675,12 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (!op->prepared->writes) return;
     op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
+}
+
+static bool dbm__mysql_is_undone(dbm__mysql *q) {
+    if (!q->unit || !q->undone) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    return true;
 }
 
 /* As text, for what can't be prepared or is not worth it. */
@@ -1814,10 +1801,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     case 0:
         q->again = false;
         op->ended = false;
-        if (q->unit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-            break;
-        }
+        if (dbm__mysql_is_undone(q)) break;
         if (q->active != NULL || q->closing != NULL) {
             DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
             if (q->refused) break;
@@ -1838,21 +1822,9 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         }
         if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            if (s->stmt != NULL) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                dbm__mysql_plan_free(q, s);
-                DBM__MYSQL_AWAIT(q->phase, 3, DBM__MYSQL_STMT_CLOSE);
-            }
-            s->generation = q->generation;
-            if (!dbm__mysql_as_text(s, p)) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_prepare(q, s, p));
-                if (q->refused) {
-                    s->generation = q->generation - 1;
-                    break;
-                }
-            }
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
+            if (q->refused) break;
         }
         total = p->sql_size;
         if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
@@ -2055,6 +2027,430 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
+/* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
+
+enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
+
+/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
+ * rows. Arrays of the caller are sent from where they are. */
+typedef struct dbm__mysql_bulk {
+    bool arrays;
+    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    int columns;
+    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
+    size_t bytes;
+    size_t group;            /* rows under way */
+    size_t limit;            /* bytes of a row */
+    int64_t affected;
+    dbm_value *values;
+    char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
+    unsigned long *sizes;    /* `most` sizes of texts, */
+    char *marks;             /* and `most` marks of what is NULL */
+    bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    dbm_prepared many_rows;
+    char *sql;
+} dbm__mysql_bulk;
+
+/* What a value takes in a message, at most. */
+static size_t dbm__mysql_bulk_size(const dbm_value *v) {
+    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+}
+
+static void dbm__mysql_bulk_free(dbm__mysql *q) {
+    dbm__mysql_bulk *b = q->bulk;
+    q->bulk = NULL;
+    if (b == NULL) return;
+    dbm__mysql_drop(q, &b->many);
+    if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
+    dbm_adapter_free(q->owner, b->many.values);
+    dbm_adapter_free(q->owner, b->sql);
+    dbm_adapter_free(q->owner, b->values);
+    dbm_adapter_free(q->owner, b);
+}
+
+/* NULL: reported. */
+static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool arrays) {
+    size_t limit = q->packet > 160 ? (size_t)q->packet - 128 : 32, most = (size_t)(arrays ? DBM__MYSQL_BULK_CELLS : 8192) / columns, cells;
+    size_t of_text = limit / 2 / (3 * columns + 2);
+    dbm__mysql_bulk *b;
+    if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
+    if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
+    cells = columns * most;
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
+    if (b != NULL) {
+        memset(b, 0, sizeof *b);
+        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
+    }
+    if (b == NULL || b->values == NULL) {
+        dbm_adapter_free(q->owner, b);
+        dbm__mysql_no_memory(q);
+        return NULL;
+    }
+    b->arrays = arrays;
+    b->columns = (int)columns;
+    b->most = most;
+    b->limit = limit;
+    b->data = (char *)(b + 1);
+    b->sizes = (unsigned long *)(void *)(b->data + 8 * cells);
+    b->marks = (char *)(b->sizes + cells);
+    b->many.last = &b->many.first;
+    b->many.inserts = b->many.changes = true;
+    return b;
+}
+
+/* Whether the server takes arrays. */
+static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
+#if DBM__MYSQL_MARIADB
+    unsigned long low = 0, high = 0;
+    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
+        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
+    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+#else
+    (void)q;
+    return false;
+#endif
+}
+
+static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
+    switch (q->phase) {
+    case 0:
+        if (op->bulk->each_row || s == NULL) {
+            q->status = DBM_E_UNSUPPORTED;
+            break;
+        }
+        if (dbm__mysql_is_undone(q)) break;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
+        if (q->refused) break;
+        q->sub = 0;
+        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
+        if (q->refused) break;
+        if (q->packet == 0) {
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
+            if (q->refused) break;
+        }
+        if (s->generation != q->generation) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
+            if (q->refused) break;
+        }
+        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* Looks at a row as it will be bound, and adds up its size. */
+static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
+    int i;
+    for (i = 0; i < q->bulk->columns; i++) {
+        MYSQL_BIND bind;
+        MYSQL_TIME time;
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        *size += dbm__mysql_bulk_size(&values[i]);
+    }
+    if (*size <= q->bulk->limit) return DBM_OK;
+    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
+}
+
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_value *to = b->values + b->rows * (size_t)b->columns;
+    size_t size = 0;
+    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
+    int i;
+    if (status != DBM_OK) return status;
+    for (i = 0; i < b->columns; i++) {
+        char *text;
+        to[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) return dbm__mysql_no_memory(q);
+        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    b->rows++;
+    b->bytes += size;
+    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
+}
+
+/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
+static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
+    dbm__mysql_bulk *b = q->bulk;
+    MYSQL_BIND *bind = &b->binds[i], value;
+    size_t at = (size_t)i * b->most + r;
+    MYSQL_TIME *time = NULL;
+    dbm_status status = DBM_OK;
+    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+    if (v->type == DBM_TYPE_NULL) {
+        b->marked[i] = true;
+        b->sizes[at] = 0;
+        return true;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
+    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+        bind->buffer_type = value.buffer_type;
+        bind->is_unsigned = value.is_unsigned;
+    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
+        return false;
+    }
+    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
+        memcpy(b->data + 8 * at, value.buffer, 8);
+    } else {
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
+    }
+    return true;
+}
+
+static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
+    int i;
+    memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
+    memset(b->marked, 0, sizeof b->marked);
+    for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
+}
+
+/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
+static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
+    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+    int i;
+    dbm__mysql_bulk_clean(b);
+    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
+        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
+        size_t size = 0;
+        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
+        if (b->group != 0 && bytes + size > limit) break;
+        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
+        bytes += size;
+    }
+}
+
+/* An INSERT of so many rows. */
+static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
+    size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
+    char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
+    if (at == NULL) {
+        dbm__mysql_no_memory(q);
+        return false;
+    }
+    b->sql = at;
+    memcpy(at, plan->sql, plan->sql_size);
+    at += plan->sql_size;
+    for (i = 1; i < rows; i++, at += tuple + 2) {
+        memcpy(at, ", ", 2);
+        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple);
+    }
+    *at = '\0';
+    memset(&b->many_rows, 0, sizeof b->many_rows);
+    b->many_rows.sql = b->sql;
+    b->many_rows.sql_size = size;
+    b->many_rows.parameters = (int)rows * b->columns;
+    return true;
+}
+
+/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
+static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
+    MYSQL_ROW row;
+    int64_t number = 0;
+    switch (q->sub) {
+    case 0:
+        if (!q->mariadb || mysql_get_server_version(q->my) < 100700 || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
+        if (q->rc != 0) break;
+        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
+        if (q->rows == NULL) break;
+        row = mysql_fetch_row(q->rows);
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
+        }
+        mysql_free_result(q->rows);
+        break;
+    default: break;
+    }
+    q->sub = 0;
+    return DBM__MYSQL_DONE;
+}
+
+/* Sends what was gathered. A failure is reported. */
+static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
+    dbm__mysql_bulk *b = q->bulk;
+    dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
+    size_t size = 0;
+    uint64_t affected;
+    unsigned count;
+    dbm_op part;
+    switch (q->pre) {
+    case 0:
+        if (dbm__mysql_is_undone(q)) break;
+        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+#if !DBM__MYSQL_MARIADB
+            q->sub = 0;
+            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
+            if (q->refused) break;
+#endif
+            if (b->in_place) b->group = b->rows;
+            else dbm__mysql_bulk_group(q, b);
+            if (q->refused) break;
+            if (!b->arrays) {
+                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                    q->stmt = s->stmt;
+                    s->stmt = NULL;
+                    dbm_adapter_free(q->owner, s->values);
+                    s->values = NULL;
+                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
+                }
+                if (s->stmt == NULL) {
+                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                    q->sub = 0;
+                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
+                    if (q->refused) break;
+                }
+            }
+            count = b->arrays ? (unsigned)b->group : 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (b->arrays) {
+                int i;
+                for (i = 0; i < b->columns; i++) {
+                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+#if DBM__MYSQL_MARIADB
+                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+#endif
+                }
+                s->bound = false;
+                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_note_error(q, s->stmt);
+                    dbm__mysql_report(q);
+                    break;
+                }
+            } else {
+                memset(&part, 0, sizeof part);
+                part.values = b->values + b->sent * (size_t)b->columns;
+                part.value_count = b->many_rows.parameters;
+                if (!dbm__mysql_bind(q, s, &part, &size)) break;
+            }
+            q->stmt = s->stmt;
+            q->was_open = q->open;
+            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
+            count = 0;
+#if DBM__MYSQL_MARIADB
+            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
+#endif
+            if (q->rc != 0) {
+                s->bound = false;
+                dbm__mysql_note_error(q, s->stmt);
+                q->sub = 0;
+                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
+                dbm__mysql_report(q);
+                break;
+            }
+            dbm__mysql_note_status(q);
+            q->wrote = true;
+            affected = mysql_stmt_affected_rows(s->stmt);
+            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        }
+        dbm__mysql_drop(q, &b->many);
+        b->rows = b->bytes = 0;
+        b->in_place = false;
+        break;
+    default: break;
+    }
+    q->pre = 0;
+    return DBM__MYSQL_DONE;
+}
+
+static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
+    bool end = op->kind == DBM_OP_BULK_END;
+    switch (q->phase) {
+    case 0:
+        if (q->bulk == NULL) break;
+        if (!end || !op->bulk->abandon) {
+            q->pre = 0;
+            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
+        }
+        if (!end) break;
+        op->affected = q->bulk->affected;
+        if (q->bulk->many.stmt != NULL && !q->broken) {
+            q->stmt = q->bulk->many.stmt;
+            q->bulk->many.stmt = NULL;
+            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
+        }
+        dbm__mysql_bulk_free(q);
+        op->bulk->data = NULL;
+        break;
+    default: break;
+    }
+    return DBM__MYSQL_DONE;
+}
+
+/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
+static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    bool in_place = b->arrays && b->rows == 0;
+    dbm_value values[DBM__MYSQL_BULK_COLUMNS];
+    dbm_status status = DBM_OK;
+    size_t bytes = 0, r, size;
+    int i;
+    q->refused = false;
+    dbm__mysql_bulk_clean(b);
+    if (in_place && count > b->most) count = b->most;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_column *column = &columns[i];
+        MYSQL_BIND *bind = &b->binds[i];
+        values[i] = dbm_null();
+        if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
+            (column->stride != 0 && column->stride != column->size)) continue;
+        bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
+        bind->is_unsigned = column->kind == DBM__TO_UINT;
+        bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
+    }
+    for (r = 0; r < count; r++, bytes += size) {
+        for (i = 0; i < b->columns; i++) {
+            if (b->binds[i].buffer != NULL) continue;
+            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
+            if (status == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
+            goto stop;
+        }
+        size = 0;
+        if (!in_place) { /* behind rows that are there already, or for an INSERT */
+            status = dbm__mysql_bulk_row(c, op, values);
+            if (status == DBM_OK || status == DBM_DONE) ++*taken;
+            if (status != DBM_OK) return status;
+            continue;
+        }
+        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
+            bytes + size > b->limit) goto stop;
+        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
+    }
+stop:
+    if (q->refused) status = q->status;
+    if (r == 0 || !in_place) return status;
+    op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
+    b->in_place = true;
+    b->rows = r;
+    *taken = r;
+    return DBM_DONE;
+}
+
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
 
 static void dbm__mysql_unit_over(dbm__mysql *q) {
@@ -2183,21 +2579,22 @@ static int dbm__mysql_op_ping(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
-/* What every session of the server begins with, in one statement. Modes of sql_mode under which quotes and backslashes mean something else than our
- * lexer takes them for are taken out of the server's; the rest of it stays. */
+/* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
+static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
+
+/* What every session of the server begins with, in one statement. Those modes are taken out of the server's; the rest of it stays. */
 static void dbm__mysql_set_up_text(dbm__mysql *q) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const dbm_config *config = dbm_adapter_config(q->owner);
     dbm__text t = dbm__text_in(q->text, sizeof q->text);
     const char *level = dbm__mysql_level(config->isolation);
-    size_t i, count = sizeof words / sizeof words[0];
+    size_t i, count = sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0];
     dbm__putf(&t, "SET NAMES utf8mb4, autocommit=%d, time_zone='+00:00', sql_mode=", q->base->autocommit);
     if (q->base->sql_mode != NULL) {
         dbm__putf(&t, "'%s'", q->base->sql_mode);
     } else {
         for (i = 0; i < count; i++) dbm__put(&t, "REPLACE(");
         dbm__put(&t, "CONCAT(',',@@sql_mode,',')");
-        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", words[i]);
+        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", dbm__mysql_modes[i]);
     }
     if (level != NULL) {
         char name[24];
@@ -2372,51 +2769,21 @@ static void dbm__mysql_sever(MYSQL *my) {
 #endif
 }
 
-/* A socket's keep-alive, and how long what was sent may stay unacknowledged. */
-static void dbm__mysql_keep_alive(dbm__mysql *q) {
-#if DBM__MYSQL_POSIX
-    const dbm_config *config = dbm_adapter_config(q->owner);
-    int fd = dbm__mysql_socket(q->my), on = 1;
-    if (fd < 0 || q->base->hosts[q->host].name == NULL) return;
-    if (config->tcp_keepalive_ms > 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-#  if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        {
-            int idle = (config->tcp_keepalive_ms + 999) / 1000, every = idle < 10 ? idle : 10, count = 3;
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, (const char *)&idle, sizeof idle);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, (const char *)&every, sizeof every);
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, (const char *)&count, sizeof count);
-        }
-#  endif
-    } else {
-        on = 0;
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof on);
-    }
-#  if defined(TCP_USER_TIMEOUT)
-    if (config->tcp_user_timeout_ms > 0) {
-        unsigned ms = (unsigned)config->tcp_user_timeout_ms;
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (const char *)&ms, sizeof ms);
-    }
-#  endif
-#else
-    (void)q;
-#endif
-}
-
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     int turns;
     if (q->my == NULL) return;
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
     }
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
     q->my = NULL;
+    dbm__mysql_bulk_free(q);
     while ((s = q->closing) != NULL) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
@@ -2510,7 +2877,9 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
-        dbm__mysql_keep_alive(q);
+        if (q->base->hosts[q->host].name != NULL) {
+            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+        }
         q->sub = 0;
         DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
         break;
@@ -2553,11 +2922,11 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     MYSQL *my = mysql_init(NULL), *made = NULL;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
     char text[48];
-    dbm__mysql_quiet quiet;
+    dbm__hush quiet;
     if (my == NULL) return;
     dbm__mysql_options(q, my, 1000000);
     dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__mysql_hush(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
 #if DBM__MYSQL_MARIADB
     {
         int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -2607,7 +2976,7 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     }
 #endif
     mysql_close(my);
-    dbm__mysql_unhush(&quiet);
+    dbm__hush_end(&quiet);
 }
 
 static void dbm__mysql_cancel(dbm_connection *c) {
@@ -2637,15 +3006,17 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
         return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
+    case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
 
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
-    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH;
+    return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
+           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
 
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
@@ -2671,6 +3042,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             return q->status;
         }
     }
+    if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
 
@@ -2812,50 +3184,7 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
     return status;
 }
 
-/* The hosts of the URL into `texts`: "db1:3306,[::1]:3307", a % of an address percent-encoded. */
-static dbm_status dbm__mysql_hosts(dbm_database *db, dbm__mysql_base *base, const char *hosts, char *texts) {
-    const char *p = hosts;
-    for (;;) {
-        dbm__mysql_host *host = &base->hosts[base->host_count++];
-        const char *end = p + strcspn(p, ","), *colon = NULL, *stop;
-        int64_t port = 3306;
-        host->name = texts;
-        if (*p == '[') {
-            stop = strchr(p, ']');
-            if (stop == NULL || stop > end) return dbm__mysql_refuse(db, "the host list %q has a [ without its ]", hosts);
-            p++;
-            if (stop[1] == ':') colon = stop + 1;
-        } else {
-            for (stop = p; stop < end && *stop != ':'; stop++) { }
-            if (stop < end) colon = stop;
-        }
-        for (; p < stop; p++) {
-            if (*p == '%' && stop - p > 2 && dbm__cfg_hex(p[1]) >= 0 && dbm__cfg_hex(p[2]) >= 0) {
-                *texts++ = (char)(dbm__cfg_hex(p[1]) * 16 + dbm__cfg_hex(p[2]));
-                p += 2;
-            } else {
-                *texts++ = *p;
-            }
-        }
-        *texts++ = '\0';
-        if (colon != NULL && colon + 1 < end) {
-            char digits[8];
-            size_t size = (size_t)(end - colon - 1);
-            if (size < sizeof digits) {
-                memcpy(digits, colon + 1, size);
-                digits[size] = '\0';
-            }
-            if (size >= sizeof digits || !dbm__parse_int(digits, 1, 65535, &port)) return dbm__mysql_refuse(db, "the host list %q has a port that is none", hosts);
-        }
-        host->port = (unsigned)port;
-        if (host->name[0] == '\0') return dbm__mysql_refuse(db, "the host list %q has an empty host", hosts);
-        if (*end == '\0') return DBM_OK;
-        p = end + 1;
-    }
-}
-
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
-    static const char *const words[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
@@ -2863,9 +3192,10 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
-        for (i = 0; i < sizeof words / sizeof words[0]; i++) {
-            if (dbm__same_word_n(p, size, words[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode, words[i]);
+        for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
+            if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
+                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                                         dbm__mysql_modes[i]);
             }
         }
         p += size + (p[size] == ',');
@@ -2952,9 +3282,15 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
         base->hosts[0].port = 0;
         base->host_count = 1;
     } else {
-        status = dbm__mysql_hosts(db, base, hosts, texts + path_size);
+        for (texts += path_size; base->host_count < (int)count; base->host_count++, texts += strlen(texts) + 1) {
+            dbm__mysql_host *host = &base->hosts[base->host_count];
+            int port = 3306;
+            if (!dbm_adapter_host(db, base->host_count, texts, hosts_size, &port)) break;
+            host->name = texts;
+            host->port = (unsigned)port;
+        }
     }
-    if (status == DBM_OK) status = dbm__mysql_tls(db, base);
+    status = dbm__mysql_tls(db, base);
     if (status != DBM_OK) {
         dbm_adapter_free(db, base);
         return status;
@@ -2972,7 +3308,8 @@ static void dbm__mysql_close(dbm_database *db) {
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
+        DBM_ADAPTER_BULK_PREPARED,
     DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -2984,7 +3321,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     dbm__mysql_blocking, dbm__mysql_blocking, dbm__mysql_column_value, dbm__mysql_column_name,
     NULL, NULL,
 #endif
-    NULL, NULL
+    dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }

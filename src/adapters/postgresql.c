@@ -42,7 +42,9 @@
  *
  *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
  *     sent:  [BEGIN] [SAVEPOINT] [CLOSE] [DEALLOCATE] [PREPARE] RUN SYNC      answered from the head on
- *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer
+ *            [COMMIT SYNC] of a read-only session may stand before them: nobody waited for its answer,
+ *            or [BEGIN] SENT SENT SENT, statements that were only put in the pipeline; the SYNC behind a later operation is theirs too, so that
+ *            what stands behind a failure is not done. Outside of a transaction each has a SYNC of its own, and what waits lets them be answered first
  *
  * A list of several commands goes through libpq's pipeline. One that is alone does not, which spares libpq the answer to SYNC; nor does any
  * with libpq 12 and 13, which have no pipeline: then the same list is sent one command at a time, and after a failure what is left of it up
@@ -59,6 +61,7 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
@@ -66,6 +69,7 @@ enum { /* commands */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -74,6 +78,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
@@ -111,7 +116,8 @@ typedef struct dbm__pg_statement {
     uint32_t age;            /* of the connection when it was prepared there */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
-    bool known;              /* so are the columns' types, in `types` */
+    bool known;              /* so are the columns' types, in `types`, */
+    bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects;
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
@@ -164,6 +170,7 @@ typedef struct dbm__pg {
     bool poisoned;           /* what nobody waited for has failed */
     bool retried;
     bool was_open;           /* the transaction, when the operation began */
+    bool given_up;           /* the operation before it came to no end */
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
@@ -173,6 +180,15 @@ typedef struct dbm__pg {
     int wait_used;           /* of `wait`: sent with the command in progress */
     int64_t dropped;
     int64_t affected;
+    int before;              /* DBM__PG_GO ... */
+    int unanswered;          /* SENT in `sent`; */
+    int unasked;             /* of them, those that the server has not been told to answer, */
+    size_t unasked_bytes;    /* and their texts */
+    bool unsynced;           /* no SYNC stands behind the last of them */
+    int answered;            /* to be told by the next operation, as is what follows */
+    int64_t sent_affected, sent_last_id;
+    PGresult *sent_error;
+    bool of_pipeline;        /* the error of this operation is sent_error */
     PGresult *error;         /* the first failure of this operation */
     dbm_status outcome;
     dbm__pg_statement *cursors;
@@ -279,6 +295,12 @@ static const char *dbm__pg_state_of(const PGresult *error) {
     return state != NULL ? state : "";
 }
 
+/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
+static bool dbm__pg_is_stale(const PGresult *error) {
+    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+}
+
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -313,6 +335,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
+    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
         name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
@@ -348,6 +371,7 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->silent = false;
     item->number = number;
     item->depth = 0;
+    item->s = NULL;
     return item;
 }
 
@@ -514,23 +538,19 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         }
     }
     q->declare = at;
+    q->unasked_bytes += need;
     return DBM_OK;
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
-
-/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
-static void dbm__pg_name(const dbm__pg *q, dbm__pg_statement *s) {
-    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
-}
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
-static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
-    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, s->kept && s->binary) == 1;
+static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
 }
 
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
@@ -591,10 +611,11 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_RUN:
+    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: case DBM__PG_SENT:
+        if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return dbm__pg_send_named(q, s, op);
+        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -605,7 +626,11 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
 #if DBM__PG_PIPELINE
-    case DBM__PG_SYNC: return PQpipelineSync(q->conn) == 1;
+    case DBM__PG_SYNC:
+        q->unsynced = false;
+        q->unasked = 0;
+        q->unasked_bytes = 0;
+        return PQpipelineSync(q->conn) == 1;
 #endif
     default: return true;
     }
@@ -705,10 +730,43 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
 }
 
 /* A statement without rows has run. */
-static void dbm__pg_ran(dbm__pg *q, PGresult *res) {
+static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     const char *tag = PQcmdStatus(res);
-    q->affected = dbm__pg_count(res);
-    if (DBM__UNLIKELY(strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) dbm__pg_forget(q);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    return dbm__pg_count(res);
+}
+
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n);
+}
+
+/* The statement of that name is not used again. */
+static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
+    if (there) {
+        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
+        q->no_memory = false;
+    }
+    s->kept = false;
+}
+
+/* What one of the pipeline has done; its rows are dropped. */
+static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
+    int64_t n = -1;
+    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
+    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
+    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->inserts && (item->number & 4u) == 0) {
+        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
+            Oid type = PQftype(res, 0);
+            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0));
+        }
+    }
+    item->number |= 4u;
 }
 
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -806,12 +864,19 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
 
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
+    const dbm__pg_item *next;
+    PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (q->error == NULL) q->error = res;
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+    /* What goes before one of the pipeline fails for it. */
+    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
+    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    if (*to == NULL) *to = res;
     else PQclear(res);
 }
 
@@ -821,14 +886,16 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
         if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) {
-            q->main->kept = true;
-            q->main->age = q->age;
+            item->s->kept = true;
+            item->s->age = q->age;
         }
-        if (item->kind == DBM__PG_RUN) dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
         if (item->kind == DBM__PG_DESCRIBE) {
             if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
@@ -857,6 +924,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
         break;
 #endif
     default: break;
@@ -907,6 +975,10 @@ static int dbm__pg_answers(dbm__pg *q) {
             q->armed = true;
             if (!q->whole) (void)PQsetSingleRowMode(q->conn);
         }
+        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+            q->armed = true;
+            (void)PQsetSingleRowMode(q->conn);
+        }
         if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
             int how = dbm__pg_copy_rows(q);
             if (how != DBM__PG_ALL) return how;
@@ -919,6 +991,10 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue;
+            }
+            if (item->kind == DBM__PG_SENT) {
+                q->unanswered--;
+                if (q->sent_error == NULL) q->answered++;
             }
             q->sent.head++;
             q->armed = false;
@@ -1002,11 +1078,17 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
     return true;
 }
 
+static void dbm__pg_put(dbm__pg *q, bool alone);
+
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
-    bool alone = q->sent.count == 1 && !q->sent.at[0].silent; /* what is under way already is in the list too */
+    bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
     dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
+    dbm__pg_put(q, alone);
+}
+
+static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
@@ -1102,6 +1184,24 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
+/* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
+static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+    s->id = ++q->names;
+    s->known = s->rowless = s->binary = false;
+    dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
+    if (item != NULL) item->s = s;
+}
+
+/* Answers to what is in the pipeline are to come. */
+static void dbm__pg_ask(dbm__pg *q) {
+#if DBM__PG_PIPELINE
+    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+#endif
+    q->unasked = 0;
+    q->unasked_bytes = 0;
+}
+
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
 }
@@ -1136,14 +1236,50 @@ static void dbm__pg_push_run(dbm__pg *q) {
     } else {
         q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
-            s->id = ++q->names;
-            dbm__pg_name(q, s);
-            s->known = s->binary = false;
-            dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
+            dbm__pg_add_prepare(q, s);
         }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
     }
     dbm__pg_go(q);
+}
+
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
+ * 64 KB and one statement. */
+static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+#if DBM__PG_PIPELINE
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+    dbm__pg_item *item;
+    int i;
+    dbm__pg_push_before(q);
+    if (s->kept && s->age != q->age) s->kept = false;
+    q->named_run = q->base->cached && s->seen;
+    if (q->named_run && !s->kept) {
+        dbm__pg_add_prepare(q, s);
+        s->kept = true; /* it is when those behind it run */
+        s->age = q->age;
+    }
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    if (item != NULL) item->s = s;
+    q->unsynced = true;
+    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    dbm__pg_put(q, false);
+    if (q->local) return;
+    for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+    q->wait.count = q->wait_used = 0;
+    q->unanswered++;
+    q->unasked++;
+    s->seen = true;
+    op->queued = true;
+    dbm__pg_room_end(q);
+    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+        dbm__pg_ask(q);
+        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
+    }
+    dbm__pg_end_local(q, DBM_OK);
+#else
+    (void)op;
+    dbm__pg_push_run(q);
+#endif
 }
 
 static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
@@ -1163,6 +1299,10 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, status);
         return;
     }
+    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+        dbm__pg_start_send(q, op);
+        return;
+    }
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
 }
@@ -1170,12 +1310,16 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
 /* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
 static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
-    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup) return false;
+    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
     if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
-    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op)) return false; /* it fails again, and says why */
+    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
     dbm__pg_begin_run(q, s, op);
     q->named_run = q->solo = true;
     q->cursor_run = q->armed = q->whole = false;
+    if (PQflush(q->conn) != 0) return true;
+    op->fd = PQsocket(q->conn);
+    op->started = true;
+    q->fresh = false;
     return true;
 }
 
@@ -1423,21 +1567,43 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
 }
 
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+
+/* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
+static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE: case DBM_OP_HOLD: case DBM_OP_FINISH: case DBM_OP_CONNECT:
+    case DBM__OP_SIGNED:
+        return DBM__PG_GO;
+    case DBM_OP_EXECUTE:
+        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        break;
+    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
+    case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+        return DBM__PG_DRAIN;
+    }
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+}
+
+static void dbm__pg_drain(dbm__pg *q) {
+    q->before = DBM__PG_DRAIN;
+    if (q->unsynced) dbm__pg_go(q);
+}
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    dbm_isolation level;
-    bool given_up;
     if (op->kind == DBM_OP_CONNECT) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
         return;
     }
-    given_up = q->op != NULL; /* the one before it came to no end */
+    q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
     q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
@@ -1453,6 +1619,16 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         return;
     }
     if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    q->of_pipeline = false;
+    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
+    else dbm__pg_drain(q);
+}
+
+/* The operation itself. */
+static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
+    dbm_isolation level;
     if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
@@ -1516,11 +1692,11 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
-        if (given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
-        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon && !dbm__pg_copy_last(q->copy)) dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
+    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
 
@@ -1528,15 +1704,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
 
 static void dbm__pg_cancel(dbm_connection *c);
 
-/* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_stale(const dbm__pg *q) {
-    const char *state, *where;
-    if (!q->named_run || q->error == NULL) return false;
-    state = dbm__pg_state_of(q->error);
-    if (strcmp(state, "26000") == 0) return true;
-    where = PQresultErrorField(q->error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0;
-}
+static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
@@ -1544,11 +1712,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     bool stale = dbm__pg_stale(q);
     if (s->cursor != 0) s->cursor = 0;
     if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        if (s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0) {
-            dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-            q->no_memory = false;
-        }
-        s->kept = false;
+        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
             PQclear(q->error);
@@ -1665,7 +1829,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     s->seen = true;
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
@@ -1819,9 +1983,19 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     return true;
 }
 
+/* One of the pipeline has failed, and so has this operation. */
+static void dbm__pg_pipeline_failed(dbm__pg *q) {
+    if (q->error != NULL) PQclear(q->error);
+    q->error = q->sent_error;
+    q->sent_error = NULL;
+    q->of_pipeline = true;
+    q->cursor_run = false;
+}
+
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
@@ -1856,6 +2030,15 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
+    if (DBM__UNLIKELY(q->answered != 0 || q->of_pipeline)) {
+        op->answered = q->answered;
+        op->sent_affected = q->sent_affected;
+        op->sent_last_id = q->sent_last_id;
+        op->of_pipeline = q->of_pipeline;
+        q->answered = 0;
+        q->sent_affected = q->sent_last_id = -1;
+        q->of_pipeline = false;
+    }
     q->op = NULL;
     if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
         dbm__pg_copy_free(q->copy);
@@ -1911,14 +2094,14 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     dbm_op *op = q->op;
-    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" :
+    const char *why = op->bulk->abandon ? "the bulk was abandoned" : dbm__load(&q->cancelled) != 0 ? "the bulk was cancelled" : q->no_memory ? "no memory" :
                       dbm__pg_copy_answered(q) ? "the bulk has failed" : NULL;
     int put = 1, unsent = 0;
     while (why == NULL && put > 0 && unsent == 0) {
         put = dbm__pg_copy_put(q->copy, q->conn);
         unsent = PQflush(q->conn);
         if (put == -2 && unsent == 0) { /* libpq has no memory for it */
-            why = "the bulk has no memory";
+            why = "no memory";
             q->no_memory = true;
         } else if (put == -2) put = 1;
     }
@@ -1957,7 +2140,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     PGresult *res = NULL;
     ExecStatusType status;
-    q->whole = dbm__pg_all_here(q);
+    q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
         dbm__pg_solo_over(q);
         return false;
@@ -1979,7 +2162,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
         s->binary_rows = s->binary;
         if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
     } else {
-        dbm__pg_ran(q, res);
+        q->affected = dbm__pg_ran(q, res);
         PQclear(res);
     }
     dbm__pg_room_end(q);
@@ -2003,8 +2186,33 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         if (q->local) return dbm__pg_done(q);
         if (q->solo) goto wait;
     }
+#if DBM__PG_PIPELINE
+    if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
+        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        stirred = q->tls;
+        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q);
+            how = dbm__pg_answers(q);
+        }
+        if (how == DBM__PG_DEAD || q->local) {
+            if (!q->local) q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
+        if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
+        q->before = DBM__PG_GO;
+        if (q->sent_error != NULL) {
+            dbm__pg_pipeline_failed(q);
+            q->outcome = dbm__pg_refused(q);
+            return dbm__pg_done(q);
+        }
+        dbm__pg_start_now(q, op);
+        if (q->local) return dbm__pg_done(q);
+        if (op->queued) goto wait;
+    }
+#endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls) q->whole = dbm__pg_all_here(q);
+    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls && !q->whole) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
@@ -2038,7 +2246,7 @@ wait:
         q->outcome = dbm__pg_lost(q);
         return dbm__pg_done(q);
     }
-    if (unsent == 0 && op->kind == DBM_OP_COMMIT && op->no_wait && q->tx == DBM__PG_TX_NONE && DBM__PG_PIPELINE) return dbm__pg_done(q);
+    if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
@@ -2046,14 +2254,6 @@ wait:
 }
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
-
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n);
-}
 
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
@@ -2381,6 +2581,7 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
     dbm__pg_copy_free(q->copy);
+    if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
@@ -2523,6 +2724,7 @@ static bool dbm__pg_connected(dbm__pg *q) {
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     q->state = DBM__PG_READY;
+    q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
     dbm__pg_look_at_settings(q);
     return true;
@@ -2857,7 +3059,7 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,

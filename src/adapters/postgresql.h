@@ -23,10 +23,6 @@
 #  include <libpq-fe.h>
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* The server's types that have one of ours; others are texts. */
 enum {
     DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
@@ -62,10 +58,6 @@ DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k);
 DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context);
 DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values);
 DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__PG_MISSING */
 #endif /* DBM_HAS_POSTGRESQL */
 #endif /* DBM__POSTGRESQL_H */

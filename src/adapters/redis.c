@@ -7,6 +7,14 @@
  *
  *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
  *
+ * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
+ * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ *
+ *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
+ *
+ * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
+ * for the other.
+ *
  * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
 #include "adapters.h"
 #include "../adapter/adapter.h"
@@ -42,6 +50,9 @@
 
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
+#define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
+#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 
@@ -103,6 +114,15 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 
+/* A command of the pipeline: what was sent, and what is known of its reply. */
+typedef struct dbm__redis_asked {
+    const char *site;
+    size_t size;              /* of its reply in raw */
+    int64_t wanted;
+    unsigned char command, pairs;
+    bool writes, queued;
+} dbm__redis_asked;
+
 typedef struct dbm__redis {
     dbm_connection *connection;
     dbm_database *db;
@@ -121,6 +141,15 @@ typedef struct dbm__redis {
     int pairs;                /* what its reply is, when it is an array */
     bool multi, watching, queued_writes, changed;
     int64_t number, wanted;   /* the database selected now; by the SELECT that is running */
+    dbm__redis_asked *line;    /* a ring, its room a power of two */
+    size_t line_room, line_first, line_count;
+    size_t unanswered;        /* the last ones of it */
+    bool draining;            /* there were too many */
+    char *raw;
+    size_t raw_at, raw_size, raw_room;
+    size_t scanned;           /* in raw: whole replies and the elements behind them end here */
+    size_t begun;             /* where the reply begins that is being looked at, or was last */
+    uint64_t open;            /* elements of it that are still to come */
     char greeting[4];         /* what was sent at connect: a, s, n, p */
     dbm_status greeted;       /* the first failure among its answers */
     dbm__dial dial;
@@ -555,6 +584,10 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     return status;
 }
 
+static dbm_status dbm__redis_too_much(dbm__redis *r) {
+    return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends");
+}
+
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
@@ -660,6 +693,8 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     return DBM_OK;
 }
 
+static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
+
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -719,18 +754,13 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
 }
 
 /* What a command that was answered has done to the connection. */
-static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
-    switch (r->command) {
-    case DBM__REDIS_MULTI:
-        if (ok) {
-            r->multi = true;
-            r->queued_writes = false;
-        }
-        break;
+static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok, bool queued) {
+    switch ((dbm__redis_kind)command) {
+    case DBM__REDIS_MULTI: if (ok) r->multi = true; break;
     case DBM__REDIS_EXEC: case DBM__REDIS_DISCARD: if (ok || r->multi) r->multi = r->watching = false; break; /* an error ends it too */
     case DBM__REDIS_WATCH: if (ok) r->watching = true; break;
     case DBM__REDIS_UNWATCH: if (ok && !queued) r->watching = false; break;
-    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : r->wanted; break;
+    case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : wanted; break;
     case DBM__REDIS_CHANGES: r->changed = true; break;
     case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break;
     }
@@ -740,50 +770,6 @@ static void dbm__redis_learn(dbm__redis *r, bool ok, bool queued) {
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
 
 #if DBM_HAS_REDIS_TLS
-/* What the library writes to the socket may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
-typedef struct dbm__redis_hush {
-#  if defined(_WIN32)
-    char none;
-#  else
-    sigset_t old;
-    bool was_pending;
-#  endif
-} dbm__redis_hush;
-
-static void dbm__redis_hush_begin(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    h->none = 0;
-#  else
-    sigset_t pipe_signal, pending;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    h->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    else
-    (void)sigprocmask(SIG_BLOCK, &pipe_signal, &h->old);
-#    endif
-#  endif
-}
-
-static void dbm__redis_hush_end(dbm__redis_hush *h) {
-#  if defined(_WIN32)
-    (void)h;
-#  else
-    sigset_t pipe_signal, pending;
-    int taken = 0, kept = errno;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    if (!h->was_pending && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) (void)sigwait(&pipe_signal, &taken);
-#    if DBM__THREADS
-    (void)pthread_sigmask(SIG_SETMASK, &h->old, NULL);
-#    else
-    (void)sigprocmask(SIG_SETMASK, &h->old, NULL);
-#    endif
-    errno = kept;
-#  endif
-}
-
 static const char *dbm__redis_tls_reason(SSL *ssl) {
     unsigned long e = ERR_peek_last_error();
     const char *reason = NULL;
@@ -837,7 +823,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
 
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
-    dbm__redis_hush hush;
+    dbm__hush hush;
     ASN1_OCTET_STRING *address;
     bool named;
     int rc = 1;
@@ -858,9 +844,9 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
         rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
     }
     if (rc == 1) {
-        dbm__redis_hush_begin(&hush);
+        dbm__hush_begin(&hush, true);
         rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
-        dbm__redis_hush_end(&hush);
+        dbm__hush_end(&hush);
     }
     if (rc != 1) {
         dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
@@ -873,13 +859,13 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
 
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int rc, e;
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     ERR_clear_error();
     rc = SSL_do_handshake(r->ssl);
     e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     *st = DBM_OK;
     if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
     if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
@@ -888,31 +874,33 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     return DBM_STEP_DONE;
 }
 
-/* Everything in `out` goes to hiredis' buffer first. */
+/* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
-    dbm__redis_hush hush;
+    dbm__hush hush;
     int done = 0, rc = REDIS_OK;
     *sent = 0;
     if (size != 0) {
         if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
         *sent = size;
     }
-    dbm__redis_hush_begin(&hush);
+    dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
-    dbm__redis_hush_end(&hush);
+    dbm__hush_end(&hush);
     if (rc != REDIS_OK) return DBM_E_LOST;
     return done ? DBM_OK : DBM_E_TIMEOUT;
 }
 
-static dbm_status dbm__redis_tls_receive(dbm__redis *r) {
-    dbm__redis_hush hush;
-    size_t before = r->reader->len;
-    int rc;
-    dbm__redis_hush_begin(&hush);
-    rc = redisBufferRead(r->context);
-    dbm__redis_hush_end(&hush);
-    if (rc != REDIS_OK) return r->context->err == REDIS_ERR_EOF ? DBM_DONE : DBM_E_LOST;
-    return r->reader->len != before ? DBM_OK : DBM_E_TIMEOUT;
+static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
+    dbm__hush hush;
+    int rc, e;
+    dbm__hush_begin(&hush, true);
+    ERR_clear_error();
+    rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
+    e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    dbm__hush_end(&hush);
+    *n = rc > 0 ? (size_t)rc : 0;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
+    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
 }
 #endif
 
@@ -936,13 +924,16 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
     return st;
 }
 
+static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
+#if DBM_HAS_REDIS_TLS
+    if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
+#endif
+    return dbm__net_receive(r->fd, into, room, n);
+}
+
 static dbm_status dbm__redis_receive(dbm__redis *r) {
     size_t n;
-    dbm_status st;
-#if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) return dbm__redis_tls_receive(r);
-#endif
-    st = dbm__net_receive(r->fd, r->in, sizeof r->in, &n);
+    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
     if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
     return st;
 }
@@ -973,6 +964,8 @@ static void dbm__redis_free(dbm__redis *r) {
     }
     if (r->out != NULL) dbm__wipe(r->out, r->out_room);
     dbm_adapter_free(r->db, r->out);
+    dbm_adapter_free(r->db, r->line);
+    dbm_adapter_free(r->db, r->raw);
     dbm_adapter_free(r->db, r);
 }
 
@@ -1073,14 +1066,12 @@ static void dbm__redis_greeting_answer(dbm__redis *r) {
 /* ---- one operation ---- */
 
 /* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op) {
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(reply->bytes + root->is.at, "QUEUED", 6) == 0;
     bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
-    dbm__redis_learn(r, ok, queued);
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
         size_t element = 0, at = 1;
@@ -1105,7 +1096,11 @@ static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     root = &r->building->nodes[0];
     if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     switch (op->kind) {
-    case DBM_OP_COMMAND: return dbm__redis_answer(r, op);
+    case DBM_OP_COMMAND: {
+        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
+        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
+        return dbm__redis_answer(r, op, queued);
+    }
     case DBM_OP_CONNECT:
         if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
         return r->greeted;
@@ -1155,18 +1150,249 @@ static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     return DBM_OK;
 }
 
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st, sending = DBM_OK;
+/* Sends what there is, as far as it goes now. */
+static void dbm__redis_push(dbm__redis *r) {
+    dbm_status st;
     r->sent_now = false;
-    if (r->out_size != 0) {
-        sending = dbm__redis_send(r);
-        if (DBM__LIKELY(sending == DBM_OK)) {
-            dbm__redis_sent(r);
-        } else if (sending != DBM_E_TIMEOUT) {
-            r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    if (r->out_size == 0) return;
+    st = dbm__redis_send(r);
+    if (DBM__LIKELY(st == DBM_OK)) {
+        dbm__redis_sent(r);
+    } else if (st != DBM_E_TIMEOUT) {
+        r->out_size = r->out_sent = 0; /* what it said before it hung up may still be read */
+    } else if (r->out_sent >= DBM__REDIS_BATCH && r->out_sent != r->out_size) {
+        memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
+        r->out_size -= r->out_sent;
+        r->out_sent = 0;
+    }
+}
+
+/* ---- the pipeline ---- */
+
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+
+/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = op->site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->writes = op->write;
+    s->queued = false;
+    r->unanswered++;
+    return true;
+}
+
+/* Nothing of it is left: what it took is given back where it is much. */
+static void dbm__redis_line_empty(dbm__redis *r) {
+    r->raw_at = r->raw_size = r->scanned = 0;
+    r->draining = false;
+    dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
+    if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
+        dbm_adapter_free(r->db, r->line);
+        r->line = NULL;
+        r->line_room = 0;
+    }
+}
+
+/* The number of a line that ends before `end`; -1 is one, too. */
+static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
+    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
+        *n = -1;
+        return true;
+    }
+    if (c == end || end - c > 15) return false;
+    for (*n = 0; c < end; c++) {
+        if (*c < '0' || *c > '9') return false;
+        *n = *n * 10 + (*c - '0');
+    }
+    return true;
+}
+
+/* Looks for the ends of replies in what was read. False: that is no reply. */
+static bool dbm__redis_scan(dbm__redis *r) {
+    while (r->unanswered != 0 && r->scanned < r->raw_size) {
+        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        size_t size;
+        uint64_t more = 0;
+        int64_t n = 0;
+        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
+        if (end == NULL) return true;
+        size = (size_t)(end - c) + 1;
+        if (strchr("$*=!~%", *c) != NULL) {
+            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
+            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
+            else if (n > 0) more = (uint64_t)n << (*c == '%');
+        }
+        if (size > r->raw_size - r->scanned) return true;
+        if (r->open == 0) {
+            r->begun = r->scanned;
+            r->open = 1;
+        }
+        r->scanned += size;
+        r->open += more - 1;
+        if (r->open == 0) {
+            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+            const char *first = r->raw + r->begun;
+            s->size = r->scanned - r->begun;
+            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
+            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
+            r->unanswered--;
         }
     }
+    if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    return true;
+}
+
+/* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
+static dbm_status dbm__redis_gather(dbm__redis *r) {
+    size_t n;
+    dbm_status st;
+    if (r->raw_at > r->raw_size / 2) {
+        memmove(r->raw, r->raw + r->raw_at, r->raw_size - r->raw_at);
+        r->raw_size -= r->raw_at;
+        r->scanned -= r->raw_at;
+        r->begun -= r->raw_at;
+        r->raw_at = 0;
+    }
+    if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
+    st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
+    if (st == DBM_OK) r->raw_size += n;
+    return st;
+}
+
+/* Makes rows of a reply in raw: the first one in line, or the last one. */
+static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
+    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    size_t at = last ? r->scanned - s.size : r->raw_at;
+    void *got = NULL;
+    dbm_status st = DBM_E_NOMEM;
+    r->building = dbm__redis_reply_new(r);
+    if (r->building != NULL && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    }
+    if (last) {
+        r->raw_size = r->scanned = at;
+    } else {
+        r->raw_at += s.size;
+        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    }
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+    if (st == DBM_E_NOMEM) {
+        dbm_adapter_broken(r->connection);
+        return dbm__redis_no_memory(r->connection);
+    }
+    if (st != DBM_OK) return dbm__redis_garbage(r);
+    r->command = (dbm__redis_kind)s.command;
+    r->pairs = s.pairs;
+    st = dbm__redis_answer(r, op, s.queued);
+    if (st != DBM_OK) op->site = s.site;
+    return st;
+}
+
+/* All that is answered is dropped; the first failure among it is told. */
+static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
+    while (r->line_count > r->unanswered) {
+        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
+            r->raw_at += dbm__redis_in_line(r, 0)->size;
+            r->line_first = (r->line_first + 1) & (r->line_room - 1);
+            if (--r->line_count == 0) dbm__redis_line_empty(r);
+            continue;
+        }
+        op->status = dbm__redis_given(r, op, false);
+        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+        op->result = NULL;
+    }
+}
+
+/* Puts a command behind those that were not answered or not received yet. */
+static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+    size_t before = r->out_size;
+    dbm_status st = dbm__redis_values(r, op);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    if (st != DBM_OK) r->out_size = before;
+    return st;
+}
+
+/* Too much is under way for one more. */
+static bool dbm__redis_full(dbm__redis *r) {
+    if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
+    else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
+    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
+}
+
+/* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
+static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
+    switch (op->kind) {
+    case DBM_OP_RECEIVE:
+        if (r->line_count == r->unanswered) return false;
+        op->status = dbm__redis_given(r, op, false);
+        return true;
+    case DBM_OP_COMMAND:
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) return false;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
+            return true;
+        }
+        if (r->unanswered != 0) return false;
+        op->status = dbm__redis_given(r, op, true);
+        return true;
+    default:
+        dbm__redis_drop(r, op);
+        return r->line_count == 0;
+    }
+}
+
+/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
+    bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
+    dbm_status st;
+    size_t i;
+    for (;;) {
+        dbm__redis_push(r);
+        op->fd = r->fd;
+        op->wake_us = INT64_MAX;
+        if (looked && dbm__redis_reached_end(r, op)) return DBM_STEP_DONE;
+        if (looked && r->sent_now && r->raw_size == r->raw_at) return DBM_STEP_READ;
+        if (op->no_wait && r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
+            return DBM_STEP_DONE;
+        }
+        st = dbm__redis_gather(r);
+        if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        looked = true;
+        if (st == DBM_E_TIMEOUT) continue;
+        if (st == DBM_OK && dbm__redis_scan(r)) continue;
+        break;
+    }
+    for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
+    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
+    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    return DBM_STEP_DONE;
+}
+
+/* ---- one after the other ---- */
+
+/* Sends and reads until the operation is over, or has to wait. */
+static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
+    dbm_status st;
+    dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
     if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
@@ -1229,7 +1455,7 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_talk(r, op);
+    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
     if (want != DBM_STEP_DONE) return want;
     dbm__redis_over(r, op);
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
@@ -1262,19 +1488,40 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
-        if (op->status == DBM_OK) op->status = dbm__redis_values(r, op);
-        if (op->status != DBM_OK) {
-            r->out_size = 0;
+        if (op->status != DBM_OK) return;
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        if (r->command == DBM__REDIS_EXEC) {
+            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+        } else {
+            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+            r->queued_writes = r->queued_writes || op->write;
+            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
+        }
+        if (op->no_wait || dbm__redis_piped(r)) {
+            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+                op->status = dbm__redis_too_much(r);
+                return;
+            }
+        }
+        if (op->no_wait) {
+            if (dbm__redis_full(r)) break;
+            op->status = dbm__redis_append(r, op);
+            op->queued = op->status == DBM_OK;
             return;
         }
-        r->expected = 1;
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || (r->multi && r->queued_writes);
-        } else if (r->multi) { /* it is only queued: lost with the connection, and not in doubt */
-            r->queued_writes = r->queued_writes || op->write;
-            op->write = false;
+        if (dbm__redis_piped(r)) {
+            op->status = dbm__redis_append(r, op);
+        } else {
+            op->status = dbm__redis_values(r, op);
+            if (op->status == DBM_OK) r->expected = 1;
+            else r->out_size = 0;
         }
+        if (op->status != DBM_OK) return;
         break;
+    case DBM_OP_RECEIVE: case DBM_OP_SYNC:
+        if (dbm__redis_piped(r)) break;
+        op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
+        return;
     case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
     case DBM_OP_RESET:
         if (r->changed) {
@@ -1286,8 +1533,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
     }
     if (!fits) {
         r->out_size = 0;
@@ -1415,7 +1661,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,

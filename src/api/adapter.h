@@ -83,9 +83,11 @@ typedef enum dbm_op_kind {
                            * them is the one of SYNC */
     DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
-                           * rows and, for what was open before, UNPREPARE, FINISH and disconnect (FORKED, which then frees bulk->data) */
+                           * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
+                           * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon; frees bulk->data in either case */
+    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+                           * frees bulk->data in any case */
 } dbm_op_kind;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
@@ -113,7 +115,7 @@ typedef struct dbm_bulk_plan {
     int64_t failed_row;        /* out, with a failure: the row (from 0) that was refused; -1, as it comes in: .bulk_row's own one, else the backend can't tell */
     int failed_column;         /* out, with a failure: the column (from 0) that was refused; -1, as it comes in */
     void (*refused)(struct dbm_bulk_plan *bulk, int64_t row); /* dbm.h's */
-    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order (or broken) */
+    bool abandon;              /* BULK_END: what was sent is rolled back by dbm.h, which then needs the connection in working order */
 } dbm_bulk_plan;
 
 /* What step() answers: done, or what it waits for. */
@@ -171,6 +173,7 @@ typedef struct dbm_op {
     /* step */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
+    bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
 

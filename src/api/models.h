@@ -41,6 +41,12 @@ DBM_API dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_
 DBM_API dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size);
 #define dbm_insert_struct(on, model, record) dbm__insert_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))
 
+/* Writes an array of structs as one bulk: all of them, or none; dbm_affected(s) is then their number. The keys are either all 0, then the backend generates
+ * them (the structs stay as they are), or none is.
+ * Errors    as dbm_insert_struct(), naming the struct by its number from 0; E_MISUSE (some keys are 0), E_UNSUPPORTED (no SQL). */
+DBM_API dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size);
+#define dbm_insert_structs(on, model, records, count) dbm__insert_structs(DBM__ON(on), DBM__SITE, model, records, count, sizeof *(records))
+
 /* Writes all fields but the key to the row with the struct's key. Errors: E_NOT_FOUND when there is none. */
 DBM_API dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size);
 #define dbm_update_struct(on, model, record) dbm__update_struct(DBM__ON(on), DBM__SITE, model, record, sizeof *(record))

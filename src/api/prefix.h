@@ -23,6 +23,7 @@
 #  define dbm__find DBM__PREFIXED(dbm__find)
 #  define dbm__findv DBM__PREFIXED(dbm__findv)
 #  define dbm__insert_struct DBM__PREFIXED(dbm__insert_struct)
+#  define dbm__insert_structs DBM__PREFIXED(dbm__insert_structs)
 #  define dbm__mongo DBM__PREFIXED(dbm__mongo)
 #  define dbm__mongo_count DBM__PREFIXED(dbm__mongo_count)
 #  define dbm__mongo_countv DBM__PREFIXED(dbm__mongo_countv)

@@ -35,6 +35,9 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_ROW,         /* dbm_row: the first, E_NOT_FOUND when there is none */
     DBM__REDIS_WANT_ROWS,        /* dbm_rows */
     DBM__REDIS_WANT_COPY,        /* dbm__redis_buffer */
+    DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
+    DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
+    DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -87,6 +90,21 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
 #define dbm_redis_commandv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NOTHING, NULL, NULL, values, count)
 #define dbm_redis_queryv(on, rows, values, count) \
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
+
+/* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
+ *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
+ *                                                 &row may be NULL. DBM_DONE: all replies were received
+ *   dbm_redis_receive_rows(s, &rows)              the next reply with all its rows, as of dbm_redis_query()
+ * An error reply is the failure of the call that receives it, with the place of the one that sent it; it sticks, and dbm_clear_error(s) goes on with the
+ * next reply. Other commands may come in between and keep the order. Replies that are not received yet are put aside, within row_buffer: what would be
+ * more is E_LIMIT, and not sent. What is never received is read and dropped at the end of the session, or by dbm_commit(s); its first failure is theirs.
+ * A connection that is lost with commands unanswered that may have changed something is E_IN_DOUBT. */
+#define dbm_redis_send(on, ...) DBM__REDIS(on, DBM__REDIS_FORMAT | DBM__REDIS_WANT_LATER, NULL, __VA_ARGS__)
+#define dbm_redis_sendv(on, values, count) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_LATER, NULL, NULL, values, count)
+#define dbm_redis_receive(on, row) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT, dbm__redis_to_row(row), NULL, NULL, 0)
+#define dbm_redis_receive_rows(on, rows) dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_NEXT_ROWS, dbm__redis_to_rows(rows), NULL, NULL, 0)
 
 /* Keys.
  *   dbm_redis_get(s, &row, key)                   the value as a row of one column, with its lifetime: on a session until the session's next

@@ -64,10 +64,6 @@
 #  define DBM__INLINE static inline
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
@@ -282,8 +278,4 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 #endif
 /* Whether anybody would see an event of this level: asked before a text is made. */
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__BASE_H */

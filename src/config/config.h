@@ -5,10 +5,6 @@
 #define DBM__CONFIG_H
 #include "../base/base.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
  * Lines     end in LF, CRLF or CR; a UTF-8 byte order mark is skipped; a NUL byte is an error. Any length.
  * Comments  a line whose first visible character is ; or #. At the end of a value a comment begins at a `;`
@@ -189,8 +185,4 @@ typedef struct dbm__cfg_url_job {
     bool variables;
 } dbm__cfg_url_job;
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__CONFIG_H */

@@ -7,17 +7,9 @@
 #include "../session/session.h"
 #include "../sql/sql.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
 
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
  * sticks, and as this thread's last failure. Returns the status. */
 DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__DATA_H */

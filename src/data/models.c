@@ -581,6 +581,7 @@ typedef struct dbm__model_call {
     const dbm_field *generated; /* insert: the key to be filled in */
     const dbm_value *key;    /* find */
     int keys;
+    size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
 
@@ -643,6 +644,76 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     return st;
 }
 
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
+
+/* All structs as one bulk, a column of it for each field. */
+static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
+    const dbm__model_call *call = (const dbm__model_call *)ud;
+    const dbm_model *m = call->model;
+    dbm_column columns[DBM__MODEL_FIELDS];
+    dbm__model_sql q;
+    dbm_bulk *bulk;
+    dbm_status st;
+    size_t f, table;
+    if (dbm__on_database(s)->adapter->lexer & DBM_LEX_NOT_SQL) {
+        return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type);
+    }
+    dbm__model_sql_begin(&q, s, call->site);
+    for (f = 0; f < m->field_count; f++) {
+        const dbm_field *field = &m->fields[f];
+        if (field == call->generated) continue;
+        if (q.count != 0) dbm__model_put(&q, ",");
+        dbm__model_put_name(&q, field->name);
+        columns[q.count].data = call->from + field->offset;
+        columns[q.count].kind = field->kind;
+        columns[q.count].size = field->size;
+        columns[q.count].stride = m->size;
+        columns[q.count].type = DBM_TYPE_NULL;
+        columns[q.count++].nulls = NULL;
+    }
+    dbm__model_put(&q, "|"); /* the table's name behind it, in the same block */
+    table = q.text.size;
+    dbm__model_put_name(&q, m->table);
+    st = q.status;
+    if (st == DBM_OK) {
+        q.text.data[table - 1] = 0;
+        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site);
+    }
+    dbm__model_sql_end(&q);
+    if (st != DBM_OK) return st;
+    (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
+    return dbm_bulk_end(bulk); /* its failure too */
+}
+
+DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
+    dbm__model_call call;
+    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    size_t i, r;
+    if (st != DBM_OK) return st;
+    dbm__model_call_of(&call, site, model, records);
+    call.count = count;
+    for (i = 0; i < model->field_count; i++) {
+        const dbm_field *f = &model->fields[i];
+        size_t none = 0;
+        if (!dbm__field_generated(model, f)) continue;
+        for (r = 0; r < count; r++) none += dbm__element_uint(call.from + r * size + f->offset, f->size) == 0;
+        if (none != 0 && none != count) {
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: key %q is 0 in %z of %z structs: give each of them a key, or none", f->name, none, count);
+        }
+        if (none != 0) call.generated = f;
+    }
+    if (call.generated && model->field_count == 1) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name);
+    }
+    return dbm__on_group(on, site, dbm__insert_all_run, &call);
+}
+
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
@@ -679,14 +750,6 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
-}
-
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 
 /* Runs a call that looks for one row by the key in the struct. */

@@ -323,6 +323,7 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -341,10 +342,10 @@ static bool dbm__redis_clear(int want, void *out) {
         if (out != NULL) *(int64_t *)out = 0;
         return true;
     }
-    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW) {
+    if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
-    } else if (what == DBM__REDIS_WANT_ROWS && out != NULL) {
+    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
         *(dbm_rows **)out = NULL;
     }
     return true;
@@ -464,6 +465,13 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     dbm__host *host = dbm__on_host(on);
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+        dbm_row *row = NULL;
+        if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
+        st = dbm__command_one(on, site, NULL, 0, false, &row);
+        if (out != NULL) *(dbm_row **)out = row;
+        return st;
+    }
     if (count < 0 || (count > 0 && values == NULL)) return dbm__on_fail(on, DBM_E_MISUSE, site, "%d values at %s", count, values == NULL ? "NULL" : "an array");
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");

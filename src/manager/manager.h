@@ -7,10 +7,6 @@
 #include "../data/data.h"
 #include "../adapters/adapters.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* The databases by name, in the order they were added. Replaced as a whole when one is added, so that readers need no lock; the old ones
  * are kept until the end. */
 typedef struct dbm__names {
@@ -50,8 +46,4 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__MANAGER_H */

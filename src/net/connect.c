@@ -228,25 +228,7 @@ static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
 #  endif
     if (!tcp) return true;
     (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (d->keepalive_ms > 0) {
-        int seconds = d->keepalive_ms > 1000 ? d->keepalive_ms / 1000 : 1, every = seconds > 6 ? seconds / 6 : 1, times = 3;
-        (void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-#  if defined(TCP_KEEPIDLE)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
-#  elif defined(TCP_KEEPALIVE)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPALIVE, &seconds, sizeof seconds);
-#  endif
-#  if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
-        (void)setsockopt(d->fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
-#  else
-        (void)every;
-        (void)times;
-#  endif
-    }
-#  if defined(TCP_USER_TIMEOUT)
-    if (d->user_timeout_ms > 0) (void)setsockopt(d->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &d->user_timeout_ms, sizeof d->user_timeout_ms);
-#  endif
+    dbm__net_keep_alive(d->fd, d->keepalive_ms, d->user_timeout_ms);
 #endif
     return true;
 }

@@ -5,10 +5,6 @@
 #define DBM__NET_H
 #include "../base/base.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
  * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
@@ -25,6 +21,24 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
+
+#if DBM__SOCKETS || DBM_HAS_MYSQL
+/* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
+ * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms);
+/* Around a call of a driver that may raise SIGPIPE: it is held back meanwhile, and taken away if it came. */
+#if !defined(_WIN32)
+#  include <signal.h>
+#endif
+typedef struct dbm__hush {
+    bool on, pending;
+#if !defined(_WIN32)
+    sigset_t before;
+#endif
+} dbm__hush;
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on);
+DBM__FN void dbm__hush_end(dbm__hush *h);
+#endif
 
 #if DBM__SOCKETS
 /* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
@@ -65,9 +79,5 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
 /* Ends what another thread may be waiting for on it; the descriptor stays. */
 DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
-#endif
-
-#ifdef __cplusplus
-}
 #endif
 #endif /* DBM__NET_H */

@@ -57,10 +57,9 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         return DBM_E_TIMEOUT;
     }
     for (;;) {
-        memset(&p, 0, sizeof p);
         p.fd = (dbm__poll_number)fd;
-        if (want & DBM_STEP_READ) p.events = (short)(p.events | DBM__POLL_IN);
-        if (want & DBM_STEP_WRITE) p.events = (short)(p.events | DBM__POLL_OUT);
+        p.events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+        p.revents = 0;
         ms = dbm__poll_ms(host, until_us);
         n = dbm__poll(&p, 1, ms, &again);
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
@@ -137,4 +136,70 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
 }
 #else
 DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
+#endif
+
+#if DBM__SOCKETS || DBM_HAS_MYSQL
+#if defined(_WIN32) || !DBM__POLL
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) { (void)fd; (void)keepalive_ms; (void)user_timeout_ms; }
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) { h->on = on; }
+DBM__FN void dbm__hush_end(dbm__hush *h) { (void)h; }
+#else
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) {
+    int on = keepalive_ms > 0, seconds = keepalive_ms > 1000 ? keepalive_ms / 1000 : 1, every = seconds > 6 ? seconds / 6 : 1, times = 3;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+#  if defined(TCP_KEEPIDLE)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+#  elif defined(TCP_KEEPALIVE)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPALIVE, &seconds, sizeof seconds);
+#  endif
+#  if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+    if (on) (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+#  else
+    (void)every;
+    (void)times;
+#  endif
+#  if defined(TCP_USER_TIMEOUT)
+    if (user_timeout_ms > 0) (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+#  else
+    (void)user_timeout_ms;
+#  endif
+}
+
+static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
+#if DBM__THREADS
+    (void)pthread_sigmask(how, set, before);
+#else
+    (void)sigprocmask(how, set, before);
+#endif
+}
+
+static bool dbm__hush_pending(void) {
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
+    sigset_t set;
+    h->on = on;
+    if (!on) return;
+    h->pending = dbm__hush_pending();
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    dbm__hush_mask(SIG_BLOCK, &set, &h->before);
+}
+
+DBM__FN void dbm__hush_end(dbm__hush *h) {
+    sigset_t set;
+    int kept = errno, taken;
+    if (!h->on) return;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    if (!h->pending && dbm__hush_pending()) (void)sigwait(&set, &taken);
+    dbm__hush_mask(SIG_SETMASK, &h->before, NULL);
+    errno = kept;
+}
+#endif
 #endif

@@ -15,10 +15,6 @@
 #define DBM__POOL_H
 #include "../adapter/adapter.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__POOL_LIMIT 1000
 #define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
 #define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
@@ -252,8 +248,4 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
         dbm__pool_give_slow(slot);
     }
 }
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__POOL_H */

@@ -162,9 +162,9 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
     if (b->own_way) {
         b->plan.abandon = true;
         b->op.kind = DBM_OP_BULK_END;
-        b->op.deadline_us = dbm__work_grace(w);
+        b->op.deadline_us = c->broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
         if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (dbm__op_run(c, &b->op) != DBM_OK && w->in_transaction) c->broken = true;
+        if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
         dbm__store(&w->committing, 0);
         b->own_way = false;
     }
@@ -434,7 +434,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         dbm_status st = dbm_adapter_element(&columns[k], i, &values[k]);
         if (DBM__LIKELY(st == DBM_OK)) continue;
         b->plan.failed_column = k;
-        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "%s", dbm__element_wrong(columns[k].kind));
+        dbm__fail(st, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the element %s", dbm__element_wrong(columns[k].kind));
         if (!b->plan.each_row) return dbm__bulk_row_failed(b, b->plan.rows, st);
         dbm__bulk_refused(&b->plan, b->plan.rows++);
         b->plan.failed_column = -1;
@@ -639,6 +639,10 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     if (!dbm__bulk_undo(b) && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
+    }
+    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     return dbm__bulk_close(b, DBM_OK);

@@ -482,8 +482,9 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
 
-/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. */
-static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, const char *site, dbm_op *op) {
+/* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
+ * sent. */
+static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
     dbm_connection *c = &w->slot.connection;
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
@@ -504,13 +505,16 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK) {
             dbm__store(&w->slot.statements, w->slot.statements + 1u);
             w->top->ran = true;
-            dbm__op_init(op, DBM_OP_COMMAND, dbm__work_deadline(w));
+            dbm__op_init(op, values != NULL ? DBM_OP_COMMAND : DBM_OP_RECEIVE, dbm__work_deadline(w));
             op->values = values;
             op->value_count = count;
             op->write = writes;
+            op->no_wait = send;
+            op->site = send ? site : NULL;
             op->row_buffer = w->db->settings->config.row_buffer;
             rc = dbm__op_run(c, op);
             changes = op->write;
+            if (rc == DBM_DONE && values == NULL) return DBM_DONE;
             if (rc == DBM_DONE) rc = DBM_OK;
             if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
         }
@@ -518,6 +522,9 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     }
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (values == NULL && w->commands > 0) w->commands--;
     if (rc != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (op->result != NULL) {
@@ -527,7 +534,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         }
         dbm__self()->last = kept;
         if (changes) dbm__work_doubt(w, rc);
-        return dbm__work_fail(w, site);
+        return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }
     if (changes) {
         if (!op->ended) w->wrote = w->top->wrote = true;
@@ -537,12 +544,27 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     return DBM_OK;
 }
 
+/* A call on a database is a session of its own, which nothing can be sent or received in. */
+static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
+    if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one");
+    }
+    return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
+}
+
+DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
+    dbm__call call;
+    dbm_op op;
+    dbm_status st = dbm__pipeline_begin(&call, on, site);
+    return st == DBM_OK ? dbm__work_command(call.work, values, count, writes, true, site, &op) : st;
+}
+
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = dbm__rows_new(call.work);
@@ -551,7 +573,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
         return dbm__call_end(&call, dbm__work_fail(call.work, site));
     }
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);
@@ -568,7 +590,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     const char *none = NULL;
     dbm_status st;
     *out = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
+    st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
@@ -578,7 +600,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     }
     if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &none, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
-    st = dbm__work_command(call.work, values, count, writes, site, &rows->row.op);
+    st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st);

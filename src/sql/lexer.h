@@ -5,10 +5,6 @@
 #define DBM__LEXER_H
 #include "../base/base.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* What a statement's first words say. */
 typedef enum dbm__verb {
     DBM__VERB_OTHER = 0,   /* not known: taken as writing */
@@ -65,8 +61,4 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
  * Errors    E_RANGE (the buffer is too small; says how many bytes are needed), E_MISUSE (NULL or empty). */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__LEXER_H */

@@ -6,10 +6,6 @@
 #include "../adapter/adapter.h"
 #include "lexer.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
 
 /* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
@@ -132,8 +128,4 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
 DBM__FN void dbm__double_write(double v, char block[40]);
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
-
-#ifdef __cplusplus
-}
-#endif
 #endif /* DBM__SQL_H */

@@ -1148,6 +1148,27 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     }
 }
 
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
+/* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
+ * that reads them back. 0: it has more. */
+static int dbm__double_few(double v, char digits[20], int *point) {
+    double scale = 10.0;
+    int behind, count = 0, i;
+    if (v < 0.0) v = -v;
+    for (behind = 1; behind <= 8 && v * scale < 1e15; behind++, scale *= 10.0) {
+        int64_t whole = (int64_t)(v * scale + 0.5), left = whole;
+        if ((double)whole / scale != v) continue;
+        for (; left != 0; left /= 10) count++;
+        for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
+        *point = count - behind;
+        return count;
+    }
+    return 0;
+}
+#else
+static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
+#endif
+
 DBM__FN void dbm__double_write(double v, char block[40]) {
     char digits[20];
     uint64_t bits, m;
@@ -1172,7 +1193,8 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put_int(&t, m ? (int64_t)(m >> -exponent) : 0);
         return;
     }
-    count = dbm__double_digits(m, exponent, digits, &point);
+    count = dbm__double_few(v, digits, &point);
+    if (count == 0) count = dbm__double_digits(m, exponent, digits, &point);
     if (point > -4 && point <= 0) { /* 0.000123 */
         dbm__put(&t, "0.");
         for (i = point; i < 0; i++) dbm__put_n(&t, "0", 1);

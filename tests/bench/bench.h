@@ -233,9 +233,20 @@ static void bench_once(const bench_row *row, const bench_entry *entry, long n) {
     bench_verify(row, entry, n);
 }
 
+/* The warm-up says how long one takes: who is slow does less, in about as much time. `n` 0: as many as the row says, at most. */
 static void bench_time(const bench_row *row, const bench_entry *entry, long n) {
+    long first = row->more > 0 ? row->more : row->n;
     int64_t ns, cpu;
-    bench_once(row, entry, row->more > 0 && row->more < n ? row->more : n);
+    bench_ready(entry);
+    ns = bench_ns();
+    entry->run(first);
+    ns = bench_ns() - ns;
+    bench_verify(row, entry, first);
+    if (n == 0) {
+        n = (long)(6e8 / ((double)ns / (double)first)) / 200 * 200;
+        if (n < first) n = first;
+        if (n > row->n) n = row->n;
+    }
     bench_ready(entry);
     cpu = bench_cpu_ns();
     ns = bench_ns();
@@ -312,7 +323,7 @@ static int bench_main(int argc, char **argv, const bench_entry *entries, size_t 
     if (entry->open != NULL) entry->open();
     printf("{\"row\":\"%s\",\"what\":\"%s\",\"contender\":\"" BENCH_CONTENDER "%s%s\",", name, row->what, variant[0] != '\0' ? "/" : "", variant);
     if (strcmp(how, "time") == 0) {
-        bench_time(row, entry, argc > 4 ? atol(argv[4]) : row->n);
+        bench_time(row, entry, argc > 4 ? atol(argv[4]) : 0);
     } else if (strcmp(how, "memory") == 0) {
         bench_peak(row, entry, argc > 4 ? atol(argv[4]) : row->n);
     } else if (strcmp(how, "calls") == 0) {

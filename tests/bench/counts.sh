@@ -26,9 +26,10 @@ failed=0 passed=0 over=0
 judge() {
     [ "$4" != - ] || return 0
     verdict='ok    ' note= passed=$((passed + 1))
-    if [ "$2" -gt "$3" ]; then note="  OVER the budget; limit $4" over=$((over + 1)); fi
+    if [ "$3" != - ] && [ "$2" -gt "$3" ]; then note="  OVER the budget; limit $4" over=$((over + 1)); fi
     if [ "$2" -gt "$4" ]; then verdict='not ok' passed=$((passed - 1)) failed=$((failed + 1)); fi
-    printf '%s %-23s %-10s %-17s %8s against %6s: %6s, budget %5s%s\n' "$verdict" "$row" "$variant" "$1" "$5" "$6" "$2" "$3" "$note"
+    if [ "$3" = - ]; then set -- "$1" "$2" "$4" "$4" "$5" "$6" limit; fi
+    printf '%s %-23s %-10s %-17s %8s against %6s: %6s, %s %5s%s\n' "$verdict" "$row" "$variant" "$1" "$5" "$6" "$2" "${7:-budget}" "$3" "$note"
 }
 
 names=$*

@@ -110,6 +110,14 @@ static void insert_by_handle(long n) {
     }
     if (rc != DBM_OK) fail("insert");
 }
+/* Without waiting for each: a pipeline where the backend has one. */
+static void insert_send(long n) {
+    dbm_status rc = DBM_OK;
+    DBM_SESSION_RC(mgr, "default", s, &rc) {
+        for (long id = 1; id <= n; id++) dbm_send(s, BENCH_INSERT("?", "?", "?"), (int64_t)id, bench_name(id), bench_score(id));
+    }
+    if (rc != DBM_OK) fail("send");
+}
 
 static void insert_bulk(long n) {
     dbm_bulk *b;
@@ -149,6 +157,25 @@ static void redis_get(long n) {
         bench_user(dbm_row_text(row, 0), 0);
     }
 }
+static void redis_pipeline_by(long n, bool format) {
+    DBM_SESSION_ON(db, s) for (long i = 0; i < n;) {
+        dbm_status st = DBM_OK;
+        long sent = 0;
+        for (; sent < 100 && i < n; sent++, i++) {
+            char key[32];
+            const dbm_value words[] = { dbm_textn("GET", 3), dbm_textn(key, (size_t)bench_key(bench_id(i), key)) };
+            st = format ? dbm_redis_send(s, "GET %s", key) : dbm_redis_sendv(s, words, 2);
+            if (st != DBM_OK) fail("send");
+        }
+        for (; sent > 0; sent--) {
+            dbm_row *row = NULL;
+            if (dbm_redis_receive(s, &row) != DBM_OK || row == NULL) fail("receive");
+            bench_user(dbm_row_text(row, 0), 0);
+        }
+    }
+}
+static void redis_pipeline(long n) { redis_pipeline_by(n, false); }
+static void redis_pipeline_format(long n) { redis_pipeline_by(n, true); }
 #if DBM_HAS_MONGODB
 static void mongo_find(long n) {
     DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
@@ -263,10 +290,13 @@ static const bench_entry entries[] = {
     SQL("sqlite"),
     { "sqlite_transaction", "", open_it, NULL, transaction, NULL, end },
     SQL("postgresql"),
+    { "postgresql_insert", "send", open_it, clear, insert_send, notes, end },
     { "postgresql_transaction", "", open_it, NULL, transaction, NULL, end },
     { "postgresql_transaction", "readonly", open_it, NULL, transaction_read_only, NULL, end },
     SQL("mariadb"),
     { "redis_get", "", open_it, NULL, redis_get, NULL, end },
+    { "redis_pipeline", "", open_it, NULL, redis_pipeline, NULL, end },
+    { "redis_pipeline", "format", open_it, NULL, redis_pipeline_format, NULL, end },
 #if DBM_HAS_MONGODB
     { "mongodb_find", "", open_it, NULL, mongo_find, NULL, end },
     { "mongodb_find", "bson", open_it, NULL, mongo_find_bson, NULL, end },

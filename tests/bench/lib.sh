@@ -92,7 +92,7 @@ data() {
                 say SOCI "sqlite3://db=$WORK/bench.db timeout=5"
                 say APR "sqlite3 $WORK/bench.db"
                 say DBI "sqlite3 sqlite3_dbdir=$WORK dbname=bench.db"
-                say ODBC "Driver=SQLite3;Database=$WORK/bench.db"
+                odbc_settings "Driver=SQLite3;Database=$WORK/bench.db"
                 ;;
             postgresql)
                 port=$DBM_TEST_POSTGRESQL_PORT
@@ -102,16 +102,16 @@ data() {
                 say SOCI "postgresql://host=$server_home/s port=$port user=dbm password=$password dbname=$server_base"
                 say APR "pgsql host=$server_home/s port=$port user=dbm password=$password dbname=$server_base"
                 say DBI "pgsql host=$server_home/s port=$port username=dbm password=$password dbname=$server_base"
-                say ODBC "Driver=PostgreSQL Unicode;Servername=$server_home/s;Port=$port;Database=$server_base;Uid=dbm;Pwd={$password};UseServerSidePrepare=1"
+                odbc_settings "Driver=PostgreSQL Unicode;Servername=$server_home/s;Port=$port;Database=$server_base;Uid=dbm;Pwd={$password};UseServerSidePrepare=1"
                 ;;
             mariadb)
                 say URL "mysql://dbm:$escaped@localhost/$server_base?unix_socket=$server_home/mariadb.sock"
                 say PLAIN "socket=$server_home/mariadb.sock user=dbm password=$password dbname=$server_base"
                 say ZDB "mysql://dbm:$escaped@localhost/$server_base?unix-socket=$server_home/mariadb.sock"
                 say SOCI "mysql://user=dbm password=$password dbname=$server_base unix_socket=$server_home/mariadb.sock"
-                say APR "mysql host=localhost,user=dbm,pass=$password,dbname=$server_base,sock=$server_home/mariadb.sock"
+                say APR "mysql host=localhost,user=bench,pass=bench,dbname=$server_base,sock=$server_home/mariadb.sock"
                 say DBI "mysql mysql_unix_socket=$server_home/mariadb.sock username=dbm password=$password dbname=$server_base"
-                say ODBC "Driver=MariaDB Unicode;Socket=$server_home/mariadb.sock;Database=$server_base;Uid=dbm;Pwd={$password}"
+                odbc_settings "Driver=MariaDB Unicode;Socket=$server_home/mariadb.sock;Database=$server_base;Uid=dbm;Pwd={$password}"
                 ;;
             redis)
                 say URL "unix://dbm:$escaped@$server_home/redis.sock?db=$server_base"
@@ -127,6 +127,19 @@ data() {
         "$WORK/raw-$1" fill || fatal "could not make the data for $1"
     fi
     . "$WORK/$1.data"
+}
+# unixODBC's settings: its drivers, and pooling, which only this file can switch on.
+odbc_settings() {
+    if [ ! -f "$WORK/odbcinst.ini" ]; then
+        {
+            printf '[ODBC]\nPooling=Yes\n'
+            for pair in SQLite3:libsqlite3odbc.so "PostgreSQL Unicode:psqlodbcw.so" "MariaDB Unicode:libmaodbc.so"; do
+                printf '[%s]\nDriver=%s\nCPTimeout=120\n' "${pair%:*}" "$(ls /usr/lib/*/odbc/"${pair#*:}" 2>/dev/null)"
+            done
+        } >"$WORK/odbcinst.ini"
+    fi
+    say ODBC "$1"
+    echo "export ODBCSYSINI='$WORK'"
 }
 say() { echo "export BENCH_$1='$2'"; }
 

@@ -590,6 +590,9 @@ static void fill(void) {
                  BENCH_USERS, table == 0 ? "" : ", seq * 0.5", table == 0 ? BENCH_USERS : BENCH_BIG);
         my_exec(sql);
     }
+    /* A user whose password APR can read: it ends words at a semicolon. */
+    my_exec("CREATE USER IF NOT EXISTS bench@'%' IDENTIFIED BY 'bench'");
+    my_exec("GRANT ALL ON *.* TO bench@'%'");
     mysql_close(my);
 }
 #endif

@@ -347,6 +347,41 @@ static dbm_status play_all(stage *x) {
     dbm_free(people);
     return outcome(x, rc);
 }
+static dbm_status play_bulk(stage *x) {
+    dbm_status rc;
+    int64_t units[] = { 15, 15, 15 }, numbers[] = { 10, 11, 12 };
+    const char *notes[] = { "15/10", "15/11", "15/12" };
+    const dbm_column columns[] = { DBM_COLUMN(units), DBM_COLUMN(numbers), DBM_COLUMN(notes) };
+    DBM_SESSION_RC(x->mgr, NULL, s, &rc) {
+        dbm_bulk *b;
+        char block[100];
+        person people[2] = { { 0, (char *)(uintptr_t)"a", 20, false, 0.5, { false, 0 }, { NULL, 0 } }, { 0, (char *)(uintptr_t)"b", 21, false, 0.5, { false, 0 }, { NULL, 0 } } };
+        if (dbm_bulk_begin(s, &b, "parts", "unit, number, \"note\"") == DBM_OK) {
+            for (int i = 0; i < 5; i++) dbm_bulk_row(b, 15, i, note_of(15, i, block, sizeof block));
+            dbm_bulk_end(b);
+        }
+        if (dbm_bulk_begin(s, &b, "parts", "unit,number,note") == DBM_OK) {
+            dbm_bulk_columns(b, columns, 3, 3);
+            dbm_bulk_end(b);
+        }
+        if (dbm_bulk_begin(s, &b, "parts", "unit,number,note") == DBM_OK) {
+            dbm_bulk_row(b, 15, 20, "15/20");
+            dbm_bulk_abandon(b);
+        }
+        dbm_insert_structs(s, &person_model, people, 2);
+        dbm_exec(s, "DELETE FROM people");
+    }
+    return outcome(x, rc);
+}
+static dbm_status play_bulk_call(stage *x) { /* on the database */
+    dbm_database *db = dbm_get(x->mgr, NULL);
+    dbm_bulk *b;
+    dbm_status st = dbm_bulk_begin(db, &b, "parts", "unit,number,note");
+    if (st != DBM_OK) return st;
+    (void)dbm_bulk_row(b, 16, 0, "16/0");
+    (void)dbm_bulk_row(b, 16, 1, "16/1");
+    return dbm_bulk_end(b);
+}
 static dbm_status play_script(stage *x) {
     dbm_status rc;
     DBM_SESSION_RC(x->mgr, NULL, s, &rc) {
@@ -485,6 +520,8 @@ static const struct { const char *name; dbm_status (*play)(stage *x); int unit, 
     { "two sessions", play_two, 9, 1, true },
     { "query_all", play_all, 10, 1, false },
     { "script", play_script, 11, 2, false },
+    { "bulk", play_bulk, 15, 8, false },
+    { "bulk on a database", play_bulk_call, 16, 2, false },
     { "values", play_values, 12, 1, false },
     { "retry", play_retry, 13, 2, false },
     { "calls", play_calls, 0, 0, false },

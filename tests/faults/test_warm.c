@@ -198,6 +198,28 @@ static void pass_hold(void) { /* the rest fits into the chunk that a connection 
         }
     }
 }
+static void pass_bulk(void) { /* handles take turns: several rounds */
+    int64_t ids[40];
+    double reals[40];
+    const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN(reals) };
+    for (int i = 0; i < 40; i++) {
+        ids[i] = 20000 + i;
+        reals[i] = 0.5 * i;
+    }
+    for (int i = 0; i < 6; i++) {
+        DBM_SESSION_ON(db, s) {
+            dbm_bulk *b;
+            if (dbm_bulk_begin(s, &b, "t", "id,body,real") != DBM_OK) break;
+            for (int k = 0; k < 40; k++) dbm_bulk_row(b, 10000 + k, "a body", 0.5);
+            dbm_bulk_end(b);
+            if (dbm_bulk_begin(s, &b, "t", "id,real") != DBM_OK) break;
+            dbm_bulk_columns(b, columns, 2, 40);
+            dbm_bulk_abandon(b);
+            dbm_exec(s, "DELETE FROM t WHERE id >= ?", 10000);
+            seen += dbm_affected(s);
+        }
+    }
+}
 static void pass_failures(void) { /* statements that are known and fail */
     for (int i = 0; i < STATEMENTS; i++) {
         char sql[80];
@@ -212,7 +234,7 @@ static const struct { const char *name; void (*run)(void); } passes[] = {
     { "64 statements, a session each", pass_rotation }, { "64 statements in one session", pass_one_session }, { "prepared", pass_prepared },
     { "values of all types", pass_values }, { "nested blocks and savepoints", pass_blocks }, { "calls on the database", pass_calls },
     { "two sessions at once", pass_two }, { "writes inside of a loop", pass_hold },
-    { "statements that fail", pass_failures }
+    { "rows in bulk", pass_bulk }, { "statements that fail", pass_failures }
 };
 enum { KINDS_OF_PASSES = (int)(sizeof passes / sizeof passes[0]) };
 

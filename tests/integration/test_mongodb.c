@@ -660,6 +660,119 @@ static void transactions_are_run_again(void **state) {
     fail_no_more();
 }
 
+/* ---- rows in bulk --------------------------------------------------------------------------------------------------------- */
+
+typedef struct refused_rows { int count; int64_t rows[8]; dbm_status why[8]; } refused_rows;
+static void keep_refused(void *ud, int64_t row, const dbm_error_info *error) {
+    refused_rows *r = (refused_rows *)ud;
+    if (r->count < 8) {
+        r->rows[r->count] = row;
+        r->why[r->count] = error->status;
+    }
+    r->count++;
+}
+
+static void rows_go_in_in_bulk(void **state) {
+    enum { MANY = 25000, BAD = 12345 };
+    dbm_bulk *b = NULL;
+    dbm_status rc = DBM_OK;
+    refused_rows refused;
+    int64_t ids[3] = { 7, 8, 9 };
+    const char *names[3] = { "a", "b", "c" };
+    const unsigned char nulls[1] = { 2 };
+    int i;
+    (void)state;
+    /* several batches; names that are no words of SQL; a document has its _id first, made here where it is no column */
+    OK(dbm_mongo_drop(db, "bulk.rows"));
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        OK(dbm_bulk_begin(s, &b, "bulk.rows", "n, first-name, at"));
+        for (i = 0; i < MANY; i++) OK(dbm_bulk_row(b, i, i % 2 != 0 ? "odd" : NULL, dbm_timestamp(1000000)));
+        OK(dbm_bulk_end(b));
+        assert_int_equal(dbm_affected(s), MANY);
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(count_of("bulk.rows"), MANY);
+    DBM_EACH_DOC(db, doc, "bulk.rows", "{\"n\": 24999}") {
+        assert_int_equal(dbm_row_columns(doc), 4);
+        assert_string_equal(dbm_row_name(doc, 0), "_id");
+        assert_string_equal(dbm_row_name(doc, 2), "first-name");
+        assert_string_equal(dbm_row_text(doc, 2), "odd");
+        assert_int_equal(dbm_row_timestamp(doc, 3), 1000000);
+    }
+    /* arrays */
+    OK(dbm_bulk_begin(db, &b, "bulk.rows", "_id,name"));
+    OK(dbm_bulk_columns(b, ((const dbm_column[]){ DBM_COLUMN(ids), DBM_COLUMN_NULLS(names, nulls) }), 2, 3));
+    OK(dbm_bulk_end(b));
+    DBM_EACH_DOC(db, doc, "bulk.rows", "{\"_id\": 8}") assert_true(dbm_row_is_null(doc, 1));
+    /* a row that is refused fails it; what went before stays, for there is no transaction */
+    OK(dbm_mongo_drop(db, "bulk.rows"));
+    OK(dbm_bulk_begin(db, &b, "bulk.rows", "_id"));
+    for (i = 0, rc = DBM_OK; i < MANY && rc == DBM_OK; i++) rc = dbm_bulk_row(b, i == BAD ? 3 : i);
+    IS(rc, DBM_E_CONSTRAINT);
+    SAID("row 12345 of the bulk");
+    assert_int_equal(dbm_last_error()->constraint, DBM_CONSTRAINT_PRIMARY_KEY);
+    IS(dbm_bulk_end(b), DBM_E_CONSTRAINT);
+    assert_int_equal(count_of("bulk.rows"), BAD);
+    OK(dbm_bulk_begin(db, &b, "bulk.rows", "_id,big"));
+    OK(dbm_bulk_row(b, 100000, 1));
+    IS(dbm_bulk_row(b, 100001, (uint64_t)1 << 63), DBM_E_RANGE);
+    SAID("column big");
+    IS(dbm_bulk_end(b), DBM_E_RANGE);
+    assert_int_equal(count_of("bulk.rows"), BAD); /* nothing had been sent */
+    /* dropped */
+    OK(dbm_bulk_begin(db, &b, "bulk.rows", "_id"));
+    OK(dbm_bulk_row(b, 100000));
+    OK(dbm_bulk_abandon(b));
+    assert_int_equal(count_of("bulk.rows"), BAD);
+    /* each row by itself, refused here or by the server */
+    memset(&refused, 0, sizeof refused);
+    OK(dbm_mongo_drop(db, "bulk.rows"));
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        OK(dbm_bulk_begin_opt(s, &b, "bulk.rows", "_id,big", .each_row = 1, .failed = keep_refused, .failed_ud = &refused));
+        for (i = 0; i < MANY; i++) OK(dbm_bulk_row(b, i == BAD || i == 20 ? 3 : i, i == 10 ? (uint64_t)1 << 63 : 1u));
+        OK(dbm_bulk_end(b));
+        assert_int_equal(dbm_affected(s), MANY - 3);
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(refused.count, 3);
+    assert_int_equal(refused.rows[0], 10);
+    assert_int_equal(refused.why[0], DBM_E_RANGE);
+    assert_int_equal(refused.rows[1], 20);
+    assert_int_equal(refused.rows[2], BAD);
+    assert_int_equal(refused.why[2], DBM_E_CONSTRAINT);
+    assert_int_equal(count_of("bulk.rows"), MANY - 3);
+}
+
+static void a_bulk_of_a_transaction_is_kept_or_undone_with_it(void **state) {
+    dbm_bulk *b = NULL;
+    dbm_status rc = DBM_OK;
+    int i;
+    (void)state;
+    OK(dbm_mongo_drop(db, "bulk"));
+    OK(dbm_mongo_run(db, "{\"create\": \"bulk\"}"));
+    UNTIL_HEARD(rc) DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) {
+        TX_OK(dbm_bulk_begin(s, &b, "bulk", "_id"));
+        for (i = 0; i < 100; i++) OK(dbm_bulk_row(b, i));
+        TX_OK(dbm_bulk_end(b));
+    }
+    OK(rc);
+    assert_int_equal(count_of("bulk"), 100);
+    UNTIL_HEARD(rc) DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) {
+        TX_OK(dbm_bulk_begin(s, &b, "bulk", "_id"));
+        for (i = 200; i < 300; i++) OK(dbm_bulk_row(b, i != 250 ? i : 50));
+        rc = dbm_bulk_end(b);
+        if (rc != DBM_E_SERIALIZATION) IS(rc, DBM_E_CONSTRAINT);
+    }
+    IS(rc, DBM_E_CONSTRAINT);
+    SAID("row 50 of the bulk");
+    assert_int_equal(count_of("bulk"), 100);
+    DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) {
+        IS(dbm_bulk_begin_opt(s, &b, "bulk", "_id", .each_row = 1), DBM_E_UNSUPPORTED);
+        SAID(".each_row");
+    }
+    assert_int_equal(count_of("bulk"), 100);
+}
+
 static void a_lost_commit_is_in_doubt(void **state) {
     dbm_status rc = DBM_OK;
     dbm_stats_info before, after;
@@ -1254,7 +1367,8 @@ int main(void) {
         cmocka_unit_test(a_killed_server_shows_in_the_status), cmocka_unit_test(a_stopped_server_does_not_hang),
         cmocka_unit_test(a_server_that_is_down_says_so_in_time), cmocka_unit_test(passwords_are_checked_and_rotate),
         cmocka_unit_test(configurations_are_checked), cmocka_unit_test(threads_share_a_pool), cmocka_unit_test(a_cancelled_session_sends_no_more),
-        cmocka_unit_test(a_fork_gets_connections_of_its_own), cmocka_unit_test(every_allocation_may_fail)
+        cmocka_unit_test(rows_go_in_in_bulk), cmocka_unit_test(a_bulk_of_a_transaction_is_kept_or_undone_with_it), cmocka_unit_test(a_fork_gets_connections_of_its_own),
+         cmocka_unit_test(every_allocation_may_fail)
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

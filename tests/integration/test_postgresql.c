@@ -607,6 +607,20 @@ static void left_early_nothing_is_lost(void **state) {
         if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
         assert_int_equal(raw_number("SELECT count(*) FROM early"), 1002);
     }
+    /* However many rows are left, by a cursor, and alone through a statement that the server has. */
+    for (run = 0; run < 4; run++) {
+        struct timespec a, b;
+        (void)raw_text("TRUNCATE early");
+        (void)clock_gettime(CLOCK_MONOTONIC, &a);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            dbm_exec(s, "INSERT INTO early VALUES (1)");
+            DBM_EACH(s, row, "SELECT generate_series(1, ?)", 10000000) { (void)row; break; }
+        }
+        (void)clock_gettime(CLOCK_MONOTONIC, &b);
+        if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+        assert_int_equal(raw_number("SELECT count(*) FROM early"), 1);
+        if (b.tv_sec - a.tv_sec > 2) fail_msg("leaving rows early took more than two seconds"); /* reading them all takes longer; 100 ms is what it should be */
+    }
     /* Alone: a read is cut short by a cancel, and the connection goes on. */
     DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) {
         long pid = backend(s);
@@ -619,6 +633,172 @@ static void left_early_nothing_is_lost(void **state) {
         assert_int_equal(raw_number("SELECT count(*) FROM early"), 3000);
     }
     if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+}
+
+/* ---- statements that are sent without waiting -------------------------------------------------------------------------------------- */
+
+/* The failure that the last block ended with: of this statement, sent from this line. */
+static void sent_as(dbm_status status, const char *sql, int line) {
+    dbm_error_info e;
+    char site[64];
+    assert_true(dbm_session_failed(&e));
+    (void)snprintf(site, sizeof site, "test_postgresql.c:%d", line);
+    if (e.status != status || strstr(e.site, site) == NULL || strstr(e.message, sql) == NULL) fail_msg("%s %s at %s, expected %s of %s", dbm_status_name(e.status), e.message, e.site, sql, site);
+}
+
+static void sends_make(const char *more) {
+    char sql[400];
+    (void)snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS sends; CREATE TABLE sends (a int PRIMARY KEY, b text)%s%s", more[0] != 0 ? "; " : "", more);
+    (void)raw_text(sql);
+}
+
+static void sends_are_done_in_order(void **state) {
+    dbm_status rc;
+    dbm_row *row;
+    int i, run, cache;
+    (void)state;
+    sends_make("CREATE TABLE serials (id serial PRIMARY KEY, a int)");
+    for (cache = 1; cache >= 0; cache--) {
+        if (cache == 0) {
+            dbm_config config;
+            memset(&config, 0, sizeof config);
+            config.statement_cache = -1;
+            assert_int_equal(close_db(NULL), 0);
+            open_with(&config);
+        }
+        for (run = 0; run < 2; run++) {
+            (void)raw_text("TRUNCATE sends");
+            DBM_SESSION_RC(mgr, NULL, s, &rc) {
+                long pid = backend(s);
+                for (i = 0; i < 1000; i++) OK(dbm_send(s, "INSERT INTO sends VALUES (?, ?)", i, i % 3 == 0 ? "three" : "other")); /* more than are unanswered at a time */
+                OK(dbm_query_one(s, &row, "SELECT count(*), max(a) FROM sends"));
+                assert_int_equal(dbm_row_int(row, 0), 1000);
+                assert_int_equal(dbm_row_int(row, 1), 999);
+                OK(dbm_send(s, "UPDATE sends SET a = a + 10000 WHERE b = ?", "three"));
+                assert_int_equal(dbm_affected(s), 334);
+                OK(dbm_send(s, "INSERT INTO serials (a) VALUES (?) RETURNING id", i));
+                assert_true(dbm_last_id(s) > 0);
+                /* In a loop whose rows come by a cursor, and in one whose rows are put aside. */
+                DBM_EACH(s, r, "SELECT a FROM sends WHERE a < ?", 5000) OK(dbm_send(s, "DELETE FROM sends WHERE a = ?", dbm_row_int(r, 0)));
+                OK(dbm_query_one(s, &row, "SELECT count(*) FROM sends"));
+                assert_int_equal(dbm_row_int(row, 0), 334);
+                OK(dbm_send(s, "SELECT repeat('x', 1000) FROM generate_series(1, 5000)")); /* rows are dropped */
+                OK(dbm_commit(s));
+                OK(dbm_send(s, "DELETE FROM sends WHERE a = ?", 10003));
+                assert_int_equal(backend(s), pid);
+            }
+            if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+            assert_int_equal(raw_number("SELECT count(*) FROM sends"), 333);
+            assert_int_equal(raw_number("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'"), 0);
+        }
+    }
+}
+
+static void sends_fail_as_themselves(void **state) {
+    dbm_status rc;
+    dbm_error_info e;
+    dbm_row *row;
+    long pid = 0;
+    int way, i, line = 0;
+    (void)state;
+    sends_make("");
+    OK(dbm_exec(db, "INSERT INTO sends VALUES (-1, 'there')"));
+    for (way = 0; way < 10; way++) {
+        dbm_status seen = DBM_E_CONSTRAINT;
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            int before = way % 3 == 0 ? 0 : way % 3 == 1 ? 5 : 700;
+            pid = backend(s);
+            for (i = 0; i < before; i++) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'before')", i));
+            OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'twice')", -1)); line = __LINE__;
+            for (i = 0; i < before && dbm_send(s, "INSERT INTO sends VALUES (?, 'behind')", i + 1000) == DBM_OK; i++) {}
+            switch (way) {
+            case 0: case 1: case 2: seen = dbm_exec(s, "INSERT INTO sends VALUES (5000, 'waits')"); break;
+            case 3: case 4: seen = dbm_query_one(s, &row, "SELECT 1"); break;
+            case 5: DBM_EACH(s, r, "SELECT a FROM sends") { (void)r; seen = DBM_OK; } break;
+            case 6: case 7: seen = dbm_commit(s); break;
+            default: break; /* the end of the block */
+            }
+            assert_int_equal(seen, DBM_E_CONSTRAINT);
+        }
+        assert_int_equal(rc, DBM_E_CONSTRAINT);
+        sent_as(DBM_E_CONSTRAINT, "'twice'", line);
+        assert_int_equal(raw_number("SELECT count(*) FROM sends"), 1);
+        DBM_SESSION(mgr, NULL, s) assert_int_equal(backend(s), pid); /* the connection is as good as before */
+    }
+    /* A statement that can't even be parsed, alone, and as one that the server is to keep. */
+    for (i = 0; i < 3; i++) {
+        DBM_SESSION_RC(mgr, NULL, s, &rc) { OK(dbm_send(s, "INSERT INTO nowhere VALUES (?)", 1)); line = __LINE__; }
+        assert_int_equal(rc, DBM_E_SQL);
+        sent_as(DBM_E_SQL, "nowhere", line);
+    }
+    /* What a savepoint undoes is no matter of the session's. */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        OK(dbm_send(s, "INSERT INTO sends VALUES (1, 'outer')"));
+        DBM_SAVEPOINT(s) {
+            OK(dbm_send(s, "INSERT INTO sends VALUES (2, 'inner')"));
+            OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'twice')", 1));
+            OK(dbm_send(s, "INSERT INTO sends VALUES (3, 'inner')"));
+        }
+        OK(dbm_clear_error(s));
+        DBM_SAVEPOINT(s) OK(dbm_send(s, "INSERT INTO sends VALUES (4, 'inner')"));
+        OK(dbm_send(s, "INSERT INTO sends VALUES (5, 'outer')"));
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_string_equal(raw_text("SELECT string_agg(a::text, ' ' ORDER BY a) FROM sends"), "-1 1 4 5");
+    /* Without a transaction each stands alone, but what waits comes after all of them. */
+    DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) {
+        for (i = 10; i < 400; i++) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'alone')", i));
+        OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'twice')", 1)); line = __LINE__;
+        assert_int_equal(dbm_exec(s, "INSERT INTO sends VALUES (5000, 'waits')"), DBM_E_CONSTRAINT);
+    }
+    assert_int_equal(rc, DBM_E_CONSTRAINT);
+    sent_as(DBM_E_CONSTRAINT, "'twice'", line);
+    assert_int_equal(raw_number("SELECT count(*) FROM sends"), 4 + 390);
+    /* A plan that is no longer good says so, and is made anew. */
+    for (i = 0; i < 3; i++) DBM_SESSION(mgr, NULL, s) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'plan') RETURNING *", 6000 + i));
+    (void)raw_text("ALTER TABLE sends ADD COLUMN c int");
+    DBM_SESSION_RC(mgr, NULL, s, &rc) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'plan') RETURNING *", 6010));
+    assert_true(rc != DBM_OK && dbm_session_failed(&e) && e.retryable);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'plan') RETURNING *", 6010));
+    assert_int_equal(rc, DBM_OK);
+    /* The server dies behind them. */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        OK(dbm_send(s, "INSERT INTO sends VALUES (7000, 'dies')"));
+        OK(dbm_send(s, "SELECT pg_terminate_backend(pg_backend_pid())"));
+    }
+    assert_true(rc == DBM_E_LOST || rc == DBM_E_IN_DOUBT);
+    assert_int_equal(raw_number("SELECT count(*) FROM sends WHERE a = 7000"), 0);
+    /* A deadline ends what runs, and the connection goes on. */
+    DBM_SESSION(mgr, NULL, s) pid = backend(s);
+    DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 200, .status = &rc) { OK(dbm_send(s, "SELECT pg_sleep(30)")); line = __LINE__; }
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+    DBM_SESSION(mgr, NULL, s) assert_int_equal(backend(s), pid);
+}
+
+/* More than all buffers between here and the server hold, both ways: each reads while it writes. */
+static void sends_do_not_lock_up(void **state) {
+    enum { SIZE = 3 << 20 };
+    char *big = (char *)malloc(SIZE + 1);
+    struct rusage before, after;
+    dbm_status rc;
+    int i, way;
+    (void)state;
+    assert_non_null(big);
+    sends_make("");
+    memset(big, 'b', SIZE);
+    big[SIZE] = '\0';
+    (void)getrusage(RUSAGE_SELF, &before);
+    for (way = 0; way < 2; way++) DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 1, .status = &rc) {
+        for (i = 0; i < 50; i++) OK(dbm_send(s, "SELECT ?::text", big));
+        for (i = 0; i < (way == 0 ? 100000 : 2000); i++) OK(dbm_send(s, "SELECT repeat(?::text, ?)", big + SIZE - 300, i % 5));
+    }
+    if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+    (void)getrusage(RUSAGE_SELF, &after);
+    if (!SANITIZED && after.ru_maxrss - before.ru_maxrss > 65536) fail_msg("%ld KB were kept", after.ru_maxrss - before.ru_maxrss);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) for (i = 0; i < 12; i++) OK(dbm_send(s, "INSERT INTO sends VALUES (?, ?) RETURNING b", i, big));
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(raw_number("SELECT sum(length(b)) / 1024 / 1024 FROM sends"), 36);
+    free(big);
 }
 
 static void statements_inside_of_loops(void **state) {
@@ -1035,6 +1215,8 @@ static void round_trips(void **state) {
         TRIPS(1, OK(dbm_exec(db, "INSERT INTO trips VALUES (9)")););
         TRIPS(4, DBM_SESSION(mgr, NULL, s) { int n = 0; DBM_EACH(s, r, "SELECT g FROM generate_series(1, 1500) g") { (void)r; n++; } assert_int_equal(n, 1500); });
         TRIPS(1, OK(dbm_ping(db)););
+        TRIPS(1, DBM_SESSION(mgr, NULL, s) { for (int i = 0; i < 50; i++) OK(dbm_send(s, "INSERT INTO trips VALUES (?)", i)); });
+        TRIPS(2, DBM_SESSION(mgr, NULL, s) { OK(dbm_send(s, "INSERT INTO trips VALUES (?)", 7)); OK(dbm_query_one(s, &row, "SELECT ?::int", 1)); });
     }
     proxy_delay(&between, 150);
     for (run = 0; run < 2; run++) { /* the COMMIT of one that only reads is not waited for */
@@ -1127,7 +1309,7 @@ int main(void) {
         T(failed_commits_say_so),
         T(affected_and_last_id),
         T(rows_stream_in_constant_memory),
-        T(left_early_nothing_is_lost),
+        T(left_early_nothing_is_lost), T(sends_are_done_in_order), T(sends_fail_as_themselves), T(sends_do_not_lock_up),
         T(statements_inside_of_loops),
         T(too_many_rows_to_keep),
         T(interleaved_rows),

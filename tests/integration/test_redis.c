@@ -789,6 +789,339 @@ static void a_user_with_few_rights(void **state) {
     OK(dbm_redis_command(b->db, "ACL DELUSER reader"));
 }
 
+/* ---- pipelines ------------------------------------------------------------------------------------------------------------------- */
+
+#define RECEIVES(s, wanted) do { \
+        dbm_row *got = NULL; \
+        OK(dbm_redis_receive(s, &got)); \
+        assert_non_null(got); \
+        assert_string_equal(dbm_row_text(got, 0), wanted); \
+    } while (0)
+
+static void in_order(void **state) {
+    base *b = (base *)*state;
+    dbm_status rc = DBM_OK;
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        dbm_row *row = NULL;
+        dbm_rows *rows = NULL;
+        const dbm_value words[] = { dbm_text("ECHO"), dbm_blob("a\0b", 3) };
+        int i;
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE); /* nothing was sent */
+        assert_null(row);
+        OK(dbm_redis_send(s, "SET k%d %s", 1, "one"));
+        OK(dbm_redis_send(s, "GET k1"));
+        OK(dbm_redis_send(s, "GET nothing"));
+        OK(dbm_redis_sendv(s, words, 2));
+        OK(dbm_redis_send(s, "RPUSH l 1 2 3"));
+        OK(dbm_redis_send(s, "LRANGE l 0 -1"));
+        OK(dbm_redis_send(s, "LRANGE l 7 8"));
+        OK(dbm_redis_send(s, "HSET h f v"));
+        OK(dbm_redis_send(s, "HGETALL h"));
+        RECEIVES(s, "OK");
+        RECEIVES(s, "one");
+        OK(dbm_redis_receive(s, &row));
+        assert_true(dbm_row_is_null(row, 0));
+        OK(dbm_redis_receive(s, &row));
+        assert_int_equal(dbm_row_value(row, 0).as.text.size, 3);
+        OK(dbm_redis_receive(s, &row));
+        assert_int_equal(dbm_row_int(row, 0), 3);
+        OK(dbm_redis_receive_rows(s, &rows));
+        for (i = 1; dbm_rows_next(rows, &row) == DBM_OK; i++) assert_int_equal(dbm_row_int(row, 0), i);
+        assert_int_equal(i, 4);
+        OK(dbm_redis_receive(s, &row));
+        assert_null(row); /* an empty array */
+        OK(dbm_redis_receive(s, NULL));
+        OK(dbm_redis_receive_rows(s, &rows));
+        OK(dbm_rows_next(rows, &row));
+        assert_string_equal(dbm_row_text(row, 1), "v");
+        assert_string_equal(dbm_rows_name(rows, 0), "field");
+        dbm_rows_end(rows);
+        assert_int_equal(dbm_redis_receive_rows(s, &rows), DBM_DONE);
+        assert_null(rows);
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* others in between keep the order, and rows in hand stay */
+        dbm_row *row = NULL;
+        OK(dbm_redis_send(s, "INCR a"));
+        OK(dbm_redis_send(s, "INCR a"));
+        OK(dbm_redis_get(s, &row, "a"));
+        assert_int_equal(dbm_row_int(row, 0), 2);
+        OK(dbm_redis_send(s, "INCR a"));
+        OK(dbm_redis_receive(s, &row));
+        assert_int_equal(dbm_row_int(row, 0), 1);
+        DBM_REDIS_EACH(s, r, "LRANGE l 0 -1") {
+            OK(dbm_redis_send(s, "ECHO %d", (int)dbm_row_int(r, 0)));
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_int(row, 0), dbm_row_int(r, 0) + 1); /* one behind: 2, 3, then the first ECHO */
+            if (dbm_row_int(r, 0) == 2) break;
+        }
+        OK(dbm_redis_receive(s, &row));
+        assert_int_equal(dbm_row_int(row, 0), 1);
+        RECEIVES(s, "2");
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
+    }
+    assert_int_equal(rc, DBM_OK);
+    FAILS(dbm_redis_send(b->db, "PING"), DBM_E_MISUSE, "belong to a session");
+    FAILS(dbm_redis_receive(b->db, NULL), DBM_E_MISUSE, "belong to a session");
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        OK(dbm_redis_send(b->db, "PING")); /* the block's */
+        RECEIVES(s, "PONG");
+        OK(dbm_redis_send(s, "SET last 1"));
+    } /* its end waits */
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(number_of(b->db, "last"), 1);
+}
+
+static void refused_in_order(void **state) {
+    base *b = (base *)*state;
+    dbm_status rc = DBM_OK;
+    dbm_row *row = NULL;
+    dbm_error_info e;
+    char site[64];
+    int line = 0, way;
+    OK(dbm_redis_set(b->db, "text", "x", 0));
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        OK(dbm_redis_send(s, "INCR n"));
+        OK(dbm_redis_send(s, "INCR text")); line = __LINE__;
+        OK(dbm_redis_send(s, "INCR n"));
+        RECEIVES(s, "1");
+        FAILS(dbm_redis_receive(s, &row), DBM_E_SQL, "not an integer");
+        (void)snprintf(site, sizeof site, "test_redis.c:%d", line);
+        assert_non_null(strstr(dbm_last_error()->site, site)); /* where it was sent */
+        FAILS(dbm_redis_receive(s, &row), DBM_E_SQL, "not an integer"); /* it sticks */
+        FAILS(dbm_redis_send(s, "INCR n"), DBM_E_SQL, "not an integer");
+        OK(dbm_clear_error(s));
+        RECEIVES(s, "2");
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
+    }
+    assert_int_equal(rc, DBM_OK);
+    for (way = 0; way < 3; way++) { /* never received: of the end of the session, of dbm_commit; what is behind it is done all the same */
+        DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+            OK(dbm_redis_send(s, "INCR n"));
+            OK(dbm_redis_send(s, "INCR text")); line = __LINE__;
+            OK(dbm_redis_send(s, "LPUSH n 1"));
+            OK(dbm_redis_send(s, "INCR n"));
+            if (way == 1) FAILS(dbm_commit(s), DBM_E_SQL, "not an integer");
+            if (way == 2) break;
+        }
+        assert_int_equal(rc, DBM_E_SQL);
+        (void)snprintf(site, sizeof site, "test_redis.c:%d", line);
+        assert_true(dbm_session_failed(&e));
+        if (strstr(e.site, site) == NULL || strstr(e.message, "not an integer") == NULL) fail_msg("%s: %s", e.site, e.message);
+        assert_int_equal(number_of(b->db, "n"), 4 + 2 * way);
+    }
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* what can be said before it is sent is said at once, and leaves the rest as it is */
+        OK(dbm_redis_send(s, "ECHO 1"));
+        FAILS(dbm_redis_send(s, "SUBSCRIBE c"), DBM_E_UNSUPPORTED, "SUBSCRIBE");
+        OK(dbm_clear_error(s));
+        FAILS(dbm_redis_sendv(s, (&(const dbm_value){ .type = DBM_TYPE_INT }), 1), DBM_E_MISUSE, "begins with its name");
+        OK(dbm_clear_error(s));
+        {
+            const dbm_value words[] = { dbm_text("ECHO"), dbm_null() };
+            FAILS(dbm_redis_sendv(s, words, 2), DBM_E_MISUSE, "NULL");
+        }
+        OK(dbm_clear_error(s));
+        OK(dbm_redis_send(s, "ECHO 2"));
+        RECEIVES(s, "1");
+        RECEIVES(s, "2");
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_OPT(b->mgr, NULL, s, .read_only = 1, .status = &rc) {
+        OK(dbm_redis_send(s, "GET n"));
+        FAILS(dbm_redis_send(s, "SET n 1"), DBM_E_READ_ONLY, "read_only");
+    }
+    assert_int_equal(rc, DBM_E_READ_ONLY);
+}
+
+static void transactions_in_order(void **state) {
+    base *b = (base *)*state;
+    dbm_status rc = DBM_OK;
+    dbm_row *row = NULL;
+    dbm_rows *rows = NULL;
+    int64_t id = 0;
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        id = client_id(s);
+        OK(dbm_redis_send(s, "WATCH n"));
+        OK(dbm_redis_send(s, "MULTI"));
+        OK(dbm_redis_send(s, "INCR n"));
+        OK(dbm_redis_send(s, "INCR n"));
+        OK(dbm_redis_exec(s, &rows)); /* waits, and is in its place */
+        OK(dbm_rows_next(rows, &row));
+        assert_int_equal(dbm_row_int(row, 0), 1);
+        RECEIVES(s, "OK");
+        RECEIVES(s, "OK");
+        OK(dbm_redis_receive(s, &row));
+        assert_null(row); /* it was only queued */
+        OK(dbm_redis_receive(s, NULL));
+        assert_int_equal(dbm_redis_receive(s, NULL), DBM_DONE);
+        OK(dbm_redis_send(s, "MULTI"));
+        OK(dbm_redis_send(s, "SET n 0"));
+    } /* never run */
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        assert_int_equal(client_id(s), id); /* the connection is as good as before, and in no transaction */
+        OK(dbm_redis_get(s, &row, "n"));
+        assert_int_equal(dbm_row_int(row, 0), 2);
+        OK(dbm_redis_send(s, "MULTI"));
+        OK(dbm_redis_send(s, "INCR n"));
+        OK(dbm_redis_send(s, "LPUSH n 1"));
+        OK(dbm_redis_send(s, "EXEC"));
+        RECEIVES(s, "OK");
+        OK(dbm_redis_receive(s, NULL));
+        OK(dbm_redis_receive(s, NULL));
+        FAILS(dbm_redis_receive(s, NULL), DBM_E_SQL, "command 2 of the transaction failed");
+    }
+    assert_int_equal(rc, DBM_E_SQL);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* a watched key */
+        OK(dbm_redis_send(s, "WATCH n"));
+        RECEIVES(s, "OK");
+        by_client(b, "INCR n");
+        OK(dbm_redis_send(s, "MULTI"));
+        OK(dbm_redis_send(s, "SET n 0"));
+        OK(dbm_redis_send(s, "EXEC"));
+    }
+    assert_int_equal(rc, DBM_E_SERIALIZATION);
+    assert_int_equal(number_of(b->db, "n"), 4);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* a database that is chosen by it is undone */
+        OK(dbm_redis_send(s, "SELECT 0"));
+        OK(dbm_redis_send(s, "PING"));
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        assert_int_equal(client_id(s), id);
+        assert_int_equal(dbm_redis_exists(s, NULL, "n"), DBM_OK);
+    }
+    assert_int_equal(number_of(b->db, "n"), 4);
+}
+
+static void lost_in_order(void **state) {
+    base *b = (base *)*state;
+    dbm_status rc = DBM_OK;
+    int way;
+    for (way = 0; way < 7; way++) {
+        dbm_status wanted = way == 0 || way == 4 ? DBM_E_LOST : DBM_E_IN_DOUBT;
+        DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+            int64_t id = client_id(s);
+            if (way == 3 || way == 4) { /* answered, so that it is not in doubt; the next one may be */
+                OK(dbm_redis_send(s, "INCR n"));
+                OK(dbm_redis_command(s, "PING"));
+            }
+            OK(dbm_redis_send(s, way == 0 || way == 4 ? "GET n" : "INCR n"));
+            kill_client(b, id);
+            if (way < 2) FAILS(dbm_redis_receive(s, NULL), wanted, "closed the connection");
+            else if (way == 2) FAILS(dbm_redis_exists(s, NULL, "n"), wanted, "closed the connection");
+            else if (way < 5) {
+                OK(dbm_redis_receive(s, NULL)); /* it has come */
+                FAILS(dbm_redis_receive(s, NULL), wanted, "closed the connection");
+            } else if (way == 5) FAILS(dbm_commit(s), wanted, "closed the connection");
+        }
+        assert_int_equal(rc, wanted);
+    }
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* an EXEC behind what is unanswered */
+        int64_t id = client_id(s);
+        OK(dbm_redis_send(s, "MULTI"));
+        OK(dbm_redis_command(s, "INCR n"));
+        OK(dbm_redis_send(s, "PING"));
+        kill_client(b, id);
+        assert_int_equal(dbm_redis_exec(s, NULL), DBM_E_IN_DOUBT);
+    }
+    DBM_SESSION_OPT(b->mgr, NULL, s, .timeout_ms = 100, .status = &rc) {
+        OK(dbm_redis_send(s, "XREAD BLOCK 0 STREAMS none $"));
+        FAILS(dbm_redis_receive(s, NULL), DBM_E_TIMEOUT, "deadline");
+    }
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+}
+
+/* Both sides have more to say than the sockets hold. */
+static void more_than_the_sockets_hold(void **state) {
+    base *b = (base *)*state;
+    size_t large = 3 << 20, size = 0, i;
+    char *bytes = (char *)malloc(large);
+    dbm_status rc = DBM_OK;
+    dbm_row *row = NULL;
+    int64_t began = now_ms();
+    int n, received = 0;
+    assert_non_null(bytes);
+    for (i = 0; i < large; i++) bytes[i] = (char)('a' + i % 26);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* nobody receives meanwhile: 45 MB each way */
+        for (n = 0; n < 15; n++) OK(dbm_redis_send(s, "ECHO %b", dbm_blob(bytes, large)));
+        for (n = 0; n < 15; n++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_memory_equal(dbm_row_blob(row, 0, &size), bytes, large);
+            assert_int_equal(size, large);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* many that are somewhat large, received a thousand behind */
+        for (n = 0; n < 4000; n++) {
+            OK(dbm_redis_send(s, "ECHO %b", dbm_blob(bytes + n % 26, 20000)));
+            if (n < 1000) continue;
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_text(row, 0)[0], 'a' + received++ % 26);
+        }
+        OK(dbm_redis_command(s, "PING"));
+        for (; received < 4000; received++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_text(row, 0)[0], 'a' + received % 26);
+            assert_int_equal(dbm_row_value(row, 0).as.text.size, 20000);
+        }
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* 100,000, and nobody ever looks */
+        for (n = 0; n < 100000; n++) OK(dbm_redis_send(s, "INCRBY total %d", n));
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_int_equal(number_of(b->db, "total"), INT64_C(4999950000));
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        for (n = 0; n < 100000; n++) OK(dbm_redis_send(s, "ECHO %d", n));
+        for (n = 0; n < 100000; n++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_int(row, 0), n);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    if (now_ms() - began > 60000) fail_msg("it took %ld ms", (long)(now_ms() - began));
+    free(bytes);
+}
+
+static void too_much_to_put_aside(void **state) {
+    base *b = (base *)*state;
+    base other;
+    char *bytes = (char *)calloc(1, 100000);
+    dbm_status rc = DBM_OK;
+    dbm_row *row = NULL;
+    int sent = 0, received = 0, round;
+    assert_non_null(bytes);
+    memset(&other, 0, sizeof other);
+    open_config(&other, DBM_CONFIG(.url = b->fresh.url, .row_buffer = 1000000));
+    DBM_SESSION_RC(other.mgr, NULL, s, &rc) {
+        for (round = 0; round < 3; round++) {
+            dbm_status st = DBM_OK;
+            while (sent < 1000 && (st = dbm_redis_send(s, "ECHO %b", dbm_blob(bytes, 100000))) == DBM_OK) sent++;
+            assert_int_equal(st, DBM_E_LIMIT);
+            assert_non_null(strstr(dbm_last_error()->message, "dbm_redis_receive"));
+            assert_in_range(sent - received, 9, 999); /* what nobody has read yet lies in the sockets, or is the server's */
+            OK(dbm_clear_error(s));
+            for (; received < sent - 2; received++) OK(dbm_redis_receive(s, &row));
+        }
+        OK(dbm_redis_command(s, "PING"));
+        for (; received < sent; received++) OK(dbm_redis_receive(s, &row));
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(other.mgr, NULL, s, &rc) { /* one reply may be larger */
+        OK(dbm_redis_set(s, "k", dbm_blob(bytes, 100000), 0));
+        OK(dbm_redis_send(s, "EVAL %s 0", "return string.rep('x', 3000000)"));
+        OK(dbm_redis_receive(s, &row));
+        assert_int_equal(dbm_row_value(row, 0).as.text.size, 3000000);
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_true(other.heap.peak_bytes < 12000000);
+    close_manager(&other);
+    free(bytes);
+}
+
 /* ---- a server that says what a test wants ------------------------------------------------------------------------------------ */
 
 typedef struct fake {
@@ -923,6 +1256,23 @@ static void cut_at_every_byte(void **state) {
         fake_says(&f, whole_replies[i], SIZE_MAX);
         OK(dbm_redis_command(b.db, "SET k v"));
         fake_drips(&f, false);
+        for (cut = 0; cut <= strlen(whole_replies[i]); cut++) { /* in a pipeline; the fake answers once for what it reads at once */
+            bool whole = cut == strlen(whole_replies[i]);
+            dbm_status rc = DBM_OK;
+            fake_says(&f, whole_replies[i], cut);
+            DBM_SESSION_RC(b.mgr, NULL, s, &rc) {
+                OK(dbm_redis_send(s, "SET k v"));
+                assert_int_equal(dbm_redis_receive(s, NULL), whole ? DBM_OK : DBM_E_IN_DOUBT);
+            }
+            assert_int_equal(rc, whole ? DBM_OK : DBM_E_IN_DOUBT);
+        }
+        fake_drips(&f, true);
+        DBM_SESSION(b.mgr, NULL, s) {
+            OK(dbm_redis_send(s, "SET k v"));
+            OK(dbm_redis_receive(s, NULL));
+        }
+        assert_false(dbm_session_failed(NULL));
+        fake_drips(&f, false);
     }
     close_manager(&b);
     fake_stop(&f);
@@ -950,6 +1300,12 @@ static void garbage(void **state) {
         dbm_row_end(row);
         assert_true(st == DBM_OK || st == DBM_E_LOST || st == DBM_E_TIMEOUT || st == DBM_E_SQL || st == DBM_E_NOT_FOUND);
         assert_in_range(now_ms() - began, 0, 2500);
+        DBM_SESSION(b.mgr, NULL, s) { /* in a pipeline */
+            OK(dbm_redis_send(s, "GET k"));
+            st = dbm_redis_receive(s, NULL);
+            if (st == DBM_OK && i + 1 == sizeof texts / sizeof texts[0]) (void)dbm_redis_command(s, "GET k");
+        }
+        assert_true(st == DBM_OK || st == DBM_E_LOST || st == DBM_E_TIMEOUT || st == DBM_E_SQL);
         fake_says(&f, "+fine\r\n", SIZE_MAX);
         OK(dbm_redis_query_one(b.db, &row, "GET k")); /* never what was left over */
         assert_string_equal(dbm_row_text(row, 0), "fine");
@@ -1091,6 +1447,9 @@ static void costs_no_memory(void **state) {
             dbm_redis_get(s, &row, "key");
             dbm_redis_incr(s, NULL, "n", 1);
             dbm_redis_command(s, "SET user:%d %s", i % 10, "text");
+            for (int k = 0; k < 100; k++) dbm_redis_send(s, "GET user:%d", k % 10);
+            for (int k = 0; k < 100; k++) OK(dbm_redis_receive(s, &row));
+            for (int k = 0; k < 20; k++) dbm_redis_send(s, "INCR n");
             DBM_REDIS_EACH(s, r, "LRANGE list 0 -1") (void)dbm_row_text(r, 0);
         }
         OK(dbm_redis_get(b->db, &row, "key"));
@@ -1126,6 +1485,17 @@ static void without_memory(void **state) {
             }
         }
         dbm_rows_end(rows);
+        if (st == DBM_DONE) {
+            dbm_status rc = DBM_OK;
+            DBM_SESSION_RC(other.mgr, NULL, s, &rc) {
+                int i;
+                for (i = 0; i < 300; i++) dbm_redis_send(s, "ECHO %b", dbm_blob(large, sizeof large));
+                dbm_redis_send(s, "EVAL %s 0", "return {1, {2}}");
+                dbm_redis_command(s, "PING");
+                for (i = 0; i < 301; i++) dbm_redis_receive(s, NULL);
+            }
+            if (rc != DBM_OK) st = rc;
+        }
         assert_true(st == DBM_DONE || st == DBM_E_NOMEM);
         if (other.heap.failed == 0) {
             assert_int_equal(st, DBM_DONE);
@@ -1177,6 +1547,16 @@ static void by_tls(void **state) {
         assert_memory_equal(dbm_row_blob(row, 0, &size), large, 3000000);
         assert_int_equal(size, 3000000);
         OK(dbm_redis_del(s, NULL, "tls:large"));
+        for (int i = 0; i < 10; i++) OK(dbm_redis_send(s, "ECHO %b", dbm_blob(large, 3000000)));
+        for (int i = 0; i < 1000; i++) OK(dbm_redis_send(s, "ECHO %d", i));
+        for (int i = 0; i < 10; i++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_memory_equal(dbm_row_blob(row, 0, &size), large, 3000000);
+        }
+        for (int i = 0; i < 1000; i++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_int(row, 0), i);
+        }
     }
     assert_int_equal(rc, DBM_OK);
     DBM_SESSION_OPT(b.mgr, NULL, s, .timeout_ms = 150, .status = &rc) FAILS(dbm_redis_command(s, "XREAD BLOCK 0 STREAMS none $"), DBM_E_TIMEOUT, "deadline");
@@ -1231,6 +1611,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(without_a_transaction, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_session_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(transactions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refused_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(transactions_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lost_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_than_the_sockets_hold, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_much_to_put_aside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_connections, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deadlines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancels, set_up, tear_down),

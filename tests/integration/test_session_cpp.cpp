@@ -287,6 +287,55 @@ static void values_of_every_type(void **) {
     assert_int_equal(sum(), 2);
 }
 
+struct city { int64_t id; const char *name; int32_t people; };
+DBM_MODEL(city, "t", DBM_KEY(id));
+
+static void rows_in_bulk(void **) {
+    static const int64_t ids[] = { 1, 2, 3 };
+    static const char *const names[] = { "x", nullptr, "z" };
+    static const unsigned char nulls[] = { 2 };
+    char buffers[3][8] = { "a", "b", "c" };
+    const city cities[] = { { 11, "here", 4 }, { 12, "there", 5 } };
+    std::vector<int32_t> numbers(3, 7);
+    dbm_bulk *b;
+    int skipped = 0;
+    DBM_SESSION(mgr, nullptr, s) {
+        const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN(names), DBM_COLUMN_NULLS(numbers, nulls) };
+        const dbm_column fields[] = { DBM_COLUMN_FIELD(cities, id), DBM_COLUMN_FIELD(cities, name), DBM_COLUMN_FIELD(cities, people) };
+        const dbm_column texts[] = { DBM_COLUMN_AS(DBM_TYPE_JSON, buffers) };
+        assert_int_equal(dbm_bulk_begin(s, &b, "t", "id,b,a"), DBM_OK);
+        assert_int_equal(dbm_bulk_columns(b, columns, 3, 3), DBM_OK);
+        assert_int_equal(dbm_bulk_columns(b, fields, 3, 2), DBM_OK);
+        assert_int_equal(dbm_bulk_row(b, 20, std::string("text"), nullptr), DBM_OK);
+        assert_int_equal(dbm_bulk_row(b, 21, NULL, true), DBM_OK);
+        assert_int_equal(dbm_bulk_end(b), DBM_OK);
+        assert_int_equal(dbm_affected(s), 7);
+        assert_int_equal(dbm_bulk_begin(s, &b, "t", "b"), DBM_OK);
+        assert_int_equal(dbm_bulk_columns(b, texts, 1, 3), DBM_OK);
+        assert_int_equal(dbm_bulk_end(b), DBM_OK);
+    }
+    assert_false(dbm_session_failed(nullptr));
+    assert_int_equal(sum(), 7 + 7 + 4 + 5 + 1);
+    assert_int_equal(raw_number("SELECT count(*) FROM t WHERE b IN ('a', 'b', 'c', 'here', 'text')"), 5);
+    assert_int_equal(dbm_bulk_begin_opt(db, &b, "t", "id", .each_row = true, .failed = [](void *ud, int64_t, const dbm_error_info *) { ++*static_cast<int *>(ud); },
+                                        .failed_ud = &skipped), DBM_OK);
+    assert_int_equal(dbm_bulk_row(b, 20), DBM_OK);
+    assert_int_equal(dbm_bulk_end(b), DBM_OK);
+    assert_int_equal(skipped, 1);
+    const city more[] = { { 30, "", 0 }, { 31, "", 0 } };
+    assert_int_equal(dbm_insert_structs(db, &city_model, more, 2), DBM_OK);
+    try {
+        DBM_SESSION(mgr, nullptr, s) {
+            assert_int_equal(dbm_bulk_begin(s, &b, "t", "a"), DBM_OK);
+            assert_int_equal(dbm_bulk_row(b, 1000), DBM_OK);
+            throw std::runtime_error("in the middle");
+        }
+    } catch (const std::runtime_error &) {}
+    DBM_FAILED(err) assert_int_equal(err->status, DBM_E_LEFT_EARLY);
+    assert_int_equal(sum(), 7 + 7 + 4 + 5 + 1);
+    assert_idle();
+}
+
 int main() {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
@@ -294,6 +343,7 @@ int main() {
         T(every_way_out),
         T(templates_and_lambdas),
         T(values_of_every_type),
+        T(rows_in_bulk),
     };
     return cmocka_run_group_tests_name("session_cpp", tests, NULL, NULL);
 }

@@ -294,6 +294,19 @@ static void rows_and_the_rest(void) {
 #endif
 }
 
+static void rows_in_bulk(void) {
+    static int64_t ids[] = { 1, 2, 3 };
+    dbm_column column;
+    dbm_bulk *b = NULL;
+    CHECK(dbm_exec(DBM_ON(db), "DELETE FROM t") == DBM_OK);
+    column = dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL);
+    CHECK(dbm_bulk_begin(DBM_ON(db), &b, "t", "a") == DBM_OK);
+    CHECK(dbm_bulk_columns(b, &column, 1, 3) == DBM_OK);
+    CHECK(dbm_bulk_row(b, dbm_int(10)) == DBM_OK);
+    CHECK(dbm_bulk_end(b) == DBM_OK);
+    CHECK(number(SUM) == 16);
+}
+
 static int warnings;
 static void log_line(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
     (void)ud;
@@ -329,6 +342,7 @@ int main(int argc, char **argv) {
     savepoints();
     loops_on_a_handle();
     rows_and_the_rest();
+    rows_in_bulk();
     CHECK(out_of(db) == 0 && out_of(other) == 0);
     CHECK(dbm_close_all(mgr) == DBM_OK);
     dbm_manager_free(mgr);
