@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 223f79ca026cd64e: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 7574dc436941d6f0: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -1507,6 +1507,7 @@ DBM_API void dbm__take_failure(dbm__failure *f);
 #endif
 
 static inline bool dbm__block_fresh(const dbm_session *s) { return s->slot != NULL && !(s->step & DBM__STARTED); }
+static inline void dbm__block_over(dbm_session *s) { if (s->slot != NULL) dbm__block_end(s); }
 static inline bool dbm__block_step(dbm_session *s) {
     if (!(s->step & DBM__STARTED)) { s->step |= DBM__STARTED; return true; }
     return dbm__block_commit(s);
@@ -1758,7 +1759,7 @@ public:
 #  define DBM__GIVE_BACK(end, name) end(&name)
 #endif
 #define DBM__BLOCK(outer, s, step, begin) \
-    for (DBM__OWN(dbm_session, dbm__block_end, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_end, outer)) \
+    for (DBM__OWN(dbm_session, dbm__block_over, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_over, outer)) \
         for (dbm_session *const s = DBM__HELD(outer); step(s); )
 #define DBM__ROWS(outer, row, begin) \
     for (DBM__OWN(dbm__cursor, dbm__cursor_end, outer, begin); dbm__cursor_once(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__cursor_end, outer)) \
@@ -13652,7 +13653,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
                     && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
-        if (w->one.row.open) dbm__one_close(w);
+        if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
@@ -14695,19 +14696,22 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-/* The end of a handle that is in no list any more. */
-DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    st->next = NULL;
-    if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
-    else w->spare_statements = st;
+/* The end of handles that are in no list any more: `first` and those behind it. */
+DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
+    dbm_statement *st = first;
+    if (w->spare_statements != NULL) w->last_spare_statement->next = first;
+    else w->spare_statements = first;
+    for (;; st = st->next) {
+        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+        if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+        st->sql = NULL;
+        st->entry = NULL;
+        st->ended_in = st->gen;
+        st->gen = 0;
+        w->spare_statements_count++;
+        if (st->next == NULL) break;
+    }
     w->last_spare_statement = st;
-    w->spare_statements_count++;
 }
 
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
@@ -14724,24 +14728,22 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     entry = dbm__cache_known(&w->slot.connection, sql);
     if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
         entry->uses++;
         dbm__cache_hit(&w->slot.connection, entry);
-        rc = DBM_OK;
     } else {
+        if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
+            if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+            rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        }
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
     }
-    if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
-        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
-    }
-    if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    if (w->spare_statements != NULL && (w->spare_statements_count >= DBM__SPARE || w->spare_statements->ended_in != w->base.gen)) {
+    if (w->spare_statements != NULL && (w->spare_statements->ended_in != w->base.gen || w->spare_statements_count >= DBM__SPARE)) {
         st = w->spare_statements;
         w->spare_statements = st->next;
-        if (w->spare_statements == NULL) w->last_spare_statement = NULL;
         w->spare_statements_count--;
     } else {
         st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
@@ -14773,15 +14775,14 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    dbm__statement_end(w, st);
+    st->next = NULL;
+    dbm__statements_spare(w, st);
 }
 
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
-    dbm_statement *st;
-    while ((st = w->statements) != NULL) {
-        w->statements = st->next;
-        dbm__statement_end(w, st);
-    }
+    dbm_statement *first = w->statements;
+    w->statements = NULL;
+    if (first != NULL) dbm__statements_spare(w, first);
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -29240,9 +29241,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
  * credential callback brings another password, or after a fork, there is a new pool, and the old one goes with its last lease. The driver
  * watches the servers from threads of its own, repeats reads and writes that died with their connection once, and calls abort() when there is no memory. */
-<<<<<<< HEAD
-=======
->>>>>>> redis
 #if DBM_HAS_MONGODB
 #if defined(__has_include)
 #  if __has_include(<mongoc/mongoc.h>)

@@ -183,6 +183,7 @@ DBM_API void dbm__take_failure(dbm__failure *f);
 #endif
 
 static inline bool dbm__block_fresh(const dbm_session *s) { return s->slot != NULL && !(s->step & DBM__STARTED); }
+static inline void dbm__block_over(dbm_session *s) { if (s->slot != NULL) dbm__block_end(s); }
 static inline bool dbm__block_step(dbm_session *s) {
     if (!(s->step & DBM__STARTED)) { s->step |= DBM__STARTED; return true; }
     return dbm__block_commit(s);
@@ -434,7 +435,7 @@ public:
 #  define DBM__GIVE_BACK(end, name) end(&name)
 #endif
 #define DBM__BLOCK(outer, s, step, begin) \
-    for (DBM__OWN(dbm_session, dbm__block_end, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_end, outer)) \
+    for (DBM__OWN(dbm_session, dbm__block_over, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_over, outer)) \
         for (dbm_session *const s = DBM__HELD(outer); step(s); )
 #define DBM__ROWS(outer, row, begin) \
     for (DBM__OWN(dbm__cursor, dbm__cursor_end, outer, begin); dbm__cursor_once(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__cursor_end, outer)) \
