@@ -76,6 +76,15 @@ static void scan(long n) {
         bench_big(dbm_row_int(row, 0), dbm_row_text(row, 1), dbm_row_int(row, 2), dbm_row_double(row, 3));
     }
 }
+static void scan_targets(long n) {
+    DBM_SESSION_ON(db, s) DBM_EACH(s, row, BENCH_SCAN("?"), (int64_t)n) {
+        int64_t id, age;
+        const char *name;
+        double score;
+        if (dbm_scan(row, &id, &name, &age, &score) != DBM_OK) fail("scan");
+        bench_big(id, name, age, score);
+    }
+}
 static void clear(void) {
     if (dbm_exec(db, BENCH_CLEAR) != DBM_OK) fail("clear");
 }
@@ -271,6 +280,7 @@ static void idle(long n) {
     { name "_session", "", open_both, NULL, session, NULL, end }, \
     { name "_session", "prepared", open_both, NULL, session_by_handle, NULL, end }, \
     { name "_scan", "", open_it, NULL, scan, NULL, end }, \
+    { name "_scan", "targets", open_it, NULL, scan_targets, NULL, end }, \
     { name "_insert", "", open_it, clear, insert, notes, end }, \
     { name "_insert", "prepared", open_it, clear, insert_by_handle, notes, end }, \
     { name "_insert", "bulk", open_it, clear, insert_bulk, notes, end }, \
