@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content fe61a14673ab546a: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 9e175601bab0c1ae: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -15837,28 +15837,6 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__to_target(&v, t, block, sizeof block, &why);
 }
 
-<<<<<<< HEAD
-/* One target of a scan, which is not simply a copy. */
-static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
-    char *block = NULL;
-    dbm__why why;
-    dbm_status st;
-    if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
-        v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
-        if (v->as.text.data == NULL) {
-            dbm__target_clear(t);
-            return DBM_E_NOMEM;
-        }
-    } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
-        block = dbm__row_block(row, i);
-        if (block == NULL) {
-            dbm__target_clear(t);
-            return DBM_E_NOMEM;
-        }
-    }
-    st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
-    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
-=======
 /* What needs no conversion. */
 DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
@@ -15866,7 +15844,6 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
     else return false;
     return true;
->>>>>>> main
 }
 
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
@@ -15879,28 +15856,9 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
     for (i = 0; i < count; i++) {
-        const dbm_target *t = &targets[i];
         dbm_value v;
+        dbm__why why;
         dbm_status st = dbm__column(row, i, &v);
-<<<<<<< HEAD
-        if (DBM__UNLIKELY(st != DBM_OK)) {
-            dbm__target_clear(t);
-        } else if (t->kind == DBM__TO_INT && v.type == DBM_TYPE_INT && t->size == sizeof v.as.integer) {
-            memcpy(t->to, &v.as.integer, sizeof v.as.integer);
-            continue;
-        } else if (t->kind == DBM__TO_INT && v.type == DBM_TYPE_INT && t->size == sizeof(int32_t) && v.as.integer == (int32_t)v.as.integer) {
-            int32_t x = (int32_t)v.as.integer;
-            memcpy(t->to, &x, sizeof x);
-            continue;
-        } else if (t->kind == DBM__TO_TEXT && v.type == DBM_TYPE_TEXT && v.as.text.data != NULL) {
-            memcpy(t->to, &v.as.text.data, sizeof v.as.text.data);
-            continue;
-        } else if (t->kind == DBM__TO_REAL && v.type == DBM_TYPE_DOUBLE && t->size == sizeof v.as.real) {
-            memcpy(t->to, &v.as.real, sizeof v.as.real);
-            continue;
-        } else {
-            st = dbm__scan_one(row, i, &v, t);
-=======
         if (st != DBM_OK) {
             dbm__target_clear(&targets[i]);
         } else if (DBM__UNLIKELY(!dbm__target_same(&v, &targets[i]))) {
@@ -15922,7 +15880,6 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
             }
             st = dbm__to_target(&v, &targets[i], block, block != NULL ? 64u : 0u, &why);
             if (st != DBM_OK) st = dbm__row_fail(row, st, i, "%s", why.text);
->>>>>>> main
         }
         if (result == DBM_OK) result = st;
     }
