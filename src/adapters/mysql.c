@@ -1774,6 +1774,16 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     return DBM__MYSQL_DONE;
 }
 
+/* Whether the rows end with what has been read already: then they have ended. */
+static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
+    (void)mysql_stmt_fetch(s->stmt);
+    dbm__mysql_note_status(q);
+    dbm__mysql_result_over(q, s);
+    s->ended = true;
+    return true;
+}
+
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
@@ -1900,11 +1910,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
-        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
-            if (q->refused) break;
-        }
+        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -1973,7 +1979,7 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     rc = mysql_stmt_fetch(s->stmt);
     if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
         s->seen++;
@@ -2399,11 +2405,12 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
-/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
+/* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
+ * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    bool in_place = b->arrays && b->rows == 0;
+    bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
     size_t bytes = 0, r, size;
