@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a771c9a7307ad1d9: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 2cf231142fed7c59: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -23,8 +23,8 @@
  *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
- *     >>models             structs and tables                       >>redis          commands, transactions of Redis
- *     >>adapter            a backend of your own
+ *     >>bulk               many rows at once                        >>models         structs and tables
+ *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
@@ -15511,7 +15511,7 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
-    if (DBM__LIKELY(prepared != NULL && row != NULL && prepared->gen != 0)) {
+    if (DBM__LIKELY(prepared != NULL && row != NULL)) {
         dbm__work *w = prepared->work;
         dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
@@ -15837,6 +15837,40 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__to_target(&v, t, block, sizeof block, &why);
 }
 
+/* What needs no conversion. */
+DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
+    if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
+    else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
+    else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
+    else if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) {
+        int32_t x = (int32_t)v->as.integer;
+        memcpy(t->to, &x, sizeof x);
+    } else return false;
+    return true;
+}
+
+/* One target of a scan, which is not simply a copy. */
+static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
+    char *block = NULL;
+    dbm__why why;
+    dbm_status st;
+    if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
+        v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
+        if (v->as.text.data == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
+        block = dbm__row_block(row, i);
+        if (block == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    }
+    st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
+}
+
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
@@ -15847,31 +15881,11 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
     for (i = 0; i < count; i++) {
+        const dbm_target *t = &targets[i];
         dbm_value v;
-        dbm__why why;
         dbm_status st = dbm__column(row, i, &v);
-        if (st != DBM_OK) {
-            dbm__target_clear(&targets[i]);
-        } else {
-            char *block = NULL;
-            if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
-                const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
-                v.as.text.data = copy != NULL ? copy : "";
-                if (copy == NULL) {
-                    v.as.text.size = 0;
-                    if (result == DBM_OK) result = DBM_E_NOMEM;
-                }
-            } else if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
-                block = dbm__row_block(row, i);
-                if (block == NULL) {
-                    dbm__target_clear(&targets[i]);
-                    result = result == DBM_OK ? DBM_E_NOMEM : result;
-                    continue;
-                }
-            }
-            st = dbm__to_target(&v, &targets[i], block, block != NULL ? 64u : 0u, &why);
-            if (st != DBM_OK) st = dbm__row_fail(row, st, i, "%s", why.text);
-        }
+        if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
+        else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
         if (result == DBM_OK) result = st;
     }
     return result;
@@ -17752,17 +17766,17 @@ static const char *const dbm__redis_readers[] = {
 };
 
 static bool dbm__redis_only_reads(const char *name, size_t size) {
-    size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0];
+    size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0], i;
+    char upper[24];
+    if (size >= sizeof upper) return false;
+    for (i = 0; i < size; i++) upper[i] = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
+    upper[size] = 0;
     while (low < high) {
-        size_t middle = (low + high) / 2, i;
+        size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = 0;
-        for (i = 0; i < size && order == 0; i++) {
-            char c = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
-            order = (unsigned char)c - (unsigned char)word[i];
-            if (word[i] == 0) break;
-        }
-        if (order == 0 && word[size] == 0) return true;
+        int order = upper[0] - word[0];
+        if (order == 0) order = strcmp(upper, word);
+        if (order == 0) return true;
         if (order > 0) low = middle + 1; else high = middle;
     }
     return false;
@@ -18168,7 +18182,6 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
 
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm__host *host = dbm__on_host(on);
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
@@ -18182,7 +18195,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
     if (count > DBM__MAX_VALUES) {
-        words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(host, ((size_t)count + 3) * sizeof *words) : NULL;
+        words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(dbm__on_host(on), ((size_t)count + 3) * sizeof *words) : NULL;
         if (words == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
     }
     if (count > 0) memcpy(words + 1, values, (size_t)count * sizeof *words);
@@ -18190,7 +18203,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (st != DBM_OK) st = dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     else if (name == NULL) st = dbm__redis_run(on, site, want, out, NULL, words + 1, count);
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
-    if (words != few) dbm__free(host, words);
+    if (words != few) dbm__free(dbm__on_host(on), words);
     return st;
 }
 
@@ -27636,6 +27649,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
 
+#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 
@@ -27743,8 +27758,7 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     r->spare = reply;
 }
 
-static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
+static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node;
     if (DBM__UNLIKELY(reply->count == reply->capacity)) {
@@ -27764,10 +27778,9 @@ static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind)
     return node;
 }
 
-static void *dbm__redis_text_node(const redisReadTask *task, int kind, const char *text, size_t size) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
+static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
     dbm__redis_reply *reply = r->building;
-    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+    dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
         reply->no_memory = true;
@@ -27783,6 +27796,7 @@ static void *dbm__redis_text_node(const redisReadTask *task, int kind, const cha
 }
 
 static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
+    dbm__redis *r = (dbm__redis *)task->privdata;
     int kind = DBM__REDIS_TEXT;
     if (task->type == REDIS_REPLY_STATUS) kind = DBM__REDIS_STATUS;
     else if (task->type == REDIS_REPLY_ERROR) kind = DBM__REDIS_ERROR;
@@ -27790,9 +27804,9 @@ static void *dbm__redis_string(const redisReadTask *task, char *text, size_t siz
     else if (task->type == REDIS_REPLY_BIGNUM) kind = DBM__REDIS_NUMBER;
 #endif
 #if defined(REDIS_REPLY_VERB)
-    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(task, kind, text + 4, size - 4); /* txt: and mkd: */
+    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(r, kind, text + 4, size - 4); /* txt: and mkd: */
 #endif
-    return dbm__redis_text_node(task, kind, text, size);
+    return dbm__redis_text_node(r, kind, text, size);
 }
 
 #if HIREDIS_MAJOR >= 1
@@ -27808,26 +27822,26 @@ static void *dbm__redis_array(const redisReadTask *task, int elements) {
 #if defined(REDIS_REPLY_MAP)
     if (task->type == REDIS_REPLY_MAP) kind = DBM__REDIS_MAP; /* elements are keys and values */
 #endif
-    node = dbm__redis_node_new(task, kind);
+    node = dbm__redis_node_new((dbm__redis *)task->privdata, kind);
     if (node == NULL) return NULL;
     node->size = (size_t)elements;
     return ((dbm__redis *)task->privdata)->building;
 }
 
-static void *dbm__redis_number_node(const redisReadTask *task, int kind, int64_t value) {
-    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
+    dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     node->is.integer = value;
-    return ((dbm__redis *)task->privdata)->building;
+    return r->building;
 }
-static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node(task, DBM__REDIS_INTEGER, value); }
-static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node(task, DBM__REDIS_NIL, 0); }
+static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_INTEGER, value); }
+static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_NIL, 0); }
 #if HIREDIS_MAJOR >= 1
 static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
     (void)value;
-    return dbm__redis_text_node(task, DBM__REDIS_NUMBER, text, size);
+    return dbm__redis_text_node((dbm__redis *)task->privdata, DBM__REDIS_NUMBER, text, size);
 }
-static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node(task, DBM__REDIS_BOOL, value != 0); }
+static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
 #endif
 static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
 
@@ -27860,6 +27874,11 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
+    uint64_t eight;
+    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+        memcpy(&eight, c, 8);
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+    }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -28242,7 +28261,7 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -28799,6 +28818,21 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     return st;
 }
 
+/* A whole reply that is no array; what it is not sure of is left to hiredis. */
+static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
+    const char *end = c + size - 2;
+    int64_t n;
+    switch (*c) {
+    case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
+    case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
+    case '$':
+        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
+        while (*c++ != '\n') {}
+        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    default: return NULL;
+    }
+}
+
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
@@ -28806,7 +28840,9 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     void *got = NULL;
     dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
+        st = DBM_OK;
+    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
         st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
     }
     if (last) {
@@ -28939,6 +28975,11 @@ static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
     return DBM_STEP_DONE;
 }
 
+static void dbm__redis_building_drop(dbm__redis *r) {
+    if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
+    r->building = NULL;
+}
+
 /* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
 static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
@@ -28948,10 +28989,7 @@ static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
         dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
     }
-    if (r->building != NULL) {
-        dbm__redis_reply_spare(r, r->building);
-        r->building = NULL;
-    }
+    dbm__redis_building_drop(r);
 }
 
 static void dbm__redis_connect_failed(dbm_connection *c) {
@@ -29044,8 +29082,10 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (dbm__redis_piped(r)) break;
+        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
+        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        dbm__redis_building_drop(r);
         return;
     case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
     case DBM_OP_RESET:
@@ -31616,11 +31656,19 @@ struct dbm_manager {
     dbm__signal upkeep_signal;
 };
 
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name);
+DBM__INLINE dbm__names *dbm__manager_names(const dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
+DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *name) {
+    const dbm__names *names = dbm__manager_names(mgr);
+    int i;
+    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
+    for (i = 0; i < names->count; i++) {
+        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
+    }
+    return NULL;
+}
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
@@ -31740,18 +31788,6 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------------------- */
-
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
-
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name) {
-    const dbm__names *names = dbm__manager_names(mgr);
-    int i;
-    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
-    for (i = 0; i < names->count; i++) {
-        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
-    }
-    return NULL;
-}
 
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
@@ -32412,15 +32448,15 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
  * Must not know: anything but how a name becomes a database. */
 
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
-static dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
-    dbm_database *db;
-    if (DBM__LIKELY(mgr != NULL)) {
-        db = dbm__manager_find(mgr, name);
-        if (DBM__LIKELY(db != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
-    }
-    db = dbm_get(mgr, name);
+static DBM__NOINLINE dbm_database *dbm__by_name_first(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db = dbm_get(mgr, name);
     if (db == NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
     return db;
+}
+DBM__INLINE dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db;
+    if (DBM__LIKELY(mgr != NULL && (db = dbm__manager_find(mgr, name)) != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
+    return dbm__by_name_first(mgr, name, site);
 }
 
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {

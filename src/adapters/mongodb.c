@@ -6,6 +6,7 @@
  * credential callback brings another password, or after a fork, there is a new pool, and the old one goes with its last lease. The driver
  * watches the servers from threads of its own, repeats reads and writes that died with their connection once, and calls abort() when there is no memory. */
 #include "adapters.h"
+#include "../net/net.h"
 #include "../config/config.h"
 #if DBM_HAS_MONGODB
 #if defined(__has_include)

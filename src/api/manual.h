@@ -23,8 +23,8 @@
  *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
- *     >>models             structs and tables                       >>redis          commands, transactions of Redis
- *     >>adapter            a backend of your own
+ *     >>bulk               many rows at once                        >>models         structs and tables
+ *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *

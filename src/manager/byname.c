@@ -4,15 +4,15 @@
 #include "manager.h"
 
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
-static dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
-    dbm_database *db;
-    if (DBM__LIKELY(mgr != NULL)) {
-        db = dbm__manager_find(mgr, name);
-        if (DBM__LIKELY(db != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
-    }
-    db = dbm_get(mgr, name);
+static DBM__NOINLINE dbm_database *dbm__by_name_first(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db = dbm_get(mgr, name);
     if (db == NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
     return db;
+}
+DBM__INLINE dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
+    dbm_database *db;
+    if (DBM__LIKELY(mgr != NULL && (db = dbm__manager_find(mgr, name)) != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
+    return dbm__by_name_first(mgr, name, site);
 }
 
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {

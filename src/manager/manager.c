@@ -116,18 +116,6 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
 
 /* ---- names ------------------------------------------------------------------------------------------------------------------- */
 
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
-
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name) {
-    const dbm__names *names = dbm__manager_names(mgr);
-    int i;
-    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
-    for (i = 0; i < names->count; i++) {
-        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
-    }
-    return NULL;
-}
-
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
     char block[500];

@@ -31,11 +31,19 @@ struct dbm_manager {
     dbm__signal upkeep_signal;
 };
 
-DBM__FN dbm_database *dbm__manager_find(dbm_manager *mgr, const char *name);
+DBM__INLINE dbm__names *dbm__manager_names(const dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
+DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *name) {
+    const dbm__names *names = dbm__manager_names(mgr);
+    int i;
+    if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
+    for (i = 0; i < names->count; i++) {
+        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
+    }
+    return NULL;
+}
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
-DBM__FN dbm__names *dbm__manager_names(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 #endif /* DBM__MANAGER_H */
