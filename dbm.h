@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0775d484781e6231: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 491c41643d8dec4b: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -21841,6 +21841,12 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         return DBM_OK;
     }
     now = s->held;
+    if (now == NULL && s->copying) { /* of COPY the next one, if it has come */
+        s->q->main = s;
+        s->q->mode = DBM__PG_TAKE;
+        s->q->no_memory = false;
+        return dbm__pg_copy_rows(s->q) == DBM__PG_ROW ? DBM_OK : DBM_E_UNSUPPORTED;
+    }
     if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
     dbm__pg_row_moves(s);
     s->held = now->next;
