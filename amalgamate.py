@@ -72,9 +72,9 @@ def read_bytes(path):
 
 
 def adapter_of(rel):
-    """The adapter whose code a file is: adapters/x.c and adapters/x_*.c are x's; None: nobody's."""
-    m = re.match(re.escape(ADAPTERS) + r"([^_/]+)[^/]*\.c$", rel)
-    return m.group(1) if m else None
+    """The adapter that a file is of: adapters/x.c, x.h and x_*.c are x's; None: nobody's, or that of all."""
+    m = re.match(re.escape(ADAPTERS) + r"([^_./]+)[^/]*\.[ch]$", rel)
+    return m.group(1) if m and m.group(1) != "adapters" else None
 
 
 def read_text(path):
@@ -542,7 +542,8 @@ class Amalgam:
             self._check_bundle()
             self._preamble()
         self._inline(MANIFEST)
-        left = [rel for rel in tree.files if rel not in self.first and rel != MANIFEST]
+        left = [rel for rel in tree.files if rel not in self.first and rel != MANIFEST
+                and (only is None or adapter_of(rel) in [None] + only)]
         if left:
             raise Refusal([Problem("src/" + rel, "nobody includes this file", "its code would be missing in dbm.h",
                                    "add it to src/%s, or remove it" % MANIFEST) for rel in left])

@@ -111,6 +111,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
 
+#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 
@@ -218,8 +220,7 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     r->spare = reply;
 }
 
-static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
+static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node;
     if (DBM__UNLIKELY(reply->count == reply->capacity)) {
@@ -239,10 +240,9 @@ static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind)
     return node;
 }
 
-static void *dbm__redis_text_node(const redisReadTask *task, int kind, const char *text, size_t size) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
+static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
     dbm__redis_reply *reply = r->building;
-    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+    dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
         reply->no_memory = true;
@@ -258,6 +258,7 @@ static void *dbm__redis_text_node(const redisReadTask *task, int kind, const cha
 }
 
 static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
+    dbm__redis *r = (dbm__redis *)task->privdata;
     int kind = DBM__REDIS_TEXT;
     if (task->type == REDIS_REPLY_STATUS) kind = DBM__REDIS_STATUS;
     else if (task->type == REDIS_REPLY_ERROR) kind = DBM__REDIS_ERROR;
@@ -265,9 +266,9 @@ static void *dbm__redis_string(const redisReadTask *task, char *text, size_t siz
     else if (task->type == REDIS_REPLY_BIGNUM) kind = DBM__REDIS_NUMBER;
 #endif
 #if defined(REDIS_REPLY_VERB)
-    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(task, kind, text + 4, size - 4); /* txt: and mkd: */
+    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(r, kind, text + 4, size - 4); /* txt: and mkd: */
 #endif
-    return dbm__redis_text_node(task, kind, text, size);
+    return dbm__redis_text_node(r, kind, text, size);
 }
 
 #if HIREDIS_MAJOR >= 1
@@ -283,26 +284,26 @@ static void *dbm__redis_array(const redisReadTask *task, int elements) {
 #if defined(REDIS_REPLY_MAP)
     if (task->type == REDIS_REPLY_MAP) kind = DBM__REDIS_MAP; /* elements are keys and values */
 #endif
-    node = dbm__redis_node_new(task, kind);
+    node = dbm__redis_node_new((dbm__redis *)task->privdata, kind);
     if (node == NULL) return NULL;
     node->size = (size_t)elements;
     return ((dbm__redis *)task->privdata)->building;
 }
 
-static void *dbm__redis_number_node(const redisReadTask *task, int kind, int64_t value) {
-    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
+    dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     node->is.integer = value;
-    return ((dbm__redis *)task->privdata)->building;
+    return r->building;
 }
-static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node(task, DBM__REDIS_INTEGER, value); }
-static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node(task, DBM__REDIS_NIL, 0); }
+static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_INTEGER, value); }
+static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_NIL, 0); }
 #if HIREDIS_MAJOR >= 1
 static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
     (void)value;
-    return dbm__redis_text_node(task, DBM__REDIS_NUMBER, text, size);
+    return dbm__redis_text_node((dbm__redis *)task->privdata, DBM__REDIS_NUMBER, text, size);
 }
-static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node(task, DBM__REDIS_BOOL, value != 0); }
+static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
 #endif
 static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
 
@@ -335,6 +336,11 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
+    uint64_t eight;
+    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+        memcpy(&eight, c, 8);
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+    }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -717,7 +723,7 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -1274,6 +1280,21 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     return st;
 }
 
+/* A whole reply that is no array; what it is not sure of is left to hiredis. */
+static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
+    const char *end = c + size - 2;
+    int64_t n;
+    switch (*c) {
+    case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
+    case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
+    case '$':
+        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
+        while (*c++ != '\n') {}
+        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    default: return NULL;
+    }
+}
+
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
@@ -1281,7 +1302,9 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     void *got = NULL;
     dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
+        st = DBM_OK;
+    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
         st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
     }
     if (last) {
@@ -1374,7 +1397,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         }
         st = dbm__redis_gather(r);
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        looked = true;
+        looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
@@ -1414,6 +1437,11 @@ static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
     return DBM_STEP_DONE;
 }
 
+static void dbm__redis_building_drop(dbm__redis *r) {
+    if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
+    r->building = NULL;
+}
+
 /* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
 static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
@@ -1423,10 +1451,7 @@ static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
         dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
     }
-    if (r->building != NULL) {
-        dbm__redis_reply_spare(r, r->building);
-        r->building = NULL;
-    }
+    dbm__redis_building_drop(r);
 }
 
 static void dbm__redis_connect_failed(dbm_connection *c) {
@@ -1489,7 +1514,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
         if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
         if (r->command == DBM__REDIS_EXEC) {
             op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
         } else {
@@ -1519,8 +1544,10 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (dbm__redis_piped(r)) break;
+        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
+        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        dbm__redis_building_drop(r);
         return;
     case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
     case DBM_OP_RESET:
@@ -1569,12 +1596,6 @@ static dbm_status dbm__redis_alive(dbm_connection *c) {
 
 /* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__redis_wrong(dbm_database *db, const char *format, const char *what) {
-    char block[400];
-    dbm__format(block, sizeof block, format, what);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -1583,10 +1604,10 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     size_t i;
     for (i = 0; i < url->parameter_count; i++) {
         if (!dbm__list_has(DBM__REDIS_OPTIONS, url->parameters[i].name, strlen(url->parameters[i].name))) {
-            return dbm__redis_wrong(db, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
         }
     }
-    if (url->scheme[0] == 0) return dbm__redis_wrong(db, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
+    if (url->scheme[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
         return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out");
     }
@@ -1601,7 +1622,7 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     }
 #endif
     if (local) {
-        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__redis_wrong(db, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
+        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
         if (path[0] == 0) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "the socket's path is missing: write unix:///path/to/redis.sock");
         base->path = (char *)dbm_adapter_alloc(db, strlen(path) + 2);
         if (base->path == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -1610,20 +1631,20 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     } else {
         base->hosts = url->hosts != NULL && url->hosts[0] != 0 ? url->hosts : "localhost";
         if (path[0] != 0 && number != NULL && strcmp(path, number) != 0) {
-            return dbm__redis_wrong(db, "the URL's path says another database than db = %s; say it once", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path says another database than db = %s; say it once", number);
         }
         if (path[0] != 0) number = path;
     }
     if (number != NULL) {
         for (c = number; *c >= '0' && *c <= '9'; c++) {}
         if (*c != 0 || c == number || !dbm__parse_int(number, 0, INT32_MAX, &base->number)) {
-            return dbm__redis_wrong(db, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
         }
     }
     base->client_name = dbm_adapter_option(db, "client_name");
     if (base->client_name != NULL) {
         for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
-        if (*c != 0) return dbm__redis_wrong(db, "client_name %q: only visible ASCII without blanks", base->client_name);
+        if (*c != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "client_name %q: only visible ASCII without blanks", base->client_name);
         if (base->client_name[0] == 0) base->client_name = NULL;
     }
     return DBM_OK;

@@ -86,8 +86,9 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
  *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
  *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
- *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
- *                                       where the backend has no pipeline, it runs at once
+ *                                       block, or here when an earlier one failed. What is behind it is not run, but in autocommit,
+ *                                       where what is under way already is. On databases, and where the backend has no pipeline, it
+ *                                       runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array

@@ -46,17 +46,17 @@ static const char *const dbm__redis_readers[] = {
 };
 
 static bool dbm__redis_only_reads(const char *name, size_t size) {
-    size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0];
+    size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0], i;
+    char upper[24];
+    if (size >= sizeof upper) return false;
+    for (i = 0; i < size; i++) upper[i] = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
+    upper[size] = 0;
     while (low < high) {
-        size_t middle = (low + high) / 2, i;
+        size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = 0;
-        for (i = 0; i < size && order == 0; i++) {
-            char c = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
-            order = (unsigned char)c - (unsigned char)word[i];
-            if (word[i] == 0) break;
-        }
-        if (order == 0 && word[size] == 0) return true;
+        int order = upper[0] - word[0];
+        if (order == 0) order = strcmp(upper, word);
+        if (order == 0) return true;
         if (order > 0) low = middle + 1; else high = middle;
     }
     return false;
@@ -462,7 +462,6 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
 
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm__host *host = dbm__on_host(on);
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
@@ -476,7 +475,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
     if (count > DBM__MAX_VALUES) {
-        words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(host, ((size_t)count + 3) * sizeof *words) : NULL;
+        words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(dbm__on_host(on), ((size_t)count + 3) * sizeof *words) : NULL;
         if (words == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
     }
     if (count > 0) memcpy(words + 1, values, (size_t)count * sizeof *words);
@@ -484,7 +483,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (st != DBM_OK) st = dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     else if (name == NULL) st = dbm__redis_run(on, site, want, out, NULL, words + 1, count);
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
-    if (words != few) dbm__free(host, words);
+    if (words != few) dbm__free(dbm__on_host(on), words);
     return st;
 }
 

@@ -634,14 +634,16 @@ static void redis_get(long n) {
         freeReplyObject(r);
     }
 }
-static void redis_pipeline(long n) {
+static void redis_pipeline_by(long n, bool format) {
     for (long i = 0; i < n;) {
         long sent = 0;
         for (; sent < 100 && i < n; sent++, i++) {
             char key[32];
             const char *words[2];
             size_t sizes[2];
-            redisAppendCommandArgv(redis, redis_words(bench_id(i), key, words, sizes), words, sizes);
+            int count = redis_words(bench_id(i), key, words, sizes);
+            if (format) redisAppendCommand(redis, "GET %s", key);
+            else redisAppendCommandArgv(redis, count, words, sizes);
         }
         while (sent-- > 0) {
             void *reply = NULL;
@@ -651,6 +653,8 @@ static void redis_pipeline(long n) {
         }
     }
 }
+static void redis_pipeline(long n) { redis_pipeline_by(n, false); }
+static void redis_pipeline_format(long n) { redis_pipeline_by(n, true); }
 static void fill(void) {
     redis_open();
     for (long id = 1; id <= BENCH_USERS; id++) freeReplyObject(redis_expect(redisCommand(redis, "SET user:%d %s", (int)id, bench_name(id)), REDIS_REPLY_STATUS));
@@ -859,6 +863,7 @@ static const bench_entry entries[] = {
 #ifdef DBM_WITH_REDIS
     { "redis_get", "", redis_open, NULL, redis_get, NULL, redis_close },
     { "redis_pipeline", "", redis_open, NULL, redis_pipeline, NULL, redis_close },
+    { "redis_pipeline", "format", redis_open, NULL, redis_pipeline_format, NULL, redis_close },
 #endif
 #ifdef DBM_WITH_MONGODB
     { "mongodb_find", "", mongo_open, NULL, mongo_find, NULL, mongo_close },

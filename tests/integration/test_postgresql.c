@@ -637,6 +637,11 @@ static void left_early_nothing_is_lost(void **state) {
 
 /* ---- statements that are sent without waiting -------------------------------------------------------------------------------------- */
 
+#if defined(DBM__PG_NO_PIPELINE)
+#  define PIPELINED 0
+#else
+#  define PIPELINED 1
+#endif
 /* The failure that the last block ended with: of this statement, sent from this line. */
 static void sent_as(dbm_status status, const char *sql, int line) {
     dbm_error_info e;
@@ -737,7 +742,7 @@ static void sends_fail_as_themselves(void **state) {
         DBM_SAVEPOINT(s) {
             OK(dbm_send(s, "INSERT INTO sends VALUES (2, 'inner')"));
             OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'twice')", 1));
-            OK(dbm_send(s, "INSERT INTO sends VALUES (3, 'inner')"));
+            (void)dbm_send(s, "INSERT INTO sends VALUES (3, 'inner')"); /* without a pipeline it hears of the one before */
         }
         OK(dbm_clear_error(s));
         DBM_SAVEPOINT(s) OK(dbm_send(s, "INSERT INTO sends VALUES (4, 'inner')"));
@@ -758,7 +763,8 @@ static void sends_fail_as_themselves(void **state) {
     for (i = 0; i < 3; i++) DBM_SESSION(mgr, NULL, s) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'plan') RETURNING *", 6000 + i));
     (void)raw_text("ALTER TABLE sends ADD COLUMN c int");
     DBM_SESSION_RC(mgr, NULL, s, &rc) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'plan') RETURNING *", 6010));
-    assert_true(rc != DBM_OK && dbm_session_failed(&e) && e.retryable);
+    assert_true(PIPELINED ? rc != DBM_OK && dbm_session_failed(&e) && e.retryable : rc == DBM_OK);
+    (void)raw_text("DELETE FROM sends WHERE a = 6010");
     DBM_SESSION_RC(mgr, NULL, s, &rc) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'plan') RETURNING *", 6010));
     assert_int_equal(rc, DBM_OK);
     /* The server dies behind them. */
@@ -790,7 +796,7 @@ static void sends_do_not_lock_up(void **state) {
     (void)getrusage(RUSAGE_SELF, &before);
     for (way = 0; way < 2; way++) DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 1, .status = &rc) {
         for (i = 0; i < 50; i++) OK(dbm_send(s, "SELECT ?::text", big));
-        for (i = 0; i < (way == 0 ? 100000 : 2000); i++) OK(dbm_send(s, "SELECT repeat(?::text, ?)", big + SIZE - 300, i % 5));
+        for (i = 0; i < (way == 0 && PIPELINED ? 100000 : 2000); i++) OK(dbm_send(s, "SELECT repeat(?::text, ?)", big + SIZE - 300, i % 5));
     }
     if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
     (void)getrusage(RUSAGE_SELF, &after);

@@ -429,6 +429,16 @@ class Only(Case):
         self.assertIn("int dbm__redis(void);", text)
         self.assertIn("/* --- left out: src/adapters/sqlite.c --- */", text)
 
+    def test_an_adapter_of_several_files(self):
+        self.put("src/adapters/redis.h", '#include "../base/base.h"\nint dbm__redis_more(void);\n')
+        self.put("src/adapters/redis_more.c", '#include "redis.h"\n#if DBM_HAS_REDIS\nint dbm__redis_more(void) { return 1; }\n#endif\n')
+        self.edit("src/dbm.h.in", '#include "adapters/redis.c"\n', '#include "adapters/redis.c"\n#include "adapters/redis_more.c"\n')
+        self.run_it("--only", "sqlite", "-o", self.path("dbm.h"))
+        self.assertNotIn("dbm__redis_more", self.get("dbm.h"))
+        self.run_it("--only", "redis", "-o", self.path("dbm.h"))
+        self.assertEqual(self.get("dbm.h").count("dbm__redis_more"), 2)
+        self.assertRegex(self.run_it("--list"), r"redis +10 lines +DBM_WITH_REDIS\n")
+
     def test_asking_later_is_an_error_that_names_the_command(self):
         self.run_it("--only", "redis", "-o", self.path("dbm.h"))
         done = self.compile('#define DBM_IMPLEMENTATION\n#include "dbm.h"\n', "-DDBM_WITH_SQLITE")
