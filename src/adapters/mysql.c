@@ -3130,17 +3130,6 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
 
 /* ---- configuration ------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
@@ -3151,10 +3140,10 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[i] = dbm__mysql_args[i].name;
         if (strcmp(name, names[i]) != 0) continue;
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected true or false", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
         return DBM_OK;
     }
@@ -3162,7 +3151,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
         if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
         if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
-            return dbm__mysql_refuse(db, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
@@ -3175,7 +3164,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         dbm__put(&t, "; time-outs and TLS are keys of the section");
     }
     dbm__text_end(&t);
-    return dbm__mysql_refuse(db, "%s %q is unknown%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
@@ -3199,13 +3188,13 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
-        return dbm__mysql_refuse(db, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
             if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
                                          dbm__mysql_modes[i]);
             }
         }
@@ -3223,17 +3212,17 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
 #if DBM__MYSQL_MARIADB
     if (base->tls == DBM_TLS_VERIFY_CA) {
         if (config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL) {
-            return dbm__mysql_refuse(db, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
                                      "set it, or use verify-full");
         }
 #  if MARIADB_PACKAGE_VERSION_ID >= 30400
-        return dbm__mysql_refuse(db, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
 #  endif
     }
 #else
     if (base->tls >= DBM_TLS_VERIFY_CA && config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL &&
         dbm_adapter_option(db, "read_default_file") == NULL && dbm_adapter_option(db, "read_default_group") == NULL) {
-        return dbm__mysql_refuse(db, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
                                  base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full");
     }
 #endif
@@ -3275,7 +3264,7 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     status = dbm__mysql_check_args(db);
     if (status == DBM_OK && mode != NULL) status = dbm__mysql_check_sql_mode(db, mode);
     if (status != DBM_OK) return status;
-    if (strchr(path, '/') != NULL) return dbm__mysql_refuse(db, "the URL's path %q is not the name of one database", path);
+    if (strchr(path, '/') != NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path %q is not the name of one database", path);
     for (p = hosts; *p != '\0'; p++) count += *p == ',';
     base = (dbm__mysql_base *)dbm_adapter_alloc(db, sizeof *base + count * sizeof(dbm__mysql_host) + hosts_size + count + path_size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));

@@ -495,7 +495,7 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
                          b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
     }
-    if (b->entry == NULL) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st != DBM_OK) return st;
     b->op.sql = b->entry->prepared.sql;
     b->op.sql_size = b->entry->prepared.sql_size;

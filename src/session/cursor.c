@@ -920,8 +920,33 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
     else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
     else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
-    else return false;
+    else if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) {
+        int32_t x = (int32_t)v->as.integer;
+        memcpy(t->to, &x, sizeof x);
+    } else return false;
     return true;
+}
+
+/* One target of a scan, which is not simply a copy. */
+static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
+    char *block = NULL;
+    dbm__why why;
+    dbm_status st;
+    if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
+        v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
+        if (v->as.text.data == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
+        block = dbm__row_block(row, i);
+        if (block == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    }
+    st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
 }
 
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
@@ -934,31 +959,11 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
     for (i = 0; i < count; i++) {
+        const dbm_target *t = &targets[i];
         dbm_value v;
-        dbm__why why;
         dbm_status st = dbm__column(row, i, &v);
-        if (st != DBM_OK) {
-            dbm__target_clear(&targets[i]);
-        } else if (DBM__UNLIKELY(!dbm__target_same(&v, &targets[i]))) {
-            char *block = NULL;
-            if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
-                const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
-                v.as.text.data = copy != NULL ? copy : "";
-                if (copy == NULL) {
-                    v.as.text.size = 0;
-                    if (result == DBM_OK) result = DBM_E_NOMEM;
-                }
-            } else if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
-                block = dbm__row_block(row, i);
-                if (block == NULL) {
-                    dbm__target_clear(&targets[i]);
-                    result = result == DBM_OK ? DBM_E_NOMEM : result;
-                    continue;
-                }
-            }
-            st = dbm__to_target(&v, &targets[i], block, block != NULL ? 64u : 0u, &why);
-            if (st != DBM_OK) st = dbm__row_fail(row, st, i, "%s", why.text);
-        }
+        if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
+        else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
         if (result == DBM_OK) result = st;
     }
     return result;

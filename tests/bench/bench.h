@@ -2,15 +2,15 @@
  * A new contender, or a row of one that exists, is a function or two and a line in its list; a new row is a line in bench_rows.
  *
  *     static void find(long n) { while (n-- > 0) ...; bench_sum += what was read; }
- *     static const bench_entry entries[] = { { "sqlite_lookup", "", open_it, NULL, find, close_it }, ... };
+ *     static const bench_entry entries[] = { { "sqlite_lookup", "", 4000, NULL, find, close_it }, ... };
  *     BENCH_MAIN(entries)
  *
  * What an entry did is compared with what the row says it must have read or written, in every way it is called:
  *     PROGRAM list                          its entries: row and variant
- *     PROGRAM time ROW VARIANT [N]          one JSON line: nanoseconds and client CPU of N operations, after a warm-up
+ *     PROGRAM time ROW VARIANT [N]          one JSON line: nanoseconds (minimum and median of stretches of N) and client CPU of an operation
  *     PROGRAM memory ROW VARIANT [N]        one JSON line: peak memory, and how much of it the operations added; no warm-up
  *     PROGRAM calls ROW VARIANT             with shim.so preloaded, one JSON line: allocations, sends, reads and clock reads an operation
- *     PROGRAM instructions ROW VARIANT      under callgrind: dumps for two numbers of operations, REPEATS of each
+ *     PROGRAM instructions ROW VARIANT      under callgrind: dumps for two numbers of operations, of each several
  * VARIANT is - for the plain one. $BENCH_URL says where the data is: a file, or the server's URL; $BENCH_PLAIN and
  * others, one for each library, the same in the words that it takes. */
 #ifndef DBM_BENCH_H
@@ -96,35 +96,35 @@ static uint64_t bench_expect_count(long n) { return (uint64_t)n; }
 
 typedef struct bench_row {
     const char *name, *what;            /* what one operation is */
-    long n, few, more;                  /* of one timing; the two whose difference is counted */
+    long n, few, more;                  /* of one stretch that is timed; the two numbers whose difference is counted */
     uint64_t (*expected)(long n);
 } bench_row;
 
 static const bench_row bench_rows[] = {
-    { "sqlite_lookup", "lookup by key, one long transaction", 200000, 640, 1920, bench_expect_lookup },
-    { "sqlite_session", "lookup, a session each, autocommit", 60000, 640, 1920, bench_expect_lookup },
-    { "sqlite_transaction", "BEGIN, lookup, COMMIT, a session each", 60000, 640, 1920, bench_expect_lookup },
-    { "sqlite_insert", "insert of 3 values, one transaction", 200000, 2000, 6000, bench_expect_insert },
+    { "sqlite_lookup", "lookup by key, one long transaction", 4000, 640, 1920, bench_expect_lookup },
+    { "sqlite_session", "lookup, a session each, autocommit", 1000, 640, 1920, bench_expect_lookup },
+    { "sqlite_transaction", "BEGIN, lookup, COMMIT, a session each", 1000, 640, 1920, bench_expect_lookup },
+    { "sqlite_insert", "insert of 3 values, one transaction", 20000, 2000, 6000, bench_expect_insert },
     { "sqlite_scan", "row of a scan, 4 columns", BENCH_BIG, 2000, 6000, bench_expect_scan },
-    { "postgresql_lookup", "lookup by key, one long session", 5000, 200, 600, bench_expect_lookup },
-    { "postgresql_session", "lookup, a session each, autocommit", 5000, 200, 600, bench_expect_lookup },
-    { "postgresql_transaction", "BEGIN, lookup, COMMIT, a session each", 3000, 200, 600, bench_expect_lookup },
+    { "postgresql_lookup", "lookup by key, one long session", 200, 10, 30, bench_expect_lookup },
+    { "postgresql_session", "lookup, a session each, autocommit", 200, 10, 30, bench_expect_lookup },
+    { "postgresql_transaction", "BEGIN, lookup, COMMIT, a session each", 100, 10, 30, bench_expect_lookup },
     { "postgresql_scan", "row of a scan, 4 columns", BENCH_BIG, 2000, 6000, bench_expect_scan },
     { "postgresql_insert", "insert of 3 values, one transaction", 20000, 400, 1200, bench_expect_insert },
-    { "mariadb_lookup", "lookup by key, one long session", 5000, 200, 600, bench_expect_lookup },
-    { "mariadb_session", "lookup, a session each, autocommit", 5000, 200, 600, bench_expect_lookup },
+    { "mariadb_lookup", "lookup by key, one long session", 100, 10, 30, bench_expect_lookup },
+    { "mariadb_session", "lookup, a session each, autocommit", 100, 10, 30, bench_expect_lookup },
     { "mariadb_scan", "row of a scan, 4 columns", BENCH_BIG, 2000, 6000, bench_expect_scan },
     { "mariadb_insert", "insert of 3 values, one transaction", 20000, 400, 1200, bench_expect_insert },
-    { "redis_get", "GET", 10000, 200, 600, bench_expect_name },
-    { "redis_pipeline", "GET, 100 in a pipeline", 100000, 1000, 3000, bench_expect_name },
-    { "mongodb_find", "find_one by _id", 1000, 50, 150, bench_expect_lookup },
-    { "mongodb_insert", "document of insert_many", 20000, 500, 1500, bench_expect_insert },
-    { "pool_1", "checkout and return, one thread", 2000000, 2000, 6000, bench_expect_count },
-    { "pool_2", "the same, 2 threads on 4 connections", 2000000, 0, 0, bench_expect_count },
-    { "pool_4", "the same, 4 threads on 4", 2000000, 0, 0, bench_expect_count },
-    { "pool_8", "the same, 8 threads on 4", 2000000, 0, 0, bench_expect_count },
-    { "session_empty", "an empty session", 1000000, 640, 1920, bench_expect_count },
-    { "start_sqlite", "start-up: one SQLite pool, one lookup, the end", 200, 10, 30, bench_expect_lookup },
+    { "redis_get", "GET", 300, 10, 30, bench_expect_name },
+    { "redis_pipeline", "GET, 100 in a pipeline", 3000, 1000, 3000, bench_expect_name },
+    { "mongodb_find", "find_one by _id", 20, 10, 30, bench_expect_lookup },
+    { "mongodb_insert", "document of insert_many", 5000, 500, 1500, bench_expect_insert },
+    { "pool_1", "checkout and return, one thread", 200000, 2000, 6000, bench_expect_count },
+    { "pool_2", "checkout and return, 2 threads on 4 connections", 1000000, 0, 0, bench_expect_count },
+    { "pool_4", "checkout and return, 4 threads on 4", 1000000, 0, 0, bench_expect_count },
+    { "pool_8", "checkout and return, 8 threads on 4", 1000000, 0, 0, bench_expect_count },
+    { "session_empty", "an empty session", 50000, 640, 1920, bench_expect_count },
+    { "start_sqlite", "start-up: one SQLite pool, one lookup, the end", 20, 10, 30, bench_expect_lookup },
     { "start_idle", "ten idle connections", 10, 0, 0, bench_expect_count },
 };
 
@@ -186,7 +186,6 @@ static inline void bench_threads(int threads, long n, long (*work)(long n)) {
 
 /* ---- the ways to be called ----------------------------------------------------------------------------------------------------- */
 
-#define BENCH_REPEATS 3
 /* What shim.c counts when it is preloaded. */
 typedef struct bench_calls { long allocations, sends, reads, clocks; } bench_calls;
 #ifdef __cplusplus
@@ -233,28 +232,34 @@ static void bench_once(const bench_row *row, const bench_entry *entry, long n) {
     bench_verify(row, entry, n);
 }
 
-/* The warm-up says how long one takes: who is slow does less, in about as much time. `n` 0: as many as the row says, at most. */
+/* Stretches of n operations, each short where that is the same work, until BENCH_TIMED has passed: on a busy machine some of them are left in peace,
+ * which one long run never is. */
+#define BENCH_TIMED 300000000
+#define BENCH_STRETCHES 400
+static int bench_compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
 static void bench_time(const bench_row *row, const bench_entry *entry, long n) {
-    long first = row->more > 0 ? row->more : row->n;
-    int64_t ns, cpu;
-    bench_ready(entry);
-    ns = bench_ns();
-    entry->run(first);
-    ns = bench_ns() - ns;
-    bench_verify(row, entry, first);
-    if (n == 0) {
-        n = (long)(6e8 / ((double)ns / (double)first)) / 200 * 200;
-        if (n < first) n = first;
-        if (n > row->n) n = row->n;
+    static double ns[BENCH_STRETCHES];
+    int64_t all = 0, cpu = 0;
+    int count = 0;
+    bench_once(row, entry, row->more > 0 && row->more < n ? row->more : n);
+    while (count < BENCH_STRETCHES && (all < BENCH_TIMED || count < 3)) {
+        int64_t from, cpu_from;
+        bench_ready(entry);
+        cpu_from = bench_cpu_ns();
+        from = bench_ns();
+        entry->run(n);
+        from = bench_ns() - from;
+        cpu += bench_cpu_ns() - cpu_from;
+        bench_verify(row, entry, n);
+        all += from;
+        ns[count++] = (double)from / (double)n;
     }
-    bench_ready(entry);
-    cpu = bench_cpu_ns();
-    ns = bench_ns();
-    entry->run(n);
-    ns = bench_ns() - ns;
-    cpu = bench_cpu_ns() - cpu;
-    bench_verify(row, entry, n);
-    printf("\"n\":%ld,\"ns\":%.2f,\"cpu_ns\":%.2f", n, (double)ns / (double)n, (double)cpu / (double)n);
+    qsort(ns, (size_t)count, sizeof ns[0], bench_compare);
+    printf("\"n\":%ld,\"stretches\":%d,\"ns_min\":%.2f,\"ns_median\":%.2f,\"cpu_ns\":%.2f", n, count, ns[0], ns[count / 2],
+           (double)cpu / ((double)n * count));
 }
 
 static void bench_peak(const bench_row *row, const bench_entry *entry, long n) {
@@ -284,10 +289,12 @@ static void bench_count_calls(const bench_row *row, const bench_entry *entry) {
     printf("\"allocations\":%.3f,\"sends\":%.3f,\"reads\":%.3f,\"clocks\":%.3f", BENCH_PER(allocations), BENCH_PER(sends), BENCH_PER(reads), BENCH_PER(clocks));
 }
 
+/* The least counts: a client that has to wait for its server's answer does more. The fewer the operations, the more often none of them waits. */
 static void bench_instructions(const bench_row *row, const bench_entry *entry) {
+    int repeats = row->few < 100 ? 16 : 3;
     if (row->more == 0) bench_die(row->name, "is not counted");
     bench_once(row, entry, row->few);
-    for (int i = 0; i < 2 * BENCH_REPEATS; i++) {
+    for (int i = 0; i < 2 * repeats; i++) {
         long n = i % 2 == 0 ? row->few : row->more;
         bench_ready(entry);
         CALLGRIND_ZERO_STATS;
@@ -323,7 +330,7 @@ static int bench_main(int argc, char **argv, const bench_entry *entries, size_t 
     if (entry->open != NULL) entry->open();
     printf("{\"row\":\"%s\",\"what\":\"%s\",\"contender\":\"" BENCH_CONTENDER "%s%s\",", name, row->what, variant[0] != '\0' ? "/" : "", variant);
     if (strcmp(how, "time") == 0) {
-        bench_time(row, entry, argc > 4 ? atol(argv[4]) : 0);
+        bench_time(row, entry, argc > 4 ? atol(argv[4]) : row->n);
     } else if (strcmp(how, "memory") == 0) {
         bench_peak(row, entry, argc > 4 ? atol(argv[4]) : row->n);
     } else if (strcmp(how, "calls") == 0) {

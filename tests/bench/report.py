@@ -28,24 +28,27 @@ def collect(lines, budgets):
         said = json.loads(line)
         key = said["row"], said["contender"]
         result = results.setdefault(key, {"row": said["row"], "what": said.get("what", ""), "contender": said["contender"]})
-        if "ns" in said:
-            times.setdefault(key, []).append((said["ns"], said["cpu_ns"]))
+        if "ns_min" in said:
+            times.setdefault(key, []).append(said)
             result["operations"] = said["n"]
         else:
             result.update({k: v for k, v in said.items() if k not in ("row", "what", "contender", "n")})
     for key, rounds in times.items():
         result = results[key]
         result["rounds"] = len(rounds)
-        result["ns_min"] = min(ns for ns, _ in rounds)
-        result["ns_median"] = statistics.median(ns for ns, _ in rounds)
-        result["cpu_ns_min"] = min(cpu for _, cpu in rounds)
+        result["ns_min"] = min(r["ns_min"] for r in rounds)
+        result["ns_median"] = statistics.median(r["ns_median"] for r in rounds)
+        result["cpu_ns"] = min(r["cpu_ns"] for r in rounds)
         over = budgets.get(key, ("raw", None))[0]
-        reference = times.get((key[0], "raw" if over == "-" or over == "raw/loop" else over))
+        if over in ("-", "raw/loop"):
+            over = "raw"
+        reference = times.get((key[0], over))
         if reference is not None:
-            result["over"] = "raw" if over in ("-", "raw/loop") else over
-            # The contenders of a round ran one after the other, on a machine that was as busy for each.
-            result["ratio"] = round(statistics.median(mine[0] / theirs[0] for mine, theirs in zip(rounds, reference)), 3)
-            result["ratio_min"] = round(result["ns_min"] / min(ns for ns, _ in reference), 3)
+            result["over"] = over
+            # The contenders of a round ran one after the other, on a machine that was as busy for each; of each its best stretch.
+            result["ratio"] = round(statistics.median(mine["ns_min"] / theirs["ns_min"] for mine, theirs in zip(rounds, reference)), 3)
+            result["ratio_min"] = round(result["ns_min"] / min(r["ns_min"] for r in reference), 3)
+            result["ratio_cpu"] = round(result["cpu_ns"] / min(r["cpu_ns"] for r in reference), 3)
         if budgets.get(key, (None, None))[1] is not None:
             result["budget"] = budgets[key][1]
     return list(results.values())
@@ -63,9 +66,9 @@ def spell(value):
 
 
 def print_table(results):
-    form = "  %-22s %10s %10s %7s %7s %10s %11s %7s %6s %9s %9s  %s"
+    form = "  %-22s %10s %10s %7s %7s %10s %7s %11s %7s %6s %9s %9s  %s"
     row = None
-    print(form % ("", "minimum", "median", "ratio", "of min", "client CPU", "instr", "allocs", "sends", "peak KB", "grown KB", ""))
+    print(form % ("", "minimum", "median", "ratio", "of min", "client CPU", "ratio", "instr", "allocs", "sends", "peak KB", "grown KB", ""))
     for r in results:
         if r["row"] != row:
             row = r["row"]
@@ -75,7 +78,7 @@ def print_table(results):
         timed = "ns_min" in r
         print((form % (r["contender"], spell_time(r["ns_min"]) if timed else "", spell_time(r["ns_median"]) if timed else "",
                        "%.2f" % r["ratio"] if "ratio" in r else "", "%.2f" % r["ratio_min"] if "ratio_min" in r else "",
-                       spell_time(r["cpu_ns_min"]) if timed else "", spell(r.get("instructions")), spell(r.get("allocations")),
+                       spell_time(r["cpu_ns"]) if timed else "", "%.2f" % r["ratio_cpu"] if "ratio_cpu" in r else "", spell(r.get("instructions")), spell(r.get("allocations")),
                        spell(r.get("sends")), spell(r.get("peak_kb")), spell(r.get("grown_kb")), note)).rstrip())
 
 
@@ -83,7 +86,7 @@ def print_table(results):
 
 LIBRARIES = ["dbm", "soci", "zdb", "apr", "odbc", "dbi"]
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB", "redis": "Redis", "mongodb": "MongoDB", "pool": "Pool"}
-LEFT, WIDTH, BAR, GAP, GROUP = 300, 900, 11, 2, 12
+LEFT, WIDTH, BAR, GAP, GROUP = 300, 900, 11, 2, 15
 LIMIT = 4.0  # where bars end: what is longer is told by its number
 
 
@@ -100,18 +103,18 @@ def groups_of(results):
                 # A variant that has a reference of its own, as COPY for bulk, is not beside the plain raw driver's.
                 if contender.split("/")[0] == library and "ratio" in r and (library == "dbm" or contender == library) and r.get("over", "raw") == "raw":
                     variant = contender.partition("/")[2]
-                    bars.append((NAMES[library] + (", " + variant if variant else ""), library, r["ratio"], r["ns_median"]))
+                    bars.append((NAMES[library] + (", " + variant if variant else ""), library, r["ratio"], r["ns_min"]))
         if bars:
             kind = row.split("_")[0]
             reference = of_row["raw"]
-            groups.append(("%s: %s" % (TITLES.get(kind, kind), reference["what"]), "raw driver " + spell_time(reference["ns_median"]), bars))
+            groups.append(("%s: %s" % (TITLES.get(kind, kind), reference["what"]), "raw driver " + spell_time(reference["ns_min"]), bars))
     return groups
 
 
 def draw(results):
     groups = groups_of(results)
     scale = (WIDTH - LEFT - 110) / LIMIT
-    height = 66 + sum(GROUP + 14 + len(bars) * (BAR + GAP) for _, _, bars in groups)
+    height = 66 + sum(GROUP + 17 + len(bars) * (BAR + GAP) for _, _, bars in groups)
     out = []
 
     def text(x, y, words, kind="", anchor="start"):
@@ -125,6 +128,7 @@ def draw(results):
     for title, reference, bars in groups:
         y += GROUP + 14
         text(16, y, title, "head")
+        y += 3
         text(WIDTH - 16, y, reference, "small", "end")
         for name, library, ratio, ns in bars:
             y += BAR + GAP
