@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content bd795f080d435415: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content a6f23280f9dd69d2: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -202,9 +202,11 @@
  * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
  *
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
- * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
- * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
- * memory. tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
+ * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
+ * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
+ * no such streams: there a deadline is the socket's time-out, which the driver may wait for twice, and a cancel stops what comes next. A server that can't
+ * be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000 documents or 2 MiB.
+ * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
@@ -215,7 +217,8 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
+ * reader is waited for, and dbm_send runs at once.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -954,7 +957,8 @@ typedef struct dbm_config {
     dbm_tls tls;
     const char *tls_ca, *tls_cert, *tls_key; /* paths */
     const char *init_sql;         /* statements run on each new connection */
-    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it (default 64 MiB) */
+    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it, and replies of Redis that wait to be received
+                                   * (default 64 MiB) */
     const dbm_option *options;    /* the adapter's own keys, such as busy_timeout of SQLite, and connect_args.x */
     size_t option_count;
     /* Asked before each physical connect, so that rotating passwords and tokens work (default: the URL's user and password).
@@ -1406,8 +1410,9 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
  *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
  *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
- *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
- *                                       where the backend has no pipeline, it runs at once
+ *                                       block, or here when an earlier one failed. What is behind it is not run, but in autocommit,
+ *                                       where what is under way already is. On databases, and where the backend has no pipeline, it
+ *                                       runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -1502,6 +1507,7 @@ DBM_API void dbm__take_failure(dbm__failure *f);
 #endif
 
 static inline bool dbm__block_fresh(const dbm_session *s) { return s->slot != NULL && !(s->step & DBM__STARTED); }
+static inline void dbm__block_over(dbm_session *s) { if (s->slot != NULL) dbm__block_end(s); }
 static inline bool dbm__block_step(dbm_session *s) {
     if (!(s->step & DBM__STARTED)) { s->step |= DBM__STARTED; return true; }
     return dbm__block_commit(s);
@@ -1753,7 +1759,7 @@ public:
 #  define DBM__GIVE_BACK(end, name) end(&name)
 #endif
 #define DBM__BLOCK(outer, s, step, begin) \
-    for (DBM__OWN(dbm_session, dbm__block_end, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_end, outer)) \
+    for (DBM__OWN(dbm_session, dbm__block_over, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_over, outer)) \
         for (dbm_session *const s = DBM__HELD(outer); step(s); )
 #define DBM__ROWS(outer, row, begin) \
     for (DBM__OWN(dbm__cursor, dbm__cursor_end, outer, begin); dbm__cursor_once(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__cursor_end, outer)) \
@@ -7347,6 +7353,8 @@ struct dbm_connection {
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
 
+/* dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7469,6 +7477,17 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
     dbm__fail(status, DBM_STAGE_CONFIG, db->name, NULL, "database %q (%s): %s", db->name, db->settings->origin, text);
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
+}
+
+DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, status, block);
 }
 
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
@@ -9601,6 +9620,8 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
  * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
  * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
+/* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9908,6 +9929,20 @@ static void dbm__lex_next(dbm__lex *x) {
     } else {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
     }
+}
+
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
+    dbm__lex x;
+    dbm__lex_begin(&x, sql, size, lexer);
+    x.at = *at;
+    do {
+        dbm__lex_next(&x);
+        if (x.code == DBM__CODE_SIGN('(') && x.token == DBM__TOKEN_SIGN) ++*depth;
+        if (x.code == DBM__CODE_SIGN(')') && x.token == DBM__TOKEN_SIGN) --*depth;
+    } while (x.token != DBM__TOKEN_WORD && x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN);
+    *at = x.at;
+    *length = x.at - x.start;
+    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
 
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
@@ -13618,7 +13653,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
                     && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
-        if (w->one.row.open) dbm__one_close(w);
+        if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
@@ -14661,19 +14696,22 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-/* The end of a handle that is in no list any more. */
-DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    st->next = NULL;
-    if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
-    else w->spare_statements = st;
+/* The end of handles that are in no list any more: `first` and those behind it. */
+DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
+    dbm_statement *st = first;
+    if (w->spare_statements != NULL) w->last_spare_statement->next = first;
+    else w->spare_statements = first;
+    for (;; st = st->next) {
+        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+        if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+        st->sql = NULL;
+        st->entry = NULL;
+        st->ended_in = st->gen;
+        st->gen = 0;
+        w->spare_statements_count++;
+        if (st->next == NULL) break;
+    }
     w->last_spare_statement = st;
-    w->spare_statements_count++;
 }
 
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
@@ -14690,24 +14728,22 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     entry = dbm__cache_known(&w->slot.connection, sql);
     if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
         entry->uses++;
         dbm__cache_hit(&w->slot.connection, entry);
-        rc = DBM_OK;
     } else {
+        if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
+            if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+            rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        }
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
     }
-    if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
-        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
-    }
-    if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    if (w->spare_statements != NULL && (w->spare_statements_count >= DBM__SPARE || w->spare_statements->ended_in != w->base.gen)) {
+    if (w->spare_statements != NULL && (w->spare_statements->ended_in != w->base.gen || w->spare_statements_count >= DBM__SPARE)) {
         st = w->spare_statements;
         w->spare_statements = st->next;
-        if (w->spare_statements == NULL) w->last_spare_statement = NULL;
         w->spare_statements_count--;
     } else {
         st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
@@ -14739,15 +14775,14 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    dbm__statement_end(w, st);
+    st->next = NULL;
+    dbm__statements_spare(w, st);
 }
 
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
-    dbm_statement *st;
-    while ((st = w->statements) != NULL) {
-        w->statements = st->next;
-        dbm__statement_end(w, st);
-    }
+    dbm_statement *first = w->statements;
+    w->statements = NULL;
+    if (first != NULL) dbm__statements_spare(w, first);
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -15842,8 +15877,33 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
     else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
     else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
-    else return false;
+    else if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) {
+        int32_t x = (int32_t)v->as.integer;
+        memcpy(t->to, &x, sizeof x);
+    } else return false;
     return true;
+}
+
+/* One target of a scan, which is not simply a copy. */
+static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
+    char *block = NULL;
+    dbm__why why;
+    dbm_status st;
+    if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
+        v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
+        if (v->as.text.data == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
+        block = dbm__row_block(row, i);
+        if (block == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    }
+    st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
 }
 
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
@@ -15856,31 +15916,11 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
     for (i = 0; i < count; i++) {
+        const dbm_target *t = &targets[i];
         dbm_value v;
-        dbm__why why;
         dbm_status st = dbm__column(row, i, &v);
-        if (st != DBM_OK) {
-            dbm__target_clear(&targets[i]);
-        } else if (DBM__UNLIKELY(!dbm__target_same(&v, &targets[i]))) {
-            char *block = NULL;
-            if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
-                const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
-                v.as.text.data = copy != NULL ? copy : "";
-                if (copy == NULL) {
-                    v.as.text.size = 0;
-                    if (result == DBM_OK) result = DBM_E_NOMEM;
-                }
-            } else if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
-                block = dbm__row_block(row, i);
-                if (block == NULL) {
-                    dbm__target_clear(&targets[i]);
-                    result = result == DBM_OK ? DBM_E_NOMEM : result;
-                    continue;
-                }
-            }
-            st = dbm__to_target(&v, &targets[i], block, block != NULL ? 64u : 0u, &why);
-            if (st != DBM_OK) st = dbm__row_fail(row, st, i, "%s", why.text);
-        }
+        if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
+        else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
         if (result == DBM_OK) result = st;
     }
     return result;
@@ -16382,7 +16422,7 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
                          b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
     }
-    if (b->entry == NULL) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st != DBM_OK) return st;
     b->op.sql = b->entry->prepared.sql;
     b->op.sql_size = b->entry->prepared.sql_size;
@@ -17274,8 +17314,10 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
 
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
-    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    dbm_status st;
     size_t i, r;
+    if (count == 0) records = ""; /* no array is one without structs */
+    st = dbm__model_check(on, site, "dbm_insert_structs", model, records, size, false);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, records);
     call.count = count;
@@ -18616,7 +18658,7 @@ DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 /* SQLite: files and in-memory databases, through sqlite3.h 3.24 or newer.
- * May call: api/, base/, config/ (values of options), sql/ (a timestamp's text), and sqlite3.
+ * May call: api/, base/, adapter/ (refusals), config/ (values of options), sql/ (a timestamp's text), and sqlite3.
  * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_SQLITE
 #if defined(__has_include) && !defined(DBM__BUNDLED_SQLITE3_H)
@@ -20152,17 +20194,6 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
 
-static dbm_status dbm__sqlite_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 /* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
  * reported. */
 static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
@@ -20171,7 +20202,7 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     size_t i;
     if (value == NULL) return words[0];
     for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
-    dbm__sqlite_refuse(db, "%s = %s: expected one of %s", key, value, list);
+    dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
 
@@ -20188,7 +20219,7 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
                               "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
                               name, hint);
 }
@@ -20211,15 +20242,15 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "mode = %s: expected one of ro, rw, rwc, memory", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value);
     }
     value = dbm_adapter_option(db, "cache");
     if (value != NULL && !dbm__list_has("shared,private", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "cache = %s: expected shared or private", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache = %s: expected shared or private", value);
     }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
-        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
                                   "registered (sqlite3_vfs_register) before the database is first used", value);
     }
     return DBM_OK;
@@ -20231,18 +20262,18 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
     value = dbm_adapter_option(db, "foreign_keys");
     if (value != NULL && !dbm__parse_bool(value, &base->foreign_keys)) {
-        return dbm__sqlite_refuse(db, "foreign_keys = %s: expected true or false", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "foreign_keys = %s: expected true or false", value);
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
@@ -20254,7 +20285,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
@@ -20354,7 +20385,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     memcpy(key, prefix, sizeof prefix);
     full = key + sizeof prefix - 1;
     if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
-        status = dbm__sqlite_refuse(db, "the path %q is too long, or there is no current directory", path);
+        status = dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q is too long, or there is no current directory", path);
     } else {
         status = dbm_adapter_gate(db, key);
         if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full);
@@ -20370,16 +20401,16 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm_status status;
     memset(&settings, 0, sizeof settings);
     if (sqlite3_libversion_number() < 3024000) {
-        return dbm__sqlite_refuse(db, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
     }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
-        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
                                   "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
     }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
-        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
                                   "sqlite:////dir/file.db for an absolute one", url->hosts);
     }
     status = dbm__sqlite_check_parameters(db);
@@ -20392,7 +20423,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') {
-            return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         }
         return dbm__sqlite_init_file(db, &settings, path);
     }
@@ -21398,9 +21429,10 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             dbm__pg_copy_out(q, res);
             return false;
         }
-        q->outcome = DBM_E_UNSUPPORTED;
+        q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
-        break;
+        PQclear(res);
+        return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
         dbm__pg_failed_item(q, item, res);
@@ -21757,6 +21789,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_room_end(q);
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
+        (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
         if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
     }
     dbm__pg_end_local(q, DBM_OK);
@@ -21966,31 +21999,24 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
-/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
-static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
-    const char *first = dbm__pg_first_word(at);
-    int deep = 0;
-    bool in;
-    for (; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\'') {
-            char quote = *at;
-            do at++; while (*at != '\0' && *at != quote);
-            if (*at == '\0') return;
-        } else if (*at == '(') {
-            deep++;
-        } else if (*at == ')') {
-            deep--;
-        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
-            in = dbm__pg_is_word(at, "FROM");
-            at = dbm__pg_first_word(at + (in ? 4 : 2));
-            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
-            s->copies_in = in;
-            s->copies_out = prepared->returns_rows = !in;
-            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
-                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
-            return;
-        }
+/* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
+    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
+    size_t at = 0, n = 0;
+    int depth = 0, words = 0;
+    bool in = false, out = false, writes = false;
+    const char *word;
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
+                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
+        in = depth == 0 && dbm__pg_is_word(word, "FROM");
+        out = depth == 0 && dbm__pg_is_word(word, "TO");
     }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    s->copies_in = in;
+    s->copies_out = op->prepared->returns_rows = out;
+    if (out) op->prepared->writes = writes;
 }
 
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
@@ -22001,7 +22027,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -22295,7 +22321,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -23384,17 +23410,6 @@ static void dbm__pg_cancel(dbm_connection *c) {
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__pg_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
     char hint[80] = "";
@@ -23405,7 +23420,7 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     }
     near_one = dbm__nearest(key, names, n);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__pg_refuse(db, "%s %q is none that libpq knows%s", where, key, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint);
 }
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
@@ -23518,7 +23533,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
     dbm__pg_base *base;
     dbm_status status;
-    if (!PQisthreadsafe()) return dbm__pg_refuse(db, "libpq was built without thread safety");
+    if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
     base = (dbm__pg_base *)dbm_adapter_alloc(db, size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     memset(base, 0, size);
@@ -27335,17 +27350,6 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
 
 /* ---- configuration ------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
@@ -27356,10 +27360,10 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[i] = dbm__mysql_args[i].name;
         if (strcmp(name, names[i]) != 0) continue;
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected true or false", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
         return DBM_OK;
     }
@@ -27367,7 +27371,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
         if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
         if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
-            return dbm__mysql_refuse(db, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
@@ -27380,7 +27384,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         dbm__put(&t, "; time-outs and TLS are keys of the section");
     }
     dbm__text_end(&t);
-    return dbm__mysql_refuse(db, "%s %q is unknown%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
@@ -27404,13 +27408,13 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
-        return dbm__mysql_refuse(db, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
             if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
                                          dbm__mysql_modes[i]);
             }
         }
@@ -27428,17 +27432,17 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
 #if DBM__MYSQL_MARIADB
     if (base->tls == DBM_TLS_VERIFY_CA) {
         if (config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL) {
-            return dbm__mysql_refuse(db, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
                                      "set it, or use verify-full");
         }
 #  if MARIADB_PACKAGE_VERSION_ID >= 30400
-        return dbm__mysql_refuse(db, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
 #  endif
     }
 #else
     if (base->tls >= DBM_TLS_VERIFY_CA && config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL &&
         dbm_adapter_option(db, "read_default_file") == NULL && dbm_adapter_option(db, "read_default_group") == NULL) {
-        return dbm__mysql_refuse(db, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
                                  base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full");
     }
 #endif
@@ -27480,7 +27484,7 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     status = dbm__mysql_check_args(db);
     if (status == DBM_OK && mode != NULL) status = dbm__mysql_check_sql_mode(db, mode);
     if (status != DBM_OK) return status;
-    if (strchr(path, '/') != NULL) return dbm__mysql_refuse(db, "the URL's path %q is not the name of one database", path);
+    if (strchr(path, '/') != NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path %q is not the name of one database", path);
     for (p = hosts; *p != '\0'; p++) count += *p == ',';
     base = (dbm__mysql_base *)dbm_adapter_alloc(db, sizeof *base + count * sizeof(dbm__mysql_host) + hosts_size + count + path_size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -28941,7 +28945,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         }
         st = dbm__redis_gather(r);
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        looked = true;
+        looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
@@ -29058,7 +29062,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
         if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
         if (r->command == DBM__REDIS_EXEC) {
             op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
         } else {
@@ -29140,12 +29144,6 @@ static dbm_status dbm__redis_alive(dbm_connection *c) {
 
 /* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__redis_wrong(dbm_database *db, const char *format, const char *what) {
-    char block[400];
-    dbm__format(block, sizeof block, format, what);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -29154,10 +29152,10 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     size_t i;
     for (i = 0; i < url->parameter_count; i++) {
         if (!dbm__list_has(DBM__REDIS_OPTIONS, url->parameters[i].name, strlen(url->parameters[i].name))) {
-            return dbm__redis_wrong(db, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
         }
     }
-    if (url->scheme[0] == 0) return dbm__redis_wrong(db, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
+    if (url->scheme[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
         return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out");
     }
@@ -29172,7 +29170,7 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     }
 #endif
     if (local) {
-        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__redis_wrong(db, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
+        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
         if (path[0] == 0) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "the socket's path is missing: write unix:///path/to/redis.sock");
         base->path = (char *)dbm_adapter_alloc(db, strlen(path) + 2);
         if (base->path == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -29181,20 +29179,20 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     } else {
         base->hosts = url->hosts != NULL && url->hosts[0] != 0 ? url->hosts : "localhost";
         if (path[0] != 0 && number != NULL && strcmp(path, number) != 0) {
-            return dbm__redis_wrong(db, "the URL's path says another database than db = %s; say it once", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path says another database than db = %s; say it once", number);
         }
         if (path[0] != 0) number = path;
     }
     if (number != NULL) {
         for (c = number; *c >= '0' && *c <= '9'; c++) {}
         if (*c != 0 || c == number || !dbm__parse_int(number, 0, INT32_MAX, &base->number)) {
-            return dbm__redis_wrong(db, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
         }
     }
     base->client_name = dbm_adapter_option(db, "client_name");
     if (base->client_name != NULL) {
         for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
-        if (*c != 0) return dbm__redis_wrong(db, "client_name %q: only visible ASCII without blanks", base->client_name);
+        if (*c != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "client_name %q: only visible ASCII without blanks", base->client_name);
         if (base->client_name[0] == 0) base->client_name = NULL;
     }
     return DBM_OK;
@@ -29248,7 +29246,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -29777,6 +29775,8 @@ typedef struct dbm__mongo_lease {
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
+    mongoc_collection_t *kept;
+    bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -30093,6 +30093,12 @@ static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t 
     return DBM_OK;
 }
 
+/* An array of BSON is a document whose keys are numbers. */
+static bool dbm__mongo_is_array(const bson_t *doc) {
+    bson_iter_t it;
+    return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
+}
+
 /* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
     dbm__mongo_shape shape;
@@ -30116,10 +30122,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
         else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
         if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        {
-            bson_iter_t it;
-            *array = bson_iter_init(&it, *out) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
-        }
+        *array = dbm__mongo_is_array(*out);
         return DBM_OK;
     }
     if (shape.marks != 0) {
@@ -30212,10 +30215,25 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     return r;
 }
 
+/* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
+static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
+    mongoc_collection_t *kept = m->kept;
+    m->kept = NULL;
+    if (kept != NULL && strcmp(mongoc_collection_get_name(kept), name) == 0) return kept;
+    if (kept != NULL) mongoc_collection_destroy(kept);
+    return mongoc_client_get_collection(m->client, m->base->name, name);
+}
+
+static void dbm__mongo_collection_give(dbm__mongo_lease *m, mongoc_collection_t *collection) {
+    if (m->kept != NULL) mongoc_collection_destroy(m->kept);
+    m->kept = m->changed ? NULL : collection;
+    if (m->changed && collection != NULL) mongoc_collection_destroy(collection);
+}
+
 static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
-    if (r->collection != NULL) mongoc_collection_destroy(r->collection);
+    if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
     if (r->own != NULL) bson_destroy(r->own);
     r->cursor = NULL;
     r->collection = NULL;
@@ -30376,8 +30394,9 @@ typedef struct dbm__mongo_job {
     int documents;
     dbm__mongo_args args;
     bson_t *doc[2];
-    bool array[2];
-    bson_t *options;          /* what the user gave, or an empty one; then with the session and the time limit */
+    bool array[2], borrowed[2]; /* it is the caller's */
+    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
+    bson_t none;
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -30447,6 +30466,15 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     if (strcmp(j->name, "insert_many") != 0) {
         if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
         for (i = 0; i < j->documents && status == DBM_OK; i++) {
+            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
+            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
+                             strcmp(j->name, "command") != 0; /* a command is added to */
+            if (j->borrowed[i]) {
+                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
+                j->array[i] = dbm__mongo_is_array(j->doc[i]);
+                j->args.next++;
+                continue;
+            }
             status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
         }
     }
@@ -30457,8 +30485,11 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) j->options = bson_new();
-    if (status == DBM_OK && j->coll != NULL) j->collection = mongoc_client_get_collection(j->m->client, j->m->base->name, j->coll);
+    if (status == DBM_OK && j->options == NULL) {
+        bson_init(&j->none);
+        j->options = &j->none;
+    }
+    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
 }
 
@@ -30778,9 +30809,9 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
+    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
-    if (j.collection != NULL) mongoc_collection_destroy(j.collection);
+    dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
 }
@@ -31308,6 +31339,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
     dbm__mongo_bulk_free(m);
+    dbm__mongo_collection_give(m, NULL);
     if (m->session != NULL) { /* with a transaction that is open it tells the server */
         dbm_op op;
         memset(&op, 0, sizeof op);
@@ -31385,6 +31417,7 @@ static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm_status status = dbm__mongo_rollback(m, op);
     if (status != DBM_OK) return status;
+    m->changed = false;
     mongoc_client_set_read_prefs(m->client, mongoc_uri_get_read_prefs_t(m->pool->uri));
     mongoc_client_set_read_concern(m->client, mongoc_uri_get_read_concern(m->pool->uri));
     mongoc_client_set_write_concern(m->client, mongoc_uri_get_write_concern(m->pool->uri));
@@ -31406,6 +31439,8 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_ROLLBACK: return dbm__mongo_rollback(m, op);
     case DBM_OP_NATIVE:
         op->native = m->client;
+        m->changed = true;
+        dbm__mongo_collection_give(m, NULL);
         return DBM_OK;
     case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_SCRIPT:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no SQL: use dbm_mongo_find, dbm_mongo_insert, dbm_mongo_update and their fellows, or dbm_mongo_command for any command");
@@ -31422,17 +31457,6 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
 }
 
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
-
-static dbm_status dbm__mongo_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, status, block);
-}
 
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
@@ -31454,7 +31478,7 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
     near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
 
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
@@ -31476,16 +31500,16 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
     (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
     }
     if (said != NULL && config->tls != DBM_TLS_DEFAULT && dbm__parse_bool(said, &on) && on != (config->tls != DBM_TLS_OFF)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
     }
 #if !defined(MONGOC_ENABLE_SSL)
-    if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
+    if (config->tls > DBM_TLS_PREFER) return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
     if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;
 }
@@ -31519,9 +31543,9 @@ static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const c
 static dbm_status dbm__mongo_start(dbm_database *db) {
     const char *log = dbm_adapter_option(db, "driver_log");
     dbm__word was = DBM__MONGO_NEW;
-    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__mongo_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
+    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__adapter_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
-        return dbm__mongo_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
+        return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
     if (log == NULL || strcmp(log, "off") == 0) {
         if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
@@ -31539,18 +31563,18 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     int slots = config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0), most;
     base->name = dbm_adapter_option(db, "database");
     if (base->name == NULL) base->name = url->path;
-    if (url->hosts[0] == 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
+    if (url->hosts[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
     if (base->name == NULL || base->name[0] == 0) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
     }
-    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__mongo_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
+    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
     }
-    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
+    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
     most = dbm__mongo_ms(db, "maxPoolSize", slots);
     if (most < slots) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
     }
     base->local = dbm__mongo_local(url->hosts);
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
@@ -31589,7 +31613,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
         dbm__lock_free(&base->lock);
         dbm_adapter_free(db, base);
         if (error.message[0] == 0) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s", error.message);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s", error.message);
     }
     base->pools = p;
     dbm_adapter_set_db_native(db, p->pool);
