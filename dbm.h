@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f4565de53d8430d1: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 85c9e6a976234474: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -11918,11 +11918,14 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
 /* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
  * that reads them back. 0: it has more. */
 static int dbm__double_few(double v, char digits[20], int *point) {
-    double scale = 10.0;
+    static const double scales[] = { 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8 };
     int behind, count = 0, i;
     if (v < 0.0) v = -v;
-    for (behind = 1; behind <= 8 && v * scale < 1e15; behind++, scale *= 10.0) {
-        int64_t whole = (int64_t)(v * scale + 0.5), left = whole;
+    for (behind = 1; behind <= 8; behind++) {
+        double scale = scales[behind - 1];
+        int64_t whole, left;
+        if (v * scale >= 1e15) break;
+        whole = left = (int64_t)(v * scale + 0.5);
         if ((double)whole / scale != v) continue;
         for (; left != 0; left /= 10) count++;
         for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
