@@ -1382,12 +1382,44 @@ static void case_bulk_each_row(void) {
     assert_int_equal(number("SELECT COUNT(*) FROM bulks WHERE t = 'y'"), 4);
 }
 
+typedef struct town { int64_t id; const char *name; dbm_optional_int people; char code[8]; double share; bool old; } town;
+DBM_MODEL(town, "towns", DBM_KEY(id), DBM_FIELD(name), DBM_FIELD(people), DBM_FIELD(code), DBM_FIELD(share), DBM_FIELD(old));
+
+static void case_bulk_models(void) {
+    const dbm_model *const all[] = { &town_model };
+    town towns[3] = { { 0, "one", { true, 7 }, "a", 0.5, true }, { 0, NULL, { false, 0 }, "", 1.5, false }, { 0, "three", { true, -1 }, "ccc", 2.5, true } };
+    town *read = NULL;
+    size_t n = 0;
+    run("DROP TABLE IF EXISTS towns");
+    assert_ok(dbm_create_all(db, all, 1));
+    assert_ok(dbm_insert_structs(db, &town_model, towns, 3)); /* the keys are generated */
+    for (int i = 0; i < 3; i++) towns[i].id = 100 + i;
+    DBM_SESSION_ON(db, s) {
+        assert_ok(dbm_insert_structs(s, &town_model, towns, 3));
+        assert_int_equal(dbm_affected(s), 3);
+        assert_ok(dbm_query_all(s, &town_model, &read, &n, "ORDER BY id"));
+        assert_int_equal(n, 6);
+        assert_true(read[0].id > 0 && read[2].id < 100 && read[3].id == 100);
+        for (int i = 0; i < 6; i++) {
+            const town *t = &towns[i % 3];
+            assert_true(read[i].people.has == t->people.has && (!t->people.has || read[i].people.value == t->people.value));
+            assert_true(read[i].share == t->share && read[i].old == t->old && strcmp(read[i].code, t->code) == 0);
+            assert_true(t->name != NULL ? strcmp(read[i].name, t->name) == 0 : read[i].name == NULL);
+        }
+        dbm_free(read);
+        assert_status(dbm_insert_structs(s, &town_model, towns, 3), DBM_E_CONSTRAINT);
+        assert_ok(dbm_clear_error(s));
+    }
+    assert_false(dbm_session_failed(NULL));
+    assert_int_equal(number("SELECT COUNT(*) FROM towns"), 6);
+}
+
 /* ---- the table -------------------------------------------------------------------------------------------------------------------------- */
 
 #define CASES(X) \
     X(integers) X(big_unsigned) X(null_and_booleans) X(doubles) X(decimals) X(texts) X(texts_of_rows) X(blobs) X(timestamps) X(uuid_and_json) X(placeholders) \
     X(affected_and_last_id) X(constraints) X(mistakes) X(ways_to_leave) X(nesting) X(read_only) X(ddl) X(cancel) X(deadline) X(loops) X(prepared) \
-    X(retry) X(models) X(scripts) X(bulk_values) X(bulk_outcomes) X(bulk_ends) X(bulk_each_row)
+    X(retry) X(models) X(scripts) X(bulk_values) X(bulk_outcomes) X(bulk_ends) X(bulk_each_row) X(bulk_models)
 #define X(name) static void run_##name(void **state) { (void)state; case_##name(); all_is_back(); }
 CASES(X)
 #undef X

@@ -125,6 +125,11 @@ typedef struct point { int x, y; } point;
 typedef struct place { int64_t id; point at; } place;
 DBM_MODEL(place, "places", DBM_KEY(id), DBM_FIELD(at));
 END
+    compile "an array of structs as a bulk's column" "dbm_column_takes_arrays_of_numbers_bool_text_char_N_or_dbm_types" $cc <<'END'
+#include "dbm.h"
+typedef struct point { int x, y; } point;
+dbm_column f(const point *p); dbm_column f(const point *p) { return DBM_COLUMN(p); }
+END
     compile "n in the place of &n" "invalid type argument of unary" gcc <<'END'
 #include "dbm.h"
 dbm_status f(dbm_row *row); dbm_status f(dbm_row *row) { int n = 0; return dbm_scan(row, n); }
