@@ -6,8 +6,9 @@
  * credential callback brings another password, or after a fork, there is a new pool, and the old one goes with its last lease. The driver
  * watches the servers from threads of its own, repeats reads and writes that died with their connection once, and calls abort() when there is no memory. */
 #include "adapters.h"
-#include "../net/net.h"
+#include "../adapter/adapter.h"
 #include "../config/config.h"
+#include "../net/net.h"
 #if DBM_HAS_MONGODB
 #if defined(__has_include)
 #  if __has_include(<mongoc/mongoc.h>)
