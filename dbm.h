@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 91745b28c60c372e: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content c4a1d23b24cc4d10: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -92,6 +92,7 @@
  *     DBM_NO_ENV           implementation   the environment is not read
  *     DBM_NO_FLOAT         implementation   no floating-point arithmetic: doubles can't be bound or read
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
+ *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
@@ -217,7 +218,8 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
+ * reader is waited for, and dbm_send runs at once.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -516,6 +518,11 @@
 #  define DBM__FLOAT 0
 #else
 #  define DBM__FLOAT 1
+#endif
+#if defined(DBM_SQLITE_NO_MEMSTATUS)
+#  define DBM__SQLITE_MEMSTATUS 0
+#else
+#  define DBM__SQLITE_MEMSTATUS 1
 #endif
 #if defined(DBM_NO_LOG_TEXT)
 #  define DBM__LOG_TEXT 0
@@ -956,7 +963,8 @@ typedef struct dbm_config {
     dbm_tls tls;
     const char *tls_ca, *tls_cert, *tls_key; /* paths */
     const char *init_sql;         /* statements run on each new connection */
-    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it (default 64 MiB) */
+    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it, and replies of Redis that wait to be received
+                                   * (default 64 MiB) */
     const dbm_option *options;    /* the adapter's own keys, such as busy_timeout of SQLite, and connect_args.x */
     size_t option_count;
     /* Asked before each physical connect, so that rotating passwords and tokens work (default: the URL's user and password).
@@ -1408,8 +1416,9 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
  *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
  *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
- *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
- *                                       where the backend has no pipeline, it runs at once
+ *                                       block, or here when an earlier one failed. What is behind it is not run, but in autocommit,
+ *                                       where what is under way already is. On databases, and where the backend has no pipeline, it
+ *                                       runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -1504,6 +1513,7 @@ DBM_API void dbm__take_failure(dbm__failure *f);
 #endif
 
 static inline bool dbm__block_fresh(const dbm_session *s) { return s->slot != NULL && !(s->step & DBM__STARTED); }
+static inline void dbm__block_over(dbm_session *s) { if (s->slot != NULL) dbm__block_end(s); }
 static inline bool dbm__block_step(dbm_session *s) {
     if (!(s->step & DBM__STARTED)) { s->step |= DBM__STARTED; return true; }
     return dbm__block_commit(s);
@@ -1755,7 +1765,7 @@ public:
 #  define DBM__GIVE_BACK(end, name) end(&name)
 #endif
 #define DBM__BLOCK(outer, s, step, begin) \
-    for (DBM__OWN(dbm_session, dbm__block_end, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_end, outer)) \
+    for (DBM__OWN(dbm_session, dbm__block_over, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_over, outer)) \
         for (dbm_session *const s = DBM__HELD(outer); step(s); )
 #define DBM__ROWS(outer, row, begin) \
     for (DBM__OWN(dbm__cursor, dbm__cursor_end, outer, begin); dbm__cursor_once(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__cursor_end, outer)) \
@@ -7349,6 +7359,8 @@ struct dbm_connection {
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
 
+/* dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7471,6 +7483,17 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
     dbm__fail(status, DBM_STAGE_CONFIG, db->name, NULL, "database %q (%s): %s", db->name, db->settings->origin, text);
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
+}
+
+DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, status, block);
 }
 
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
@@ -9603,6 +9626,8 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
  * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
  * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
+/* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9910,6 +9935,20 @@ static void dbm__lex_next(dbm__lex *x) {
     } else {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
     }
+}
+
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
+    dbm__lex x;
+    dbm__lex_begin(&x, sql, size, lexer);
+    x.at = *at;
+    do {
+        dbm__lex_next(&x);
+        if (x.code == DBM__CODE_SIGN('(') && x.token == DBM__TOKEN_SIGN) ++*depth;
+        if (x.code == DBM__CODE_SIGN(')') && x.token == DBM__TOKEN_SIGN) --*depth;
+    } while (x.token != DBM__TOKEN_WORD && x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN);
+    *at = x.at;
+    *length = x.at - x.start;
+    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
 
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
@@ -13620,7 +13659,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
                     && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
-        if (w->one.row.open) dbm__one_close(w);
+        if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
@@ -14663,19 +14702,22 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-/* The end of a handle that is in no list any more. */
-DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    st->next = NULL;
-    if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
-    else w->spare_statements = st;
+/* The end of handles that are in no list any more: `first` and those behind it. */
+DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
+    dbm_statement *st = first;
+    if (w->spare_statements != NULL) w->last_spare_statement->next = first;
+    else w->spare_statements = first;
+    for (;; st = st->next) {
+        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+        if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+        st->sql = NULL;
+        st->entry = NULL;
+        st->ended_in = st->gen;
+        st->gen = 0;
+        w->spare_statements_count++;
+        if (st->next == NULL) break;
+    }
     w->last_spare_statement = st;
-    w->spare_statements_count++;
 }
 
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
@@ -14692,24 +14734,22 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     entry = dbm__cache_known(&w->slot.connection, sql);
     if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
         entry->uses++;
         dbm__cache_hit(&w->slot.connection, entry);
-        rc = DBM_OK;
     } else {
+        if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
+            if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+            rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        }
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
     }
-    if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
-        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
-    }
-    if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    if (w->spare_statements != NULL && (w->spare_statements_count >= DBM__SPARE || w->spare_statements->ended_in != w->base.gen)) {
+    if (w->spare_statements != NULL && (w->spare_statements->ended_in != w->base.gen || w->spare_statements_count >= DBM__SPARE)) {
         st = w->spare_statements;
         w->spare_statements = st->next;
-        if (w->spare_statements == NULL) w->last_spare_statement = NULL;
         w->spare_statements_count--;
     } else {
         st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
@@ -14741,15 +14781,14 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    dbm__statement_end(w, st);
+    st->next = NULL;
+    dbm__statements_spare(w, st);
 }
 
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
-    dbm_statement *st;
-    while ((st = w->statements) != NULL) {
-        w->statements = st->next;
-        dbm__statement_end(w, st);
-    }
+    dbm_statement *first = w->statements;
+    w->statements = NULL;
+    if (first != NULL) dbm__statements_spare(w, first);
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -15910,11 +15949,10 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
 /* ---- names -------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
-    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-              at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
-              "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
-              what, list, (int)(at - list) + 1);
-    return dbm__work_fail(w, site);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                     at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
+                     "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
+                     what, list, (int)(at - list) + 1);
 }
 
 static bool dbm__name_char(char c, bool first) {
@@ -15949,23 +15987,21 @@ static const char *dbm__blanks(const char *p) {
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
     const char *end;
+    size_t n;
     p = dbm__blanks(p);
     if (lexer & DBM_LEX_NOT_SQL) {
-        size_t n = list ? strcspn(p, ",") : strlen(p);
-        const char *next = p + n;
-        while (n != 0 && dbm__blanks(p + n - 1) == p + n) n--;
+        end = p + (list ? strcspn(p, ",") : strlen(p));
+        for (n = (size_t)(end - p); n != 0 && dbm__blanks(p + n - 1) != p + n - 1; n--) {}
         *bad = p;
         if (n == 0) return NULL;
-        end = next;
-        memcpy(*to, p, n);
-        *to += n;
     } else {
         end = dbm__name_end(p, lexer, bad);
         if (end == NULL) return NULL;
-        memcpy(*to, p, (size_t)(end - p));
-        *to += end - p;
+        n = (size_t)(end - p);
         end = dbm__blanks(end);
     }
+    memcpy(*to, p, n);
+    *to += n;
     *(*to)++ = 0;
     *bad = end;
     return *end == 0 || (list && *end == ',') ? end : NULL;
@@ -15980,24 +16016,17 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     dbm__text sql;
     int i;
     if (table == NULL || columns == NULL || columns[0] == 0) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-                  table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
-        return dbm__work_fail(w, site);
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                         table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
     }
     table_size = strlen(table);
     names_size = strlen(columns);
-    if (table_size > 65536 || names_size > 65536) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
-        return dbm__work_fail(w, site);
-    }
+    if (table_size > 65536 || names_size > 65536) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
     /* Each name twice, once by itself and once in the INSERT, with room for ", $64" and the words around. */
     need = 2 * (table_size + names_size) + DBM__MAX_VALUES * 8 + 64;
     if (need > b->names_size) {
         char *block = (char *)dbm__resize(w->db->host, b->names, need);
-        if (block == NULL) {
-            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site);
-        }
+        if (block == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         b->names = block;
         b->names_size = need;
     }
@@ -16005,10 +16034,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     b->plan.table = to;
     if (dbm__name_take(table, a->lexer, false, &to, &bad) == NULL) return dbm__bulk_name_bad(w, "table", table, bad, site);
     for (i = 0;; p++) {
-        if (i == DBM__MAX_VALUES) {
-            dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
-            return dbm__work_fail(w, site);
-        }
+        if (i == DBM__MAX_VALUES) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
         b->columns[i++] = to;
         p = dbm__name_take(p, a->lexer, true, &to, &bad);
         if (p == NULL) return dbm__bulk_name_bad(w, "columns", columns, bad, site);
@@ -16389,7 +16415,7 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
                          b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
     }
-    if (b->entry == NULL) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st != DBM_OK) return st;
     b->op.sql = b->entry->prepared.sql;
     b->op.sql_size = b->entry->prepared.sql_size;
@@ -16405,42 +16431,36 @@ static dbm_bulk *dbm__bulk_new(dbm__work *w) {
 }
 
 static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
-    dbm_bulk *b;
+    dbm_bulk *b = NULL;
     dbm_status st;
     bool was_clean = !w->in_transaction;
     const char *none = NULL;
     const dbm_value *no_values = NULL;
-    if (w->read_only) {
-        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
-        return dbm__work_fail(w, site);
-    }
-    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
-        return dbm__work_fail(w, site);
-    }
     st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
     if (st != DBM_OK) return st;
-    b = dbm__bulk_new(w);
-    if (b == NULL) {
-        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site);
+    if (w->read_only) {
+        st = dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
+    } else if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        st = dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
+    } else if ((b = dbm__bulk_new(w)) == NULL) {
+        st = dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+    } else {
+        memset(b, 0, offsetof(dbm_bulk, names));
+        b->work = w;
+        b->gen = w->gen;
+        b->site = site;
+        b->error.status = DBM_OK;
+        if (options != NULL) {
+            b->failed = options->failed;
+            b->failed_ud = options->failed_ud;
+            b->plan.each_row = options->each_row;
+        }
+        b->plan.failed_row = b->plan.failed_column = -1;
+        b->plan.refused = dbm__bulk_refused;
+        st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
     }
-    memset(&b->plan, 0, sizeof b->plan);
-    b->work = w;
-    b->gen = w->gen;
-    b->site = site;
-    b->entry = NULL;
-    b->error.status = DBM_OK;
-    b->owns_session = b->own_way = b->own_point = b->sent = false;
-    b->affected = b->refused = 0;
-    b->failed = options != NULL ? options->failed : NULL;
-    b->failed_ud = options != NULL ? options->failed_ud : NULL;
-    b->plan.each_row = options != NULL && options->each_row;
-    b->plan.failed_row = b->plan.failed_column = -1;
-    b->plan.refused = dbm__bulk_refused;
-    st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
-    if (st == DBM_OK && w->one.row.open) st = dbm__one_end(w, &none, &no_values, 0, site);
-    if (st != DBM_OK) return st;
+    if (st != DBM_OK || b == NULL) return dbm__work_fail(w, site);
+    if (w->one.row.open && (st = dbm__one_end(w, &none, &no_values, 0, site)) != DBM_OK) return st;
     b->wrapped = w->no_transaction && w->db->transactions;
     if (b->wrapped) w->no_transaction = false;
     if (w->no_transaction) b->point = -1;
@@ -16479,6 +16499,7 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     if (st != DBM_OK) return st;
     st = dbm__bulk_open(call.work, out, table, columns, options, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
+    DBM_ASSERT(*out != NULL);
     (*out)->owns_session = call.owns;
     return DBM_OK;
 }
@@ -17281,8 +17302,10 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
 
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
-    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    dbm_status st;
     size_t i, r;
+    if (count == 0) records = ""; /* no array is one without structs */
+    st = dbm__model_check(on, site, "dbm_insert_structs", model, records, size, false);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, records);
     call.count = count;
@@ -18623,7 +18646,7 @@ DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 /* SQLite: files and in-memory databases, through sqlite3.h 3.24 or newer.
- * May call: api/, base/, config/ (values of options), sql/ (a timestamp's text), and sqlite3.
+ * May call: api/, base/, adapter/ (refusals), config/ (values of options), sql/ (a timestamp's text), and sqlite3.
  * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_SQLITE
 #if defined(__has_include) && !defined(DBM__BUNDLED_SQLITE3_H)
@@ -19992,6 +20015,11 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
                                  "open it safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
+#if !DBM__SQLITE_MEMSTATUS
+        if (sqlite3_memory_used() != 0) {
+            dbm_adapter_notice(c, "DBM_SQLITE_NO_MEMSTATUS: SQLite was in use before dbm.h opened it, so its memory statistics stay on");
+        }
+#endif
         if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
         if (rc != SQLITE_OK) status = dbm__sqlite_fail(q, rc);
         else if (!base->memory) status = dbm__sqlite_journal(q);
@@ -20159,17 +20187,6 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
 
-static dbm_status dbm__sqlite_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 /* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
  * reported. */
 static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
@@ -20178,7 +20195,7 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     size_t i;
     if (value == NULL) return words[0];
     for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
-    dbm__sqlite_refuse(db, "%s = %s: expected one of %s", key, value, list);
+    dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
 
@@ -20195,7 +20212,7 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
                               "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
                               name, hint);
 }
@@ -20218,15 +20235,15 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "mode = %s: expected one of ro, rw, rwc, memory", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value);
     }
     value = dbm_adapter_option(db, "cache");
     if (value != NULL && !dbm__list_has("shared,private", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "cache = %s: expected shared or private", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache = %s: expected shared or private", value);
     }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
-        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
                                   "registered (sqlite3_vfs_register) before the database is first used", value);
     }
     return DBM_OK;
@@ -20238,18 +20255,18 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
     value = dbm_adapter_option(db, "foreign_keys");
     if (value != NULL && !dbm__parse_bool(value, &base->foreign_keys)) {
-        return dbm__sqlite_refuse(db, "foreign_keys = %s: expected true or false", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "foreign_keys = %s: expected true or false", value);
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
@@ -20261,7 +20278,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
@@ -20361,7 +20378,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     memcpy(key, prefix, sizeof prefix);
     full = key + sizeof prefix - 1;
     if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
-        status = dbm__sqlite_refuse(db, "the path %q is too long, or there is no current directory", path);
+        status = dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q is too long, or there is no current directory", path);
     } else {
         status = dbm_adapter_gate(db, key);
         if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full);
@@ -20376,17 +20393,20 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm__sqlite_base settings;
     dbm_status status;
     memset(&settings, 0, sizeof settings);
+#if !DBM__SQLITE_MEMSTATUS
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
+#endif
     if (sqlite3_libversion_number() < 3024000) {
-        return dbm__sqlite_refuse(db, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
     }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
-        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
                                   "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
     }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
-        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
                                   "sqlite:////dir/file.db for an absolute one", url->hosts);
     }
     status = dbm__sqlite_check_parameters(db);
@@ -20399,7 +20419,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') {
-            return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         }
         return dbm__sqlite_init_file(db, &settings, path);
     }
@@ -20552,7 +20572,7 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
@@ -21353,6 +21373,17 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
     }
 }
 
+/* Whether the SYNC at the head is that of one which stands alone. */
+static bool dbm__pg_sent_alone(const dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
+    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
+}
+
+static void dbm__pg_sent_over(dbm__pg *q) {
+    q->unanswered--;
+    if (q->sent_error == NULL) q->answered++;
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
@@ -21366,7 +21397,7 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
     /* What goes before one of the pipeline fails for it. */
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
@@ -21405,9 +21436,10 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             dbm__pg_copy_out(q, res);
             return false;
         }
-        q->outcome = DBM_E_UNSUPPORTED;
+        q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
-        break;
+        PQclear(res);
+        return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
         dbm__pg_failed_item(q, item, res);
@@ -21483,10 +21515,7 @@ static int dbm__pg_answers(dbm__pg *q) {
                 q->armed = true;
                 continue;
             }
-            if (item->kind == DBM__PG_SENT) {
-                q->unanswered--;
-                if (q->sent_error == NULL) q->answered++;
-            }
+            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             continue;
@@ -21494,6 +21523,7 @@ static int dbm__pg_answers(dbm__pg *q) {
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -21749,7 +21779,8 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         s->kept = true; /* it is when those behind it run */
         s->age = q->age;
     }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
+                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
     if (item != NULL) item->s = s;
     q->unsynced = true;
     if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -21764,6 +21795,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_room_end(q);
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
+        (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
         if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
     }
     dbm__pg_end_local(q, DBM_OK);
@@ -21826,6 +21858,12 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         return DBM_OK;
     }
     now = s->held;
+    if (now == NULL && s->copying) { /* of COPY the next one, if it has come */
+        s->q->main = s;
+        s->q->mode = DBM__PG_TAKE;
+        s->q->no_memory = false;
+        return dbm__pg_copy_rows(s->q) == DBM__PG_ROW ? DBM_OK : DBM_E_UNSUPPORTED;
+    }
     if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
     dbm__pg_row_moves(s);
     s->held = now->next;
@@ -21973,31 +22011,24 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
-/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
-static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
-    const char *first = dbm__pg_first_word(at);
-    int deep = 0;
-    bool in;
-    for (; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\'') {
-            char quote = *at;
-            do at++; while (*at != '\0' && *at != quote);
-            if (*at == '\0') return;
-        } else if (*at == '(') {
-            deep++;
-        } else if (*at == ')') {
-            deep--;
-        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
-            in = dbm__pg_is_word(at, "FROM");
-            at = dbm__pg_first_word(at + (in ? 4 : 2));
-            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
-            s->copies_in = in;
-            s->copies_out = prepared->returns_rows = !in;
-            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
-                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
-            return;
-        }
+/* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
+    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
+    size_t at = 0, n = 0;
+    int depth = 0, words = 0;
+    bool in = false, out = false, writes = false;
+    const char *word;
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
+                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
+        in = depth == 0 && dbm__pg_is_word(word, "FROM");
+        out = depth == 0 && dbm__pg_is_word(word, "TO");
     }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    s->copies_in = in;
+    s->copies_out = op->prepared->returns_rows = out;
+    if (out) op->prepared->writes = writes;
 }
 
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
@@ -22008,7 +22039,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -22302,7 +22333,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -22629,7 +22660,7 @@ static bool dbm__pg_solo_over(dbm__pg *q) {
 /* True: it is done. False: dbm__pg_step() goes on. */
 static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
-    PGresult *res = NULL;
+    PGresult *res = NULL, *more = NULL;
     ExecStatusType status;
     q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
@@ -22638,9 +22669,15 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     }
     res = PQgetResult(q->conn);
     status = PQresultStatus(res);
-    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || (more = PQgetResult(q->conn)) != NULL) {
         q->armed = true;
-        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (!dbm__pg_solo_over(q)) {
+            PQclear(res);
+            PQclear(more);
+            return false;
+        }
+        if (res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (more != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], more); /* it failed at its commit */
         return false;
     }
     q->solo = false;
@@ -23391,17 +23428,6 @@ static void dbm__pg_cancel(dbm_connection *c) {
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__pg_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
     char hint[80] = "";
@@ -23412,7 +23438,7 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     }
     near_one = dbm__nearest(key, names, n);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__pg_refuse(db, "%s %q is none that libpq knows%s", where, key, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint);
 }
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
@@ -23525,7 +23551,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
     dbm__pg_base *base;
     dbm_status status;
-    if (!PQisthreadsafe()) return dbm__pg_refuse(db, "libpq was built without thread safety");
+    if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
     base = (dbm__pg_base *)dbm_adapter_alloc(db, size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     memset(base, 0, size);
@@ -25986,6 +26012,16 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     return DBM__MYSQL_DONE;
 }
 
+/* Whether the rows end with what has been read already: then they have ended. */
+static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
+    (void)mysql_stmt_fetch(s->stmt);
+    dbm__mysql_note_status(q);
+    dbm__mysql_result_over(q, s);
+    s->ended = true;
+    return true;
+}
+
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
@@ -26112,11 +26148,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
-        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
-            if (q->refused) break;
-        }
+        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -26185,7 +26217,7 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     rc = mysql_stmt_fetch(s->stmt);
     if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
         s->seen++;
@@ -26496,13 +26528,22 @@ static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_pla
     return DBM__MYSQL_DONE;
 }
 
+/* How many rows the arrays have that are bound; 0: there are no arrays. */
+static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+#if DBM__MYSQL_MARIADB
+    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+#else
+    (void)stmt;
+    (void)rows;
+#endif
+}
+
 /* Sends what was gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     size_t size = 0;
     uint64_t affected;
-    unsigned count;
     dbm_op part;
     switch (q->pre) {
     case 0:
@@ -26531,12 +26572,9 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                     if (q->refused) break;
                 }
             }
-            count = b->arrays ? (unsigned)b->group : 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
             if (b->arrays) {
                 int i;
+                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
                 for (i = 0; i < b->columns; i++) {
                     if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
                     if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
@@ -26547,6 +26585,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                 }
                 s->bound = false;
                 if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_array_size(s->stmt, 0);
                     dbm__mysql_note_error(q, s->stmt);
                     dbm__mysql_report(q);
                     break;
@@ -26560,10 +26599,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             q->stmt = s->stmt;
             q->was_open = q->open;
             DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            count = 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
+            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
             if (q->rc != 0) {
                 s->bound = false;
                 dbm__mysql_note_error(q, s->stmt);
@@ -26611,11 +26647,12 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
-/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
+/* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
+ * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    bool in_place = b->arrays && b->rows == 0;
+    bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
     size_t bytes = 0, r, size;
@@ -27331,17 +27368,6 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
 
 /* ---- configuration ------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
@@ -27352,10 +27378,10 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[i] = dbm__mysql_args[i].name;
         if (strcmp(name, names[i]) != 0) continue;
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected true or false", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
         return DBM_OK;
     }
@@ -27363,7 +27389,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
         if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
         if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
-            return dbm__mysql_refuse(db, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
@@ -27376,7 +27402,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         dbm__put(&t, "; time-outs and TLS are keys of the section");
     }
     dbm__text_end(&t);
-    return dbm__mysql_refuse(db, "%s %q is unknown%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
@@ -27400,13 +27426,13 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
-        return dbm__mysql_refuse(db, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
             if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
                                          dbm__mysql_modes[i]);
             }
         }
@@ -27424,17 +27450,17 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
 #if DBM__MYSQL_MARIADB
     if (base->tls == DBM_TLS_VERIFY_CA) {
         if (config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL) {
-            return dbm__mysql_refuse(db, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
                                      "set it, or use verify-full");
         }
 #  if MARIADB_PACKAGE_VERSION_ID >= 30400
-        return dbm__mysql_refuse(db, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
 #  endif
     }
 #else
     if (base->tls >= DBM_TLS_VERIFY_CA && config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL &&
         dbm_adapter_option(db, "read_default_file") == NULL && dbm_adapter_option(db, "read_default_group") == NULL) {
-        return dbm__mysql_refuse(db, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
                                  base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full");
     }
 #endif
@@ -27476,7 +27502,7 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     status = dbm__mysql_check_args(db);
     if (status == DBM_OK && mode != NULL) status = dbm__mysql_check_sql_mode(db, mode);
     if (status != DBM_OK) return status;
-    if (strchr(path, '/') != NULL) return dbm__mysql_refuse(db, "the URL's path %q is not the name of one database", path);
+    if (strchr(path, '/') != NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path %q is not the name of one database", path);
     for (p = hosts; *p != '\0'; p++) count += *p == ',';
     base = (dbm__mysql_base *)dbm_adapter_alloc(db, sizeof *base + count * sizeof(dbm__mysql_host) + hosts_size + count + path_size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -28937,7 +28963,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         }
         st = dbm__redis_gather(r);
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        looked = true;
+        looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
@@ -29054,7 +29080,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
         if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
         if (r->command == DBM__REDIS_EXEC) {
             op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
         } else {
@@ -29136,12 +29162,6 @@ static dbm_status dbm__redis_alive(dbm_connection *c) {
 
 /* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__redis_wrong(dbm_database *db, const char *format, const char *what) {
-    char block[400];
-    dbm__format(block, sizeof block, format, what);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -29150,10 +29170,10 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     size_t i;
     for (i = 0; i < url->parameter_count; i++) {
         if (!dbm__list_has(DBM__REDIS_OPTIONS, url->parameters[i].name, strlen(url->parameters[i].name))) {
-            return dbm__redis_wrong(db, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
         }
     }
-    if (url->scheme[0] == 0) return dbm__redis_wrong(db, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
+    if (url->scheme[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
         return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out");
     }
@@ -29168,7 +29188,7 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     }
 #endif
     if (local) {
-        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__redis_wrong(db, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
+        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
         if (path[0] == 0) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "the socket's path is missing: write unix:///path/to/redis.sock");
         base->path = (char *)dbm_adapter_alloc(db, strlen(path) + 2);
         if (base->path == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -29177,20 +29197,20 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     } else {
         base->hosts = url->hosts != NULL && url->hosts[0] != 0 ? url->hosts : "localhost";
         if (path[0] != 0 && number != NULL && strcmp(path, number) != 0) {
-            return dbm__redis_wrong(db, "the URL's path says another database than db = %s; say it once", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path says another database than db = %s; say it once", number);
         }
         if (path[0] != 0) number = path;
     }
     if (number != NULL) {
         for (c = number; *c >= '0' && *c <= '9'; c++) {}
         if (*c != 0 || c == number || !dbm__parse_int(number, 0, INT32_MAX, &base->number)) {
-            return dbm__redis_wrong(db, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
         }
     }
     base->client_name = dbm_adapter_option(db, "client_name");
     if (base->client_name != NULL) {
         for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
-        if (*c != 0) return dbm__redis_wrong(db, "client_name %q: only visible ASCII without blanks", base->client_name);
+        if (*c != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "client_name %q: only visible ASCII without blanks", base->client_name);
         if (base->client_name[0] == 0) base->client_name = NULL;
     }
     return DBM_OK;
@@ -29244,7 +29264,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, net/, config/ (words of options), adapter/, sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -31466,17 +31486,6 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
 
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mongo_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, status, block);
-}
-
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
     "appName", "authMechanism", "authMechanismProperties", "authSource", "canonicalizeHostname", "compressors", "connectTimeoutMS", "directConnection",
@@ -31497,7 +31506,7 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
     near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
 
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
@@ -31519,16 +31528,16 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
     (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
     }
     if (said != NULL && config->tls != DBM_TLS_DEFAULT && dbm__parse_bool(said, &on) && on != (config->tls != DBM_TLS_OFF)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
     }
 #if !defined(MONGOC_ENABLE_SSL)
-    if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
+    if (config->tls > DBM_TLS_PREFER) return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
     if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;
 }
@@ -31562,9 +31571,9 @@ static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const c
 static dbm_status dbm__mongo_start(dbm_database *db) {
     const char *log = dbm_adapter_option(db, "driver_log");
     dbm__word was = DBM__MONGO_NEW;
-    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__mongo_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
+    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__adapter_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
-        return dbm__mongo_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
+        return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
     if (log == NULL || strcmp(log, "off") == 0) {
         if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
@@ -31582,18 +31591,18 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     int slots = config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0), most;
     base->name = dbm_adapter_option(db, "database");
     if (base->name == NULL) base->name = url->path;
-    if (url->hosts[0] == 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
+    if (url->hosts[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
     if (base->name == NULL || base->name[0] == 0) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
     }
-    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__mongo_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
+    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
     }
-    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
+    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
     most = dbm__mongo_ms(db, "maxPoolSize", slots);
     if (most < slots) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
     }
     base->local = dbm__mongo_local(url->hosts);
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
@@ -31632,7 +31641,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
         dbm__lock_free(&base->lock);
         dbm_adapter_free(db, base);
         if (error.message[0] == 0) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s", error.message);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s", error.message);
     }
     base->pools = p;
     dbm_adapter_set_db_native(db, p->pool);

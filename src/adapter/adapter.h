@@ -56,6 +56,8 @@ struct dbm_connection {
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
 
+/* dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is

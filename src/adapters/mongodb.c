@@ -1,5 +1,5 @@
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, net/, config/ (words of options), adapter/, sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -2225,17 +2225,6 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
 
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mongo_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, status, block);
-}
-
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
     "appName", "authMechanism", "authMechanismProperties", "authSource", "canonicalizeHostname", "compressors", "connectTimeoutMS", "directConnection",
@@ -2256,7 +2245,7 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
     near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
 
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
@@ -2278,16 +2267,16 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
     (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
     }
     if (said != NULL && config->tls != DBM_TLS_DEFAULT && dbm__parse_bool(said, &on) && on != (config->tls != DBM_TLS_OFF)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
     }
 #if !defined(MONGOC_ENABLE_SSL)
-    if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
+    if (config->tls > DBM_TLS_PREFER) return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
     if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;
 }
@@ -2321,9 +2310,9 @@ static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const c
 static dbm_status dbm__mongo_start(dbm_database *db) {
     const char *log = dbm_adapter_option(db, "driver_log");
     dbm__word was = DBM__MONGO_NEW;
-    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__mongo_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
+    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__adapter_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
-        return dbm__mongo_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
+        return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
     if (log == NULL || strcmp(log, "off") == 0) {
         if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
@@ -2341,18 +2330,18 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     int slots = config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0), most;
     base->name = dbm_adapter_option(db, "database");
     if (base->name == NULL) base->name = url->path;
-    if (url->hosts[0] == 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
+    if (url->hosts[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
     if (base->name == NULL || base->name[0] == 0) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
     }
-    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__mongo_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
+    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
     }
-    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
+    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
     most = dbm__mongo_ms(db, "maxPoolSize", slots);
     if (most < slots) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
     }
     base->local = dbm__mongo_local(url->hosts);
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
@@ -2391,7 +2380,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
         dbm__lock_free(&base->lock);
         dbm_adapter_free(db, base);
         if (error.message[0] == 0) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s", error.message);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s", error.message);
     }
     base->pools = p;
     dbm_adapter_set_db_native(db, p->pool);

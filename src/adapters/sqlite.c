@@ -1,5 +1,5 @@
 /* SQLite: files and in-memory databases, through sqlite3.h 3.24 or newer.
- * May call: api/, base/, config/ (values of options), sql/ (a timestamp's text), and sqlite3.
+ * May call: api/, base/, adapter/ (refusals), config/ (values of options), sql/ (a timestamp's text), and sqlite3.
  * Must not know: pools, sessions, other adapters. */
 #include "adapters.h"
 #include "../config/config.h"
@@ -1371,6 +1371,11 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
                                  "open it safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
+#if !DBM__SQLITE_MEMSTATUS
+        if (sqlite3_memory_used() != 0) {
+            dbm_adapter_notice(c, "DBM_SQLITE_NO_MEMSTATUS: SQLite was in use before dbm.h opened it, so its memory statistics stay on");
+        }
+#endif
         if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
         if (rc != SQLITE_OK) status = dbm__sqlite_fail(q, rc);
         else if (!base->memory) status = dbm__sqlite_journal(q);
@@ -1538,17 +1543,6 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
 
-static dbm_status dbm__sqlite_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 /* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
  * reported. */
 static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
@@ -1557,7 +1551,7 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     size_t i;
     if (value == NULL) return words[0];
     for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
-    dbm__sqlite_refuse(db, "%s = %s: expected one of %s", key, value, list);
+    dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
 
@@ -1574,7 +1568,7 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
                               "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
                               name, hint);
 }
@@ -1597,15 +1591,15 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "mode = %s: expected one of ro, rw, rwc, memory", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value);
     }
     value = dbm_adapter_option(db, "cache");
     if (value != NULL && !dbm__list_has("shared,private", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "cache = %s: expected shared or private", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache = %s: expected shared or private", value);
     }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
-        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
                                   "registered (sqlite3_vfs_register) before the database is first used", value);
     }
     return DBM_OK;
@@ -1617,18 +1611,18 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
     value = dbm_adapter_option(db, "foreign_keys");
     if (value != NULL && !dbm__parse_bool(value, &base->foreign_keys)) {
-        return dbm__sqlite_refuse(db, "foreign_keys = %s: expected true or false", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "foreign_keys = %s: expected true or false", value);
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
@@ -1640,7 +1634,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
@@ -1740,7 +1734,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     memcpy(key, prefix, sizeof prefix);
     full = key + sizeof prefix - 1;
     if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
-        status = dbm__sqlite_refuse(db, "the path %q is too long, or there is no current directory", path);
+        status = dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q is too long, or there is no current directory", path);
     } else {
         status = dbm_adapter_gate(db, key);
         if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full);
@@ -1755,17 +1749,20 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm__sqlite_base settings;
     dbm_status status;
     memset(&settings, 0, sizeof settings);
+#if !DBM__SQLITE_MEMSTATUS
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
+#endif
     if (sqlite3_libversion_number() < 3024000) {
-        return dbm__sqlite_refuse(db, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
     }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
-        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
                                   "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
     }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
-        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
                                   "sqlite:////dir/file.db for an absolute one", url->hosts);
     }
     status = dbm__sqlite_check_parameters(db);
@@ -1778,7 +1775,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') {
-            return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         }
         return dbm__sqlite_init_file(db, &settings, path);
     }

@@ -211,7 +211,8 @@ typedef struct dbm_config {
     dbm_tls tls;
     const char *tls_ca, *tls_cert, *tls_key; /* paths */
     const char *init_sql;         /* statements run on each new connection */
-    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it (default 64 MiB) */
+    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it, and replies of Redis that wait to be received
+                                   * (default 64 MiB) */
     const dbm_option *options;    /* the adapter's own keys, such as busy_timeout of SQLite, and connect_args.x */
     size_t option_count;
     /* Asked before each physical connect, so that rotating passwords and tokens work (default: the URL's user and password).

@@ -1025,6 +1025,14 @@ static void lost_in_order(void **state) {
         kill_client(b, id);
         assert_int_equal(dbm_redis_exec(s, NULL), DBM_E_IN_DOUBT);
     }
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* when all is received, one that reads is sent once more as ever */
+        int64_t id = client_id(s);
+        OK(dbm_redis_send(s, "INCR n"));
+        OK(dbm_redis_receive(s, NULL));
+        kill_client(b, id);
+        OK(dbm_redis_exists(s, NULL, "n"));
+    }
+    assert_int_equal(rc, DBM_OK);
     DBM_SESSION_OPT(b->mgr, NULL, s, .timeout_ms = 100, .status = &rc) {
         OK(dbm_redis_send(s, "XREAD BLOCK 0 STREAMS none $"));
         FAILS(dbm_redis_receive(s, NULL), DBM_E_TIMEOUT, "deadline");
@@ -1066,6 +1074,18 @@ static void more_than_the_sockets_hold(void **state) {
             assert_int_equal(dbm_row_value(row, 0).as.text.size, 20000);
         }
         assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* arrays that come in pieces */
+        dbm_rows *rows = NULL;
+        OK(dbm_redis_command(s, "EVAL %s 1 list", "for i = 1, 20000 do redis.call('RPUSH', KEYS[1], i) end"));
+        for (n = 0; n < 20; n++) OK(dbm_redis_send(s, "LRANGE list 0 -1"));
+        for (n = 0; n < 20; n++) {
+            int64_t sum = 0;
+            OK(dbm_redis_receive_rows(s, &rows));
+            while (dbm_rows_next(rows, &row) == DBM_OK) sum += dbm_row_int(row, 0);
+            assert_int_equal(sum, 200010000);
+        }
     }
     assert_int_equal(rc, DBM_OK);
     DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* 100,000, and nobody ever looks */
@@ -1235,6 +1255,16 @@ static void cut_at_every_byte(void **state) {
     memset(&f, 0, sizeof f);
     fake_start(&f);
     open_fake(&b, &f);
+    fake_says(&f, "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n", strlen("+OK\r\n+QUEUED\r\n*1\r\n")); /* what was queued is answered, and its EXEC is not */
+    DBM_SESSION(b.mgr, NULL, s) {
+        OK(dbm_redis_send(s, "MULTI"));
+        OK(dbm_redis_send(s, "SET k v"));
+        OK(dbm_redis_send(s, "EXEC"));
+        OK(dbm_redis_receive(s, NULL));
+        OK(dbm_redis_receive(s, NULL));
+        assert_int_equal(dbm_redis_receive(s, NULL), DBM_E_IN_DOUBT);
+    }
+    assert_true(dbm_session_failed(NULL));
     for (i = 0; i < sizeof whole_replies / sizeof whole_replies[0]; i++) {
         for (cut = 0; cut <= strlen(whole_replies[i]); cut++) {
             bool whole = cut == strlen(whole_replies[i]);
@@ -1278,6 +1308,128 @@ static void cut_at_every_byte(void **state) {
     fake_stop(&f);
 }
 
+/* A server that reads nothing more until it has written its reply to what it has read: two that wait for each other would wait for ever. Commands and
+ * replies are as long as the test says. */
+typedef struct parrot { fake f; size_t command, reply; } parrot;
+static void *parrot_serves(void *ud) {
+    parrot *p = (parrot *)ud;
+    char *said = (char *)malloc(p->reply), block[8192];
+    int fd = accept(p->f.listener, NULL, NULL);
+    size_t got = 0;
+    int head = snprintf(said, p->reply, "$%zu\r\n", p->reply - 11);
+    assert_int_equal(head, 9);
+    memset(said + head, 'r', p->reply - 11);
+    memcpy(said + p->reply - 2, "\r\n", 2);
+    if (fake_hears(fd, block, sizeof block)) (void)send(fd, "+PONG\r\n", 7, MSG_NOSIGNAL);
+    for (;;) {
+        ssize_t n = recv(fd, block, sizeof block, 0);
+        if (n <= 0) break;
+        for (got += (size_t)n; got >= p->command; got -= p->command) {
+            size_t sent = 0;
+            while (sent < p->reply) {
+                ssize_t m = send(fd, said + sent, p->reply - sent, MSG_NOSIGNAL);
+                if (m <= 0) break;
+                sent += (size_t)m;
+            }
+        }
+    }
+    (void)close(fd);
+    free(said);
+    return NULL;
+}
+
+static void neither_waits_for_the_other(void **state) {
+    enum { SIZE = 60000, REPLY = 300000, COMMANDS = 150, KERNEL = 65536 }; /* 9 MB there, 45 MB back: more than sockets hold either way */
+    base b;
+    parrot p;
+    char *bytes = (char *)calloc(1, SIZE), url[64];
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    dbm_status rc = DBM_OK;
+    dbm_row *row = NULL;
+    int n, kernel = KERNEL;
+    (void)state;
+    assert_non_null(bytes);
+    memset(&p, 0, sizeof p);
+    memset(&address, 0, sizeof address);
+    p.command = 4 + 10 + 8 + SIZE + 2; /* *2, $4 ECHO, $60000, the bytes */
+    p.reply = REPLY + 11;
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    p.f.listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(setsockopt(p.f.listener, SOL_SOCKET, SO_RCVBUF, &kernel, sizeof kernel), 0);
+    assert_int_equal(setsockopt(p.f.listener, SOL_SOCKET, SO_SNDBUF, &kernel, sizeof kernel), 0);
+    assert_int_equal(bind(p.f.listener, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(p.f.listener, 16), 0);
+    assert_int_equal(getsockname(p.f.listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(pthread_create(&p.f.thread, NULL, parrot_serves, &p), 0);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d", ntohs(address.sin_port));
+    memset(&b, 0, sizeof b);
+    open_config(&b, DBM_CONFIG(.url = url, .statement_timeout_ms = 10000));
+    DBM_SESSION_RC(b.mgr, NULL, s, &rc) {
+        for (n = 0; n < COMMANDS; n++) OK(dbm_redis_send(s, "ECHO %b", dbm_blob(bytes, SIZE)));
+        for (n = 0; n < COMMANDS; n++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_value(row, 0).as.text.size, REPLY);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    close_manager(&b);
+    (void)pthread_join(p.f.thread, NULL);
+    (void)close(p.f.listener);
+    free(bytes);
+}
+
+/* No more than 4096 commands are unanswered, and what the server has answered does not pile up there. */
+static void within_a_window(void **state) {
+    base b;
+    fake f;
+    dbm_status rc = DBM_OK, st = DBM_OK;
+    int n = 0;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    fake_start(&f);
+    fake_says(&f, "", SIZE_MAX); /* nothing, ever */
+    open_fake(&b, &f);
+    DBM_SESSION_OPT(b.mgr, NULL, s, .timeout_ms = 500, .status = &rc) {
+        while (n < 10000 && (st = dbm_redis_send(s, "GET k")) == DBM_OK) n++;
+        assert_int_equal(st, DBM_E_TIMEOUT);
+        assert_int_equal(n, 4096);
+    }
+    assert_int_equal(rc, DBM_E_TIMEOUT);
+    close_manager(&b);
+    fake_stop(&f);
+}
+
+static void read_as_it_is_written(void **state) {
+    base *b = (base *)*state;
+    char *bytes = (char *)calloc(1, 50000);
+    dbm_status rc = DBM_OK;
+    long omem = -1;
+    assert_non_null(bytes);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
+        int64_t id = client_id(s);
+        int n;
+        for (n = 0; n < 1000; n++) {
+            OK(dbm_redis_send(s, "ECHO %b", dbm_blob(bytes, 50000)));
+            if (n % 10 == 9) pause_ms(2); /* the server keeps up, so that writing never has to wait */
+        }
+        DBM_SESSION_OPT(b->mgr, NULL, other, .separate = 1) {
+            dbm_row *row = NULL;
+            char mine[40];
+            const char *line;
+            OK(dbm_redis_query_one(other, &row, "CLIENT LIST"));
+            (void)snprintf(mine, sizeof mine, "id=%ld ", (long)id);
+            line = strstr(dbm_row_text(row, 0), mine);
+            assert_non_null(line);
+            omem = strtol(strstr(line, "omem=") + 5, NULL, 10);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    assert_in_range(omem, 0, 25000000); /* of 50 MB; what is under way is more than nothing */
+    free(bytes);
+}
+
 static void garbage(void **state) {
     static const char *const texts[] = {
         "HTTP/1.1 400 Bad Request\r\n\r\n", "$-7\r\nab\r\n", "*-9\r\n", "$99999999999999999999999\r\n", ":12x4\r\n", "\x01\x02\x03\x04", "$3\r\nabcd\r\n",
@@ -1295,21 +1447,23 @@ static void garbage(void **state) {
         int64_t began = now_ms();
         dbm_row *row = NULL;
         dbm_status st;
+        int connections;
         fake_says(&f, texts[i], SIZE_MAX);
         st = dbm_redis_query_one(b.db, &row, "GET k");
         dbm_row_end(row);
         assert_true(st == DBM_OK || st == DBM_E_LOST || st == DBM_E_TIMEOUT || st == DBM_E_SQL || st == DBM_E_NOT_FOUND);
         assert_in_range(now_ms() - began, 0, 2500);
+        connections = fake_connections(&f);
         DBM_SESSION(b.mgr, NULL, s) { /* in a pipeline */
             OK(dbm_redis_send(s, "GET k"));
             st = dbm_redis_receive(s, NULL);
-            if (st == DBM_OK && i + 1 == sizeof texts / sizeof texts[0]) (void)dbm_redis_command(s, "GET k");
         }
         assert_true(st == DBM_OK || st == DBM_E_LOST || st == DBM_E_TIMEOUT || st == DBM_E_SQL);
         fake_says(&f, "+fine\r\n", SIZE_MAX);
         OK(dbm_redis_query_one(b.db, &row, "GET k")); /* never what was left over */
         assert_string_equal(dbm_row_text(row, 0), "fine");
         dbm_row_end(row);
+        if (i + 1 == sizeof texts / sizeof texts[0]) assert_true(fake_connections(&f) > connections + 1); /* said too much */
     }
     close_manager(&b);
     fake_greets(&f, "SSH-2.0-OpenSSH_9.2p1\r\n");
@@ -1625,6 +1779,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_user_with_few_rights, set_up, tear_down),
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(garbage),
+        cmocka_unit_test(neither_waits_for_the_other),
+        cmocka_unit_test(within_a_window),
+        cmocka_unit_test_setup_teardown(read_as_it_is_written, set_up, tear_down),
         cmocka_unit_test(errors_of_servers),
         cmocka_unit_test_setup_teardown(many_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forked, set_up, tear_down),

@@ -57,6 +57,15 @@ static void calls(void **state) {
         assert_int_equal(dbm_row_int(row, 0), 3);
         const dbm_value words[] = { dbm_text("ECHO"), dbm_text("hello") };
         assert_int_equal(dbm_redis_queryv(s, &rows, words, 2), DBM_OK);
+        assert_int_equal(dbm_redis_send(s, "ECHO %s-%d", key, 7), DBM_OK);
+        assert_int_equal(dbm_redis_sendv(s, words, 2), DBM_OK);
+        assert_int_equal(dbm_redis_send(s, "LRANGE l 0 -1"), DBM_OK);
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_OK);
+        assert_string_equal(dbm_row_text(row, 0), "key-7");
+        assert_int_equal(dbm_redis_receive(s, nullptr), DBM_OK);
+        assert_int_equal(dbm_redis_receive_rows(s, &rows), DBM_OK);
+        assert_int_equal(dbm_rows_next(rows, &row), DBM_OK);
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
     }
     assert_false(dbm_session_failed(nullptr));
     dbm_manager_free(mgr);

@@ -281,6 +281,9 @@ static void values_of_every_type(void **) {
         dbm_rows_end(rows);
         assert_int_equal(dbm_queryv(s, &rows, "SELECT ?, ?", list, 2), DBM_OK);
         dbm_rows_end(rows);
+        assert_int_equal(dbm_prepare(s, "DELETE FROM t WHERE a = ?", &st), DBM_OK);
+        assert_int_equal(dbm_stmt_send(st, 1), DBM_OK);
+        assert_int_equal(dbm_affected(s), 1);
         assert_int_equal(dbm_send(s, "DELETE FROM t WHERE a = ?", 1), DBM_OK);
     }
     DBM_FAILED(err) fail_msg("%s", err->message);
