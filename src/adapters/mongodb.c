@@ -7,8 +7,8 @@
  * watches the servers from threads of its own, repeats reads and writes that died with their connection once, and calls abort() when there is no memory. */
 #include "adapters.h"
 #include "../adapter/adapter.h"
-#include "../net/net.h"
 #include "../config/config.h"
+#include "../net/net.h"
 #if DBM_HAS_MONGODB
 #if defined(__has_include)
 #  if __has_include(<mongoc/mongoc.h>)
@@ -533,6 +533,7 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
     mongoc_collection_t *kept;
+    bson_t *one;             /* the options of a find for one document */
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
@@ -1393,6 +1394,7 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
 static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
     dbm_status status = dbm__mongo_needs(j, 0, false);
     if (status != DBM_OK) return status;
+    if (one && bson_empty(j->options)) return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->m->one, NULL));
     if (one) {
         if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
         if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
@@ -1523,9 +1525,14 @@ static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
 
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     const char *name = j->name;
-    dbm_status status = strcmp(name, "create_index") == 0 ? DBM_OK : dbm__mongo_in_session(j, j->options);
-    if (status != DBM_OK) return status;
+    dbm_status status;
     if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
+    status = dbm__mongo_in_session(j, j->options);
+    if (status != DBM_OK) return status;
+    if (j->collection != NULL && strncmp(name, "find", 4) == 0 && (name[4] == 0 || strcmp(name + 4, "_one") == 0)) { /* first, for it is short */
+        dbm__mongo_limit(j, j->options);
+        return dbm__mongo_find(j, name[4] != 0);
+    }
     if (strcmp(name, "command") == 0) {
         if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
         return dbm__mongo_command_any(j);
@@ -1538,8 +1545,6 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     dbm__mongo_limit(j, j->options);
     if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
     if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
-    if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
-    if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
     if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
     if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
     if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
@@ -2114,6 +2119,7 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
+    bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
 
@@ -2131,11 +2137,15 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
+    m->one = bson_new();
+    bson_append_int64(m->one, "limit", 5, 1);
+    bson_append_bool(m->one, "singleBatch", 11, true);
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
+        bson_destroy(m->one);
         dbm_adapter_free(db, m);
         return status;
     }
