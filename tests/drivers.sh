@@ -10,7 +10,7 @@ each_driver() {
     if [ -f "$drivers_root/src/adapters/postgresql.c" ]; then "$1" POSTGRESQL libpq-dev postgresql/libpq-fe.h libpq; fi
     if [ -f "$drivers_root/src/adapters/mysql.c" ]; then "$1" MYSQL default-libmysqlclient-dev mysql/mysql.h libmariadb mysqlclient; fi
     if [ -f "$drivers_root/src/adapters/redis.c" ]; then "$1" REDIS libhiredis-dev hiredis/hiredis.h hiredis; fi
-    if [ -f "$drivers_root/src/adapters/mongodb.c" ]; then "$1" MONGODB "libmongoc-dev libbson-dev" libmongoc-1.0/mongoc/mongoc.h libmongoc-1.0 mongoc2; fi
+    if [ -f "$drivers_root/src/adapters/mongodb.c" ]; then "$1" MONGODB "libmongoc-dev libbson-dev" libmongoc-1.0/mongoc/mongoc.h mongoc2 libmongoc-1.0; fi
 }
 
 driver_package() {

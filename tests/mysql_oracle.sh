@@ -1,8 +1,8 @@
 #!/bin/sh
 # A long job outside of the stages of run.sh: the MySQL adapter with Oracle's client library, libmysqlclient, which Debian does not carry and whose
 # calls block. Its source comes with the crate mysqlclient-src, is built as a static library in a directory that goes again (or in CACHE, to be used
-# again), and tests/integration/test_mysql.c and test_mysql_faults.c are built against it and run on a MariaDB of their own, plain and with ASan and
-# UBSan. What differs with this client is said in those tests where it does.
+# again), and tests/integration/test_mysql.c, test_mysql_bulk.c and test_mysql_faults.c are built against it and run on a MariaDB of their own, plain and
+# with ASan and UBSan. What differs with this client is said in those tests where it does.
 #
 #     sh tests/mysql_oracle.sh [VERSION [CACHE]]       of the crate; 0.2.2, the default, carries libmysqlclient 9.5.0
 #
@@ -46,7 +46,7 @@ DBM_TEST_SERVERS=$WORK/servers
 export DBM_TEST_SERVERS
 WARNINGS="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror"
 for flags in "" "-fsanitize=address,undefined -fno-sanitize-recover=all"; do
-    for test in test_mysql test_mysql_faults; do
+    for test in test_mysql test_mysql_bulk test_mysql_faults; do
         gcc -std=c11 -O1 -g $WARNINGS $flags -isystem "$CACHE/include" -I. -Itests -DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_MYSQL \
             "tests/integration/$test.c" "$LIBRARY" -lsqlite3 -linih -lcmocka -lssl -lcrypto -lresolv -lpthread -ldl -lm -lstdc++ -o "$WORK/$test"
         "$WORK/$test"

@@ -30,7 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror".split()
 LIBRARIES = ["-lsqlite3", "-linih", "-lpthread"]
 SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis", "MongoDB",
-            "Adapters of your own", "FAQ", "Licence"]
+            "Adapters of your own", "Speed", "FAQ", "Licence"]
 
 PROLOGUE = r"""
 #define DBM_IMPLEMENTATION

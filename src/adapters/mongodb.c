@@ -532,6 +532,8 @@ typedef struct dbm__mongo_lease {
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
+    mongoc_collection_t *kept;
+    bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -848,6 +850,12 @@ static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t 
     return DBM_OK;
 }
 
+/* An array of BSON is a document whose keys are numbers. */
+static bool dbm__mongo_is_array(const bson_t *doc) {
+    bson_iter_t it;
+    return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
+}
+
 /* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
     dbm__mongo_shape shape;
@@ -871,10 +879,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
         else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
         if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        {
-            bson_iter_t it;
-            *array = bson_iter_init(&it, *out) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
-        }
+        *array = dbm__mongo_is_array(*out);
         return DBM_OK;
     }
     if (shape.marks != 0) {
@@ -967,10 +972,25 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     return r;
 }
 
+/* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
+static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
+    mongoc_collection_t *kept = m->kept;
+    m->kept = NULL;
+    if (kept != NULL && strcmp(mongoc_collection_get_name(kept), name) == 0) return kept;
+    if (kept != NULL) mongoc_collection_destroy(kept);
+    return mongoc_client_get_collection(m->client, m->base->name, name);
+}
+
+static void dbm__mongo_collection_give(dbm__mongo_lease *m, mongoc_collection_t *collection) {
+    if (m->kept != NULL) mongoc_collection_destroy(m->kept);
+    m->kept = m->changed ? NULL : collection;
+    if (m->changed && collection != NULL) mongoc_collection_destroy(collection);
+}
+
 static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
-    if (r->collection != NULL) mongoc_collection_destroy(r->collection);
+    if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
     if (r->own != NULL) bson_destroy(r->own);
     r->cursor = NULL;
     r->collection = NULL;
@@ -1131,8 +1151,9 @@ typedef struct dbm__mongo_job {
     int documents;
     dbm__mongo_args args;
     bson_t *doc[2];
-    bool array[2];
-    bson_t *options;          /* what the user gave, or an empty one; then with the session and the time limit */
+    bool array[2], borrowed[2]; /* it is the caller's */
+    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
+    bson_t none;
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -1202,6 +1223,15 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     if (strcmp(j->name, "insert_many") != 0) {
         if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
         for (i = 0; i < j->documents && status == DBM_OK; i++) {
+            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
+            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
+                             strcmp(j->name, "command") != 0; /* a command is added to */
+            if (j->borrowed[i]) {
+                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
+                j->array[i] = dbm__mongo_is_array(j->doc[i]);
+                j->args.next++;
+                continue;
+            }
             status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
         }
     }
@@ -1212,8 +1242,11 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) j->options = bson_new();
-    if (status == DBM_OK && j->coll != NULL) j->collection = mongoc_client_get_collection(j->m->client, j->m->base->name, j->coll);
+    if (status == DBM_OK && j->options == NULL) {
+        bson_init(&j->none);
+        j->options = &j->none;
+    }
+    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
 }
 
@@ -1533,9 +1566,9 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
+    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
-    if (j.collection != NULL) mongoc_collection_destroy(j.collection);
+    dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
 }
@@ -2063,6 +2096,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
     dbm__mongo_bulk_free(m);
+    dbm__mongo_collection_give(m, NULL);
     if (m->session != NULL) { /* with a transaction that is open it tells the server */
         dbm_op op;
         memset(&op, 0, sizeof op);
@@ -2140,6 +2174,7 @@ static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm_status status = dbm__mongo_rollback(m, op);
     if (status != DBM_OK) return status;
+    m->changed = false;
     mongoc_client_set_read_prefs(m->client, mongoc_uri_get_read_prefs_t(m->pool->uri));
     mongoc_client_set_read_concern(m->client, mongoc_uri_get_read_concern(m->pool->uri));
     mongoc_client_set_write_concern(m->client, mongoc_uri_get_write_concern(m->pool->uri));
@@ -2161,6 +2196,8 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_ROLLBACK: return dbm__mongo_rollback(m, op);
     case DBM_OP_NATIVE:
         op->native = m->client;
+        m->changed = true;
+        dbm__mongo_collection_give(m, NULL);
         return DBM_OK;
     case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_SCRIPT:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no SQL: use dbm_mongo_find, dbm_mongo_insert, dbm_mongo_update and their fellows, or dbm_mongo_command for any command");

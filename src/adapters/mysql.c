@@ -1774,6 +1774,16 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     return DBM__MYSQL_DONE;
 }
 
+/* Whether the rows end with what has been read already: then they have ended. */
+static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
+    (void)mysql_stmt_fetch(s->stmt);
+    dbm__mysql_note_status(q);
+    dbm__mysql_result_over(q, s);
+    s->ended = true;
+    return true;
+}
+
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
@@ -1900,11 +1910,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
-        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
-            if (q->refused) break;
-        }
+        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -1973,7 +1979,7 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     rc = mysql_stmt_fetch(s->stmt);
     if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
         s->seen++;
@@ -2284,13 +2290,22 @@ static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_pla
     return DBM__MYSQL_DONE;
 }
 
+/* How many rows the arrays have that are bound; 0: there are no arrays. */
+static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+#if DBM__MYSQL_MARIADB
+    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+#else
+    (void)stmt;
+    (void)rows;
+#endif
+}
+
 /* Sends what was gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     size_t size = 0;
     uint64_t affected;
-    unsigned count;
     dbm_op part;
     switch (q->pre) {
     case 0:
@@ -2319,12 +2334,9 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                     if (q->refused) break;
                 }
             }
-            count = b->arrays ? (unsigned)b->group : 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
             if (b->arrays) {
                 int i;
+                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
                 for (i = 0; i < b->columns; i++) {
                     if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
                     if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
@@ -2335,6 +2347,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                 }
                 s->bound = false;
                 if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_array_size(s->stmt, 0);
                     dbm__mysql_note_error(q, s->stmt);
                     dbm__mysql_report(q);
                     break;
@@ -2348,10 +2361,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             q->stmt = s->stmt;
             q->was_open = q->open;
             DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            count = 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
+            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
             if (q->rc != 0) {
                 s->bound = false;
                 dbm__mysql_note_error(q, s->stmt);
@@ -2399,11 +2409,12 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
-/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
+/* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
+ * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    bool in_place = b->arrays && b->rows == 0;
+    bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
     size_t bytes = 0, r, size;

@@ -61,7 +61,7 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
@@ -862,6 +862,17 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
     }
 }
 
+/* Whether the SYNC at the head is that of one which stands alone. */
+static bool dbm__pg_sent_alone(const dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
+    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
+}
+
+static void dbm__pg_sent_over(dbm__pg *q) {
+    q->unanswered--;
+    if (q->sent_error == NULL) q->answered++;
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
@@ -875,7 +886,7 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
     /* What goes before one of the pipeline fails for it. */
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
@@ -914,9 +925,10 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             dbm__pg_copy_out(q, res);
             return false;
         }
-        q->outcome = DBM_E_UNSUPPORTED;
+        q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
-        break;
+        PQclear(res);
+        return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
         dbm__pg_failed_item(q, item, res);
@@ -992,10 +1004,7 @@ static int dbm__pg_answers(dbm__pg *q) {
                 q->armed = true;
                 continue;
             }
-            if (item->kind == DBM__PG_SENT) {
-                q->unanswered--;
-                if (q->sent_error == NULL) q->answered++;
-            }
+            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             continue;
@@ -1003,6 +1012,7 @@ static int dbm__pg_answers(dbm__pg *q) {
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -1258,7 +1268,8 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         s->kept = true; /* it is when those behind it run */
         s->age = q->age;
     }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
+                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
     if (item != NULL) item->s = s;
     q->unsynced = true;
     if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -1273,6 +1284,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_room_end(q);
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
+        (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
         if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
     }
     dbm__pg_end_local(q, DBM_OK);
@@ -1335,6 +1347,12 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         return DBM_OK;
     }
     now = s->held;
+    if (now == NULL && s->copying) { /* of COPY the next one, if it has come */
+        s->q->main = s;
+        s->q->mode = DBM__PG_TAKE;
+        s->q->no_memory = false;
+        return dbm__pg_copy_rows(s->q) == DBM__PG_ROW ? DBM_OK : DBM_E_UNSUPPORTED;
+    }
     if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
     dbm__pg_row_moves(s);
     s->held = now->next;
@@ -1482,31 +1500,24 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
-/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
-static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
-    const char *first = dbm__pg_first_word(at);
-    int deep = 0;
-    bool in;
-    for (; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\'') {
-            char quote = *at;
-            do at++; while (*at != '\0' && *at != quote);
-            if (*at == '\0') return;
-        } else if (*at == '(') {
-            deep++;
-        } else if (*at == ')') {
-            deep--;
-        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
-            in = dbm__pg_is_word(at, "FROM");
-            at = dbm__pg_first_word(at + (in ? 4 : 2));
-            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
-            s->copies_in = in;
-            s->copies_out = prepared->returns_rows = !in;
-            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
-                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
-            return;
-        }
+/* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
+    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
+    size_t at = 0, n = 0;
+    int depth = 0, words = 0;
+    bool in = false, out = false, writes = false;
+    const char *word;
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
+                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
+        in = depth == 0 && dbm__pg_is_word(word, "FROM");
+        out = depth == 0 && dbm__pg_is_word(word, "TO");
     }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    s->copies_in = in;
+    s->copies_out = op->prepared->returns_rows = out;
+    if (out) op->prepared->writes = writes;
 }
 
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
@@ -1517,7 +1528,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -1811,7 +1822,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -2138,7 +2149,7 @@ static bool dbm__pg_solo_over(dbm__pg *q) {
 /* True: it is done. False: dbm__pg_step() goes on. */
 static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
-    PGresult *res = NULL;
+    PGresult *res = NULL, *more = NULL;
     ExecStatusType status;
     q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
@@ -2147,9 +2158,15 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     }
     res = PQgetResult(q->conn);
     status = PQresultStatus(res);
-    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || (more = PQgetResult(q->conn)) != NULL) {
         q->armed = true;
-        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (!dbm__pg_solo_over(q)) {
+            PQclear(res);
+            PQclear(more);
+            return false;
+        }
+        if (res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (more != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], more); /* it failed at its commit */
         return false;
     }
     q->solo = false;

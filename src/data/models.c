@@ -693,8 +693,10 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
 
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
-    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    dbm_status st;
     size_t i, r;
+    if (count == 0) records = ""; /* no array is one without structs */
+    st = dbm__model_check(on, site, "dbm_insert_structs", model, records, size, false);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, records);
     call.count = count;

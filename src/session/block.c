@@ -665,7 +665,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
                     && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
-        if (w->one.row.open) dbm__one_close(w);
+        if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;

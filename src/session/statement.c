@@ -735,19 +735,22 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-/* The end of a handle that is in no list any more. */
-DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    st->next = NULL;
-    if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
-    else w->spare_statements = st;
+/* The end of handles that are in no list any more: `first` and those behind it. */
+DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
+    dbm_statement *st = first;
+    if (w->spare_statements != NULL) w->last_spare_statement->next = first;
+    else w->spare_statements = first;
+    for (;; st = st->next) {
+        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+        if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+        st->sql = NULL;
+        st->entry = NULL;
+        st->ended_in = st->gen;
+        st->gen = 0;
+        w->spare_statements_count++;
+        if (st->next == NULL) break;
+    }
     w->last_spare_statement = st;
-    w->spare_statements_count++;
 }
 
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
@@ -764,24 +767,22 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     entry = dbm__cache_known(&w->slot.connection, sql);
     if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
         entry->uses++;
         dbm__cache_hit(&w->slot.connection, entry);
-        rc = DBM_OK;
     } else {
+        if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
+            if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+            rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        }
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
     }
-    if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
-        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
-    }
-    if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    if (w->spare_statements != NULL && (w->spare_statements_count >= DBM__SPARE || w->spare_statements->ended_in != w->base.gen)) {
+    if (w->spare_statements != NULL && (w->spare_statements->ended_in != w->base.gen || w->spare_statements_count >= DBM__SPARE)) {
         st = w->spare_statements;
         w->spare_statements = st->next;
-        if (w->spare_statements == NULL) w->last_spare_statement = NULL;
         w->spare_statements_count--;
     } else {
         st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
@@ -813,15 +814,14 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    dbm__statement_end(w, st);
+    st->next = NULL;
+    dbm__statements_spare(w, st);
 }
 
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
-    dbm_statement *st;
-    while ((st = w->statements) != NULL) {
-        w->statements = st->next;
-        dbm__statement_end(w, st);
-    }
+    dbm_statement *first = w->statements;
+    w->statements = NULL;
+    if (first != NULL) dbm__statements_spare(w, first);
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {

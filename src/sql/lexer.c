@@ -302,6 +302,20 @@ static void dbm__lex_next(dbm__lex *x) {
     }
 }
 
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
+    dbm__lex x;
+    dbm__lex_begin(&x, sql, size, lexer);
+    x.at = *at;
+    do {
+        dbm__lex_next(&x);
+        if (x.code == DBM__CODE_SIGN('(') && x.token == DBM__TOKEN_SIGN) ++*depth;
+        if (x.code == DBM__CODE_SIGN(')') && x.token == DBM__TOKEN_SIGN) --*depth;
+    } while (x.token != DBM__TOKEN_WORD && x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN);
+    *at = x.at;
+    *length = x.at - x.start;
+    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
+}
+
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
 
 /* Which words may still open a body, whose `;` do not end the statement. */

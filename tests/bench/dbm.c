@@ -119,12 +119,13 @@ static void insert_send(long n) {
     if (rc != DBM_OK) fail("send");
 }
 
-static void insert_bulk(long n) {
+static void bulk_into(const char *columns, long n) {
     dbm_bulk *b;
-    dbm_status st = dbm_bulk_begin(db, &b, "notes", "id,name,score");
+    dbm_status st = dbm_bulk_begin(db, &b, "notes", columns);
     for (long id = 1; st == DBM_OK && id <= n; id++) st = dbm_bulk_row(b, (int64_t)id, bench_name(id), bench_score(id));
     if (st != DBM_OK || dbm_bulk_end(b) != DBM_OK) fail("bulk");
 }
+static void insert_bulk(long n) { bulk_into("id,name,score", n); }
 /* Arrays of 512 rows; filling them is part of it. */
 static void insert_columns(long n) {
     enum { ROWS = 512 };
@@ -215,6 +216,7 @@ static void mongo_insert(long n) {
         while (count > 0) bson_destroy(&documents[--count]);
     }
 }
+static void mongo_insert_bulk(long n) { bulk_into("_id,name,score", n); }
 static void mongo_notes(void) {
     bench_sum = 0;
     DBM_SESSION_ON(db, s) DBM_EACH_DOC(s, doc, "notes", "{}") bench_big(dbm_doc_int(doc, "_id"), dbm_doc_text(doc, "name"), 0, dbm_doc_double(doc, "score"));
@@ -301,6 +303,7 @@ static const bench_entry entries[] = {
     { "mongodb_find", "", open_it, NULL, mongo_find, NULL, end },
     { "mongodb_find", "bson", open_it, NULL, mongo_find_bson, NULL, end },
     { "mongodb_insert", "", open_it, mongo_clear, mongo_insert, mongo_notes, end },
+    { "mongodb_insert", "bulk", open_it, mongo_clear, mongo_insert_bulk, mongo_notes, end },
 #endif
     { "pool_1", "", open_it, NULL, checkouts_1, NULL, end },
     { "pool_2", "", open_it, NULL, checkouts_2, NULL, end },

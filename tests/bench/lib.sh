@@ -147,7 +147,7 @@ say() { echo "export BENCH_$1='$2'"; }
 json() { sed -n "s/.*\"$1\":\\([-0-9.]*\\).*/\\1/p"; }
 
 # instructions CONTENDER ROW VARIANT: of one operation. The difference between two numbers of operations, so that what is done once is not in it; of
-# each the least of three, since answers of servers may come in more pieces than one.
+# each the least of several.
 instructions() {
     instructions_group=$(group_of "$2")
     data "$instructions_group"

@@ -140,54 +140,78 @@ static void test_values(void **state) {
     }
 }
 
+/* So many that they are sent from where they are, and so few that they are gathered. */
 static void test_columns(void **state) {
-    static const unsigned char odd[] = { 0x05 }; /* rows 0 and 2 */
-    int64_t at[] = { 0, noon, 0, noon };
-    int id[] = { 0, 1, 2, 3 };
-    signed char tiny[] = { 0, -128, 0, -128 };
-    short small[] = { 0, -32000, 0, -32000 };
-    uint64_t u[] = { 0, UINT64_MAX, 0, UINT64_MAX };
-    float f[] = { 0, 1.5f, 0, 1.5f };
-    double d[] = { 0, 1e300, 0, 1e300 };
-    bool flag[] = { false, true, false, true };
-    const char *number_text = "12345678901234567890.0000000001", *dec[] = { NULL, number_text, NULL, number_text };
-    const char *text = "gr\xc3\xbc\xc3\x9f \xf0\x9f\x90\x9f ' \\ \"", *txt[] = { NULL, text, NULL, text };
-    dbm_bytes bin[4];
-    const char *json = "{\"a\": 1}", *doc[] = { NULL, json, NULL, json };
-    const char *uuid = "123e4567-e89b-12d3-a456-426614174000", *who[] = { NULL, uuid, NULL, uuid };
-    dbm_value frees[4];
+    enum { ROWS = 3001 };
+    static int64_t at[ROWS];
+    static int id[ROWS];
+    static signed char tiny[ROWS];
+    static short small[ROWS];
+    static uint64_t u[ROWS];
+    static float f[ROWS];
+    static double d[ROWS];
+    static bool flag[ROWS];
+    static const char *dec[ROWS], *txt[ROWS], *doc[ROWS], *who[ROWS];
+    static dbm_bytes bin[ROWS];
+    static dbm_value frees[ROWS];
+    static unsigned char even[ROWS / 8 + 1];
     dbm_column columns[14];
     int i;
     (void)state;
-    for (i = 0; i < 4; i++) {
-        bin[i].data = (const unsigned char *)(i % 2 != 0 ? "\0\xff'\\" : NULL);
-        bin[i].size = i % 2 != 0 ? 4 : 0;
-        frees[i] = i == 1 ? dbm_int(-7) : i == 3 ? dbm_text("some text") : dbm_null();
+    for (i = 0; i < ROWS; i++) { /* odd rows have values, even ones NULL */
+        bool has = i % 2 != 0;
+        id[i] = i;
+        at[i] = noon;
+        tiny[i] = -128;
+        small[i] = -32000;
+        u[i] = UINT64_MAX;
+        f[i] = 1.5f;
+        d[i] = 1e300;
+        flag[i] = true;
+        dec[i] = has ? "12345678901234567890.0000000001" : NULL;
+        txt[i] = has ? "gr\xc3\xbc\xc3\x9f \xf0\x9f\x90\x9f ' \\ \"" : NULL;
+        doc[i] = has ? "{\"a\": 1}" : NULL;
+        who[i] = has ? "123e4567-e89b-12d3-a456-426614174000" : NULL;
+        bin[i].data = (const unsigned char *)(has ? "\0\xff'\\" : NULL);
+        bin[i].size = has ? 4 : 0;
+        frees[i] = i == 1 ? dbm_int(-7) : has ? dbm_text("some text") : dbm_null(); /* the type changes */
+        if (!has) even[i / 8] = (unsigned char)(even[i / 8] | 1u << i % 8);
     }
     columns[0] = DBM_COLUMN(id);
-    columns[1] = DBM_COLUMN_NULLS(tiny, odd);
-    columns[2] = DBM_COLUMN_NULLS(small, odd);
-    columns[3] = DBM_COLUMN_NULLS(u, odd);
-    columns[4] = DBM_COLUMN_NULLS(f, odd);
-    columns[5] = DBM_COLUMN_NULLS(d, odd);
-    columns[6] = DBM_COLUMN_NULLS(flag, odd);
+    columns[1] = DBM_COLUMN_NULLS(tiny, even);
+    columns[2] = DBM_COLUMN_NULLS(small, even);
+    columns[3] = DBM_COLUMN_NULLS(u, even);
+    columns[4] = DBM_COLUMN_NULLS(f, even);
+    columns[5] = DBM_COLUMN_NULLS(d, even);
+    columns[6] = DBM_COLUMN_NULLS(flag, even);
     columns[7] = DBM_COLUMN_AS(DBM_TYPE_DECIMAL, dec);
     columns[8] = DBM_COLUMN(txt);
-    columns[9] = DBM_COLUMN_NULLS(bin, odd);
-    columns[10] = DBM_COLUMN_NULLS(at, odd);
+    columns[9] = DBM_COLUMN_NULLS(bin, even);
+    columns[10] = DBM_COLUMN_NULLS(at, even);
     columns[10].type = DBM_TYPE_TIMESTAMP;
     columns[11] = DBM_COLUMN_AS(DBM_TYPE_JSON, doc);
     columns[12] = DBM_COLUMN_AS(DBM_TYPE_UUID, who);
     columns[13] = DBM_COLUMN(frees);
     BOTH_WAYS {
         dbm_bulk *b;
-        OK(dbm_bulk_begin(fx.db, &b, "kinds", KINDS));
-        OK(dbm_bulk_columns(b, columns, 14, 4));
+        for (i = 0; i < 2; i++) {
+            OK(dbm_exec(fx.db, "DELETE FROM kinds"));
+            OK(dbm_bulk_begin(fx.db, &b, "kinds", KINDS));
+            OK(dbm_bulk_columns(b, columns, 14, i == 0 ? ROWS : 5));
+            OK(dbm_bulk_end(b));
+            assert_int_equal(number(fx.db, "SELECT COUNT(*) FROM kinds"), i == 0 ? ROWS : 5);
+            check_nulls(0);
+            check_kinds(1, "-7");
+            check_nulls(2);
+            check_kinds(3, "some text");
+        }
+        check_nulls(4);
+        OK(dbm_bulk_begin(fx.db, &b, "kinds", "id"));
+        columns[0].data = id + 10;
+        OK(dbm_bulk_columns(b, columns, 1, ROWS - 10));
+        columns[0].data = id;
         OK(dbm_bulk_end(b));
-        check_nulls(0);
-        check_kinds(1, "-7");
-        check_nulls(2);
-        check_kinds(3, "some text");
+        assert_int_equal(number(fx.db, "SELECT COUNT(*) FROM kinds WHERE id >= 10 AND tiny IS NULL"), ROWS - 10);
         BOTH_WAYS_END;
     }
 }

@@ -709,8 +709,8 @@ static void rows_of_copy(void **state) {
                 OK(dbm_query(s, &rows, "copy (SELECT 1 WHERE false) to stdout")); /* without rows */
                 assert_int_equal(dbm_rows_next(rows, &row), DBM_DONE);
                 dbm_rows_end(rows);
-                OK(dbm_query_one(s, &row, "COPY (SELECT 'TO STDIN', ') FROM STDIN' FROM generate_series(1, 2000)) TO STDOUT"));
-                assert_string_equal(dbm_row_text(row, 0), "TO STDIN\t) FROM STDIN\n");
+                OK(dbm_query_one(s, &row, "COPY (SELECT E'TO \\'STDIN', $q$') FROM STDIN$q$ FROM generate_series(1, 2000)) TO STDOUT"));
+                assert_string_equal(dbm_row_text(row, 0), "TO 'STDIN\t') FROM STDIN\n");
             }
         }
         if (rc != DBM_OK) fail_msg("way %d: %s", way, dbm_last_error()->message);
@@ -807,7 +807,8 @@ static void statements_inside_of_copy(void **state) {
 
 /* COPY from the program by the wrong call: an error that says which is the right one, and no hang. */
 static void copy_in_as_a_statement(void **state) {
-    static const char *const texts[] = { "COPY w FROM STDIN", "copy w (a) from stdin (format binary)", "/* x */ COPY public.w(a) FROM STDIN", "COPY \"w\"FROM STDIN WITH CSV", "COPY w\nFROM\nstdout" };
+    static const char *const texts[] = { "COPY w FROM STDIN", "copy w (a) from stdin (format binary)", "/* x */ COPY public.w(a) FROM STDIN", "COPY \"w\"FROM STDIN WITH CSV", "COPY w\nFROM\nstdout",
+        "COPY w /* it's */ FROM/**/STDIN", "COPY w -- it's\n FROM STDIN", "COPY \"from\".w FROM STDIN" };
     dbm_row *row;
     size_t i;
     long pid = backend();
