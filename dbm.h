@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b3625564cc12bb57: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 2f2f7854f2c02913: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -92,6 +92,7 @@
  *     DBM_NO_ENV           implementation   the environment is not read
  *     DBM_NO_FLOAT         implementation   no floating-point arithmetic: doubles can't be bound or read
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
+ *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
@@ -202,9 +203,11 @@
  * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
  *
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
- * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
- * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
- * memory. tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
+ * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
+ * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
+ * no such streams: there a deadline is the socket's time-out, which the driver may wait for twice, and a cancel stops what comes next. A server that can't
+ * be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000 documents or 2 MiB.
+ * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
@@ -215,7 +218,8 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
+ * reader is waited for, and dbm_send runs at once.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -514,6 +518,11 @@
 #  define DBM__FLOAT 0
 #else
 #  define DBM__FLOAT 1
+#endif
+#if defined(DBM_SQLITE_NO_MEMSTATUS)
+#  define DBM__SQLITE_MEMSTATUS 0
+#else
+#  define DBM__SQLITE_MEMSTATUS 1
 #endif
 #if defined(DBM_NO_LOG_TEXT)
 #  define DBM__LOG_TEXT 0
@@ -1407,8 +1416,9 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
  *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
  *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
- *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
- *                                       where the backend has no pipeline, it runs at once
+ *                                       block, or here when an earlier one failed. What is behind it is not run, but in autocommit,
+ *                                       where what is under way already is. On databases, and where the backend has no pipeline, it
+ *                                       runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -1503,6 +1513,7 @@ DBM_API void dbm__take_failure(dbm__failure *f);
 #endif
 
 static inline bool dbm__block_fresh(const dbm_session *s) { return s->slot != NULL && !(s->step & DBM__STARTED); }
+static inline void dbm__block_over(dbm_session *s) { if (s->slot != NULL) dbm__block_end(s); }
 static inline bool dbm__block_step(dbm_session *s) {
     if (!(s->step & DBM__STARTED)) { s->step |= DBM__STARTED; return true; }
     return dbm__block_commit(s);
@@ -1754,7 +1765,7 @@ public:
 #  define DBM__GIVE_BACK(end, name) end(&name)
 #endif
 #define DBM__BLOCK(outer, s, step, begin) \
-    for (DBM__OWN(dbm_session, dbm__block_end, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_end, outer)) \
+    for (DBM__OWN(dbm_session, dbm__block_over, outer, begin); dbm__block_fresh(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__block_over, outer)) \
         for (dbm_session *const s = DBM__HELD(outer); step(s); )
 #define DBM__ROWS(outer, row, begin) \
     for (DBM__OWN(dbm__cursor, dbm__cursor_end, outer, begin); dbm__cursor_once(DBM__HELD(outer)); DBM__GIVE_BACK(dbm__cursor_end, outer)) \
@@ -9615,6 +9626,8 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
  * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
  * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
+/* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9922,6 +9935,20 @@ static void dbm__lex_next(dbm__lex *x) {
     } else {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
     }
+}
+
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
+    dbm__lex x;
+    dbm__lex_begin(&x, sql, size, lexer);
+    x.at = *at;
+    do {
+        dbm__lex_next(&x);
+        if (x.code == DBM__CODE_SIGN('(') && x.token == DBM__TOKEN_SIGN) ++*depth;
+        if (x.code == DBM__CODE_SIGN(')') && x.token == DBM__TOKEN_SIGN) --*depth;
+    } while (x.token != DBM__TOKEN_WORD && x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN);
+    *at = x.at;
+    *length = x.at - x.start;
+    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
 
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
@@ -13632,7 +13659,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
                     && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
-        if (w->one.row.open) dbm__one_close(w);
+        if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
@@ -14681,19 +14708,22 @@ DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sq
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 
-/* The end of a handle that is in no list any more. */
-DBM__INLINE void dbm__statement_end(dbm__work *w, dbm_statement *st) {
-    if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
-    if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
-    st->sql = NULL;
-    st->entry = NULL;
-    st->ended_in = st->gen;
-    st->gen = 0;
-    st->next = NULL;
-    if (w->last_spare_statement != NULL) w->last_spare_statement->next = st;
-    else w->spare_statements = st;
+/* The end of handles that are in no list any more: `first` and those behind it. */
+DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
+    dbm_statement *st = first;
+    if (w->spare_statements != NULL) w->last_spare_statement->next = first;
+    else w->spare_statements = first;
+    for (;; st = st->next) {
+        if (st->entry != NULL) dbm__cache_give(&w->slot.connection, st->entry);
+        if (DBM__UNLIKELY(st->sql != NULL)) dbm__free(w->db->host, st->sql);
+        st->sql = NULL;
+        st->entry = NULL;
+        st->ended_in = st->gen;
+        st->gen = 0;
+        w->spare_statements_count++;
+        if (st->next == NULL) break;
+    }
     w->last_spare_statement = st;
-    w->spare_statements_count++;
 }
 
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
@@ -14710,24 +14740,22 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
         return dbm__work_fail(w, site);
     }
-    if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
     entry = dbm__cache_known(&w->slot.connection, sql);
     if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
         entry->uses++;
         dbm__cache_hit(&w->slot.connection, entry);
-        rc = DBM_OK;
     } else {
+        if (w->open_rows != 0 && w->db->one_result && dbm__rows_hold(w, site) != DBM_OK) return dbm__statement_failed(w, sql, site);
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
+            if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
+            rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
+        }
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
     }
-    if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
-        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-        rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
-    }
-    if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    if (w->spare_statements != NULL && (w->spare_statements_count >= DBM__SPARE || w->spare_statements->ended_in != w->base.gen)) {
+    if (w->spare_statements != NULL && (w->spare_statements->ended_in != w->base.gen || w->spare_statements_count >= DBM__SPARE)) {
         st = w->spare_statements;
         w->spare_statements = st->next;
-        if (w->spare_statements == NULL) w->last_spare_statement = NULL;
         w->spare_statements_count--;
     } else {
         st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
@@ -14759,15 +14787,14 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
-    dbm__statement_end(w, st);
+    st->next = NULL;
+    dbm__statements_spare(w, st);
 }
 
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
-    dbm_statement *st;
-    while ((st = w->statements) != NULL) {
-        w->statements = st->next;
-        dbm__statement_end(w, st);
-    }
+    dbm_statement *first = w->statements;
+    w->statements = NULL;
+    if (first != NULL) dbm__statements_spare(w, first);
 }
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
@@ -15928,11 +15955,10 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
 /* ---- names -------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
-    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-              at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
-              "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
-              what, list, (int)(at - list) + 1);
-    return dbm__work_fail(w, site);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                     at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
+                     "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
+                     what, list, (int)(at - list) + 1);
 }
 
 static bool dbm__name_char(char c, bool first) {
@@ -15967,23 +15993,21 @@ static const char *dbm__blanks(const char *p) {
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
     const char *end;
+    size_t n;
     p = dbm__blanks(p);
     if (lexer & DBM_LEX_NOT_SQL) {
-        size_t n = list ? strcspn(p, ",") : strlen(p);
-        const char *next = p + n;
-        while (n != 0 && dbm__blanks(p + n - 1) == p + n) n--;
+        end = p + (list ? strcspn(p, ",") : strlen(p));
+        for (n = (size_t)(end - p); n != 0 && dbm__blanks(p + n - 1) != p + n - 1; n--) {}
         *bad = p;
         if (n == 0) return NULL;
-        end = next;
-        memcpy(*to, p, n);
-        *to += n;
     } else {
         end = dbm__name_end(p, lexer, bad);
         if (end == NULL) return NULL;
-        memcpy(*to, p, (size_t)(end - p));
-        *to += end - p;
+        n = (size_t)(end - p);
         end = dbm__blanks(end);
     }
+    memcpy(*to, p, n);
+    *to += n;
     *(*to)++ = 0;
     *bad = end;
     return *end == 0 || (list && *end == ',') ? end : NULL;
@@ -15998,24 +16022,17 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     dbm__text sql;
     int i;
     if (table == NULL || columns == NULL || columns[0] == 0) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-                  table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
-        return dbm__work_fail(w, site);
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                         table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
     }
     table_size = strlen(table);
     names_size = strlen(columns);
-    if (table_size > 65536 || names_size > 65536) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
-        return dbm__work_fail(w, site);
-    }
+    if (table_size > 65536 || names_size > 65536) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
     /* Each name twice, once by itself and once in the INSERT, with room for ", $64" and the words around. */
     need = 2 * (table_size + names_size) + DBM__MAX_VALUES * 8 + 64;
     if (need > b->names_size) {
         char *block = (char *)dbm__resize(w->db->host, b->names, need);
-        if (block == NULL) {
-            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site);
-        }
+        if (block == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         b->names = block;
         b->names_size = need;
     }
@@ -16023,10 +16040,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     b->plan.table = to;
     if (dbm__name_take(table, a->lexer, false, &to, &bad) == NULL) return dbm__bulk_name_bad(w, "table", table, bad, site);
     for (i = 0;; p++) {
-        if (i == DBM__MAX_VALUES) {
-            dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
-            return dbm__work_fail(w, site);
-        }
+        if (i == DBM__MAX_VALUES) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
         b->columns[i++] = to;
         p = dbm__name_take(p, a->lexer, true, &to, &bad);
         if (p == NULL) return dbm__bulk_name_bad(w, "columns", columns, bad, site);
@@ -16407,7 +16421,7 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
                          b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
     }
-    if (b->entry == NULL) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st != DBM_OK) return st;
     b->op.sql = b->entry->prepared.sql;
     b->op.sql_size = b->entry->prepared.sql_size;
@@ -16423,42 +16437,36 @@ static dbm_bulk *dbm__bulk_new(dbm__work *w) {
 }
 
 static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
-    dbm_bulk *b;
+    dbm_bulk *b = NULL;
     dbm_status st;
     bool was_clean = !w->in_transaction;
     const char *none = NULL;
     const dbm_value *no_values = NULL;
-    if (w->read_only) {
-        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
-        return dbm__work_fail(w, site);
-    }
-    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
-        return dbm__work_fail(w, site);
-    }
     st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
     if (st != DBM_OK) return st;
-    b = dbm__bulk_new(w);
-    if (b == NULL) {
-        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site);
+    if (w->read_only) {
+        st = dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
+    } else if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        st = dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
+    } else if ((b = dbm__bulk_new(w)) == NULL) {
+        st = dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+    } else {
+        memset(b, 0, offsetof(dbm_bulk, names));
+        b->work = w;
+        b->gen = w->gen;
+        b->site = site;
+        b->error.status = DBM_OK;
+        if (options != NULL) {
+            b->failed = options->failed;
+            b->failed_ud = options->failed_ud;
+            b->plan.each_row = options->each_row;
+        }
+        b->plan.failed_row = b->plan.failed_column = -1;
+        b->plan.refused = dbm__bulk_refused;
+        st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
     }
-    memset(&b->plan, 0, sizeof b->plan);
-    b->work = w;
-    b->gen = w->gen;
-    b->site = site;
-    b->entry = NULL;
-    b->error.status = DBM_OK;
-    b->owns_session = b->own_way = b->own_point = b->sent = false;
-    b->affected = b->refused = 0;
-    b->failed = options != NULL ? options->failed : NULL;
-    b->failed_ud = options != NULL ? options->failed_ud : NULL;
-    b->plan.each_row = options != NULL && options->each_row;
-    b->plan.failed_row = b->plan.failed_column = -1;
-    b->plan.refused = dbm__bulk_refused;
-    st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
-    if (st == DBM_OK && w->one.row.open) st = dbm__one_end(w, &none, &no_values, 0, site);
-    if (st != DBM_OK) return st;
+    if (st != DBM_OK || b == NULL) return dbm__work_fail(w, site);
+    if (w->one.row.open && (st = dbm__one_end(w, &none, &no_values, 0, site)) != DBM_OK) return st;
     b->wrapped = w->no_transaction && w->db->transactions;
     if (b->wrapped) w->no_transaction = false;
     if (w->no_transaction) b->point = -1;
@@ -16497,6 +16505,7 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     if (st != DBM_OK) return st;
     st = dbm__bulk_open(call.work, out, table, columns, options, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
+    DBM_ASSERT(*out != NULL);
     (*out)->owns_session = call.owns;
     return DBM_OK;
 }
@@ -17299,8 +17308,10 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
 
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
-    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    dbm_status st;
     size_t i, r;
+    if (count == 0) records = ""; /* no array is one without structs */
+    st = dbm__model_check(on, site, "dbm_insert_structs", model, records, size, false);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, records);
     call.count = count;
@@ -20010,6 +20021,11 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
                                  "open it safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
+#if !DBM__SQLITE_MEMSTATUS
+        if (sqlite3_memory_used() != 0) {
+            dbm_adapter_notice(c, "DBM_SQLITE_NO_MEMSTATUS: SQLite was in use before dbm.h opened it, so its memory statistics stay on");
+        }
+#endif
         if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
         if (rc != SQLITE_OK) status = dbm__sqlite_fail(q, rc);
         else if (!base->memory) status = dbm__sqlite_journal(q);
@@ -20383,6 +20399,9 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm__sqlite_base settings;
     dbm_status status;
     memset(&settings, 0, sizeof settings);
+#if !DBM__SQLITE_MEMSTATUS
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
+#endif
     if (sqlite3_libversion_number() < 3024000) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
     }
@@ -20559,7 +20578,7 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
@@ -21360,6 +21379,17 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
     }
 }
 
+/* Whether the SYNC at the head is that of one which stands alone. */
+static bool dbm__pg_sent_alone(const dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
+    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
+}
+
+static void dbm__pg_sent_over(dbm__pg *q) {
+    q->unanswered--;
+    if (q->sent_error == NULL) q->answered++;
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
@@ -21373,7 +21403,7 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
     /* What goes before one of the pipeline fails for it. */
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
@@ -21412,9 +21442,10 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             dbm__pg_copy_out(q, res);
             return false;
         }
-        q->outcome = DBM_E_UNSUPPORTED;
+        q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
-        break;
+        PQclear(res);
+        return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
         dbm__pg_failed_item(q, item, res);
@@ -21490,10 +21521,7 @@ static int dbm__pg_answers(dbm__pg *q) {
                 q->armed = true;
                 continue;
             }
-            if (item->kind == DBM__PG_SENT) {
-                q->unanswered--;
-                if (q->sent_error == NULL) q->answered++;
-            }
+            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             continue;
@@ -21501,6 +21529,7 @@ static int dbm__pg_answers(dbm__pg *q) {
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -21756,7 +21785,8 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         s->kept = true; /* it is when those behind it run */
         s->age = q->age;
     }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
+                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
     if (item != NULL) item->s = s;
     q->unsynced = true;
     if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -21771,6 +21801,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_room_end(q);
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
+        (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
         if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
     }
     dbm__pg_end_local(q, DBM_OK);
@@ -21833,6 +21864,12 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         return DBM_OK;
     }
     now = s->held;
+    if (now == NULL && s->copying) { /* of COPY the next one, if it has come */
+        s->q->main = s;
+        s->q->mode = DBM__PG_TAKE;
+        s->q->no_memory = false;
+        return dbm__pg_copy_rows(s->q) == DBM__PG_ROW ? DBM_OK : DBM_E_UNSUPPORTED;
+    }
     if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
     dbm__pg_row_moves(s);
     s->held = now->next;
@@ -21980,31 +22017,24 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
-/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
-static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
-    const char *first = dbm__pg_first_word(at);
-    int deep = 0;
-    bool in;
-    for (; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\'') {
-            char quote = *at;
-            do at++; while (*at != '\0' && *at != quote);
-            if (*at == '\0') return;
-        } else if (*at == '(') {
-            deep++;
-        } else if (*at == ')') {
-            deep--;
-        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
-            in = dbm__pg_is_word(at, "FROM");
-            at = dbm__pg_first_word(at + (in ? 4 : 2));
-            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
-            s->copies_in = in;
-            s->copies_out = prepared->returns_rows = !in;
-            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
-                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
-            return;
-        }
+/* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
+    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
+    size_t at = 0, n = 0;
+    int depth = 0, words = 0;
+    bool in = false, out = false, writes = false;
+    const char *word;
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
+                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
+        in = depth == 0 && dbm__pg_is_word(word, "FROM");
+        out = depth == 0 && dbm__pg_is_word(word, "TO");
     }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    s->copies_in = in;
+    s->copies_out = op->prepared->returns_rows = out;
+    if (out) op->prepared->writes = writes;
 }
 
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
@@ -22015,7 +22045,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -22309,7 +22339,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -22636,7 +22666,7 @@ static bool dbm__pg_solo_over(dbm__pg *q) {
 /* True: it is done. False: dbm__pg_step() goes on. */
 static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
-    PGresult *res = NULL;
+    PGresult *res = NULL, *more = NULL;
     ExecStatusType status;
     q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
@@ -22645,9 +22675,15 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     }
     res = PQgetResult(q->conn);
     status = PQresultStatus(res);
-    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || (more = PQgetResult(q->conn)) != NULL) {
         q->armed = true;
-        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (!dbm__pg_solo_over(q)) {
+            PQclear(res);
+            PQclear(more);
+            return false;
+        }
+        if (res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (more != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], more); /* it failed at its commit */
         return false;
     }
     q->solo = false;
@@ -25982,6 +26018,16 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     return DBM__MYSQL_DONE;
 }
 
+/* Whether the rows end with what has been read already: then they have ended. */
+static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
+    (void)mysql_stmt_fetch(s->stmt);
+    dbm__mysql_note_status(q);
+    dbm__mysql_result_over(q, s);
+    s->ended = true;
+    return true;
+}
+
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
@@ -26108,11 +26154,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
-        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
-            if (q->refused) break;
-        }
+        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -26181,7 +26223,7 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     rc = mysql_stmt_fetch(s->stmt);
     if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
         s->seen++;
@@ -26492,13 +26534,22 @@ static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_pla
     return DBM__MYSQL_DONE;
 }
 
+/* How many rows the arrays have that are bound; 0: there are no arrays. */
+static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+#if DBM__MYSQL_MARIADB
+    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+#else
+    (void)stmt;
+    (void)rows;
+#endif
+}
+
 /* Sends what was gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     size_t size = 0;
     uint64_t affected;
-    unsigned count;
     dbm_op part;
     switch (q->pre) {
     case 0:
@@ -26527,12 +26578,9 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                     if (q->refused) break;
                 }
             }
-            count = b->arrays ? (unsigned)b->group : 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
             if (b->arrays) {
                 int i;
+                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
                 for (i = 0; i < b->columns; i++) {
                     if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
                     if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
@@ -26543,6 +26591,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                 }
                 s->bound = false;
                 if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_array_size(s->stmt, 0);
                     dbm__mysql_note_error(q, s->stmt);
                     dbm__mysql_report(q);
                     break;
@@ -26556,10 +26605,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             q->stmt = s->stmt;
             q->was_open = q->open;
             DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            count = 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
+            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
             if (q->rc != 0) {
                 s->bound = false;
                 dbm__mysql_note_error(q, s->stmt);
@@ -26607,11 +26653,12 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
-/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
+/* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
+ * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    bool in_place = b->arrays && b->rows == 0;
+    bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
     size_t bytes = 0, r, size;
@@ -29752,6 +29799,8 @@ typedef struct dbm__mongo_lease {
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
+    mongoc_collection_t *kept;
+    bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -30068,6 +30117,12 @@ static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t 
     return DBM_OK;
 }
 
+/* An array of BSON is a document whose keys are numbers. */
+static bool dbm__mongo_is_array(const bson_t *doc) {
+    bson_iter_t it;
+    return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
+}
+
 /* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
     dbm__mongo_shape shape;
@@ -30091,10 +30146,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
         else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
         if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        {
-            bson_iter_t it;
-            *array = bson_iter_init(&it, *out) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
-        }
+        *array = dbm__mongo_is_array(*out);
         return DBM_OK;
     }
     if (shape.marks != 0) {
@@ -30187,10 +30239,25 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     return r;
 }
 
+/* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
+static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
+    mongoc_collection_t *kept = m->kept;
+    m->kept = NULL;
+    if (kept != NULL && strcmp(mongoc_collection_get_name(kept), name) == 0) return kept;
+    if (kept != NULL) mongoc_collection_destroy(kept);
+    return mongoc_client_get_collection(m->client, m->base->name, name);
+}
+
+static void dbm__mongo_collection_give(dbm__mongo_lease *m, mongoc_collection_t *collection) {
+    if (m->kept != NULL) mongoc_collection_destroy(m->kept);
+    m->kept = m->changed ? NULL : collection;
+    if (m->changed && collection != NULL) mongoc_collection_destroy(collection);
+}
+
 static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
-    if (r->collection != NULL) mongoc_collection_destroy(r->collection);
+    if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
     if (r->own != NULL) bson_destroy(r->own);
     r->cursor = NULL;
     r->collection = NULL;
@@ -30351,8 +30418,9 @@ typedef struct dbm__mongo_job {
     int documents;
     dbm__mongo_args args;
     bson_t *doc[2];
-    bool array[2];
-    bson_t *options;          /* what the user gave, or an empty one; then with the session and the time limit */
+    bool array[2], borrowed[2]; /* it is the caller's */
+    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
+    bson_t none;
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -30422,6 +30490,15 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     if (strcmp(j->name, "insert_many") != 0) {
         if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
         for (i = 0; i < j->documents && status == DBM_OK; i++) {
+            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
+            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
+                             strcmp(j->name, "command") != 0; /* a command is added to */
+            if (j->borrowed[i]) {
+                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
+                j->array[i] = dbm__mongo_is_array(j->doc[i]);
+                j->args.next++;
+                continue;
+            }
             status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
         }
     }
@@ -30432,8 +30509,11 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) j->options = bson_new();
-    if (status == DBM_OK && j->coll != NULL) j->collection = mongoc_client_get_collection(j->m->client, j->m->base->name, j->coll);
+    if (status == DBM_OK && j->options == NULL) {
+        bson_init(&j->none);
+        j->options = &j->none;
+    }
+    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
 }
 
@@ -30753,9 +30833,9 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
+    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
-    if (j.collection != NULL) mongoc_collection_destroy(j.collection);
+    dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
 }
@@ -31283,6 +31363,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
     dbm__mongo_bulk_free(m);
+    dbm__mongo_collection_give(m, NULL);
     if (m->session != NULL) { /* with a transaction that is open it tells the server */
         dbm_op op;
         memset(&op, 0, sizeof op);
@@ -31360,6 +31441,7 @@ static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm_status status = dbm__mongo_rollback(m, op);
     if (status != DBM_OK) return status;
+    m->changed = false;
     mongoc_client_set_read_prefs(m->client, mongoc_uri_get_read_prefs_t(m->pool->uri));
     mongoc_client_set_read_concern(m->client, mongoc_uri_get_read_concern(m->pool->uri));
     mongoc_client_set_write_concern(m->client, mongoc_uri_get_write_concern(m->pool->uri));
@@ -31381,6 +31463,8 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_ROLLBACK: return dbm__mongo_rollback(m, op);
     case DBM_OP_NATIVE:
         op->native = m->client;
+        m->changed = true;
+        dbm__mongo_collection_give(m, NULL);
         return DBM_OK;
     case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_SCRIPT:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no SQL: use dbm_mongo_find, dbm_mongo_insert, dbm_mongo_update and their fellows, or dbm_mongo_command for any command");
