@@ -430,6 +430,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     dbm__entry *entry;
     dbm_op op;
     dbm_status rc;
+    DBM_ASSERT(w != NULL);
     dbm__exec_op(&op);
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
@@ -489,6 +490,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
     const char *none = NULL;
+    DBM_ASSERT(values != NULL || count == 0);
     op->result = NULL;
     if (w->one.row.open && (rc = dbm__one_end(w, &none, &values, count, site)) != DBM_OK) return rc;
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
@@ -546,6 +548,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
 
 /* A call on a database is a session of its own, which nothing can be sent or received in. */
 static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
+    call->work = NULL;
     if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one");
     }
@@ -556,7 +559,9 @@ DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const db
     dbm__call call;
     dbm_op op;
     dbm_status st = dbm__pipeline_begin(&call, on, site);
-    return st == DBM_OK ? dbm__work_command(call.work, values, count, writes, true, site, &op) : st;
+    if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
+    return dbm__work_command(call.work, values, count, writes, true, site, &op);
 }
 
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
@@ -593,6 +598,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
+    DBM_ASSERT(values != NULL || count == 0);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
