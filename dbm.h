@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content afd3fcd14f6448ac: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content d51dd1514dcaa8a5: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -23,8 +23,8 @@
  *     >>session            what a session is                        >>blocks         DBM_SESSION and the other blocks
  *     >>by-hand            begin and end without a block            >>statements     run SQL
  *     >>prepared           statements kept by a handle              >>rows           read rows
- *     >>models             structs and tables                       >>redis          commands, transactions of Redis
- *     >>adapter            a backend of your own
+ *     >>bulk               many rows at once                        >>models         structs and tables
+ *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *
  *
@@ -203,9 +203,11 @@
  * A configured database never disappears: one that is down is tried again by the next checkout, after pauses of 50 to 500 ms.
  *
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
- * alone. The driver watches the servers from threads of its own, can't be interrupted (dbm_cancel stops what comes next; maxTimeMS and, from
- * libmongoc 1.27 on, the socket's time-out follow the deadline, before that statement_timeout and socket_timeout alone) and calls abort() without
- * memory. tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
+ * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
+ * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
+ * no such streams: there a deadline is the socket's time-out, which the driver may wait for twice, and a cancel stops what comes next. A server that can't
+ * be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000 documents or 2 MiB.
+ * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
  *
  * SQLite: writers of one file take turns in a queue, in all databases of the manager; a session whose first statement writes, or which has
@@ -216,7 +218,8 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline; with 12 and 13 BEGIN is a round trip and the COMMIT of a reader is waited for.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
+ * reader is waited for, and dbm_send runs at once.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -960,7 +963,8 @@ typedef struct dbm_config {
     dbm_tls tls;
     const char *tls_ca, *tls_cert, *tls_key; /* paths */
     const char *init_sql;         /* statements run on each new connection */
-    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it (default 64 MiB) */
+    size_t row_buffer;            /* bytes that one query may buffer when a statement runs inside it, and replies of Redis that wait to be received
+                                   * (default 64 MiB) */
     const dbm_option *options;    /* the adapter's own keys, such as busy_timeout of SQLite, and connect_args.x */
     size_t option_count;
     /* Asked before each physical connect, so that rotating passwords and tokens work (default: the URL's user and password).
@@ -1412,8 +1416,9 @@ DBM_API bool dbm_session_failed(dbm_error_info *out);
  *   dbm_exec(s, sql, ...)               runs a statement; rows it may have are dropped
  *   dbm_send(s, sql, ...)               the same without waiting for the outcome: in a session it answers DBM_OK, and a failure, which is that
  *                                       statement's by text and place, sticks and shows at the next call that waits, at the end of the
- *                                       block, or here when an earlier one failed. What is behind it is not run. On databases, and
- *                                       where the backend has no pipeline, it runs at once
+ *                                       block, or here when an earlier one failed. What is behind it is not run, but in autocommit,
+ *                                       where what is under way already is. On databases, and where the backend has no pipeline, it
+ *                                       runs at once
  *   dbm_query(s, &rows, sql, ...)       rows, read by dbm_rows_next(); dbm_rows_end() when done
  *   dbm_query_one(s, &row, sql, ...)    the first row, or E_NOT_FOUND; it lives until the session's next statement
  *   dbm_execv(s, sql, values, n), dbm_queryv(s, &rows, sql, values, n)   values from an array
@@ -7354,6 +7359,8 @@ struct dbm_connection {
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
 
+/* dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7476,6 +7483,17 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
     dbm__fail(status, DBM_STAGE_CONFIG, db->name, NULL, "database %q (%s): %s", db->name, db->settings->origin, text);
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
+}
+
+DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
+    char block[800];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    va_list ap;
+    va_start(ap, format);
+    dbm__putv(&t, format, ap);
+    va_end(ap);
+    dbm__text_end(&t);
+    return dbm_adapter_fail_init(db, status, block);
 }
 
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
@@ -9608,6 +9626,8 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
  * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
  * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
+/* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9915,6 +9935,20 @@ static void dbm__lex_next(dbm__lex *x) {
     } else {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
     }
+}
+
+DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
+    dbm__lex x;
+    dbm__lex_begin(&x, sql, size, lexer);
+    x.at = *at;
+    do {
+        dbm__lex_next(&x);
+        if (x.code == DBM__CODE_SIGN('(') && x.token == DBM__TOKEN_SIGN) ++*depth;
+        if (x.code == DBM__CODE_SIGN(')') && x.token == DBM__TOKEN_SIGN) --*depth;
+    } while (x.token != DBM__TOKEN_WORD && x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN);
+    *at = x.at;
+    *length = x.at - x.start;
+    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
 
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
@@ -15849,8 +15883,33 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
     else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
     else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
-    else return false;
+    else if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) {
+        int32_t x = (int32_t)v->as.integer;
+        memcpy(t->to, &x, sizeof x);
+    } else return false;
     return true;
+}
+
+/* One target of a scan, which is not simply a copy. */
+static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
+    char *block = NULL;
+    dbm__why why;
+    dbm_status st;
+    if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
+        v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
+        if (v->as.text.data == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
+        block = dbm__row_block(row, i);
+        if (block == NULL) {
+            dbm__target_clear(t);
+            return DBM_E_NOMEM;
+        }
+    }
+    st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
 }
 
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
@@ -15863,31 +15922,11 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
     for (i = 0; i < count; i++) {
+        const dbm_target *t = &targets[i];
         dbm_value v;
-        dbm__why why;
         dbm_status st = dbm__column(row, i, &v);
-        if (st != DBM_OK) {
-            dbm__target_clear(&targets[i]);
-        } else if (DBM__UNLIKELY(!dbm__target_same(&v, &targets[i]))) {
-            char *block = NULL;
-            if (targets[i].kind == DBM__TO_TEXT && v.type == DBM_TYPE_BLOB) {
-                const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
-                v.as.text.data = copy != NULL ? copy : "";
-                if (copy == NULL) {
-                    v.as.text.size = 0;
-                    if (result == DBM_OK) result = DBM_E_NOMEM;
-                }
-            } else if (targets[i].kind == DBM__TO_TEXT && v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_NULL) {
-                block = dbm__row_block(row, i);
-                if (block == NULL) {
-                    dbm__target_clear(&targets[i]);
-                    result = result == DBM_OK ? DBM_E_NOMEM : result;
-                    continue;
-                }
-            }
-            st = dbm__to_target(&v, &targets[i], block, block != NULL ? 64u : 0u, &why);
-            if (st != DBM_OK) st = dbm__row_fail(row, st, i, "%s", why.text);
-        }
+        if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
+        else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
         if (result == DBM_OK) result = st;
     }
     return result;
@@ -16389,7 +16428,7 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
                          b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
     }
-    if (b->entry == NULL) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st != DBM_OK) return st;
     b->op.sql = b->entry->prepared.sql;
     b->op.sql_size = b->entry->prepared.sql_size;
@@ -17281,8 +17320,10 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
 
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
-    dbm_status st = dbm__model_check(on, site, "dbm_insert_structs", model, count != 0 ? records : "", size, false);
+    dbm_status st;
     size_t i, r;
+    if (count == 0) records = ""; /* no array is one without structs */
+    st = dbm__model_check(on, site, "dbm_insert_structs", model, records, size, false);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, records);
     call.count = count;
@@ -17768,17 +17809,17 @@ static const char *const dbm__redis_readers[] = {
 };
 
 static bool dbm__redis_only_reads(const char *name, size_t size) {
-    size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0];
+    size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0], i;
+    char upper[24];
+    if (size >= sizeof upper) return false;
+    for (i = 0; i < size; i++) upper[i] = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
+    upper[size] = 0;
     while (low < high) {
-        size_t middle = (low + high) / 2, i;
+        size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = 0;
-        for (i = 0; i < size && order == 0; i++) {
-            char c = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
-            order = (unsigned char)c - (unsigned char)word[i];
-            if (word[i] == 0) break;
-        }
-        if (order == 0 && word[size] == 0) return true;
+        int order = upper[0] - word[0];
+        if (order == 0) order = strcmp(upper, word);
+        if (order == 0) return true;
         if (order > 0) low = middle + 1; else high = middle;
     }
     return false;
@@ -18184,7 +18225,6 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
 
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm__host *host = dbm__on_host(on);
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
@@ -18198,7 +18238,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
     if (count > DBM__MAX_VALUES) {
-        words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(host, ((size_t)count + 3) * sizeof *words) : NULL;
+        words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(dbm__on_host(on), ((size_t)count + 3) * sizeof *words) : NULL;
         if (words == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
     }
     if (count > 0) memcpy(words + 1, values, (size_t)count * sizeof *words);
@@ -18206,7 +18246,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (st != DBM_OK) st = dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     else if (name == NULL) st = dbm__redis_run(on, site, want, out, NULL, words + 1, count);
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
-    if (words != few) dbm__free(host, words);
+    if (words != few) dbm__free(dbm__on_host(on), words);
     return st;
 }
 
@@ -18624,7 +18664,7 @@ DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 /* SQLite: files and in-memory databases, through sqlite3.h 3.24 or newer.
- * May call: api/, base/, config/ (values of options), sql/ (a timestamp's text), and sqlite3.
+ * May call: api/, base/, adapter/ (refusals), config/ (values of options), sql/ (a timestamp's text), and sqlite3.
  * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_SQLITE
 #if defined(__has_include) && !defined(DBM__BUNDLED_SQLITE3_H)
@@ -20165,17 +20205,6 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
 
-static dbm_status dbm__sqlite_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 /* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
  * reported. */
 static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
@@ -20184,7 +20213,7 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     size_t i;
     if (value == NULL) return words[0];
     for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
-    dbm__sqlite_refuse(db, "%s = %s: expected one of %s", key, value, list);
+    dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
 
@@ -20201,7 +20230,7 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__sqlite_refuse(db, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
                               "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
                               name, hint);
 }
@@ -20224,15 +20253,15 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "mode = %s: expected one of ro, rw, rwc, memory", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value);
     }
     value = dbm_adapter_option(db, "cache");
     if (value != NULL && !dbm__list_has("shared,private", value, strlen(value))) {
-        return dbm__sqlite_refuse(db, "cache = %s: expected shared or private", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache = %s: expected shared or private", value);
     }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
-        return dbm__sqlite_refuse(db, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
                                   "registered (sqlite3_vfs_register) before the database is first used", value);
     }
     return DBM_OK;
@@ -20244,18 +20273,18 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
     value = dbm_adapter_option(db, "foreign_keys");
     if (value != NULL && !dbm__parse_bool(value, &base->foreign_keys)) {
-        return dbm__sqlite_refuse(db, "foreign_keys = %s: expected true or false", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "foreign_keys = %s: expected true or false", value);
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
@@ -20267,7 +20296,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__sqlite_refuse(db,
+        return dbm__adapter_refuse(db, DBM_E_CONFIG,
                                   "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
@@ -20367,7 +20396,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     memcpy(key, prefix, sizeof prefix);
     full = key + sizeof prefix - 1;
     if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
-        status = dbm__sqlite_refuse(db, "the path %q is too long, or there is no current directory", path);
+        status = dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q is too long, or there is no current directory", path);
     } else {
         status = dbm_adapter_gate(db, key);
         if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full);
@@ -20386,16 +20415,16 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
 #endif
     if (sqlite3_libversion_number() < 3024000) {
-        return dbm__sqlite_refuse(db, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
     }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
-        return dbm__sqlite_refuse(db, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
                                   "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
     }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
-        return dbm__sqlite_refuse(db, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
                                   "sqlite:////dir/file.db for an absolute one", url->hosts);
     }
     status = dbm__sqlite_check_parameters(db);
@@ -20408,7 +20437,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') {
-            return dbm__sqlite_refuse(db, "the path %q names a directory; name a file in it", path);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         }
         return dbm__sqlite_init_file(db, &settings, path);
     }
@@ -21414,9 +21443,10 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             dbm__pg_copy_out(q, res);
             return false;
         }
-        q->outcome = DBM_E_UNSUPPORTED;
+        q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
-        break;
+        PQclear(res);
+        return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
         dbm__pg_failed_item(q, item, res);
@@ -21773,6 +21803,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_room_end(q);
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
+        (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
         if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
     }
     dbm__pg_end_local(q, DBM_OK);
@@ -21982,31 +22013,24 @@ static const char *dbm__pg_first_word(const char *sql) {
     }
 }
 
-/* Behind COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
-static void dbm__pg_look_at_copy(dbm__pg_statement *s, dbm_prepared *prepared, const char *at) {
-    const char *first = dbm__pg_first_word(at);
-    int deep = 0;
-    bool in;
-    for (; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\'') {
-            char quote = *at;
-            do at++; while (*at != '\0' && *at != quote);
-            if (*at == '\0') return;
-        } else if (*at == '(') {
-            deep++;
-        } else if (*at == ')') {
-            deep--;
-        } else if (deep == 0 && (at[-1] == ')' || at[-1] == '"' || strchr(" \t\r\n\f/", at[-1]) != NULL) && (dbm__pg_is_word(at, "FROM") || dbm__pg_is_word(at, "TO"))) {
-            in = dbm__pg_is_word(at, "FROM");
-            at = dbm__pg_first_word(at + (in ? 4 : 2));
-            if (!dbm__pg_is_word(at, "STDIN") && !dbm__pg_is_word(at, "STDOUT")) return;
-            s->copies_in = in;
-            s->copies_out = prepared->returns_rows = !in;
-            if (!in) prepared->writes = dbm__pg_is_word(first, "INSERT") || dbm__pg_is_word(first, "UPDATE") || dbm__pg_is_word(first, "DELETE") ||
-                                        dbm__pg_is_word(first, "MERGE") || dbm__pg_is_word(first, "WITH");
-            return;
-        }
+/* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
+static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
+    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
+    size_t at = 0, n = 0;
+    int depth = 0, words = 0;
+    bool in = false, out = false, writes = false;
+    const char *word;
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
+                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
+        in = depth == 0 && dbm__pg_is_word(word, "FROM");
+        out = depth == 0 && dbm__pg_is_word(word, "TO");
     }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    s->copies_in = in;
+    s->copies_out = op->prepared->returns_rows = out;
+    if (out) op->prepared->writes = writes;
 }
 
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
@@ -22017,7 +22041,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op->prepared, word + 4);
+    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -22311,7 +22335,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
     }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "this COPY from or to the program needs dbm_native(s, \"postgresql\")");
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
@@ -23400,17 +23424,6 @@ static void dbm__pg_cancel(dbm_connection *c) {
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__pg_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
     char hint[80] = "";
@@ -23421,7 +23434,7 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     }
     near_one = dbm__nearest(key, names, n);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__pg_refuse(db, "%s %q is none that libpq knows%s", where, key, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint);
 }
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
@@ -23534,7 +23547,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
     dbm__pg_base *base;
     dbm_status status;
-    if (!PQisthreadsafe()) return dbm__pg_refuse(db, "libpq was built without thread safety");
+    if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
     base = (dbm__pg_base *)dbm_adapter_alloc(db, size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     memset(base, 0, size);
@@ -25995,6 +26008,16 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     return DBM__MYSQL_DONE;
 }
 
+/* Whether the rows end with what has been read already: then they have ended. */
+static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
+    (void)mysql_stmt_fetch(s->stmt);
+    dbm__mysql_note_status(q);
+    dbm__mysql_result_over(q, s);
+    s->ended = true;
+    return true;
+}
+
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
@@ -26121,11 +26144,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
         if (q->refused) break;
         op->row = q->rc == 0;
-        if (op->row && dbm__mysql_ahead(q) == DBM__MYSQL_END) { /* it was the only one */
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 14, dbm__mysql_next_row(q, s));
-            if (q->refused) break;
-        }
+        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
         if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
             if (op->row) {
                 q->pre = 0;
@@ -26194,7 +26213,7 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return DBM_E_UNSUPPORTED;
+    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     rc = mysql_stmt_fetch(s->stmt);
     if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
         s->seen++;
@@ -26620,11 +26639,12 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     return DBM__MYSQL_DONE;
 }
 
-/* Arrays. Integers without NULLs are sent from where they are, for nothing; of the rest, each value is looked at. */
+/* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
+ * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    bool in_place = b->arrays && b->rows == 0;
+    bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
     size_t bytes = 0, r, size;
@@ -27340,17 +27360,6 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
 
 /* ---- configuration ------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mysql_refuse(dbm_database *db, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
@@ -27361,10 +27370,10 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[i] = dbm__mysql_args[i].name;
         if (strcmp(name, names[i]) != 0) continue;
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
         if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
-            return dbm__mysql_refuse(db, "%s %s = %s: expected true or false", where, name, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
         return DBM_OK;
     }
@@ -27372,7 +27381,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
         if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
         if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
-            return dbm__mysql_refuse(db, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
@@ -27385,7 +27394,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         dbm__put(&t, "; time-outs and TLS are keys of the section");
     }
     dbm__text_end(&t);
-    return dbm__mysql_refuse(db, "%s %q is unknown%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
@@ -27409,13 +27418,13 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
-        return dbm__mysql_refuse(db, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
     }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
             if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
-                return dbm__mysql_refuse(db, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
                                          dbm__mysql_modes[i]);
             }
         }
@@ -27433,17 +27442,17 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
 #if DBM__MYSQL_MARIADB
     if (base->tls == DBM_TLS_VERIFY_CA) {
         if (config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL) {
-            return dbm__mysql_refuse(db, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
                                      "set it, or use verify-full");
         }
 #  if MARIADB_PACKAGE_VERSION_ID >= 30400
-        return dbm__mysql_refuse(db, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
 #  endif
     }
 #else
     if (base->tls >= DBM_TLS_VERIFY_CA && config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL &&
         dbm_adapter_option(db, "read_default_file") == NULL && dbm_adapter_option(db, "read_default_group") == NULL) {
-        return dbm__mysql_refuse(db, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
                                  base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full");
     }
 #endif
@@ -27485,7 +27494,7 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     status = dbm__mysql_check_args(db);
     if (status == DBM_OK && mode != NULL) status = dbm__mysql_check_sql_mode(db, mode);
     if (status != DBM_OK) return status;
-    if (strchr(path, '/') != NULL) return dbm__mysql_refuse(db, "the URL's path %q is not the name of one database", path);
+    if (strchr(path, '/') != NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path %q is not the name of one database", path);
     for (p = hosts; *p != '\0'; p++) count += *p == ',';
     base = (dbm__mysql_base *)dbm_adapter_alloc(db, sizeof *base + count * sizeof(dbm__mysql_host) + hosts_size + count + path_size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -27660,6 +27669,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
 
+#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 
@@ -27767,8 +27778,7 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     r->spare = reply;
 }
 
-static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
+static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node;
     if (DBM__UNLIKELY(reply->count == reply->capacity)) {
@@ -27788,10 +27798,9 @@ static dbm__redis_node *dbm__redis_node_new(const redisReadTask *task, int kind)
     return node;
 }
 
-static void *dbm__redis_text_node(const redisReadTask *task, int kind, const char *text, size_t size) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
+static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
     dbm__redis_reply *reply = r->building;
-    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+    dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
         reply->no_memory = true;
@@ -27807,6 +27816,7 @@ static void *dbm__redis_text_node(const redisReadTask *task, int kind, const cha
 }
 
 static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
+    dbm__redis *r = (dbm__redis *)task->privdata;
     int kind = DBM__REDIS_TEXT;
     if (task->type == REDIS_REPLY_STATUS) kind = DBM__REDIS_STATUS;
     else if (task->type == REDIS_REPLY_ERROR) kind = DBM__REDIS_ERROR;
@@ -27814,9 +27824,9 @@ static void *dbm__redis_string(const redisReadTask *task, char *text, size_t siz
     else if (task->type == REDIS_REPLY_BIGNUM) kind = DBM__REDIS_NUMBER;
 #endif
 #if defined(REDIS_REPLY_VERB)
-    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(task, kind, text + 4, size - 4); /* txt: and mkd: */
+    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(r, kind, text + 4, size - 4); /* txt: and mkd: */
 #endif
-    return dbm__redis_text_node(task, kind, text, size);
+    return dbm__redis_text_node(r, kind, text, size);
 }
 
 #if HIREDIS_MAJOR >= 1
@@ -27832,26 +27842,26 @@ static void *dbm__redis_array(const redisReadTask *task, int elements) {
 #if defined(REDIS_REPLY_MAP)
     if (task->type == REDIS_REPLY_MAP) kind = DBM__REDIS_MAP; /* elements are keys and values */
 #endif
-    node = dbm__redis_node_new(task, kind);
+    node = dbm__redis_node_new((dbm__redis *)task->privdata, kind);
     if (node == NULL) return NULL;
     node->size = (size_t)elements;
     return ((dbm__redis *)task->privdata)->building;
 }
 
-static void *dbm__redis_number_node(const redisReadTask *task, int kind, int64_t value) {
-    dbm__redis_node *node = dbm__redis_node_new(task, kind);
+static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
+    dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     node->is.integer = value;
-    return ((dbm__redis *)task->privdata)->building;
+    return r->building;
 }
-static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node(task, DBM__REDIS_INTEGER, value); }
-static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node(task, DBM__REDIS_NIL, 0); }
+static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_INTEGER, value); }
+static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_NIL, 0); }
 #if HIREDIS_MAJOR >= 1
 static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
     (void)value;
-    return dbm__redis_text_node(task, DBM__REDIS_NUMBER, text, size);
+    return dbm__redis_text_node((dbm__redis *)task->privdata, DBM__REDIS_NUMBER, text, size);
 }
-static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node(task, DBM__REDIS_BOOL, value != 0); }
+static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
 #endif
 static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
 
@@ -27884,6 +27894,11 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
+    uint64_t eight;
+    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+        memcpy(&eight, c, 8);
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+    }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -28266,7 +28281,7 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -28823,6 +28838,21 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     return st;
 }
 
+/* A whole reply that is no array; what it is not sure of is left to hiredis. */
+static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
+    const char *end = c + size - 2;
+    int64_t n;
+    switch (*c) {
+    case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
+    case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
+    case '$':
+        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
+        while (*c++ != '\n') {}
+        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    default: return NULL;
+    }
+}
+
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
@@ -28830,7 +28860,9 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     void *got = NULL;
     dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
+        st = DBM_OK;
+    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
         st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
     }
     if (last) {
@@ -28923,7 +28955,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         }
         st = dbm__redis_gather(r);
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        looked = true;
+        looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
@@ -28963,6 +28995,11 @@ static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
     return DBM_STEP_DONE;
 }
 
+static void dbm__redis_building_drop(dbm__redis *r) {
+    if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
+    r->building = NULL;
+}
+
 /* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
 static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
@@ -28972,10 +29009,7 @@ static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
         dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
     }
-    if (r->building != NULL) {
-        dbm__redis_reply_spare(r, r->building);
-        r->building = NULL;
-    }
+    dbm__redis_building_drop(r);
 }
 
 static void dbm__redis_connect_failed(dbm_connection *c) {
@@ -29038,7 +29072,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
         if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Behind commands that are unanswered nobody knows. */
+        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
         if (r->command == DBM__REDIS_EXEC) {
             op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
         } else {
@@ -29068,8 +29102,10 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (dbm__redis_piped(r)) break;
+        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
+        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        dbm__redis_building_drop(r);
         return;
     case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
     case DBM_OP_RESET:
@@ -29118,12 +29154,6 @@ static dbm_status dbm__redis_alive(dbm_connection *c) {
 
 /* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__redis_wrong(dbm_database *db, const char *format, const char *what) {
-    char block[400];
-    dbm__format(block, sizeof block, format, what);
-    return dbm_adapter_fail_init(db, DBM_E_CONFIG, block);
-}
-
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -29132,10 +29162,10 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     size_t i;
     for (i = 0; i < url->parameter_count; i++) {
         if (!dbm__list_has(DBM__REDIS_OPTIONS, url->parameters[i].name, strlen(url->parameters[i].name))) {
-            return dbm__redis_wrong(db, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
         }
     }
-    if (url->scheme[0] == 0) return dbm__redis_wrong(db, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
+    if (url->scheme[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
         return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out");
     }
@@ -29150,7 +29180,7 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     }
 #endif
     if (local) {
-        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__redis_wrong(db, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
+        if (url->hosts != NULL && url->hosts[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
         if (path[0] == 0) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "the socket's path is missing: write unix:///path/to/redis.sock");
         base->path = (char *)dbm_adapter_alloc(db, strlen(path) + 2);
         if (base->path == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -29159,20 +29189,20 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     } else {
         base->hosts = url->hosts != NULL && url->hosts[0] != 0 ? url->hosts : "localhost";
         if (path[0] != 0 && number != NULL && strcmp(path, number) != 0) {
-            return dbm__redis_wrong(db, "the URL's path says another database than db = %s; say it once", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path says another database than db = %s; say it once", number);
         }
         if (path[0] != 0) number = path;
     }
     if (number != NULL) {
         for (c = number; *c >= '0' && *c <= '9'; c++) {}
         if (*c != 0 || c == number || !dbm__parse_int(number, 0, INT32_MAX, &base->number)) {
-            return dbm__redis_wrong(db, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
         }
     }
     base->client_name = dbm_adapter_option(db, "client_name");
     if (base->client_name != NULL) {
         for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
-        if (*c != 0) return dbm__redis_wrong(db, "client_name %q: only visible ASCII without blanks", base->client_name);
+        if (*c != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "client_name %q: only visible ASCII without blanks", base->client_name);
         if (base->client_name[0] == 0) base->client_name = NULL;
     }
     return DBM_OK;
@@ -29226,7 +29256,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -29755,6 +29785,8 @@ typedef struct dbm__mongo_lease {
     mongoc_client_session_t *session; /* made for the first transaction */
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
+    mongoc_collection_t *kept;
+    bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
 
@@ -30071,6 +30103,12 @@ static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t 
     return DBM_OK;
 }
 
+/* An array of BSON is a document whose keys are numbers. */
+static bool dbm__mongo_is_array(const bson_t *doc) {
+    bson_iter_t it;
+    return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
+}
+
 /* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
     dbm__mongo_shape shape;
@@ -30094,10 +30132,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
         else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
         if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        {
-            bson_iter_t it;
-            *array = bson_iter_init(&it, *out) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
-        }
+        *array = dbm__mongo_is_array(*out);
         return DBM_OK;
     }
     if (shape.marks != 0) {
@@ -30190,10 +30225,25 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     return r;
 }
 
+/* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
+static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
+    mongoc_collection_t *kept = m->kept;
+    m->kept = NULL;
+    if (kept != NULL && strcmp(mongoc_collection_get_name(kept), name) == 0) return kept;
+    if (kept != NULL) mongoc_collection_destroy(kept);
+    return mongoc_client_get_collection(m->client, m->base->name, name);
+}
+
+static void dbm__mongo_collection_give(dbm__mongo_lease *m, mongoc_collection_t *collection) {
+    if (m->kept != NULL) mongoc_collection_destroy(m->kept);
+    m->kept = m->changed ? NULL : collection;
+    if (m->changed && collection != NULL) mongoc_collection_destroy(collection);
+}
+
 static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
-    if (r->collection != NULL) mongoc_collection_destroy(r->collection);
+    if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
     if (r->own != NULL) bson_destroy(r->own);
     r->cursor = NULL;
     r->collection = NULL;
@@ -30354,8 +30404,9 @@ typedef struct dbm__mongo_job {
     int documents;
     dbm__mongo_args args;
     bson_t *doc[2];
-    bool array[2];
-    bson_t *options;          /* what the user gave, or an empty one; then with the session and the time limit */
+    bool array[2], borrowed[2]; /* it is the caller's */
+    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
+    bson_t none;
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -30425,6 +30476,15 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     if (strcmp(j->name, "insert_many") != 0) {
         if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
         for (i = 0; i < j->documents && status == DBM_OK; i++) {
+            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
+            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
+                             strcmp(j->name, "command") != 0; /* a command is added to */
+            if (j->borrowed[i]) {
+                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
+                j->array[i] = dbm__mongo_is_array(j->doc[i]);
+                j->args.next++;
+                continue;
+            }
             status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
         }
     }
@@ -30435,8 +30495,11 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) j->options = bson_new();
-    if (status == DBM_OK && j->coll != NULL) j->collection = mongoc_client_get_collection(j->m->client, j->m->base->name, j->coll);
+    if (status == DBM_OK && j->options == NULL) {
+        bson_init(&j->none);
+        j->options = &j->none;
+    }
+    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
 }
 
@@ -30756,9 +30819,9 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL) bson_destroy(j.doc[i]);
+    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
     if (j.options != NULL) bson_destroy(j.options);
-    if (j.collection != NULL) mongoc_collection_destroy(j.collection);
+    dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
 }
@@ -31286,6 +31349,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
     dbm__mongo_bulk_free(m);
+    dbm__mongo_collection_give(m, NULL);
     if (m->session != NULL) { /* with a transaction that is open it tells the server */
         dbm_op op;
         memset(&op, 0, sizeof op);
@@ -31363,6 +31427,7 @@ static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm_status status = dbm__mongo_rollback(m, op);
     if (status != DBM_OK) return status;
+    m->changed = false;
     mongoc_client_set_read_prefs(m->client, mongoc_uri_get_read_prefs_t(m->pool->uri));
     mongoc_client_set_read_concern(m->client, mongoc_uri_get_read_concern(m->pool->uri));
     mongoc_client_set_write_concern(m->client, mongoc_uri_get_write_concern(m->pool->uri));
@@ -31384,6 +31449,8 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_ROLLBACK: return dbm__mongo_rollback(m, op);
     case DBM_OP_NATIVE:
         op->native = m->client;
+        m->changed = true;
+        dbm__mongo_collection_give(m, NULL);
         return DBM_OK;
     case DBM_OP_PREPARE: case DBM_OP_EXECUTE: case DBM_OP_SCRIPT:
         return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB has no SQL: use dbm_mongo_find, dbm_mongo_insert, dbm_mongo_update and their fellows, or dbm_mongo_command for any command");
@@ -31400,17 +31467,6 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
 }
 
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
-
-static dbm_status dbm__mongo_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
-    char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail_init(db, status, block);
-}
 
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
@@ -31432,7 +31488,7 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
     near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
 
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
@@ -31454,16 +31510,16 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
     (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
     }
     if (said != NULL && config->tls != DBM_TLS_DEFAULT && dbm__parse_bool(said, &on) && on != (config->tls != DBM_TLS_OFF)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
     }
 #if !defined(MONGOC_ENABLE_SSL)
-    if (config->tls > DBM_TLS_PREFER) return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
+    if (config->tls > DBM_TLS_PREFER) return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
     if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
     }
     return DBM_OK;
 }
@@ -31497,9 +31553,9 @@ static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const c
 static dbm_status dbm__mongo_start(dbm_database *db) {
     const char *log = dbm_adapter_option(db, "driver_log");
     dbm__word was = DBM__MONGO_NEW;
-    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__mongo_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
+    if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__adapter_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
-        return dbm__mongo_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
+        return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
     if (log == NULL || strcmp(log, "off") == 0) {
         if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
@@ -31517,18 +31573,18 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     int slots = config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0), most;
     base->name = dbm_adapter_option(db, "database");
     if (base->name == NULL) base->name = url->path;
-    if (url->hosts[0] == 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
+    if (url->hosts[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
     if (base->name == NULL || base->name[0] == 0) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
     }
-    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__mongo_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
+    if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
     }
-    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__mongo_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
+    if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
     most = dbm__mongo_ms(db, "maxPoolSize", slots);
     if (most < slots) {
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
     }
     base->local = dbm__mongo_local(url->hosts);
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
@@ -31567,7 +31623,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
         dbm__lock_free(&base->lock);
         dbm_adapter_free(db, base);
         if (error.message[0] == 0) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-        return dbm__mongo_refuse(db, DBM_E_CONFIG, "%s", error.message);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s", error.message);
     }
     base->pools = p;
     dbm_adapter_set_db_native(db, p->pool);
