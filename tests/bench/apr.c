@@ -16,9 +16,10 @@ static connection *con;
 static char driver_name[16];
 
 static void fail(const char *what, apr_dbd_t *handle, int rc) { bench_die(what, apr_dbd_error(driver, handle, rc)); }
-static apr_dbd_prepared_t *prepare(apr_dbd_t *handle, apr_pool_t *p, const char *sql) {
+/* Only what has a label stays prepared on PostgreSQL. */
+static apr_dbd_prepared_t *prepare(apr_dbd_t *handle, apr_pool_t *p, const char *label, const char *sql) {
     apr_dbd_prepared_t *st = NULL;
-    int rc = apr_dbd_prepare(driver, p, handle, sql, NULL, &st);
+    int rc = apr_dbd_prepare(driver, p, handle, sql, label, &st);
     if (rc != 0) fail(sql, handle, rc);
     return st;
 }
@@ -27,9 +28,9 @@ static apr_status_t construct(void **out, void *unused, apr_pool_t *p) {
     const char *error = NULL, *where = strchr(bench_environment("BENCH_APR"), ' ') + 1;
     (void)unused;
     if (apr_dbd_open_ex(driver, p, where, &c->handle, &error) != APR_SUCCESS) bench_die("open", error != NULL ? error : where);
-    c->find = prepare(c->handle, p, BENCH_LOOKUP("%lld"));
-    c->scan = prepare(c->handle, p, BENCH_SCAN("%lld"));
-    c->insert = prepare(c->handle, p, BENCH_INSERT("%lld", "%s", "%lf"));
+    c->find = prepare(c->handle, p, "find", BENCH_LOOKUP("%lld"));
+    c->scan = prepare(c->handle, p, "scan", BENCH_SCAN("%lld"));
+    c->insert = prepare(c->handle, p, "insert", BENCH_INSERT("%lld", "%s", "%lf"));
     *out = c;
     return APR_SUCCESS;
 }

@@ -91,23 +91,26 @@ LIMIT = 4.0  # where bars end: what is longer is told by its number
 
 
 def groups_of(results):
-    """One group for each row that was compared with the raw driver: its title, and the bars (name, what it is, ratio, time)."""
+    """One group for each row that was compared with the raw driver: its title, and the bars (name, what it is, ratio)."""
     groups = []
     for row in dict.fromkeys(r["row"] for r in results):
         if row.startswith("start"):
             continue
         of_row = {r["contender"]: r for r in results if r["row"] == row}
-        bars = []
-        for library in LIBRARIES:
-            for contender, r in of_row.items():
-                # A variant that has a reference of its own, as COPY for bulk, is not beside the plain raw driver's.
-                if contender.split("/")[0] == library and "ratio" in r and (library == "dbm" or contender == library) and r.get("over", "raw") == "raw":
-                    variant = contender.partition("/")[2]
-                    bars.append((NAMES[library] + (", " + variant if variant else ""), library, r["ratio"], r["ns_min"]))
-        if bars:
-            kind = row.split("_")[0]
-            reference = of_row["raw"]
-            groups.append(("%s: %s" % (TITLES.get(kind, kind), reference["what"]), "raw driver " + spell_time(reference["ns_min"]), bars))
+        # What dbm.h does in bulk stands beside the raw driver's own way of doing that, in a group of its own.
+        for over in dict.fromkeys(["raw"] + [r.get("over", "raw") for r in of_row.values()]):
+            bars = []
+            for library in LIBRARIES:
+                for contender, r in of_row.items():
+                    name, _, variant = contender.partition("/")
+                    if name == library and "ratio" in r and r["over"] == over and (library == "dbm" or not variant):
+                        bars.append((NAMES[library] + (", " + variant if variant else ""), library, r["ratio"]))
+            if bars:
+                kind = row.split("_")[0]
+                reference = of_row[over]
+                by = over.partition("/")[2]
+                groups.append(("%s: %s" % (TITLES.get(kind, kind), reference["what"]) + (", against the driver's " + by if by else ""),
+                               "raw driver " + spell_time(reference["ns_min"]), bars))
     return groups
 
 
@@ -130,7 +133,7 @@ def draw(results):
         text(16, y, title, "head")
         y += 3
         text(WIDTH - 16, y, reference, "small", "end")
-        for name, library, ratio, ns in bars:
+        for name, library, ratio in bars:
             y += BAR + GAP
             length = min(ratio, LIMIT) * scale
             text(LEFT - 8, y - 2, name, "mine" if library == "dbm" else "small", "end")
