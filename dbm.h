@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 85c9e6a976234474: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content efa7fca402e60c2d: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -14406,6 +14406,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     dbm__entry *entry;
     dbm_op op;
     dbm_status rc;
+    DBM_ASSERT(w != NULL);
     dbm__exec_op(&op);
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
@@ -14465,6 +14466,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     bool was_clean = !w->in_transaction, replaced = false, changes = writes;
     dbm_status rc;
     const char *none = NULL;
+    DBM_ASSERT(values != NULL || count == 0);
     op->result = NULL;
     if (w->one.row.open && (rc = dbm__one_end(w, &none, &values, count, site)) != DBM_OK) return rc;
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
@@ -14522,6 +14524,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
 
 /* A call on a database is a session of its own, which nothing can be sent or received in. */
 static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
+    call->work = NULL;
     if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one");
     }
@@ -14532,7 +14535,9 @@ DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const db
     dbm__call call;
     dbm_op op;
     dbm_status st = dbm__pipeline_begin(&call, on, site);
-    return st == DBM_OK ? dbm__work_command(call.work, values, count, writes, true, site, &op) : st;
+    if (st != DBM_OK) return st;
+    DBM_ASSERT(call.work != NULL);
+    return dbm__work_command(call.work, values, count, writes, true, site, &op);
 }
 
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
@@ -14569,6 +14574,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
+    DBM_ASSERT(values != NULL || count == 0);
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
@@ -29797,6 +29803,7 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
     mongoc_collection_t *kept;
+    bson_t *one;             /* the options of a find for one document */
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
@@ -30657,6 +30664,7 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
 static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
     dbm_status status = dbm__mongo_needs(j, 0, false);
     if (status != DBM_OK) return status;
+    if (one && bson_empty(j->options)) return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->m->one, NULL));
     if (one) {
         if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
         if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
@@ -30787,9 +30795,14 @@ static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
 
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     const char *name = j->name;
-    dbm_status status = strcmp(name, "create_index") == 0 ? DBM_OK : dbm__mongo_in_session(j, j->options);
-    if (status != DBM_OK) return status;
+    dbm_status status;
     if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
+    status = dbm__mongo_in_session(j, j->options);
+    if (status != DBM_OK) return status;
+    if (j->collection != NULL && strncmp(name, "find", 4) == 0 && (name[4] == 0 || strcmp(name + 4, "_one") == 0)) { /* first, for it is short */
+        dbm__mongo_limit(j, j->options);
+        return dbm__mongo_find(j, name[4] != 0);
+    }
     if (strcmp(name, "command") == 0) {
         if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
         return dbm__mongo_command_any(j);
@@ -30802,8 +30815,6 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     dbm__mongo_limit(j, j->options);
     if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
     if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
-    if (strcmp(name, "find") == 0) return dbm__mongo_find(j, false);
-    if (strcmp(name, "find_one") == 0) return dbm__mongo_find(j, true);
     if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
     if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
     if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
@@ -31378,6 +31389,7 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
+    bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
 
@@ -31395,11 +31407,15 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
+    m->one = bson_new();
+    bson_append_int64(m->one, "limit", 5, 1);
+    bson_append_bool(m->one, "singleBatch", 11, true);
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
+        bson_destroy(m->one);
         dbm_adapter_free(db, m);
         return status;
     }

@@ -464,6 +464,56 @@ static void refuses(dbm_connection *c, const char *sql, int parameters, dbm_stat
     assert_says(says);
 }
 
+/* From the second one on, a statement that writes goes the short way: what it answers is the same. */
+static void test_writes_again(void **state) {
+    static const char insert[] = "INSERT INTO t (a, b, c) VALUES (?, ?, ?)";
+    dbm_status rc = DBM_E_MISUSE;
+    dbm_row *row;
+    (void)state;
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        dbm_statement *st;
+        dbm_exec(s, "CREATE TABLE t (id INTEGER PRIMARY KEY, a UNIQUE, b, c)");
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(dbm_exec(s, insert, i, i == 1 ? (const char *)NULL : "text", 0.5 * i), DBM_OK);
+            assert_int_equal(dbm_affected(s), 1);
+            assert_int_equal(dbm_last_id(s), i + 1);
+        }
+        assert_int_equal(dbm_exec(s, "UPDATE t SET c = ? WHERE a > ?", 7, 100), DBM_OK);
+        assert_int_equal(dbm_exec(s, "UPDATE t SET c = ? WHERE a > ?", 7, 100), DBM_OK);
+        assert_int_equal(dbm_affected(s), 0);
+        assert_int_equal(dbm_prepare(s, insert, &st), DBM_OK);
+        assert_int_equal(dbm_stmt_exec(st, 3L, "more", 1.5), DBM_OK);
+        assert_int_equal(dbm_stmt_exec(st, (int64_t)4, dbm_null(), 1.5), DBM_OK); /* the general way */
+        assert_int_equal(dbm_last_id(s), 5);
+        assert_int_equal(dbm_query_one(s, &row, "SELECT b FROM t WHERE a = ?", 3), DBM_OK);
+        assert_int_equal(dbm_exec(s, insert, 5, dbm_row_text(row, 0), 0.0), DBM_OK); /* a text of the row that this ends */
+        DBM_EACH(s, each, "SELECT a FROM t WHERE a < ?", 2) assert_int_equal(dbm_exec(s, insert, 10 + dbm_row_int(each, 0), "in a loop", 0.0), DBM_OK);
+        assert_int_equal(dbm_query_one(s, &row, "SELECT count(*), sum(c), count(b), max(b) FROM t WHERE a < 10"), DBM_OK);
+        assert_int_equal(dbm_row_int(row, 0), 6);
+        assert_int_equal((int)(dbm_row_double(row, 1) * 2), 9); /* 0, 0.5, 1, 1.5, 1.5, 0 */
+        assert_int_equal(dbm_row_int(row, 2), 4);
+        assert_string_equal(dbm_row_text(row, 3), "text");
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        assert_int_equal(dbm_exec(s, insert, 20, "text", 0.0), DBM_OK);
+        assert_int_equal(dbm_exec(s, insert, 20, "text", 0.0), DBM_E_CONSTRAINT);
+        assert_says("[SQL: INSERT INTO t");
+        assert_non_null(strstr(dbm_last_error()->site, "test_sqlite_adapter.c:"));
+        assert_int_equal(dbm_exec(s, insert, 21, "text", 0.0), DBM_E_CONSTRAINT); /* it sticks */
+    }
+    assert_int_equal(rc, DBM_E_CONSTRAINT);
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        assert_int_equal(dbm_exec(s, insert, 20, "text", 0.0), DBM_OK);
+        assert_int_equal(dbm_exec(s, insert, 21, "text"), DBM_E_MISUSE);
+        assert_says("3 placeholders");
+    }
+    assert_int_equal(rc, DBM_E_MISUSE);
+    assert_int_equal(dbm_query_one(fx.db, &row, "SELECT count(*) FROM t"), DBM_OK);
+    assert_int_equal(dbm_row_int(row, 0), 8);
+    dbm_row_end(row);
+}
+
 static void test_statements_refused(void **state) {
     dbm_connection c;
     dbm_prepared p;
@@ -1388,6 +1438,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_affected_and_last_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_returning, setup, teardown),
         cmocka_unit_test_setup_teardown(test_constraints, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writes_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_statements_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_transactions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshot_conflict, setup, teardown),
