@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6f129d5dbf3219d9: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content f4565de53d8430d1: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -92,6 +92,7 @@
  *     DBM_NO_ENV           implementation   the environment is not read
  *     DBM_NO_FLOAT         implementation   no floating-point arithmetic: doubles can't be bound or read
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
+ *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
@@ -517,6 +518,11 @@
 #  define DBM__FLOAT 0
 #else
 #  define DBM__FLOAT 1
+#endif
+#if defined(DBM_SQLITE_NO_MEMSTATUS)
+#  define DBM__SQLITE_MEMSTATUS 0
+#else
+#  define DBM__SQLITE_MEMSTATUS 1
 #endif
 #if defined(DBM_NO_LOG_TEXT)
 #  define DBM__LOG_TEXT 0
@@ -15943,11 +15949,10 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
 /* ---- names -------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
-    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-              at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
-              "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
-              what, list, (int)(at - list) + 1);
-    return dbm__work_fail(w, site);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                     at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
+                     "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
+                     what, list, (int)(at - list) + 1);
 }
 
 static bool dbm__name_char(char c, bool first) {
@@ -15982,23 +15987,21 @@ static const char *dbm__blanks(const char *p) {
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
     const char *end;
+    size_t n;
     p = dbm__blanks(p);
     if (lexer & DBM_LEX_NOT_SQL) {
-        size_t n = list ? strcspn(p, ",") : strlen(p);
-        const char *next = p + n;
-        while (n != 0 && dbm__blanks(p + n - 1) == p + n) n--;
+        end = p + (list ? strcspn(p, ",") : strlen(p));
+        for (n = (size_t)(end - p); n != 0 && dbm__blanks(p + n - 1) != p + n - 1; n--) {}
         *bad = p;
         if (n == 0) return NULL;
-        end = next;
-        memcpy(*to, p, n);
-        *to += n;
     } else {
         end = dbm__name_end(p, lexer, bad);
         if (end == NULL) return NULL;
-        memcpy(*to, p, (size_t)(end - p));
-        *to += end - p;
+        n = (size_t)(end - p);
         end = dbm__blanks(end);
     }
+    memcpy(*to, p, n);
+    *to += n;
     *(*to)++ = 0;
     *bad = end;
     return *end == 0 || (list && *end == ',') ? end : NULL;
@@ -16013,24 +16016,17 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     dbm__text sql;
     int i;
     if (table == NULL || columns == NULL || columns[0] == 0) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-                  table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
-        return dbm__work_fail(w, site);
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                         table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
     }
     table_size = strlen(table);
     names_size = strlen(columns);
-    if (table_size > 65536 || names_size > 65536) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
-        return dbm__work_fail(w, site);
-    }
+    if (table_size > 65536 || names_size > 65536) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
     /* Each name twice, once by itself and once in the INSERT, with room for ", $64" and the words around. */
     need = 2 * (table_size + names_size) + DBM__MAX_VALUES * 8 + 64;
     if (need > b->names_size) {
         char *block = (char *)dbm__resize(w->db->host, b->names, need);
-        if (block == NULL) {
-            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site);
-        }
+        if (block == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         b->names = block;
         b->names_size = need;
     }
@@ -16038,10 +16034,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     b->plan.table = to;
     if (dbm__name_take(table, a->lexer, false, &to, &bad) == NULL) return dbm__bulk_name_bad(w, "table", table, bad, site);
     for (i = 0;; p++) {
-        if (i == DBM__MAX_VALUES) {
-            dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
-            return dbm__work_fail(w, site);
-        }
+        if (i == DBM__MAX_VALUES) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
         b->columns[i++] = to;
         p = dbm__name_take(p, a->lexer, true, &to, &bad);
         if (p == NULL) return dbm__bulk_name_bad(w, "columns", columns, bad, site);
@@ -16438,42 +16431,36 @@ static dbm_bulk *dbm__bulk_new(dbm__work *w) {
 }
 
 static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
-    dbm_bulk *b;
+    dbm_bulk *b = NULL;
     dbm_status st;
     bool was_clean = !w->in_transaction;
     const char *none = NULL;
     const dbm_value *no_values = NULL;
-    if (w->read_only) {
-        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
-        return dbm__work_fail(w, site);
-    }
-    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
-        return dbm__work_fail(w, site);
-    }
     st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
     if (st != DBM_OK) return st;
-    b = dbm__bulk_new(w);
-    if (b == NULL) {
-        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site);
+    if (w->read_only) {
+        st = dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
+    } else if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        st = dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
+    } else if ((b = dbm__bulk_new(w)) == NULL) {
+        st = dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+    } else {
+        memset(b, 0, offsetof(dbm_bulk, names));
+        b->work = w;
+        b->gen = w->gen;
+        b->site = site;
+        b->error.status = DBM_OK;
+        if (options != NULL) {
+            b->failed = options->failed;
+            b->failed_ud = options->failed_ud;
+            b->plan.each_row = options->each_row;
+        }
+        b->plan.failed_row = b->plan.failed_column = -1;
+        b->plan.refused = dbm__bulk_refused;
+        st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
     }
-    memset(&b->plan, 0, sizeof b->plan);
-    b->work = w;
-    b->gen = w->gen;
-    b->site = site;
-    b->entry = NULL;
-    b->error.status = DBM_OK;
-    b->owns_session = b->own_way = b->own_point = b->sent = false;
-    b->affected = b->refused = 0;
-    b->failed = options != NULL ? options->failed : NULL;
-    b->failed_ud = options != NULL ? options->failed_ud : NULL;
-    b->plan.each_row = options != NULL && options->each_row;
-    b->plan.failed_row = b->plan.failed_column = -1;
-    b->plan.refused = dbm__bulk_refused;
-    st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
-    if (st == DBM_OK && w->one.row.open) st = dbm__one_end(w, &none, &no_values, 0, site);
-    if (st != DBM_OK) return st;
+    if (st != DBM_OK || b == NULL) return dbm__work_fail(w, site);
+    if (w->one.row.open && (st = dbm__one_end(w, &none, &no_values, 0, site)) != DBM_OK) return st;
     b->wrapped = w->no_transaction && w->db->transactions;
     if (b->wrapped) w->no_transaction = false;
     if (w->no_transaction) b->point = -1;
@@ -16512,6 +16499,7 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     if (st != DBM_OK) return st;
     st = dbm__bulk_open(call.work, out, table, columns, options, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
+    DBM_ASSERT(*out != NULL);
     (*out)->owns_session = call.owns;
     return DBM_OK;
 }
@@ -20027,6 +20015,11 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
                                  "open it safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
+#if !DBM__SQLITE_MEMSTATUS
+        if (sqlite3_memory_used() != 0) {
+            dbm_adapter_notice(c, "DBM_SQLITE_NO_MEMSTATUS: SQLite was in use before dbm.h opened it, so its memory statistics stay on");
+        }
+#endif
         if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
         if (rc != SQLITE_OK) status = dbm__sqlite_fail(q, rc);
         else if (!base->memory) status = dbm__sqlite_journal(q);
@@ -20400,6 +20393,9 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm__sqlite_base settings;
     dbm_status status;
     memset(&settings, 0, sizeof settings);
+#if !DBM__SQLITE_MEMSTATUS
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
+#endif
     if (sqlite3_libversion_number() < 3024000) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
     }
@@ -20576,7 +20572,7 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen */
+    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
@@ -21377,6 +21373,17 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
     }
 }
 
+/* Whether the SYNC at the head is that of one which stands alone. */
+static bool dbm__pg_sent_alone(const dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
+    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
+}
+
+static void dbm__pg_sent_over(dbm__pg *q) {
+    q->unanswered--;
+    if (q->sent_error == NULL) q->answered++;
+}
+
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
@@ -21390,7 +21397,7 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
     /* What goes before one of the pipeline fails for it. */
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT ? &q->sent_error : &q->error;
+    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
@@ -21508,10 +21515,7 @@ static int dbm__pg_answers(dbm__pg *q) {
                 q->armed = true;
                 continue;
             }
-            if (item->kind == DBM__PG_SENT) {
-                q->unanswered--;
-                if (q->sent_error == NULL) q->answered++;
-            }
+            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             continue;
@@ -21519,6 +21523,7 @@ static int dbm__pg_answers(dbm__pg *q) {
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -21774,7 +21779,8 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         s->kept = true; /* it is when those behind it run */
         s->age = q->age;
     }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
+                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
     if (item != NULL) item->s = s;
     q->unsynced = true;
     if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -21852,6 +21858,12 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         return DBM_OK;
     }
     now = s->held;
+    if (now == NULL && s->copying) { /* of COPY the next one, if it has come */
+        s->q->main = s;
+        s->q->mode = DBM__PG_TAKE;
+        s->q->no_memory = false;
+        return dbm__pg_copy_rows(s->q) == DBM__PG_ROW ? DBM_OK : DBM_E_UNSUPPORTED;
+    }
     if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
     dbm__pg_row_moves(s);
     s->held = now->next;
@@ -22648,7 +22660,7 @@ static bool dbm__pg_solo_over(dbm__pg *q) {
 /* True: it is done. False: dbm__pg_step() goes on. */
 static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
-    PGresult *res = NULL;
+    PGresult *res = NULL, *more = NULL;
     ExecStatusType status;
     q->whole = s->rowless || dbm__pg_all_here(q);
     if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
@@ -22657,9 +22669,15 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     }
     res = PQgetResult(q->conn);
     status = PQresultStatus(res);
-    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || PQgetResult(q->conn) != NULL) {
+    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || (more = PQgetResult(q->conn)) != NULL) {
         q->armed = true;
-        if (dbm__pg_solo_over(q) && res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (!dbm__pg_solo_over(q)) {
+            PQclear(res);
+            PQclear(more);
+            return false;
+        }
+        if (res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
+        if (more != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], more); /* it failed at its commit */
         return false;
     }
     q->solo = false;
@@ -26510,13 +26528,22 @@ static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_pla
     return DBM__MYSQL_DONE;
 }
 
+/* How many rows the arrays have that are bound; 0: there are no arrays. */
+static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+#if DBM__MYSQL_MARIADB
+    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+#else
+    (void)stmt;
+    (void)rows;
+#endif
+}
+
 /* Sends what was gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     size_t size = 0;
     uint64_t affected;
-    unsigned count;
     dbm_op part;
     switch (q->pre) {
     case 0:
@@ -26545,12 +26572,9 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                     if (q->refused) break;
                 }
             }
-            count = b->arrays ? (unsigned)b->group : 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
             if (b->arrays) {
                 int i;
+                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
                 for (i = 0; i < b->columns; i++) {
                     if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
                     if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
@@ -26561,6 +26585,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                 }
                 s->bound = false;
                 if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_array_size(s->stmt, 0);
                     dbm__mysql_note_error(q, s->stmt);
                     dbm__mysql_report(q);
                     break;
@@ -26574,10 +26599,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             q->stmt = s->stmt;
             q->was_open = q->open;
             DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            count = 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
+            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
             if (q->rc != 0) {
                 s->bound = false;
                 dbm__mysql_note_error(q, s->stmt);

@@ -112,6 +112,15 @@
  * Costs     saves the texts in flash; hooks get "" as text. Errors keep their messages. */
 /* #define DBM_NO_LOG_TEXT */
 
+/* DBM_SQLITE_NO_MEMSTATUS: SQLite keeps no statistics of its memory (SQLITE_CONFIG_MEMSTATUS off).
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  that dbm.h opens SQLite before anything else in the process uses it, and no other thread does meanwhile: the setting is the whole
+ *           process's, and SQLite takes it before its first use alone. Else the statistics stay on, and the log says so.
+ * Costs     sqlite3_memory_used(), sqlite3_status() and sqlite3_soft_heap_limit64() stop working, for all users of this SQLite; saves a lock at
+ *           each of its allocations. A SQLite that was built with SQLITE_DEFAULT_MEMSTATUS=0 has it off already. */
+/* #define DBM_SQLITE_NO_MEMSTATUS */
+
 /* DBM_NO_ATOMICS: a lock stands in for atomic instructions.
  * Values    off (default), or defined: on.
  * Where     implementation.

@@ -2290,13 +2290,22 @@ static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_pla
     return DBM__MYSQL_DONE;
 }
 
+/* How many rows the arrays have that are bound; 0: there are no arrays. */
+static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+#if DBM__MYSQL_MARIADB
+    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+#else
+    (void)stmt;
+    (void)rows;
+#endif
+}
+
 /* Sends what was gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     size_t size = 0;
     uint64_t affected;
-    unsigned count;
     dbm_op part;
     switch (q->pre) {
     case 0:
@@ -2325,12 +2334,9 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                     if (q->refused) break;
                 }
             }
-            count = b->arrays ? (unsigned)b->group : 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
             if (b->arrays) {
                 int i;
+                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
                 for (i = 0; i < b->columns; i++) {
                     if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
                     if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
@@ -2341,6 +2347,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                 }
                 s->bound = false;
                 if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                    dbm__mysql_array_size(s->stmt, 0);
                     dbm__mysql_note_error(q, s->stmt);
                     dbm__mysql_report(q);
                     break;
@@ -2354,10 +2361,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             q->stmt = s->stmt;
             q->was_open = q->open;
             DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            count = 0;
-#if DBM__MYSQL_MARIADB
-            (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &count);
-#endif
+            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
             if (q->rc != 0) {
                 s->bound = false;
                 dbm__mysql_note_error(q, s->stmt);

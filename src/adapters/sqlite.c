@@ -1371,6 +1371,11 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
                                  "open it safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
+#if !DBM__SQLITE_MEMSTATUS
+        if (sqlite3_memory_used() != 0) {
+            dbm_adapter_notice(c, "DBM_SQLITE_NO_MEMSTATUS: SQLite was in use before dbm.h opened it, so its memory statistics stay on");
+        }
+#endif
         if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
         if (rc != SQLITE_OK) status = dbm__sqlite_fail(q, rc);
         else if (!base->memory) status = dbm__sqlite_journal(q);
@@ -1744,6 +1749,9 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm__sqlite_base settings;
     dbm_status status;
     memset(&settings, 0, sizeof settings);
+#if !DBM__SQLITE_MEMSTATUS
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
+#endif
     if (sqlite3_libversion_number() < 3024000) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
     }

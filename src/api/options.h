@@ -175,6 +175,11 @@
 #else
 #  define DBM__FLOAT 1
 #endif
+#if defined(DBM_SQLITE_NO_MEMSTATUS)
+#  define DBM__SQLITE_MEMSTATUS 0
+#else
+#  define DBM__SQLITE_MEMSTATUS 1
+#endif
 #if defined(DBM_NO_LOG_TEXT)
 #  define DBM__LOG_TEXT 0
 #else

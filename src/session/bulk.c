@@ -16,11 +16,10 @@
 /* ---- names -------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
-    dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-              at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
-              "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
-              what, list, (int)(at - list) + 1);
-    return dbm__work_fail(w, site);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                     at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
+                     "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
+                     what, list, (int)(at - list) + 1);
 }
 
 static bool dbm__name_char(char c, bool first) {
@@ -55,23 +54,21 @@ static const char *dbm__blanks(const char *p) {
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
     const char *end;
+    size_t n;
     p = dbm__blanks(p);
     if (lexer & DBM_LEX_NOT_SQL) {
-        size_t n = list ? strcspn(p, ",") : strlen(p);
-        const char *next = p + n;
-        while (n != 0 && dbm__blanks(p + n - 1) == p + n) n--;
+        end = p + (list ? strcspn(p, ",") : strlen(p));
+        for (n = (size_t)(end - p); n != 0 && dbm__blanks(p + n - 1) != p + n - 1; n--) {}
         *bad = p;
         if (n == 0) return NULL;
-        end = next;
-        memcpy(*to, p, n);
-        *to += n;
     } else {
         end = dbm__name_end(p, lexer, bad);
         if (end == NULL) return NULL;
-        memcpy(*to, p, (size_t)(end - p));
-        *to += end - p;
+        n = (size_t)(end - p);
         end = dbm__blanks(end);
     }
+    memcpy(*to, p, n);
+    *to += n;
     *(*to)++ = 0;
     *bad = end;
     return *end == 0 || (list && *end == ',') ? end : NULL;
@@ -86,24 +83,17 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     dbm__text sql;
     int i;
     if (table == NULL || columns == NULL || columns[0] == 0) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-                  table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
-        return dbm__work_fail(w, site);
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
+                         table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
     }
     table_size = strlen(table);
     names_size = strlen(columns);
-    if (table_size > 65536 || names_size > 65536) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
-        return dbm__work_fail(w, site);
-    }
+    if (table_size > 65536 || names_size > 65536) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
     /* Each name twice, once by itself and once in the INSERT, with room for ", $64" and the words around. */
     need = 2 * (table_size + names_size) + DBM__MAX_VALUES * 8 + 64;
     if (need > b->names_size) {
         char *block = (char *)dbm__resize(w->db->host, b->names, need);
-        if (block == NULL) {
-            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site);
-        }
+        if (block == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         b->names = block;
         b->names_size = need;
     }
@@ -111,10 +101,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     b->plan.table = to;
     if (dbm__name_take(table, a->lexer, false, &to, &bad) == NULL) return dbm__bulk_name_bad(w, "table", table, bad, site);
     for (i = 0;; p++) {
-        if (i == DBM__MAX_VALUES) {
-            dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
-            return dbm__work_fail(w, site);
-        }
+        if (i == DBM__MAX_VALUES) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: more than %d columns", (int)DBM__MAX_VALUES);
         b->columns[i++] = to;
         p = dbm__name_take(p, a->lexer, true, &to, &bad);
         if (p == NULL) return dbm__bulk_name_bad(w, "columns", columns, bad, site);
@@ -511,42 +498,36 @@ static dbm_bulk *dbm__bulk_new(dbm__work *w) {
 }
 
 static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
-    dbm_bulk *b;
+    dbm_bulk *b = NULL;
     dbm_status st;
     bool was_clean = !w->in_transaction;
     const char *none = NULL;
     const dbm_value *no_values = NULL;
-    if (w->read_only) {
-        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
-        return dbm__work_fail(w, site);
-    }
-    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
-        return dbm__work_fail(w, site);
-    }
     st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
     if (st != DBM_OK) return st;
-    b = dbm__bulk_new(w);
-    if (b == NULL) {
-        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site);
+    if (w->read_only) {
+        st = dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
+    } else if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        st = dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the bulk began");
+    } else if ((b = dbm__bulk_new(w)) == NULL) {
+        st = dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
+    } else {
+        memset(b, 0, offsetof(dbm_bulk, names));
+        b->work = w;
+        b->gen = w->gen;
+        b->site = site;
+        b->error.status = DBM_OK;
+        if (options != NULL) {
+            b->failed = options->failed;
+            b->failed_ud = options->failed_ud;
+            b->plan.each_row = options->each_row;
+        }
+        b->plan.failed_row = b->plan.failed_column = -1;
+        b->plan.refused = dbm__bulk_refused;
+        st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
     }
-    memset(&b->plan, 0, sizeof b->plan);
-    b->work = w;
-    b->gen = w->gen;
-    b->site = site;
-    b->entry = NULL;
-    b->error.status = DBM_OK;
-    b->owns_session = b->own_way = b->own_point = b->sent = false;
-    b->affected = b->refused = 0;
-    b->failed = options != NULL ? options->failed : NULL;
-    b->failed_ud = options != NULL ? options->failed_ud : NULL;
-    b->plan.each_row = options != NULL && options->each_row;
-    b->plan.failed_row = b->plan.failed_column = -1;
-    b->plan.refused = dbm__bulk_refused;
-    st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
-    if (st == DBM_OK && w->one.row.open) st = dbm__one_end(w, &none, &no_values, 0, site);
-    if (st != DBM_OK) return st;
+    if (st != DBM_OK || b == NULL) return dbm__work_fail(w, site);
+    if (w->one.row.open && (st = dbm__one_end(w, &none, &no_values, 0, site)) != DBM_OK) return st;
     b->wrapped = w->no_transaction && w->db->transactions;
     if (b->wrapped) w->no_transaction = false;
     if (w->no_transaction) b->point = -1;
@@ -585,6 +566,7 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     if (st != DBM_OK) return st;
     st = dbm__bulk_open(call.work, out, table, columns, options, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
+    DBM_ASSERT(*out != NULL);
     (*out)->owns_session = call.owns;
     return DBM_OK;
 }

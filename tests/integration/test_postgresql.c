@@ -759,6 +759,22 @@ static void sends_fail_as_themselves(void **state) {
     assert_int_equal(rc, DBM_E_CONSTRAINT);
     sent_as(DBM_E_CONSTRAINT, "'twice'", line);
     assert_int_equal(raw_number("SELECT count(*) FROM sends"), 4 + 390);
+    /* What fails at its own commit has failed, sent or run, and what is put in front of it is no part of that. */
+    (void)raw_text("DROP TABLE IF EXISTS alone; CREATE TABLE alone (a int REFERENCES sends DEFERRABLE INITIALLY DEFERRED)");
+    for (i = 0; i < 5; i++) {
+        assert_int_equal(dbm_exec(db, "INSERT INTO alone VALUES (?)", -7), DBM_E_CONSTRAINT);
+        DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) {
+            OK(dbm_send(s, "INSERT INTO alone VALUES (?)", 1));
+            OK(dbm_send(s, "INSERT INTO alone VALUES (?)", -8)); line = __LINE__;
+            if (i > 2) (void)dbm_send(s, "INSERT INTO alone VALUES (?)", 4);
+        }
+        assert_int_equal(rc, DBM_E_CONSTRAINT);
+        sent_as(DBM_E_CONSTRAINT, "INTO alone", line);
+        OK(dbm_exec(db, "INSERT INTO alone VALUES (?)", 5));
+    }
+    assert_int_equal(raw_number("SELECT count(*) FROM alone WHERE a IN (1, 5)"), 10);
+    assert_int_equal(raw_number("SELECT count(*) FROM alone WHERE a < 0"), 0);
+    (void)raw_text("DROP TABLE alone");
     /* A plan that is no longer good says so, and is made anew. */
     for (i = 0; i < 3; i++) DBM_SESSION(mgr, NULL, s) OK(dbm_send(s, "INSERT INTO sends VALUES (?, 'plan') RETURNING *", 6000 + i));
     (void)raw_text("ALTER TABLE sends ADD COLUMN c int");
