@@ -110,7 +110,7 @@ def groups_of(results):
                 reference = of_row[over]
                 by = over.partition("/")[2]
                 groups.append(("%s: %s" % (TITLES.get(kind, kind), reference["what"]) + (", against the driver's " + by if by else ""),
-                               "raw driver " + spell_time(reference["ns_min"]), bars))
+                               "by hand " + spell_time(reference["ns_min"]), bars))
     return groups
 
 
