@@ -264,7 +264,7 @@ static void pg_scan_cursor(long n) {
     pg_exec("COMMIT");
 }
 
-static void pg_clear(void) { pg_exec("TRUNCATE notes"); }
+static void pg_clear(void) { pg_exec(BENCH_CLEAR); }
 static void pg_notes(void) {
     PGresult *r = pg_expect(PQexec(pg, BENCH_NOTES), PGRES_TUPLES_OK);
     bench_sum = (uint64_t)strtod(PQgetvalue(r, 0, 0), NULL);
@@ -501,7 +501,7 @@ static void my_scan(long n) {
     if (rc != MYSQL_NO_DATA) bench_die("scan", mysql_stmt_error(my_scan_st));
     mysql_stmt_free_result(my_scan_st);
 }
-static void my_clear(void) { my_exec("TRUNCATE notes"); }
+static void my_clear(void) { my_exec(BENCH_CLEAR); } /* as all do: inserts into a table that is made anew are slower */
 static void my_notes(void) {
     MYSQL_RES *r;
     my_exec(BENCH_NOTES);
