@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content efa7fca402e60c2d: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 2c7aca4b5db5cfa2: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -1872,7 +1872,7 @@ extern "C" {
  *   dbm_bulk_rowv(b, values, n)          the same from an array
  *   dbm_bulk_columns(b, columns, n, rows)   many rows, from one array for each column:
  *       const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN_NULLS(names, bits), DBM_COLUMN_AS(DBM_TYPE_TIMESTAMP, times) };
- *       DBM_COLUMN_FIELD(users, age) is one field of an array of structs
+ *       DBM_COLUMN_FIELD(users, age) is one field of an array of structs; `rows` must be no more than the shortest array has
  *   dbm_bulk_end(b)                      sends the rest and waits for the outcome; dbm_affected(s) is then the number of rows that were kept
  *   dbm_bulk_abandon(b)                  drops it: nothing of it stays, and what the session did before it does
  * Names     letters, digits and _ (not first a digit), bytes from 0x80 on, or quoted as the backend quotes; parts are joined by dots. They are passed on
@@ -10700,8 +10700,8 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     if (DBM__UNLIKELY(c->cache->newest != e)) dbm__cache_touch(c->cache, e);
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
 }
-/* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_unused(dbm_connection *c, dbm__entry *e);
+/* Ends a use. Never changes this thread's last failure. */
 DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
     DBM_ASSERT(e->uses > 0);
     if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
@@ -12511,9 +12511,6 @@ DBM__FN void dbm__statements_end(dbm__work *w);                         /* all h
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
-/* The connection died under the first statement of a transaction (`was_clean`), or a read in autocommit: nothing can have been done, so another
- * connection takes its place once. */
-DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
@@ -16081,13 +16078,13 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     dbm__work_look_again(w);
 }
 
-/* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is. Answers
- * whether nothing of it is left. */
-static bool dbm__bulk_undo(dbm_bulk *b) {
+/* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
+ * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
+static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
     dbm__work *w = b->work;
     dbm_connection *c = &w->slot.connection;
     dbm_error_info kept = dbm__self()->last;
-    bool undone = true;
+    bool undone = true, was_broken = c->broken;
     if (b->own_way) {
         b->plan.abandon = true;
         b->op.kind = DBM_OP_BULK_END;
@@ -16105,6 +16102,7 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
     } else {
         undone = !b->sent;
     }
+    if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
     dbm__self()->last = kept;
@@ -16117,7 +16115,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     dbm__level *level = w->top;
     bool fresh = level->sticky == DBM_OK, undone;
     if (b->error.status == DBM_OK) b->error = dbm__self()->last;
-    undone = dbm__bulk_undo(b);
+    undone = dbm__bulk_undo(b, NULL);
     dbm__self()->last = b->error;
     dbm__work_fail(w, b->site);
     b->error = dbm__self()->last;
@@ -16555,18 +16553,21 @@ DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
 
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm__work *w;
+    dbm_error_info why;
     if (b == NULL) return dbm__fail_null("bulk");
     w = b->work;
+    why.status = DBM_OK;
     if (dbm__bulk_of_parent(b)) return dbm__bulk_bad(b);
     if (w->bulk != b) return b->error.status != DBM_OK ? dbm__bulk_close(b, DBM_OK) : dbm__bulk_bad(b); /* it has failed, and left nothing */
     if (b->gen != w->gen) return dbm__bulk_bad(b);
-    if (!dbm__bulk_undo(b) && !w->no_transaction && !w->slot.connection.broken) {
+    if (!dbm__bulk_undo(b, &why) && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
-        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
+        if (why.status != DBM_OK) dbm__self()->last = why;
+        else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     return dbm__bulk_close(b, DBM_OK);
@@ -16576,7 +16577,7 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     dbm_bulk *b = w->bulk;
     bool rows = b->plan.rows != 0;
     if (b->gen != level->gen) return;
-    dbm__bulk_undo(b);
+    dbm__bulk_undo(b, NULL);
     if (!rows) return;
     level->wrote = true;
     if (w->no_transaction && level->sticky == DBM_OK) {
@@ -21839,7 +21840,8 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_push_run(q);
 }
 
-/* The short way: a statement that the server has, while nothing else is due. True: it is on its way, and dbm__pg_solo_step() takes its answer. */
+/* The short way: a statement that the server has, while nothing else is due, and not by TLS, which may have read what a poll then waits for. True: it is
+ * on its way, and dbm__pg_solo_step() takes its answer. */
 static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
@@ -25372,12 +25374,13 @@ static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
     return DBM__MYSQL_DONE;
 }
 
-/* Reads past the rest of a result, in constant memory. Without a transaction the server is told to stop when much is left. */
+/* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
+ * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     switch (q->pre) {
     case 0:
         if (!s->open) break;
-        if (!q->unit && q->autocommit && s->reads) {
+        if (s->reads) {
             q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
             do {
                 s->seen++;

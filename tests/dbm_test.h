@@ -41,6 +41,18 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+/* Sanitizers keep what is freed, so memory of the process says nothing there. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#  define SANITIZED 1
+#elif defined(__has_feature)
+#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#    define SANITIZED 1
+#  endif
+#endif
+#if !defined(SANITIZED)
+#  define SANITIZED 0
+#endif
+
 #define TEST_HELPER static __attribute__((__unused__))
 
 /* ---- an allocator that fails on demand ---------------------------------------------------------------------------------

@@ -1125,12 +1125,13 @@ static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
     return DBM__MYSQL_DONE;
 }
 
-/* Reads past the rest of a result, in constant memory. Without a transaction the server is told to stop when much is left. */
+/* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
+ * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     switch (q->pre) {
     case 0:
         if (!s->open) break;
-        if (!q->unit && q->autocommit && s->reads) {
+        if (s->reads) {
             q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
             do {
                 s->seen++;

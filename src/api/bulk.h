@@ -22,7 +22,7 @@ extern "C" {
  *   dbm_bulk_rowv(b, values, n)          the same from an array
  *   dbm_bulk_columns(b, columns, n, rows)   many rows, from one array for each column:
  *       const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN_NULLS(names, bits), DBM_COLUMN_AS(DBM_TYPE_TIMESTAMP, times) };
- *       DBM_COLUMN_FIELD(users, age) is one field of an array of structs
+ *       DBM_COLUMN_FIELD(users, age) is one field of an array of structs; `rows` must be no more than the shortest array has
  *   dbm_bulk_end(b)                      sends the rest and waits for the outcome; dbm_affected(s) is then the number of rows that were kept
  *   dbm_bulk_abandon(b)                  drops it: nothing of it stays, and what the session did before it does
  * Names     letters, digits and _ (not first a digit), bytes from 0x80 on, or quoted as the backend quotes; parts are joined by dots. They are passed on

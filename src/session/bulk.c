@@ -139,13 +139,13 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     dbm__work_look_again(w);
 }
 
-/* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is. Answers
- * whether nothing of it is left. */
-static bool dbm__bulk_undo(dbm_bulk *b) {
+/* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
+ * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
+static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
     dbm__work *w = b->work;
     dbm_connection *c = &w->slot.connection;
     dbm_error_info kept = dbm__self()->last;
-    bool undone = true;
+    bool undone = true, was_broken = c->broken;
     if (b->own_way) {
         b->plan.abandon = true;
         b->op.kind = DBM_OP_BULK_END;
@@ -163,6 +163,7 @@ static bool dbm__bulk_undo(dbm_bulk *b) {
     } else {
         undone = !b->sent;
     }
+    if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
     dbm__self()->last = kept;
@@ -175,7 +176,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     dbm__level *level = w->top;
     bool fresh = level->sticky == DBM_OK, undone;
     if (b->error.status == DBM_OK) b->error = dbm__self()->last;
-    undone = dbm__bulk_undo(b);
+    undone = dbm__bulk_undo(b, NULL);
     dbm__self()->last = b->error;
     dbm__work_fail(w, b->site);
     b->error = dbm__self()->last;
@@ -613,18 +614,21 @@ DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
 
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm__work *w;
+    dbm_error_info why;
     if (b == NULL) return dbm__fail_null("bulk");
     w = b->work;
+    why.status = DBM_OK;
     if (dbm__bulk_of_parent(b)) return dbm__bulk_bad(b);
     if (w->bulk != b) return b->error.status != DBM_OK ? dbm__bulk_close(b, DBM_OK) : dbm__bulk_bad(b); /* it has failed, and left nothing */
     if (b->gen != w->gen) return dbm__bulk_bad(b);
-    if (!dbm__bulk_undo(b) && !w->no_transaction && !w->slot.connection.broken) {
+    if (!dbm__bulk_undo(b, &why) && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
-        dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
+        if (why.status != DBM_OK) dbm__self()->last = why;
+        else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     return dbm__bulk_close(b, DBM_OK);
@@ -634,7 +638,7 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     dbm_bulk *b = w->bulk;
     bool rows = b->plan.rows != 0;
     if (b->gen != level->gen) return;
-    dbm__bulk_undo(b);
+    dbm__bulk_undo(b, NULL);
     if (!rows) return;
     level->wrote = true;
     if (w->no_transaction && level->sticky == DBM_OK) {

@@ -64,8 +64,8 @@ DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     if (DBM__UNLIKELY(c->cache->newest != e)) dbm__cache_touch(c->cache, e);
     dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
 }
-/* Ends a use. Never changes this thread's last failure. */
 DBM__FN void dbm__cache_unused(dbm_connection *c, dbm__entry *e);
+/* Ends a use. Never changes this thread's last failure. */
 DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
     DBM_ASSERT(e->uses > 0);
     if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);

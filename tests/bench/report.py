@@ -73,7 +73,8 @@ def print_table(results):
         if r["row"] != row:
             row = r["row"]
             print("%s: %s" % (row, r["what"]))
-        over = "budget" in r and min(r["ratio"], r["ratio_min"]) > r["budget"]
+        judged = "ratio_cpu" if r["row"].startswith("mongodb") else "ratio"  # the server there is the slow part, so the client's time is what counts
+        over = "budget" in r and r.get(judged, 0) > r["budget"]
         note = "" if "budget" not in r else "%sbudget %.2f of %s" % ("OVER, " if over else "", r["budget"], r.get("over", "raw"))
         timed = "ns_min" in r
         print((form % (r["contender"], spell_time(r["ns_min"]) if timed else "", spell_time(r["ns_median"]) if timed else "",

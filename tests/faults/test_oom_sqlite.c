@@ -69,7 +69,7 @@ static void play_undisturbed(stage *x, int scene) {
 
 /* One scene with a fault at its n-th allocation. False: it has fewer. */
 static bool once(stage *x, int scene, long n, long more) {
-    enum { CREATE = 1, LOAD = 2, ADD = 4, INIT = 6, TABLES = 8, ELSEWHERE = 9, CALLS = 24, CLOSE = 29, FREE = 30 };
+    enum { CREATE = 1, LOAD = 2, ADD = 4, INIT = 6, TABLES = 8, ELSEWHERE = 9, CALLS = (int)SCENES - 7, CLOSE = (int)SCENES - 2, FREE = (int)SCENES - 1 };
     bool met;
     x->n = n;
     if (scene < SCENE_SESSIONS) stage_files_gone(x);

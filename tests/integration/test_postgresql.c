@@ -534,17 +534,6 @@ static void affected_and_last_id(void **state) {
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#  define SANITIZED 1
-#elif defined(__has_feature)
-#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#    define SANITIZED 1
-#  endif
-#endif
-#if !defined(SANITIZED)
-#  define SANITIZED 0
-#endif
-
 static long resident_kb(void) {
     long pages = 0, size = 0;
     FILE *f = fopen("/proc/self/statm", "r");

@@ -94,16 +94,6 @@ static long resident_kb(void) {
     (void)fclose(f);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
-#if defined(__SANITIZE_ADDRESS__)
-#  define SANITIZED 1
-#elif defined(__has_feature)
-#  if __has_feature(address_sanitizer)
-#    define SANITIZED 1
-#  endif
-#endif
-#if !defined(SANITIZED)
-#  define SANITIZED 0
-#endif
 
 #define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s %s", #call, dbm_status_name(dbm_last_error()->status), dbm_last_error()->message); } while (0)
 
