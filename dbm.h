@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2c7aca4b5db5cfa2: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 7a992ff2c82703df: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -29921,6 +29921,7 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     }
     if (coll != NULL) dbm__putf(&t, "%s in %q: ", what, coll);
     else dbm__putf(&t, "%s: ", what);
+    if (network && status == DBM_E_TIMEOUT) dbm__put(&t, "no answer before the deadline; the connection is closed: ");
     dbm__put(&t, said);
     if (status == DBM_E_UNSUPPORTED && error->code == 20 && m->session != NULL && mongoc_client_session_in_transaction(m->session)) {
         dbm__put(&t, ": a transaction needs a replica set");

@@ -648,6 +648,7 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     }
     if (coll != NULL) dbm__putf(&t, "%s in %q: ", what, coll);
     else dbm__putf(&t, "%s: ", what);
+    if (network && status == DBM_E_TIMEOUT) dbm__put(&t, "no answer before the deadline; the connection is closed: ");
     dbm__put(&t, said);
     if (status == DBM_E_UNSUPPORTED && error->code == 20 && m->session != NULL && mongoc_client_session_in_transaction(m->session)) {
         dbm__put(&t, ": a transaction needs a replica set");
