@@ -226,7 +226,8 @@ static void a_server_killed_during_a_call(void **state) {
     WITHIN(since, 6.0);
     assert_int_equal(stats().in_doubt - before.in_doubt, 1);
     killed_and_started_again();
-    assert_int_equal(count_of("c"), 0);
+    assert_true(count_of("c") <= 1);
+    OK(dbm_mongo_delete_many(db, "c", "{}"));
     /* DBM_RETRY does not run it again either */
     {
         int runs = 0;
