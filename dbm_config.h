@@ -27,7 +27,7 @@
  * Where     implementation.
  * Requires  libpq-fe.h (libpq 12 or newer; its pipelines from 14 on) to compile, -lpq to link (Debian: libpq-dev;
  *           `pkg-config --cflags libpq` says where the header is).
- * Costs     about 30 KiB of code (gcc -Os, x86-64), and libpq. */
+ * Costs     about 44 KiB of code (gcc -Os, x86-64), and libpq. */
 /* #define DBM_WITH_POSTGRESQL */
 
 /* DBM_WITH_MYSQL: the MySQL and MariaDB adapter: URLs such as mysql://user@host/db. Also spelt DBM_WITH_MARIADB.
@@ -35,7 +35,7 @@
  * Where     implementation.
  * Requires  mysql.h of MariaDB Connector/C 3 or of MySQL's client 8 to compile, -lmariadb or -lmysqlclient to link (Debian:
  *           libmariadb-dev; `pkg-config --cflags libmariadb` says where the header is).
- * Costs     about 30 KiB of code (gcc -Os, x86-64), and the client library. */
+ * Costs     about 38 KiB of code (gcc -Os, x86-64), and the client library. */
 /* #define DBM_WITH_MYSQL */
 
 /* DBM_WITH_REDIS: the Redis adapter: URLs such as redis://host:6379/0. Also spelt DBM_WITH_HIREDIS.
@@ -57,7 +57,7 @@
  * Where     implementation.
  * Requires  mongoc/mongoc.h (libmongoc 1.17 or newer, or 2) to compile, -lmongoc-1.0 -lbson-1.0 or -lmongoc2 -lbson2 to link
  *           (Debian: libmongoc-dev; `pkg-config --cflags libmongoc-1.0` says where the headers are).
- * Costs     about 28 KiB of code (gcc -Os, x86-64), and libmongoc, which runs threads of its own. */
+ * Costs     about 42 KiB of code (gcc -Os, x86-64), and libmongoc, which runs threads of its own. */
 /* #define DBM_WITH_MONGODB */
 
 /* DBM_WITH_INI: dbm_load(), dbm_load_text() and dbm_manager_load(): databases from INI files. Also spelt DBM_WITH_INIH.

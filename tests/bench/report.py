@@ -122,7 +122,7 @@ def draw(results):
     out = []
 
     def text(x, y, words, kind="", anchor="start"):
-        out.append('<text x="%g" y="%g" text-anchor="%s"%s>%s</text>' % (x, y, anchor, ' class="%s"' % kind if kind else "", escape(words)))
+        out.append('<text x="%g" y="%g" text-anchor="%s"%s>%s</text>' % (x, y, anchor, ' class="%s"' % kind if kind else "", escape(words).encode("ascii", "xmlcharrefreplace").decode()))
 
     text(16, 22, "Time over the raw driver's (1.0: as fast as code written by hand against it; shorter is better)", "title")
     y = 40
