@@ -362,6 +362,9 @@ TEST_HELPER void link_leave(dbm_connection *c, link_t *l) {
     if (!(c->db->adapter->flags & DBM_ADAPTER_SHARED)) (void)__atomic_sub_fetch(&l->busy, 1, __ATOMIC_ACQ_REL);
 }
 
+/* Counted by tests of bulks, of one thread; here many may pass. */
+TEST_HELPER void bulk_settle(long *to, long *from) { __atomic_store_n(to, __atomic_load_n(from, __ATOMIC_RELAXED), __ATOMIC_RELAXED); }
+
 TEST_HELPER link_t *link_open(server *v) {
     link_t *l = (link_t *)calloc(1, sizeof *l);
     CHECK(l != NULL);
@@ -390,7 +393,7 @@ TEST_HELPER void link_close(link_t *l) {
         free(l->bulk);
         (void)__atomic_sub_fetch(&v->bulks, 1, __ATOMIC_RELAXED);
     }
-    if (l->in_transaction) v->bulk_sent = v->bulk_kept;
+    if (l->in_transaction) bulk_settle(&v->bulk_sent, &v->bulk_kept);
     free(l);
 }
 
@@ -471,7 +474,7 @@ TEST_HELPER dbm_status bulk_send(dbm_connection *c, server *v, link_t *l, dbm_op
     for (int i = 0; i < l->gathered; i++) {
         int64_t row = op->bulk->rows - l->gathered + i;
         if (v->bulk_bad == 0 || l->bulk[i] != v->bulk_bad) {
-            v->bulk_sent++;
+            (void)__atomic_add_fetch(&v->bulk_sent, 1, __ATOMIC_RELAXED);
             continue;
         }
         (void)dbm_adapter_fail(c, DBM_OK, "23505", 7, "the row is there already");
@@ -501,7 +504,7 @@ TEST_HELPER dbm_status bulk_do(dbm_connection *c, server *v, link_t *l, dbm_op *
     if (__atomic_load_n(&l->dead, __ATOMIC_RELAXED)) st = link_lost(c, l);
     else if (!op->bulk->abandon) st = bulk_send(c, v, l, op);
     if (op->kind == DBM_OP_BULK_SEND) return st;
-    if (!l->in_transaction) v->bulk_kept = v->bulk_sent; /* nothing is undone */
+    if (!l->in_transaction) bulk_settle(&v->bulk_kept, &v->bulk_sent); /* nothing is undone */
     free(l->bulk);
     l->bulk = NULL;
     (void)__atomic_sub_fetch(&v->bulks, 1, __ATOMIC_RELAXED);
@@ -518,9 +521,6 @@ TEST_HELPER dbm_status on_bulk_row(dbm_connection *c, dbm_op *op, const dbm_valu
     l->bulk[l->gathered++] = values[0].as.integer;
     return l->gathered == v->bulk_window ? DBM_DONE : DBM_OK;
 }
-
-/* Counted by tests of bulks, of one thread; here many may pass. */
-TEST_HELPER void bulk_settle(long *to, long *from) { __atomic_store_n(to, __atomic_load_n(from, __ATOMIC_RELAXED), __ATOMIC_RELAXED); }
 
 /* The operation itself. */
 TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *op) {
