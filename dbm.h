@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f22ad2dd545e83c6: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 55773710df66067d: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -26517,13 +26517,24 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     return true;
 }
 
+/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
+static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
+    const char *info = mysql_get_server_info(q->my);
+    int major = 0, minor = 0;
+    if (!q->mariadb || info == NULL) return false;
+    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
+    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
+    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
+    return major > 10 || (major == 10 && minor >= 7);
+}
+
 /* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
 static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
     MYSQL_ROW row;
     int64_t number = 0;
     switch (q->sub) {
     case 0:
-        if (!q->mariadb || mysql_get_server_version(q->my) < 100700 || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+        if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
         DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
         if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
         if (q->rc != 0) break;
