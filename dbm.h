@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2927aa9d26c98386: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 54c2f1fcb9eac176: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -9426,7 +9426,6 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     if (more != 0) dbm__putf(out, " and %d more", more);
 }
 
-#if DBM__THREADS
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
 static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     int i;
@@ -9436,7 +9435,6 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
         if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
     }
 }
-#endif
 
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;

@@ -27,7 +27,6 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     if (more != 0) dbm__putf(out, " and %d more", more);
 }
 
-#if DBM__THREADS
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
 static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     int i;
@@ -37,7 +36,6 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
         if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
     }
 }
-#endif
 
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
