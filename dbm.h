@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 54c2f1fcb9eac176: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content d9d43b7f5da4c632: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -9281,7 +9281,6 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
 
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
-    dbm_error_info kept = dbm__self()->last;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
     c->open = slot->way.phase == DBM__CONNECT_MADE;
     c->broken = c->open;
@@ -9289,7 +9288,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false;
-    dbm__self()->last = kept;
 }
 
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
@@ -9829,10 +9827,12 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
     t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -9855,6 +9855,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 

@@ -430,10 +430,12 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
     t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -456,6 +458,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 
