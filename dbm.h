@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5deeed2ecf91ef1f: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 1d84a60a4a6ad12d: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -8277,7 +8277,10 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  *
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
- * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
+ * once. The last one to wait sees all the others, because each enters under the lock before it waits.
+ *
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
@@ -9494,6 +9497,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -9761,6 +9765,7 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
