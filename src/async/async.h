@@ -1,0 +1,91 @@
+/* The asynchronous half: what its files tell one another.
+ * May call: api/, base/, net/, adapter/, pool/, sql/, session/, data/, manager/.
+ * Must not know: any driver.
+ *
+ *     loop     watches descriptors and times, runs jobs, is woken from other threads        knows: jobs, watches
+ *     workers  run blocking calls, a lane of them in order                                  knows: loop
+ *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
+ *     tasks    straight-line code that awaits acts                                          knows: loop, acts
+ *
+ * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+#ifndef DBM__ASYNC_H
+#define DBM__ASYNC_H
+#include "../session/session.h"
+#if DBM_HAS_ASYNC
+
+/* ---- loop.c ---- */
+
+/* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
+typedef struct dbm__job {
+    struct dbm__job *next;
+    void (*run)(struct dbm__job *job);
+} dbm__job;
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
+DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
+
+/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
+typedef struct dbm__watch {
+    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
+    struct dbm__watch *next;             /* the loop's */
+    int64_t until_us;
+    int fd, want;                        /* fd -1: only the time */
+    int timer;                           /* its place among the times; -1: none */
+} dbm__watch;
+DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
+/* Before a driver closes a descriptor, the loop forgets it. */
+DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
+/* Called when the next wait would begin: what became ready in a turn leaves in one send. */
+DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
+
+/* What keeps dbm_loop_run() going: each task and each act under way. */
+DBM__FN void dbm__loop_hold(dbm_loop *loop);
+DBM__FN void dbm__loop_release(dbm_loop *loop);
+DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
+DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
+/* What is asked to end when the loop does: each such list is walked by dbm_loop_free(). acts.c and task.c put themselves in. */
+typedef struct dbm__ending { struct dbm__ending *next; void (*end_all)(dbm_loop *loop); } dbm__ending;
+
+/* ---- worker.c ---- */
+
+/* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
+typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
+typedef struct dbm__worked {
+    dbm__job job;
+    struct dbm__worked *next;
+    dbm__lane *lane;                     /* NULL: beside all others */
+    dbm_loop *loop;
+    void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
+    void (*done)(struct dbm__worked *work); /* on the loop */
+} dbm__worked;
+/* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
+DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
+
+/* ---- acts ---- */
+
+/* Something that can be awaited; the first field of a larger one. It is under way until dbm__act_done(), and freed by `reap` after it was told. */
+typedef struct dbm__act {
+    dbm__job job;                        /* tells, soon */
+    dbm_loop *loop;
+    dbm_task *task;                      /* in whose name it was made, or NULL */
+    struct dbm__act *of_task, **in_task; /* the list of what its task has under way; task.c's */
+    void (*stop)(struct dbm__act *act);  /* asks it to end soon, with E_CANCELLED; it may end otherwise */
+    void (*tell)(struct dbm__act *act);  /* of the callback form; NULL: its task is told. The failure is this thread's last one */
+    void (*reap)(struct dbm__act *act);
+    dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
+    dbm_status status;
+    bool done, awaited;
+} dbm__act;
+/* task.c: `task` NULL for the callback form. Holds the loop until it was told. */
+DBM__FN void dbm__act_begin(dbm__act *act, dbm_loop *loop, dbm_task *task, void (*stop)(dbm__act *), void (*reap)(dbm__act *));
+/* Exactly once. For a failure: this thread's last. */
+DBM__FN void dbm__act_done(dbm__act *act, dbm_status st);
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+/* A session of a task, so that its end ends it: in the order they were begun; ended in reverse. */
+DBM__FN void dbm__task_owns(dbm_task *task, dbm__work *work);
+DBM__FN void dbm__task_disowns(dbm_task *task, dbm__work *work);
+
+#endif /* DBM_HAS_ASYNC */
+#endif /* DBM__ASYNC_H */
