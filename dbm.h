@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 95924129b3239ba0: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 040921a3f933743c: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -84,6 +84,10 @@
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
  *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
  *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
+ *     DBM_WITH_ASYNC       implementation   loops, tasks and sessions that are awaited
+ *     DBM_WITH_LIBUV       implementation   the same inside of a libuv loop: -luv
+ *     DBM_WITH_LIBEV       implementation   of a libev loop: -lev
+ *     DBM_WITH_LIBEVENT    implementation   of a libevent base: -levent_core
  *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
@@ -479,11 +483,42 @@
 #  define DBM_HAS_INI DBM__WITH_ALL
 #endif
 
-/* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
-#if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
-#    error "dbm: DBM_WITH_ASYNC: dbm.h 0.2.0 has no asynchronous half; leave this switch undefined"
+/* The asynchronous half; each loop that it can be bound to asks for it. */
+#if defined(DBM_WITH_LIBUV)
+#  if (7 - DBM_WITH_LIBUV - 7)
+#    define DBM_HAS_LIBUV 1
+#  else
+#    define DBM_HAS_LIBUV 0
 #  endif
+#else
+#  define DBM_HAS_LIBUV 0
+#endif
+#if defined(DBM_WITH_LIBEV)
+#  if (7 - DBM_WITH_LIBEV - 7)
+#    define DBM_HAS_LIBEV 1
+#  else
+#    define DBM_HAS_LIBEV 0
+#  endif
+#else
+#  define DBM_HAS_LIBEV 0
+#endif
+#if defined(DBM_WITH_LIBEVENT)
+#  if (7 - DBM_WITH_LIBEVENT - 7)
+#    define DBM_HAS_LIBEVENT 1
+#  else
+#    define DBM_HAS_LIBEVENT 0
+#  endif
+#else
+#  define DBM_HAS_LIBEVENT 0
+#endif
+#if defined(DBM_WITH_ASYNC)
+#  if (7 - DBM_WITH_ASYNC - 7)
+#    define DBM_HAS_ASYNC 1
+#  else
+#    define DBM_HAS_ASYNC 0
+#  endif
+#else
+#  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
 /* Backends whose sockets are ours. */
@@ -2713,6 +2748,28 @@ DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 #ifdef __cplusplus
 }
 #endif
+/* --- src/api/loop.h --- */
+/* Loops: what drives the asynchronous half, alone or inside of another library's loop.
+ * May call: types.h, manager.h.
+ * Must not know: sessions. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dbm_loop dbm_loop;
+typedef struct dbm_task dbm_task;
+
+#ifdef __cplusplus
+}
+#endif
+/* --- src/api/task.h --- */
+/* Tasks: straight-line code that awaits, without a stack or a thread of its own.
+ * May call: loop.h.
+ * Must not know: databases. */
+/* --- src/api/async.h --- */
+/* Sessions and statements that are awaited: by tasks, or with a callback.
+ * May call: types.h, session.h, loop.h, task.h.
+ * Must not know: how they are driven. */
 #endif /* DBM_DATABASE_MANAGER_H */
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
@@ -32612,6 +32669,118 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
     dbm__session_refused(&s, options != NULL ? options->status : NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }
+/* --- src/async/async.h --- */
+/* The asynchronous half: what its files tell one another.
+ * May call: api/, base/, net/, adapter/, pool/, sql/, session/, data/, manager/.
+ * Must not know: any driver.
+ *
+ *     loop     watches descriptors and times, runs jobs, is woken from other threads        knows: jobs, watches
+ *     workers  run blocking calls, a lane of them in order                                  knows: loop
+ *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
+ *     tasks    straight-line code that awaits acts                                          knows: loop, acts
+ *
+ * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+#if DBM_HAS_ASYNC
+
+/* ---- loop.c ---- */
+
+/* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
+typedef struct dbm__job {
+    struct dbm__job *next;
+    void (*run)(struct dbm__job *job);
+} dbm__job;
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
+DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
+
+/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
+typedef struct dbm__watch {
+    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
+    struct dbm__watch *next;             /* the loop's */
+    int64_t until_us;
+    int fd, want;                        /* fd -1: only the time */
+    int timer;                           /* its place among the times; -1: none */
+} dbm__watch;
+DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
+/* Before a driver closes a descriptor, the loop forgets it. */
+DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
+/* Called when the next wait would begin: what became ready in a turn leaves in one send. */
+DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
+
+/* What keeps dbm_loop_run() going: each task and each act under way. */
+DBM__FN void dbm__loop_hold(dbm_loop *loop);
+DBM__FN void dbm__loop_release(dbm_loop *loop);
+DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
+DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
+/* What is asked to end when the loop does: each such list is walked by dbm_loop_free(). acts.c and task.c put themselves in. */
+typedef struct dbm__ending { struct dbm__ending *next; void (*end_all)(dbm_loop *loop); } dbm__ending;
+
+/* ---- worker.c ---- */
+
+/* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
+typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
+typedef struct dbm__worked {
+    dbm__job job;
+    struct dbm__worked *next;
+    dbm__lane *lane;                     /* NULL: beside all others */
+    dbm_loop *loop;
+    void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
+    void (*done)(struct dbm__worked *work); /* on the loop */
+} dbm__worked;
+/* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
+DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
+
+/* ---- acts ---- */
+
+/* Something that can be awaited; the first field of a larger one. It is under way until dbm__act_done(), and freed by `reap` after it was told. */
+typedef struct dbm__act {
+    dbm__job job;                        /* tells, soon */
+    dbm_loop *loop;
+    dbm_task *task;                      /* in whose name it was made, or NULL */
+    struct dbm__act *of_task, **in_task; /* the list of what its task has under way; task.c's */
+    void (*stop)(struct dbm__act *act);  /* asks it to end soon, with E_CANCELLED; it may end otherwise */
+    void (*tell)(struct dbm__act *act);  /* of the callback form; NULL: its task is told. The failure is this thread's last one */
+    void (*reap)(struct dbm__act *act);
+    dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
+    dbm_status status;
+    bool done, awaited;
+} dbm__act;
+/* task.c: `task` NULL for the callback form. Holds the loop until it was told. */
+DBM__FN void dbm__act_begin(dbm__act *act, dbm_loop *loop, dbm_task *task, void (*stop)(dbm__act *), void (*reap)(dbm__act *));
+/* Exactly once. For a failure: this thread's last. */
+DBM__FN void dbm__act_done(dbm__act *act, dbm_status st);
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+/* A session of a task, so that its end ends it: in the order they were begun; ended in reverse. */
+DBM__FN void dbm__task_owns(dbm_task *task, dbm__work *work);
+DBM__FN void dbm__task_disowns(dbm_task *task, dbm__work *work);
+
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/loop.c --- */
+/* The loop: descriptors, times, jobs, and the ways to be part of another loop.
+ * May call: api/, base/, net/, async.h.
+ * Must not know: sessions, tasks. */
+#if DBM_HAS_ASYNC
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/worker.c --- */
+/* Worker threads for what blocks: a bounded queue, lanes in order.
+ * May call: api/, base/, async.h.
+ * Must not know: what is run. */
+#if DBM_HAS_ASYNC
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/task.c --- */
+/* Tasks and what they await: how they are resumed, joined, cancelled and ended.
+ * May call: api/, base/, async.h.
+ * Must not know: statements. */
+#if DBM_HAS_ASYNC
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/act.c --- */
+/* The calls of a session that are awaited: the same promises as the synchronous ones, step by step.
+ * May call: api/, base/, net/, adapter/, pool/, sql/, session/, manager/, async.h.
+ * Must not know: any driver, or how a loop waits. */
+#if DBM_HAS_ASYNC
+#endif /* DBM_HAS_ASYNC */
 #endif
 /* --- src/api/licence.h --- */
 /* dbm.h is available under two licenses. Choose the one you prefer.
