@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0f876baff5f18a8a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 719772be97ac8836: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2577,6 +2577,8 @@ typedef struct dbm_op {
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;
     /* step */
+    bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
+                              * each at most, instead of saying what they wait for */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
@@ -2765,6 +2767,7 @@ typedef struct dbm_task dbm_task;
 /* Tasks: straight-line code that awaits, without a stack or a thread of its own.
  * May call: loop.h.
  * Must not know: databases. */
+typedef struct dbm__act dbm_act; /* something under way that can be awaited */
 /* --- src/api/async.h --- */
 /* Sessions and statements that are awaited: by tasks, or with a callback.
  * May call: types.h, session.h, loop.h, task.h.
@@ -7097,6 +7100,7 @@ typedef struct dbm__running {
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
 DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
@@ -7408,7 +7412,7 @@ DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->want = r->c->db->adapter->step(r->c, r->op);
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
 }
-static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
     dbm__steps_give_up(r->c, r->op, st, why);
     r->want = DBM_STEP_DONE;
 }
@@ -7465,6 +7469,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
+    op->may_wait = !watched && dbm__load(&c->cancelled) == 0;
     dbm__running_begin(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
         /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
@@ -7589,6 +7594,25 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
 #define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
 #define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
+/* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
+ * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
+ *     DBM__STEP_BLOCKS  nothing: it goes on in a call that may block, on a thread that may;
+ *     DBM__STEP_QUEUED  (checkout) until woken, or until_us.
+ * `heard` says what came of that: DBM_OK, DBM_E_TIMEOUT or what dbm__net_wait() said; after the other two, and at first, DBM_OK. `may_block`
+ * says that this call may take its time: with an adapter of blocking entries, init_sql, names to be looked up. A step's failure is the last one of
+ * the thread that made it. No two threads at once; one after the other is fine. */
+enum { DBM__STEP_BLOCKS = 8, DBM__STEP_QUEUED = 16 };
+typedef struct dbm__way {
+    int phase;
+    bool on;                             /* the operation has been started */
+    bool close;                          /* on its way back: the connection is not for anybody else */
+    dbm_status status;                   /* how it ended */
+    int fd;
+    int64_t until_us;
+    int64_t began_us, limit_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__way;
 typedef struct dbm__slot {
     struct dbm__pool *pool;
     dbm_connection connection;
@@ -7604,19 +7628,32 @@ typedef struct dbm__slot {
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
+    dbm__way way;
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
-typedef struct dbm__waiter {
-    struct dbm__waiter *next, *previous;
-    uint64_t ticket;
-    void (*wake)(void *ud);              /* called under the lock: must only make the waiter look */
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next, *previous; /* in the queue */
+    struct dbm__taking *woken_next;
+    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+    dbm_database *db;
+    void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    int got;                             /* DBM__GOT_... */
-    dbm__slot *slot;
-    dbm_status status;
-} dbm__waiter;
+    const char *site;
+    dbm__slot *slot;                     /* out, with DBM_OK */
+    dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
+    int64_t began_us, deadline_us, connect_deadline_us;
+    int64_t until_us;                    /* what to wait for, see dbm__way */
+    int fd;
+    dbm_status status;                   /* out */
+    unsigned char phase;
+    unsigned char got;                   /* DBM__GOT_... */
+    bool pools_own;                      /* deadline_us is the pool's, not the session's */
+    bool signal_made;
+} dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
@@ -7632,7 +7669,8 @@ typedef struct dbm__pool {
     dbm__word shared_dead;               /* the shared connection must be replaced */
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
     dbm__word empty[DBM__POOL_WORDS];
-    dbm__waiter *first, *last;
+    dbm__taking *first, *last;
+    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
@@ -7713,23 +7751,35 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
+/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
+ * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
+ * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+DBM__FN void dbm__taking_abandon(dbm__taking *t);
+/* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
+ * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
+DBM__FN bool dbm__giving_start(dbm__slot *slot);
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
+/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
+ * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
-/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
- * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
-typedef struct dbm__opening {
-    dbm__slot *slot;
-    int64_t began_us;
-    dbm_op op;
-    dbm__running running;
-} dbm__opening;
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
+/* One physical connect of a slot that is the caller's: way.status tells how it ended. */
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
+DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
+/* Whether this pool's operations come in steps at all. */
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
+    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool);
+}
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7748,15 +7798,29 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 /* ---- between the files of this room ---- */
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thread waits, and heard this */
+DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
+DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
+DBM__FN bool dbm__pool_connected(dbm__pool *pool);
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
+DBM__FN bool dbm__fork_claim(dbm__word *fork);
+/* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
 DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
-DBM__FN bool dbm__fork_claim(dbm__word *fork);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
+DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
     dbm__word o = dbm__load(&pool->idle[w]);
@@ -8208,205 +8272,6 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__free(host, pool->slots);
     dbm__free(host, pool);
 }
-/* ---- connections ---------------------------------------------------------------------------------------------------- */
-static bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
-/* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
-static void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
-    bool mine;
-    dbm__lock_take(&pool->lock);
-    mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
-    if (mine) pool->shared_busy = true;
-    dbm__lock_give(&pool->lock);
-    if (!mine) return;
-    dbm__connection_close(&pool->shared, how);
-    dbm__lock_take(&pool->lock);
-    dbm__store(&pool->shared_dead, 0);
-    pool->shared_busy = false;
-    dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-}
-/* One more user of the shared connection, which must still be opened when *connect says so. */
-static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
-    dbm_status st = DBM_OK;
-    *connect = false;
-    dbm__lock_take(&pool->lock);
-    while (pool->shared_busy && dbm__now(pool->db->host) < limit_us) dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, limit_us);
-    if (pool->shared_busy) {
-        st = DBM_E_TIMEOUT;
-    } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
-        st = DBM_E_LOST;
-    } else {
-        pool->shared_users++;
-        *connect = pool->shared_busy = !pool->shared.open;
-    }
-    dbm__lock_give(&pool->lock);
-    if (st == DBM_OK) return st;
-    dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
-                                                                                : "the shared connection is still being opened or closed");
-    dbm__self()->last.retryable = true;
-    return st;
-}
-static void dbm__shared_joined(dbm__pool *pool, bool open) {
-    dbm__lock_take(&pool->lock);
-    pool->shared.open = open;
-    if (!open) pool->shared_users--;
-    pool->shared_busy = false;
-    dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-}
-/* Ends a slot's connection. No lock is held. */
-static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
-    dbm__pool *pool = slot->pool;
-    dbm_connection *c = &slot->connection;
-    if (!c->open) return;
-    if (pool->db->on_disconnect != NULL) {
-        if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
-        pool->db->on_disconnect(c);
-        c->open = true;
-    }
-    if (dbm__pool_shared(pool)) {
-        bool broken = c->broken;
-        c->open = false;
-        c->data = NULL;
-        dbm__lock_take(&pool->lock);
-        if (broken) dbm__store(&pool->shared_dead, 1);
-        pool->shared_users--;
-        dbm__lock_give(&pool->lock);
-        dbm__shared_close(pool, how);
-    } else {
-        dbm__connection_close(c, how);
-    }
-    c->broken = false;
-    c->readers_block = false;
-    dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
-}
-/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
-static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    const dbm_config *config = &db->settings->config;
-    dbm_connection *c = &slot->connection;
-    if (st == DBM_OK) {
-        c->open = true;
-        c->connecting = true;
-        if (db->on_connect != NULL) st = db->on_connect(c, limit);
-        c->connecting = false;
-        if (st != DBM_OK) {
-            dbm_error_info kept = dbm__self()->last;
-            c->broken = true;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-            dbm__self()->last = kept;
-        }
-    }
-    if (st != DBM_OK) {
-        dbm_error_info *e = &dbm__self()->last;
-        char text[sizeof e->message];
-        e->stage = DBM_STAGE_CONNECT;
-        dbm__copy_cut(text, sizeof text, e->message);
-        dbm__format(e->message, sizeof e->message, "database %q can't be opened: %s", db->name, text);
-        dbm__redact(db->settings, e->message);
-        dbm__event(db->host, DBM_EVENT_CONNECT_FAILED, DBM_LOG_INFO, db->name, NULL, st, dbm__now(db->host) - began, "%s", e->message);
-        return st;
-    }
-    slot->expires_us = INT64_MAX;
-    if (config->pool.recycle_ms > 0 && !db->single && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE)) {
-        int64_t life = (int64_t)config->pool.recycle_ms * 1000;
-        slot->expires_us = began + life - life / 10 * (int64_t)(dbm__random(db->host) & 1023u) / 1024;
-    }
-    slot->used_us = dbm__now(db->host);
-    slot->reset_full = false;
-    dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
-    return DBM_OK;
-}
-/* One physical connect. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
-    }
-    if (st == DBM_OK && physical != c) {
-        c->data = physical->data;
-        c->broken = false;
-    }
-    return dbm__slot_connected(slot, st, began, limit);
-}
-/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
-DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
-    dbm__slot *slot = NULL;
-    int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
-    dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
-        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-        slot = dbm__pool_pick_empty(pool);
-    }
-    if (slot != NULL) pool->connecting++;
-    dbm__lock_give(&pool->lock);
-    return slot;
-}
-DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool went_down = false, came_up = false, closing = false;
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-    if (closing) dbm__slot_retire(slot);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
-}
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
-    dbm_database *db = pool->db;
-    dbm_connection *c;
-    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
-    o->slot = dbm__pool_open_begin(pool, 1);
-    if (o->slot == NULL) return false;
-    c = &o->slot->connection;
-    o->began_us = dbm__now(db->host);
-    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
-    c->broken = c->reported = false;
-    c->connecting = true;
-    dbm__running_start(&o->running, c, &o->op);
-    return true;
-}
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
-    dbm_connection *c = &o->slot->connection;
-    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
-    c->connecting = false;
-    dbm__credentials_drop(c);
-    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
-    dbm__pool_open_end(o->slot, st);
-    return st;
-}
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
 static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
     int w;
@@ -8415,7 +8280,7 @@ static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
         while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
     }
 }
-static dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
     int w;
     for (w = 0; w < pool->words; w++) {
         dbm__word o = dbm__load(&pool->idle[w]);
@@ -8444,29 +8309,72 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
 }
-static void dbm__waiter_unlink(dbm__pool *pool, dbm__waiter *w) {
-    if (w->previous != NULL) w->previous->next = w->next; else pool->first = w->next;
-    if (w->next != NULL) w->next->previous = w->previous; else pool->last = w->previous;
-    w->next = w->previous = NULL;
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
+    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
+    t->next = t->previous = NULL;
     pool->waiting--;
 }
 /* By ticket: one that comes back after a failed connect keeps its place. */
-static void dbm__waiter_link(dbm__pool *pool, dbm__waiter *w) {
-    dbm__waiter *after = pool->last;
-    while (after != NULL && after->ticket > w->ticket) after = after->previous;
-    w->previous = after;
-    w->next = after != NULL ? after->next : pool->first;
-    if (w->next != NULL) w->next->previous = w; else pool->last = w;
-    if (after != NULL) after->next = w; else pool->first = w;
-    w->got = DBM__GOT_NOTHING;
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
+    dbm__taking *after = pool->last;
+    if (t->ticket == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && after->ticket > t->ticket) after = after->previous;
+    t->previous = after;
+    t->next = after != NULL ? after->next : pool->first;
+    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (after != NULL) after->next = t; else pool->first = t;
+    t->got = DBM__GOT_NOTHING;
     pool->waiting++;
 }
-static void dbm__waiter_get(dbm__pool *pool, dbm__waiter *w, int got, dbm__slot *slot, dbm_status status) {
-    dbm__waiter_unlink(pool, w);
-    w->got = got;
-    w->slot = slot;
-    w->status = status;
-    w->wake(w->ud);
+/* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
+ * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
+enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
+static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
+    dbm__word now = dbm__load(&t->waking);
+    if (t->wake == NULL) {
+        dbm__signal_one((dbm__signal *)t->ud);
+        return;
+    }
+    for (;;) {
+        if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
+        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
+    }
+    if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
+    t->woken_next = pool->woken;
+    pool->woken = t;
+}
+DBM__FN void dbm__pool_leave(dbm__pool *pool) {
+    dbm__taking *t = pool->woken, *next;
+    pool->woken = NULL;
+    dbm__lock_give(&pool->lock);
+    for (; DBM__UNLIKELY(t != NULL); t = next) {
+        dbm__word now;
+        next = t->woken_next;
+        do {
+            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
+            t->wake(t->ud);
+            now = DBM__WAKE_CALLING;
+        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
+    }
+}
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
+}
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
+    dbm__shared *shared = pool->db->shared;
+    bool orphaned = pool->orphaned;
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+    if (orphaned) dbm__orphan_returned(shared);
+}
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taking *t = pool->first;
+    dbm__taking_unlink(pool, t);
+    t->got = (unsigned char)got;
+    t->slot = slot;
+    t->status = status;
+    dbm__taking_wake(pool, t);
 }
 /* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
  * connection that comes back meanwhile is either seen here or comes through the lock. */
@@ -8475,15 +8383,15 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
     while (pool->first != NULL) {
         if (pool->state != DBM__POOL_OPEN) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
+            dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
         } else if ((slot = dbm__pool_pick_idle(pool)) != NULL) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_IDLE, slot, DBM_OK);
+            dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
         } else if (pool->connecting < pool->max_connecting && now >= pool->retry_us && (slot = dbm__pool_pick_empty(pool)) != NULL) {
             pool->connecting++;
-            dbm__waiter_get(pool, pool->first, DBM__GOT_EMPTY, slot, DBM_OK);
+            dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) pool->first->wake(pool->first->ud);
+            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
             return;
         }
     }
@@ -8497,68 +8405,10 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
         || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
 }
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
-    while (pool->first != NULL) dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, status);
+    while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
     dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
 }
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
-/* ---- checkout --------------------------------------------------------------------------------------------------------- */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
-    int64_t now_ms = dbm__now(pool->db->host) / 1000;
-    int i, shown = 0, more = 0;
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        const char *site = (const char *)dbm__load(&slot->site);
-        dbm__word since;
-        if (site == NULL) continue;
-        if (shown == 8) { more++; continue; }
-        since = dbm__load(&slot->since_ms);
-        dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
-        if (since != 0) dbm__putf(out, " for at least %m", (int64_t)((dbm__word)now_ms - since) * 1000 < 0 ? (int64_t)0 : (int64_t)((dbm__word)now_ms - since) * 1000);
-        shown++;
-    }
-    if (more != 0) dbm__putf(out, " and %d more", more);
-}
-#if DBM__THREADS
-/* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
-static void dbm__pool_look(dbm__pool *pool, int64_t now) {
-    int i;
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm__word none = 0;
-        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
-    }
-}
-#endif
-static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
-    dbm_database *db = pool->db;
-    char block[600], cause[512];
-    dbm__text holders = dbm__text_in(block, sizeof block);
-    dbm_stats_info s;
-    dbm__pool_stats(pool, &s);
-    dbm__pool_holders(pool, &holders);
-    cause[0] = 0;
-    dbm__lock_take(&pool->lock);
-    if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
-    dbm__lock_give(&pool->lock);
-    dbm__fail(pools_own ? DBM_E_POOL_TIMEOUT : DBM_E_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, site,
-              "database %q: no connection became free within %m (%s): %d of %d are out, %d connecting, %d others wait; held by %s%s%s",
-              db->name, waited, pools_own ? "pool_timeout" : "the session's timeout_ms", s.out, pool->slot_count, s.connecting, s.waiting,
-              holders.size != 0 ? block : "nobody by name", cause[0] != 0 ? "; the last connect failed: " : "", cause);
-    dbm__self()->last.retryable = true;
-    dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
-    return dbm__self()->last.status;
-}
-static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
-    if (status == DBM_E_CLOSED) {
-        return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
-    }
-    dbm__lock_take(&pool->lock);
-    dbm__self()->last = pool->cause;
-    dbm__lock_give(&pool->lock);
-    if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return dbm__self()->last.status;
-}
-static void dbm__wake_thread(void *ud) { dbm__signal_one((dbm__signal *)ud); }
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
     bool was_down = pool->down;
@@ -8586,327 +8436,11 @@ DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, 
     }
     return true;
 }
-/* Looks at an idle connection before it is handed out. False: it is dead, or too old. No lock is held. */
-static bool dbm__slot_alive(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
     dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection;
-    const dbm_config *config = &db->settings->config;
-    int64_t now, idle;
-    dbm_op op;
-    if (dbm__load(&pool->shared_dead) != 0) return false;
-    if (!pool->check) return true;
-    now = dbm__now(db->host);
-    if (now >= slot->expires_us) {
-        dbm__lock_take(&pool->lock);
-        pool->stats.recycled++;
-        dbm__lock_give(&pool->lock);
-        return false;
-    }
-    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return true;
-    idle = now - slot->used_us;
-    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
-        dbm__word since = dbm__load(&pool->suspect_ms);
-        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
-        if (idle < 1000 && !suspect) return true;
-        if (db->adapter->alive != NULL && db->adapter->alive(c) != DBM_OK) return false;
-        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return true;
-    }
-    dbm__op_init(&op, DBM_OP_PING, deadline_us < now + 5000000 ? deadline_us : now + 5000000);
-    return dbm__op_run(c, &op) == DBM_OK;
-}
-/* The last session that outlived its manager frees everything. */
-static void dbm__orphan_returned(dbm_database *db) {
-    dbm__shared *shared = db->shared;
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
-/* Takes a slot that was just found dead out of service: its connection closed, its place empty. */
-DBM__FN void dbm__slot_retire(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    bool broken = slot->connection.broken, orphaned;
-    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-    dbm__lock_take(&pool->lock);
-    pool->open--;
-    pool->stats.disconnects++;
-    if (broken) pool->stats.broken++;
-    slot->reset_full = false;
-    dbm__slot_to_empty(slot);
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (orphaned) dbm__orphan_returned(pool->db);
-}
-DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
-                                                     dbm__slot **out) {
-    dbm__pool *pool = db->pool;
-    dbm__slot *had = NULL;
-    int word;
-    dbm__waiter w;
-    dbm__signal signal;
-    dbm__blocked blocked;
-    bool signal_made = false, in_graph = false, pools_own, went_down = false, came_up = false, timed_out = false;
-    int64_t began, deadline, connect_deadline, now;
-    dbm_status st = DBM_OK;
-    *out = NULL;
-    dbm__fork_look();
-    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
-    began = now = dbm__now(db->host);
-    deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
-    pools_own = deadline <= session_deadline_us;
-    if (!pools_own) deadline = session_deadline_us;
-    connect_deadline = db->settings->config.pool.timeout_ms < 0 ? session_deadline_us : deadline; /* not waiting for others is no reason not to connect */
-    memset(&w, 0, sizeof w);
-    w.slot = had;
-    w.got = had != NULL ? DBM__GOT_IDLE : DBM__GOT_NOTHING;
-    for (;;) {
-        if (w.got == DBM__GOT_IDLE) {
-            if (dbm__slot_alive(w.slot, connect_deadline)) break;
-            dbm__slot_retire(w.slot);
-            w.got = DBM__GOT_NOTHING;
-            now = dbm__now(db->host);
-        }
-        if (w.got == DBM__GOT_EMPTY) {
-            st = dbm__slot_connect(w.slot, connect_deadline);
-            now = dbm__now(db->host);
-            dbm__lock_take(&pool->lock);
-            pool->connecting--;
-            if (st == DBM_OK) {
-                bool closing = pool->state != DBM__POOL_OPEN;
-                came_up = dbm__pool_connected(pool);
-                dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
-                dbm__lock_give(&pool->lock);
-                if (!closing) break;
-                dbm__slot_retire(w.slot);
-                st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-                goto done;
-            }
-            dbm__slot_to_empty(w.slot);
-            if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down)) {
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                goto done; /* with this thread's own failure */
-            }
-            if (now >= deadline) { /* others have connections, so it waited for one of those too */
-                pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-                goto done;
-            }
-            dbm__lock_give(&pool->lock);
-            st = DBM_OK;
-            w.got = DBM__GOT_NOTHING;
-        }
-        /* In line, and serve the line. */
-        dbm__lock_take(&pool->lock);
-        if (pool->state != DBM__POOL_OPEN) {
-            dbm__lock_give(&pool->lock);
-            st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-            goto done;
-        }
-        if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
-            dbm__lock_give(&pool->lock); /* down, and just tried: say why at once */
-            st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-            goto done;
-        }
-        if (!signal_made) {
-            if (!dbm__signal_init(&signal)) {
-                dbm__lock_give(&pool->lock);
-                st = dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site);
-                goto done;
-            }
-            signal_made = true;
-            w.wake = dbm__wake_thread;
-            w.ud = &signal;
-        }
-        if (w.ticket == 0) w.ticket = ++pool->tickets;
-        dbm__waiter_link(pool, &w);
-        dbm__pool_dispatch(pool, now);
-        if (w.got == DBM__GOT_NOTHING) {
-#if !DBM__THREADS
-            dbm__waiter_unlink(pool, &w);
-            dbm__pool_dispatch(pool, now);
-            dbm__lock_give(&pool->lock);
-            if (pool->failures > 0) { /* there is room, but no connection could be made */
-                st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-                goto done;
-            }
-            {
-                char block[400];
-                dbm__text holders = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(pool, &holders);
-                st = dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
-                               "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
-                               db->name, pool->slot_count, block);
-            }
-            goto done;
-#else
-            pool->stats.waits++;
-            dbm__pool_look(pool, now);
-            if (!in_graph) {
-                /* Left and entered around the walk: it must not run under the pool's lock. */
-                dbm__lock_give(&pool->lock);
-                st = dbm__graph_enter(db, &blocked, pool, NULL, site);
-                in_graph = st == DBM_OK;
-                dbm__lock_take(&pool->lock);
-            }
-            while (st == DBM_OK && w.got == DBM__GOT_NOTHING) {
-                int64_t until = deadline;
-                now = dbm__now(db->host);
-                if (now >= deadline) {
-                    timed_out = true;
-                    break;
-                }
-                if (pool->first == &w && pool->retry_us > now && pool->retry_us < until) until = pool->retry_us;
-                dbm__wait_until(db->host, &signal, &pool->lock, until);
-                if (w.got == DBM__GOT_NOTHING && pool->first == &w) dbm__pool_dispatch(pool, dbm__now(db->host));
-            }
-            if (w.got == DBM__GOT_NOTHING) { /* timed out, or a deadlock: nobody can hand us anything from here on */
-                dbm__waiter_unlink(pool, &w);
-                if (timed_out) pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-            } else if (st != DBM_OK) {
-                st = DBM_OK; /* served while the walk ran: no deadlock after all */
-            }
-#endif
-        }
-        dbm__lock_give(&pool->lock);
-        if (timed_out) {
-            st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-            goto done;
-        }
-        if (st != DBM_OK) goto done;
-        if (w.got == DBM__GOT_FAILURE) {
-            st = dbm__pool_failed(pool, w.status, site);
-            goto done;
-        }
-        now = dbm__now(db->host);
-    }
-    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    in_graph = false;
-    dbm__store(&w.slot->uses, w.slot->uses + 1u);
-    dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
-    dbm__store(&w.slot->site, (dbm__word)site);
-    dbm__store(&w.slot->holder, holder);
-    *out = w.slot;
-done:
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    if (signal_made) dbm__signal_free(&signal);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, st, 0, "%s", dbm__self()->last.message);
+    const dbm_error_info *e = &dbm__self()->last;
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, e->status, 0, "%s", e->message);
     if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
-    if (st != DBM_OK && site != NULL && dbm__self()->last.site[0] == 0) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return st;
-}
-DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_status st;
-    bool went_down = false, came_up = false, was_open = slot->connection.open; /* not, when an earlier reconnect failed */
-    dbm__pool_suspect(pool);
-    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-    dbm__lock_take(&pool->lock);
-    if (was_open) {
-        pool->open--;
-        pool->stats.disconnects++;
-        pool->stats.broken++;
-    }
-    pool->connecting++; /* over the permit for once: this session has its place already */
-    dbm__lock_give(&pool->lock);
-    st = dbm__slot_connect(slot, deadline_us);
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    dbm__lock_give(&pool->lock);
-    if (came_up) dbm__event(pool->db->host, DBM_EVENT_UP, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "database %q answers again", pool->db->name);
-    if (went_down) dbm__event(pool->db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, pool->db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    return st;
-}
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
-}
-/* ---- return ------------------------------------------------------------------------------------------------------------ */
-/* The session left something on the connection that its next user must not find. */
-static bool dbm__slot_unsettled(const dbm__slot *slot) {
-    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
-    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
-    return slot->connection.state == DBM_STATE_TRANSACTION;
-}
-DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool close = slot->connection.broken || !slot->connection.open, due = (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0;
-    bool leak_reported = false, keep = false, orphaned;
-    dbm_error_info kept;
-    if (dbm__load(&pool->slow) != 0) {
-        dbm__lock_take(&pool->lock);
-        leak_reported = slot->leak_reported;
-        slot->leak_reported = false;
-        if (leak_reported) pool->leaks_out--;
-        dbm__lock_give(&pool->lock);
-    }
-    if (leak_reported) {
-        dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
-    }
-    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
-        dbm_op op;
-        kept = dbm__self()->last;
-        keep = true;
-        dbm__op_init(&op, DBM_OP_RESET, dbm__deadline(db->host, 5000));
-        if (dbm__op_run(&slot->connection, &op) != DBM_OK) close = true;
-        slot->reset_full = false;
-    }
-    if (pool->check) {
-        slot->used_us = dbm__now(db->host);
-        if (!close && !due && dbm__pool_put(slot)) return;
-    }
-    if (close && slot->connection.open) {
-        bool broken = slot->connection.broken;
-        dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-        dbm__lock_take(&pool->lock);
-        pool->open--;
-        pool->stats.disconnects++;
-        if (broken) pool->stats.broken++;
-        dbm__lock_give(&pool->lock);
-    }
-    if (due) { /* while the slot is still ours: after its return the pool may be gone */
-        if (!keep) kept = dbm__self()->last;
-        keep = true;
-        dbm__pool_upkeep(pool, false);
-    }
-    for (;;) {
-        dbm__lock_take(&pool->lock);
-        if (close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-        } else if (pool->state != DBM__POOL_OPEN || (pool->open > pool->size && pool->first == NULL)) {
-            pool->open--;
-            pool->stats.disconnects++;
-            dbm__lock_give(&pool->lock);
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
-            close = true;
-            continue;
-        } else {
-            dbm__pool_set_idle(slot);
-        }
-        break;
-    }
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(db->host) : 0);
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (keep) dbm__self()->last = kept;
-    if (orphaned) dbm__orphan_returned(db);
 }
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
@@ -8940,12 +8474,12 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
     while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
         pool->open--;
         pool->stats.disconnects++;
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
         dbm__lock_take(&pool->lock);
         dbm__slot_to_empty(slot);
     }
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
 }
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
@@ -9013,7 +8547,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = NULL;
+    pool->first = pool->last = pool->woken = NULL;
     pool->waiting = pool->connecting = pool->open = 0;
     pool->down = false;
     pool->retry_us = 0;
@@ -9036,7 +8570,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
             c->open = open;
             dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
         }
-        slot->reset_full = slot->leak_reported = false;
+        slot->reset_full = slot->leak_reported = slot->way.on = false;
         dbm__slot_to_empty(slot);
     }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
@@ -9046,6 +8580,827 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     dbm__pool_set_slow(pool);
     dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
     dbm__store_release(&pool->fork, now);
+}
+/* --- src/pool/slot.c --- */
+/* ---- connections ---------------------------------------------------------------------------------------------------- */
+/* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
+    if (mine) pool->shared_busy = true;
+    dbm__pool_leave(pool);
+    if (!mine) return;
+    dbm__connection_close(&pool->shared, how);
+    dbm__lock_take(&pool->lock);
+    dbm__store(&pool->shared_dead, 0);
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+}
+/* One more user of the shared connection, which must still be opened when *connect says so. */
+static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
+    dbm_status st = DBM_OK;
+    *connect = false;
+    dbm__lock_take(&pool->lock);
+    while (pool->shared_busy && dbm__now(pool->db->host) < limit_us) dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, limit_us);
+    if (pool->shared_busy) {
+        st = DBM_E_TIMEOUT;
+    } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
+        st = DBM_E_LOST;
+    } else {
+        pool->shared_users++;
+        *connect = pool->shared_busy = !pool->shared.open;
+    }
+    dbm__pool_leave(pool);
+    if (st == DBM_OK) return st;
+    dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
+                                                                                : "the shared connection is still being opened or closed");
+    dbm__self()->last.retryable = true;
+    return st;
+}
+static void dbm__shared_joined(dbm__pool *pool, bool open) {
+    dbm__lock_take(&pool->lock);
+    pool->shared.open = open;
+    if (!open) pool->shared_users--;
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+}
+/* Ends a slot's connection. No lock is held. */
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
+    dbm__pool *pool = slot->pool;
+    dbm_connection *c = &slot->connection;
+    if (!c->open) return;
+    if (pool->db->on_disconnect != NULL) {
+        if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
+        pool->db->on_disconnect(c);
+        c->open = true;
+    }
+    if (dbm__pool_shared(pool)) {
+        bool broken = c->broken;
+        c->open = false;
+        c->data = NULL;
+        dbm__lock_take(&pool->lock);
+        if (broken) dbm__store(&pool->shared_dead, 1);
+        pool->shared_users--;
+        dbm__pool_leave(pool);
+        dbm__shared_close(pool, how);
+    } else {
+        dbm__connection_close(c, how);
+    }
+    c->broken = false;
+    c->readers_block = false;
+    dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
+}
+/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
+static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    const dbm_config *config = &db->settings->config;
+    dbm_connection *c = &slot->connection;
+    if (st == DBM_OK) {
+        c->open = true;
+        c->connecting = true;
+        if (db->on_connect != NULL) st = db->on_connect(c, limit);
+        c->connecting = false;
+        if (st != DBM_OK) {
+            dbm_error_info kept = dbm__self()->last;
+            c->broken = true;
+            dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+            dbm__self()->last = kept;
+        }
+    }
+    if (st != DBM_OK) {
+        dbm_error_info *e = &dbm__self()->last;
+        char text[sizeof e->message];
+        e->stage = DBM_STAGE_CONNECT;
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "database %q can't be opened: %s", db->name, text);
+        dbm__redact(db->settings, e->message);
+        dbm__event(db->host, DBM_EVENT_CONNECT_FAILED, DBM_LOG_INFO, db->name, NULL, st, dbm__now(db->host) - began, "%s", e->message);
+        return st;
+    }
+    slot->expires_us = INT64_MAX;
+    if (config->pool.recycle_ms > 0 && !db->single && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE)) {
+        int64_t life = (int64_t)config->pool.recycle_ms * 1000;
+        slot->expires_us = began + life - life / 10 * (int64_t)(dbm__random(db->host) & 1023u) / 1024;
+    }
+    slot->used_us = dbm__now(db->host);
+    slot->reset_full = false;
+    dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
+    return DBM_OK;
+}
+/* ---- in steps -------------------------------------------------------------------------------------------------------- */
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    if (!dbm__pool_steps(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->status = dbm__op_run(c, &way->op);
+        return DBM_STEP_DONE;
+    }
+    if (way->on) {
+        dbm__running_heard(&way->running, heard);
+    } else {
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->op.sent_affected = way->op.sent_last_id = -1;
+        c->reported = false;
+        way->on = true;
+        dbm__running_start(&way->running, c, &way->op);
+    }
+    if (way->running.want != DBM_STEP_DONE) {
+        way->fd = way->running.want == DBM_STEP_TIMER ? -1 : way->op.fd;
+        way->until_us = dbm__running_until(&way->running);
+        return (int)way->running.want;
+    }
+    way->on = false;
+    way->status = dbm__op_end(c, &way->op, way->op.status);
+    return DBM_STEP_DONE;
+}
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
+    dbm__host *host = slot->pool->db->host;
+    if (want == DBM__STEP_BLOCKS) return DBM_OK;
+    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us);
+}
+DBM__FN void dbm__way_drop(dbm__slot *slot) {
+    dbm__way *way = &slot->way;
+    slot->connection.broken = true;
+    if (!way->on) return;
+    dbm__running_give_up(&way->running, DBM_E_CANCELLED, "given up");
+    way->on = false;
+    (void)dbm__op_end(&slot->connection, &way->op, way->op.status);
+}
+enum { DBM__CONNECT_NEW, DBM__CONNECT_RUNNING, DBM__CONNECT_MADE };
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
+    dbm__way *way = &slot->way;
+    way->phase = DBM__CONNECT_NEW;
+    way->on = false;
+    way->began_us = dbm__now(slot->pool->db->host);
+    way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
+    if (way->limit_us > deadline_us) way->limit_us = deadline_us;
+}
+/* The connect of a SHARED adapter is one for all slots, and the first one's to make. */
+static dbm_status dbm__shared_connect(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_connection *c = &slot->connection;
+    bool connect = true;
+    dbm_status st = dbm__shared_join(pool, slot->way.limit_us, &connect);
+    if (st == DBM_OK && connect) {
+        dbm__op_init(&slot->way.op, DBM_OP_CONNECT, slot->way.limit_us);
+        pool->shared.broken = false;
+        pool->shared.connecting = true;
+        st = dbm__op_run(&pool->shared, &slot->way.op);
+        pool->shared.connecting = false;
+        dbm__credentials_drop(&pool->shared);
+        dbm__shared_joined(pool, st == DBM_OK);
+    }
+    if (st == DBM_OK) {
+        c->data = pool->shared.data;
+        c->broken = false;
+    }
+    return st;
+}
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    const char *init_sql = slot->pool->db->settings->config.init_sql;
+    dbm_status st = DBM_OK;
+    if (way->phase == DBM__CONNECT_NEW && dbm__pool_shared(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        st = dbm__shared_connect(slot);
+    } else if (way->phase != DBM__CONNECT_MADE) {
+        int want;
+        c->broken = false;
+        c->connecting = true;
+        want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
+        if (want != DBM__STEP_BLOCKS) way->phase = DBM__CONNECT_RUNNING;
+        if (want != DBM_STEP_DONE) return want;
+        st = way->status;
+        c->connecting = false;
+        dbm__credentials_drop(c);
+        way->phase = DBM__CONNECT_MADE;
+        if (st == DBM_OK && !may_block && init_sql != NULL && init_sql[0] != 0) return DBM__STEP_BLOCKS;
+    }
+    way->status = dbm__slot_connected(slot, st, way->began_us, way->limit_us);
+    return DBM_STEP_DONE;
+}
+/* One physical connect. No lock is held; the slot is ours. */
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__connect_start(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return slot->way.status;
+}
+DBM__FN void dbm__connect_drop(dbm__slot *slot) {
+    dbm_connection *c = &slot->connection;
+    dbm_error_info kept = dbm__self()->last;
+    if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
+    c->open = slot->way.phase == DBM__CONNECT_MADE;
+    c->broken = c->open;
+    c->connecting = false;
+    dbm__credentials_drop(c);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    c->broken = false;
+    dbm__self()->last = kept;
+}
+/* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__slot_retire(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    bool broken = slot->connection.broken;
+    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+    dbm__lock_take(&pool->lock);
+    pool->open--;
+    pool->stats.disconnects++;
+    if (broken) pool->stats.broken++;
+    slot->reset_full = false;
+    dbm__slot_to_empty(slot);
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    dbm__pool_leave_in(pool);
+}
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
+    dbm__pool *pool = slot->pool;
+    bool was_open = slot->connection.open; /* not, when an earlier reconnect failed */
+    dbm__pool_suspect(pool);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    dbm__lock_take(&pool->lock);
+    if (was_open) {
+        pool->open--;
+        pool->stats.disconnects++;
+        pool->stats.broken++;
+    }
+    pool->connecting++; /* over the permit for once: this session has its place already */
+    dbm__pool_leave(pool);
+    dbm__connect_start(slot, deadline_us);
+}
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    dbm_status st = slot->way.status;
+    bool went_down = false, came_up = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+    } else {
+        slot->connection.broken = true; /* the slot comes back without a connection */
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(db->host));
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
+    return st;
+}
+DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__reconnect_begin(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return dbm__reconnect_end(slot);
+}
+DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
+    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
+}
+/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
+    dbm__slot *slot = NULL;
+    int64_t now = dbm__now(pool->db->host);
+    int w, idle = 0;
+    dbm__lock_take(&pool->lock);
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
+        while (v != 0) { v &= v - 1u; idle++; }
+    }
+    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
+        slot = dbm__pool_pick_empty(pool);
+    }
+    if (slot != NULL) pool->connecting++;
+    dbm__pool_leave(pool);
+    return slot;
+}
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
+    dbm__pool *pool = slot->pool;
+    bool went_down = false, came_up = false, closing = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        closing = pool->state != DBM__POOL_OPEN;
+        if (!closing) dbm__pool_set_idle(slot);
+    } else {
+        dbm__slot_to_empty(slot);
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
+    if (closing) dbm__slot_retire(slot);
+}
+/* --- src/pool/take.c --- */
+/* Checkout and return beyond the fast path, step by step; a thread that waits goes through the same steps.
+ * May call: api/, base/, adapter/, pool.h.
+ * Must not know: sessions, SQL, who waits.
+ *
+ *     start --> LINE --> WAITING --idle--> LOOK --(PING)--> done
+ *                 ^         |                |dead
+ *                 |         +--empty--> CONNECT --> done
+ *                 +---retired, or failed while others live---+ */
+/* ---- what is said of those who failed ------------------------------------------------------------------------------------- */
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
+    int64_t now_ms = dbm__now(pool->db->host) / 1000;
+    int i, shown = 0, more = 0;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        const char *site = (const char *)dbm__load(&slot->site);
+        dbm__word since;
+        if (site == NULL) continue;
+        if (shown == 8) { more++; continue; }
+        since = dbm__load(&slot->since_ms);
+        dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
+        if (since != 0) dbm__putf(out, " for at least %m", (int64_t)((dbm__word)now_ms - since) * 1000 < 0 ? (int64_t)0 : (int64_t)((dbm__word)now_ms - since) * 1000);
+        shown++;
+    }
+    if (more != 0) dbm__putf(out, " and %d more", more);
+}
+/* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
+static void dbm__pool_look(dbm__pool *pool, int64_t now) {
+    int i;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        dbm__word none = 0;
+        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
+    }
+}
+static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
+    dbm_database *db = pool->db;
+    char block[600], cause[512];
+    dbm__text holders = dbm__text_in(block, sizeof block);
+    dbm_stats_info s;
+    dbm__pool_stats(pool, &s);
+    dbm__pool_holders(pool, &holders);
+    cause[0] = 0;
+    dbm__lock_take(&pool->lock);
+    if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
+    dbm__lock_give(&pool->lock);
+    dbm__fail(pools_own ? DBM_E_POOL_TIMEOUT : DBM_E_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, site,
+              "database %q: no connection became free within %m (%s): %d of %d are out, %d connecting, %d others wait; held by %s%s%s",
+              db->name, waited, pools_own ? "pool_timeout" : "the session's timeout_ms", s.out, pool->slot_count, s.connecting, s.waiting,
+              holders.size != 0 ? block : "nobody by name", cause[0] != 0 ? "; the last connect failed: " : "", cause);
+    dbm__self()->last.retryable = true;
+    dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
+    return dbm__self()->last.status;
+}
+static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
+    if (status == DBM_E_CLOSED) {
+        return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
+    }
+    dbm__lock_take(&pool->lock);
+    dbm__self()->last = pool->cause;
+    dbm__lock_give(&pool->lock);
+    if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
+    return dbm__self()->last.status;
+}
+/* ---- the way back ------------------------------------------------------------------------------------------------------- */
+enum { DBM__GIVE_RESET, DBM__GIVE_CLOSE, DBM__GIVE_UPKEEP, DBM__GIVE_BACK };
+/* The session left something on the connection that its next user must not find. */
+static bool dbm__slot_unsettled(const dbm__slot *slot) {
+    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
+    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
+    return slot->connection.state == DBM_STATE_TRANSACTION;
+}
+static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
+static bool dbm__giving_put(dbm__slot *slot) {
+    if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
+    return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot);
+}
+DBM__FN bool dbm__giving_start(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    bool leak_reported = false;
+    dbm__store(&slot->holder, 0);
+    dbm__store(&slot->site, 0);
+    slot->used_us = 0;
+    if (dbm__load(&pool->slow) != 0) {
+        dbm__lock_take(&pool->lock);
+        leak_reported = slot->leak_reported;
+        slot->leak_reported = false;
+        if (leak_reported) pool->leaks_out--;
+        dbm__pool_leave(pool);
+    }
+    if (leak_reported) {
+        dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
+    }
+    slot->way.on = false;
+    slot->way.close = slot->connection.broken || !slot->connection.open;
+    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
+        slot->way.phase = DBM__GIVE_RESET;
+        return true;
+    }
+    slot->way.phase = DBM__GIVE_CLOSE;
+    return !dbm__giving_put(slot);
+}
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__pool *pool = slot->pool;
+    dbm__way *way = &slot->way;
+    bool blocks = !may_block && !dbm__pool_steps(pool);
+    if (way->phase == DBM__GIVE_RESET) {
+        dbm_error_info kept = dbm__self()->last;
+        int want = dbm__way_step(slot, DBM_OP_RESET, way->on ? 0 : dbm__deadline(pool->db->host, 5000), heard, may_block);
+        dbm__self()->last = kept;
+        if (want != DBM_STEP_DONE) return want;
+        if (way->status != DBM_OK) way->close = true;
+        slot->reset_full = false;
+        if (dbm__giving_put(slot)) return DBM_STEP_DONE;
+        way->phase = DBM__GIVE_CLOSE;
+    }
+    if (way->phase == DBM__GIVE_CLOSE) {
+        bool broken = slot->connection.broken;
+        if (way->close && slot->connection.open) {
+            if (blocks) return DBM__STEP_BLOCKS;
+            dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+            dbm__lock_take(&pool->lock);
+            pool->open--;
+            pool->stats.disconnects++;
+            if (broken) pool->stats.broken++;
+            dbm__pool_leave(pool);
+        }
+        way->phase = DBM__GIVE_UPKEEP;
+    }
+    if (way->phase == DBM__GIVE_UPKEEP) { /* while the slot is still ours: after its return the pool may be gone */
+        if (dbm__giving_due(slot)) {
+            dbm_error_info kept;
+            if (blocks) return DBM__STEP_BLOCKS;
+            kept = dbm__self()->last;
+            dbm__pool_upkeep(pool, false);
+            dbm__self()->last = kept;
+        }
+        way->phase = DBM__GIVE_BACK;
+    }
+    for (;;) {
+        dbm__lock_take(&pool->lock);
+        if (way->close || !slot->connection.open) {
+            dbm__slot_to_empty(slot);
+            break;
+        }
+        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
+            dbm__pool_set_idle(slot);
+            break;
+        }
+        if (!blocks) {
+            pool->open--;
+            pool->stats.disconnects++;
+        }
+        dbm__pool_leave(pool);
+        if (blocks) return DBM__STEP_BLOCKS;
+        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+        way->close = true;
+    }
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(pool->db->host) : 0);
+    dbm__pool_leave_in(pool);
+    return DBM_STEP_DONE;
+}
+DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
+    dbm_status heard = DBM_OK;
+    int want;
+    if (!dbm__giving_start(slot)) return;
+    while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+}
+/* ---- checkout --------------------------------------------------------------------------------------------------------- */
+enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+/* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
+enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
+static int dbm__slot_look(dbm__slot *slot, int64_t now) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    const dbm_config *config = &db->settings->config;
+    int64_t idle;
+    if (dbm__load(&pool->shared_dead) != 0) return DBM__LOOK_BAD;
+    if (!pool->check) return DBM__LOOK_GOOD;
+    if (now >= slot->expires_us) {
+        dbm__lock_take(&pool->lock);
+        pool->stats.recycled++;
+        dbm__pool_leave(pool);
+        return DBM__LOOK_BAD;
+    }
+    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return DBM__LOOK_GOOD;
+    idle = now - slot->used_us;
+    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
+        dbm__word since = dbm__load(&pool->suspect_ms);
+        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
+        if (idle < 1000 && !suspect) return DBM__LOOK_GOOD;
+        if (db->adapter->alive != NULL && db->adapter->alive(&slot->connection) != DBM_OK) return DBM__LOOK_BAD;
+        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return DBM__LOOK_GOOD;
+    }
+    return DBM__LOOK_PING;
+}
+/* Any idle slot at all, past what is special about the pool. */
+static dbm__slot *dbm__pool_find(dbm__pool *pool) {
+    dbm__slot *slot = NULL;
+    int word;
+    dbm__fork_look();
+    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
+    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    return slot;
+}
+static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
+    dbm__store(&slot->uses, slot->uses + 1u);
+    dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
+    dbm__store(&slot->site, (dbm__word)site);
+}
+static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
+                             void (*wake)(void *ud), void *ud) {
+    int timeout_ms = db->settings->config.pool.timeout_ms;
+    memset(t, 0, sizeof *t);
+    t->db = db;
+    t->wake = wake;
+    t->ud = ud;
+    t->site = site;
+    t->fork = dbm__fork_epoch();
+    t->slot = had;
+    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+    t->began_us = now;
+    t->deadline_us = now + (int64_t)timeout_ms * 1000;
+    t->pools_own = t->deadline_us <= session_deadline_us;
+    if (!t->pools_own) t->deadline_us = session_deadline_us;
+    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+}
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
+    dbm__slot *had = dbm__pool_find(db->pool);
+    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud);
+}
+/* Nobody may be in a call of `wake` when the taking ends. */
+static void dbm__taking_quiet(dbm__taking *t) {
+    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield();
+}
+static int dbm__taking_done(dbm__taking *t, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    t->phase = DBM__TAKE_DONE;
+    t->status = st;
+    if (st != DBM_OK) t->slot = NULL;
+    if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
+    dbm__taking_quiet(t);
+    return DBM_STEP_DONE;
+}
+/* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
+static int dbm__taking_line(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__lock_take(&pool->lock);
+    if (pool->state != DBM__POOL_OPEN) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+    }
+    if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
+        dbm__pool_leave(pool); /* down, and just tried: say why at once */
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site));
+    }
+    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
+    if (t->wake == NULL && !t->signal_made) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site));
+    }
+    dbm__taking_link(pool, t);
+    dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING) {
+        pool->stats.waits++;
+        dbm__pool_look(pool, now);
+    }
+    dbm__pool_leave(pool);
+    t->phase = DBM__TAKE_WAITING;
+    return DBM__STEP_QUEUED;
+}
+/* Out of the queue, unless something has been handed to it meanwhile. */
+static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
+    dbm__pool *pool = t->db->pool;
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = t->got == DBM__GOT_NOTHING;
+    if (mine) {
+        dbm__taking_unlink(pool, t);
+        if (timed_out) pool->stats.timeouts++;
+        dbm__pool_dispatch(pool, now);
+    }
+    dbm__pool_leave(pool);
+    return mine;
+}
+/* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
+static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    int got;
+    dbm__lock_take(&pool->lock);
+    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    got = t->got;
+    t->until_us = t->deadline_us;
+    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    dbm__pool_leave(pool);
+    if (got == DBM__GOT_NOTHING) {
+        if (now < t->deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
+        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    }
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+    t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    return DBM__STEP_BLOCKS;
+}
+/* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
+static int dbm__taking_connected(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot = t->slot;
+    dbm_status st = slot->way.status;
+    bool came_up = false, went_down = false, waits, closing, orphaned;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    closing = pool->state != DBM__POOL_OPEN;
+    orphaned = pool->orphaned;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
+        dbm__pool_leave(pool);
+        dbm__pool_turned(pool, came_up, false, t->site);
+        if (closing) {
+            (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+            dbm__slot_retire(slot);
+            return DBM_STEP_DONE;
+        }
+        dbm__slot_taken(slot, now, t->site);
+        return dbm__taking_done(t, DBM_OK);
+    }
+    dbm__slot_to_empty(slot);
+    t->slot = NULL;
+    waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
+    dbm__pool_dispatch(pool, now);
+    if (closing) dbm__signal_all(&pool->drained);
+    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, false, went_down, t->site);
+    if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
+    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else t->phase = DBM__TAKE_LINE;
+    if (orphaned) dbm__orphan_returned(t->db->shared);
+    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+}
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
+    dbm_database *db = t->db;
+    int64_t now = dbm__now(db->host);
+    int want;
+    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
+        t->phase = DBM__TAKE_DONE;
+        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE;
+    }
+    for (;;) {
+        switch (t->phase) {
+        case DBM__TAKE_LINE:
+            if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        case DBM__TAKE_WAITING:
+            want = dbm__taking_waiting(t, now);
+            if (want != DBM__STEP_BLOCKS) return want;
+            break;
+        case DBM__TAKE_LOOK:
+            want = dbm__slot_look(t->slot, now);
+            if (want == DBM__LOOK_GOOD) {
+                dbm__slot_taken(t->slot, now, t->site);
+                return dbm__taking_done(t, DBM_OK);
+            }
+            t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+            t->slot->way.on = false;
+            break;
+        case DBM__TAKE_PING:
+            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            t->phase = DBM__TAKE_RETIRE;
+            if (t->slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->slot, now, t->site);
+            return dbm__taking_done(t, DBM_OK);
+        case DBM__TAKE_RETIRE:
+            if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
+            dbm__slot_retire(t->slot);
+            now = dbm__now(db->host);
+            t->slot = NULL;
+            t->phase = DBM__TAKE_LINE;
+            break;
+        case DBM__TAKE_CONNECT:
+            want = dbm__connect_step(t->slot, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        default: return DBM_STEP_DONE;
+        }
+    }
+wait:
+    if (want == DBM__STEP_BLOCKS) return want;
+    t->fd = t->slot->way.fd;
+    t->until_us = t->slot->way.until_us;
+    return want;
+}
+DBM__FN void dbm__taking_abandon(dbm__taking *t) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot;
+    int phase = t->phase;
+    t->phase = DBM__TAKE_DONE;
+    t->status = DBM_E_CANCELLED;
+    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+        if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
+        if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0);
+    }
+    slot = t->slot;
+    t->slot = NULL;
+    if (phase == DBM__TAKE_LOOK) {
+        slot->way.phase = DBM__GIVE_BACK;
+        slot->way.close = false;
+        (void)dbm__giving_step(slot, DBM_OK, true);
+    } else if (phase == DBM__TAKE_PING || phase == DBM__TAKE_RETIRE) {
+        dbm__way_drop(slot);
+        dbm__slot_retire(slot);
+    } else if (phase == DBM__TAKE_CONNECT) {
+        dbm__connect_drop(slot);
+        dbm__lock_take(&pool->lock);
+        pool->connecting--;
+        dbm__slot_to_empty(slot);
+        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_leave_in(pool);
+    }
+    dbm__taking_quiet(t);
+}
+/* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
+DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
+                                                     dbm__slot **out) {
+    dbm__pool *pool = db->pool;
+    dbm__slot *had = dbm__pool_find(pool);
+    int64_t now = dbm__now(db->host);
+    dbm__taking t;
+    dbm__signal signal;
+#if DBM__THREADS
+    dbm__blocked blocked;
+    bool in_graph = false;
+#endif
+    dbm_status heard = DBM_OK;
+    int want, look = had != NULL ? dbm__slot_look(had, now) : DBM__LOOK_BAD;
+    *out = had;
+    if (DBM__LIKELY(look == DBM__LOOK_GOOD)) {
+        dbm__slot_taken(had, now, site);
+        dbm__store(&had->holder, holder);
+        return DBM_OK;
+    }
+    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
+    if (had != NULL) {
+        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+        had->way.on = false;
+    }
+    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+        if (want != DBM__STEP_QUEUED) {
+            heard = dbm__way_wait(t.slot, want);
+            continue;
+        }
+        heard = DBM_OK;
+#if !DBM__THREADS
+        if (!dbm__taking_withdraw(&t, now, false)) continue;
+        if (pool->failures > 0) { /* there is room, but no connection could be made */
+            (void)dbm__taking_done(&t, dbm__pool_failed(pool, DBM_E_CONNECT, site));
+        } else {
+            char block[400];
+            dbm__text holders = dbm__text_in(block, sizeof block);
+            dbm__pool_holders(pool, &holders);
+            (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
+                "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
+                db->name, pool->slot_count, block));
+        }
+        break;
+#else
+        if (!in_graph) {
+            dbm_status st = dbm__graph_enter(db, &blocked, pool, NULL, site);
+            in_graph = st == DBM_OK;
+            if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
+                (void)dbm__taking_done(&t, st);
+                break;
+            }
+        }
+        dbm__lock_take(&pool->lock);
+        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        dbm__pool_leave(pool);
+#endif
+    }
+#if DBM__THREADS
+    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
+    if (in_graph) dbm__graph_leave(db, &blocked);
+#endif
+    if (t.signal_made) dbm__signal_free(&signal);
+    *out = t.slot;
+    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    return t.status;
 }
 /* --- src/pool/upkeep.c --- */
 /* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
@@ -9120,7 +9475,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
         if (slot != NULL && old) pool->stats.recycled++;
         if (slot != NULL && !old) pool->stats.idle_closed++;
         dbm__pool_dispatch(pool, now);
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         if (slot == NULL) break;
         dbm__slot_retire(slot);
         if (!all) return;
@@ -22949,6 +23304,11 @@ typedef struct dbm__mysql {
     bool tls;
     bool broken;             /* no byte is sent any more */
     bool connecting, connected;
+    bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
+#if DBM__MYSQL_AHEAD
+    PVIO_METHODS io;         /* the library's, but for async_read, */
+    ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
+#endif
     /* The call in progress. */
     int call, wait;          /* wait: what the library waits for; 0: nothing */
     int phase, sub, pre;     /* where the flows stand */
@@ -23176,6 +23536,40 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     return q->status;
 }
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+/* The library's first read after it has sent. The answer is as good as never there yet, so when there is nothing else to do meanwhile it is waited for
+ * here: that saves the read that finds out. After a second the call is left as ever. */
+static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t size) {
+    dbm__mysql *q = (dbm__mysql *)(void *)((char *)io->methods - offsetof(dbm__mysql, io));
+    if (q->waits) {
+        q->waits = false;
+        if (dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    return q->read(io, buffer, size);
+}
+#endif
+/* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
+static void dbm__mysql_let_wait(dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+    if (q->tls || mysql_get_client_version() / 100 != MARIADB_PACKAGE_VERSION_ID / 100) return;
+    q->io = *q->my->net.pvio->methods;
+    q->read = q->io.async_read;
+    q->io.async_read = dbm__mysql_read;
+    q->my->net.pvio->methods = &q->io;
+#else
+    (void)q;
+#endif
+}
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -23259,13 +23653,6 @@ static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
 #  define MYSQL_WAIT_EXCEPT 4
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
-static int dbm__mysql_socket(MYSQL *my) {
-#if DBM__MYSQL_MARIADB
-    return (int)mysql_get_socket(my);
-#else
-    return (int)my->net.fd;
-#endif
-}
 /* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
 static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
@@ -23297,7 +23684,10 @@ static void dbm__mysql_unblock(MYSQL *my) {
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__hush quiet;
     int wait;
-    if (ready == 0) q->call = call;
+    if (ready == 0) {
+        q->call = call;
+        q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+    }
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
@@ -25516,6 +25906,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
+        dbm__mysql_let_wait(q);
         if (q->base->hosts[q->host].name != NULL) {
             dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
         }
@@ -25658,6 +26049,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
     q->refused = q->killed = false;
+    q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
@@ -25713,6 +26105,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 return DBM_STEP_TIMER;
             }
             op->status = q->status;
+            q->waits = false; /* the program may use the handle itself */
             if (op->kind == DBM_OP_CONNECT) {
                 q->connecting = false;
                 if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);
@@ -30285,41 +30678,39 @@ static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_st
     *result = st;
     *first = dbm__self()->last;
 }
-/* Ends an opening as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
-static bool dbm__opening_done(dbm__opening *o, dbm_status *result, dbm_error_info *first) {
-    if (o->running.want != DBM_STEP_DONE) return false;
-    dbm__first_failure(result, first, dbm__opening_end(o));
-    o->slot = NULL;
+/* One step of an opening. Ends it as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
+static bool dbm__opening_step(dbm__slot **opening, dbm__net_item *item, dbm_status *result, dbm_error_info *first) {
+    dbm__slot *slot = *opening;
+    int want = dbm__connect_step(slot, item->heard, true);
+    item->fd = want == DBM_STEP_TIMER ? -1 : slot->way.fd;
+    item->want = want & DBM_STEP_BOTH;
+    if (want != DBM_STEP_DONE) return false;
+    dbm__first_failure(result, first, slot->way.status);
+    dbm__pool_open_end(slot, slot->way.status);
+    *opening = NULL;
     return true;
 }
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
-static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
-    dbm__net_item items[DBM__NET_MANY];
-    int of[DBM__NET_MANY], i, left = count;
+static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    int i, left = count;
     while (left > 0) {
         int64_t until = INT64_MAX;
-        int waiting = 0;
-        for (i = 0; i < count; i++) {
-            dbm__opening *o = &openings[i];
-            int64_t own;
-            if (o->slot == NULL) continue;
-            own = dbm__running_until(&o->running);
-            if (own < until) until = own;
-            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
-            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
-            of[waiting++] = i;
+        for (i = 0, left = 0; i < count; i++) {
+            if (openings[i] == NULL) continue;
+            if (openings[i]->way.until_us < until) until = openings[i]->way.until_us;
+            openings[left] = openings[i];
+            items[left++] = items[i];
         }
-        dbm__net_wait_many(host, items, waiting, until);
-        for (i = 0; i < waiting; i++) {
-            dbm__running_heard(&openings[of[i]].running, items[i].heard);
-            if (dbm__opening_done(&openings[of[i]], result, first)) left--;
-        }
+        count = left;
+        if (left > 0) dbm__net_wait_many(host, items, left, until);
+        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first);
     }
 }
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
     dbm__host *host;
-    dbm__opening *openings;
+    dbm__slot **openings;
+    dbm__net_item items[DBM__NET_MANY];
     bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
@@ -30329,7 +30720,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
     room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
-    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    openings = (dbm__slot **)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
     if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
     tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
@@ -30339,15 +30730,17 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
             dbm__first_failure(&result, &first, st);
             tried[i] = true;
-        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+        } else if (dbm__pool_steps(db->pool) && (openings[opening] = dbm__pool_open_begin(db->pool, 1)) != NULL) {
             tried[i] = true;
-            if (!dbm__opening_done(&openings[opening], &result, &first) && ++opening == room) {
-                dbm__open_side_by_side(openings, opening, host, &result, &first);
+            dbm__connect_start(openings[opening], INT64_MAX);
+            items[opening].heard = DBM_OK;
+            if (!dbm__opening_step(&openings[opening], &items[opening], &result, &first) && ++opening == room) {
+                dbm__open_side_by_side(openings, items, opening, host, &result, &first);
                 opening = 0;
             }
         }
     }
-    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    dbm__open_side_by_side(openings, items, opening, host, &result, &first);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm_stats_info s;
@@ -30599,7 +30992,8 @@ typedef struct dbm__job {
     struct dbm__job *next;
     void (*run)(struct dbm__job *job);
 } dbm__job;
-DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
+/* In this turn of the loop, after what runs now; in order. Jobs that make jobs can't starve it: after some hundred in a turn it looks at its descriptors. */
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job);
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
 /* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
 typedef struct dbm__watch {
@@ -30621,8 +31015,20 @@ DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What is asked to end when the loop does: each such list is walked by dbm_loop_free(). acts.c and task.c put themselves in. */
-typedef struct dbm__ending { struct dbm__ending *next; void (*end_all)(dbm_loop *loop); } dbm__ending;
+/* What tasks and acts keep with their loop; all zero when it is made. */
+typedef struct dbm__tasks {
+    struct dbm__act *first;              /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *spare;                     /* ended ones */
+#define DBM__SPARE_SIZES 24
+    void *spares[DBM__SPARE_SIZES];      /* memory of ended acts, by size */
+    bool closing;
+    int running;                         /* for the loop's statistics: tasks now, and ever; children are tasks, too */
+    uint64_t begun, failed;
+} dbm__tasks;
+DBM__FN dbm__tasks *dbm__loop_tasks(dbm_loop *loop);
+/* dbm_loop_free(): asks all of them to end, with E_CLOSED; then turns of the loop until nothing holds it; then their memory goes. */
+DBM__FN void dbm__tasks_close(dbm_loop *loop);
+DBM__FN void dbm__tasks_free(dbm_loop *loop);
 /* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
@@ -30637,28 +31043,44 @@ typedef struct dbm__worked {
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
-/* ---- acts ---- */
+/* ---- acts: task.c ---- */
+/* How a kind of act is ended. */
+typedef struct dbm__act_kind {
+    void (*stop)(dbm_act *act);          /* asks it to end soon, with E_CANCELLED; it may end otherwise. Called once at the most; NULL: it can't be */
+    void (*tell)(dbm_act *act);          /* of the callback form: it has ended. The failure is this thread's last one. NULL: its task is told */
+    void (*reap)(dbm_act *act);          /* after it was told: its memory */
+} dbm__act_kind;
 /* Something that can be awaited; the first field of a larger one. It is under way until dbm__act_done(), and freed by `reap` after it was told. */
-typedef struct dbm__act {
-    dbm__job job;                        /* tells, soon */
-    dbm_loop *loop;
-    dbm_task *task;                      /* in whose name it was made, or NULL */
-    struct dbm__act *of_task, **in_task; /* the list of what its task has under way; task.c's */
-    void (*stop)(struct dbm__act *act);  /* asks it to end soon, with E_CANCELLED; it may end otherwise */
-    void (*tell)(struct dbm__act *act);  /* of the callback form; NULL: its task is told. The failure is this thread's last one */
-    void (*reap)(struct dbm__act *act);
+struct dbm__act {
+    dbm__job job;                        /* task.c's, as all but what is said otherwise */
+    union { dbm_task *task; dbm_loop *loop; } of; /* dbm__act_task(), dbm__act_loop() */
+    dbm_act *next, **in;                 /* the list of what its task has under way, or its loop */
+    const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
-    dbm_status status;
-    bool done, awaited;
-} dbm__act;
-/* task.c: `task` NULL for the callback form. Holds the loop until it was told. */
-DBM__FN void dbm__act_begin(dbm__act *act, dbm_loop *loop, dbm_task *task, void (*stop)(dbm__act *), void (*reap)(dbm__act *));
-/* Exactly once. For a failure: this thread's last. */
-DBM__FN void dbm__act_done(dbm__act *act, dbm_status st);
+    dbm_status status;                   /* of its end; anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1; /* `done` and `stopped` are anybody's to read */
+    unsigned char own[3];                /* of whatever it is the first field of */
+};
+/* Memory for an act, all zero, from what ended ones left; NULL: there is none, which is this thread's last failure. `give` is what `reap` ends with. */
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+DBM__FN void dbm__act_give(dbm_loop *loop, void *act, size_t size);
+/* In the name of a task, whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told. */
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
+/* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
+DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
-/* A session of a task, so that its end ends it: in the order they were begun; ended in reverse. */
-DBM__FN void dbm__task_owns(dbm_task *task, dbm__work *work);
-DBM__FN void dbm__task_disowns(dbm_task *task, dbm__work *work);
+DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
+DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
+/* What ends with its task, a session: in the reverse of the order in which they were begun. */
+typedef struct dbm__owned {
+    struct dbm__owned *next;
+    /* Begins its end, as an act of the task (which was never to be awaited by anybody else): commits, or, when the task failed, rolls back, and gives
+     * back. It is not owned any more. NULL: it ended without one; then *st is how, a failure being this thread's last. */
+    dbm_act *(*end)(struct dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st);
+} dbm__owned;
+DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
+DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
 #if DBM_HAS_ASYNC
