@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0549bc3e3cf5f31d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 401a911daee999a9: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -685,6 +685,7 @@
 #  define dbm_adapter_timestamp DBM__PREFIXED(dbm_adapter_timestamp)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
+#  define dbm_adapter_written DBM__PREFIXED(dbm_adapter_written)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
@@ -2681,6 +2682,10 @@ DBM_API void dbm_adapter_single(dbm_database *db);
  * At connect: readers_block says that a reader with an open transaction would block the writer's commit. */
 DBM_API dbm_status dbm_adapter_gate(dbm_database *db, const char *key);
 DBM_API void dbm_adapter_readers_block(dbm_connection *c, bool readers_block);
+/* Within a COMMIT, or a statement without a transaction: what was written is committed, and only work that holds up no other writer is left to
+ * do. The next writer has its turn now, not when the operation ends.
+ * Threads   the one that runs the operation. */
+DBM_API void dbm_adapter_written(dbm_connection *c);
 /* Memory from the manager's allocator. */
 DBM_API void *dbm_adapter_alloc(dbm_database *db, size_t size);
 DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
@@ -17518,6 +17523,8 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #endif
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
+#define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_WAL_MAX 8000
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -17531,6 +17538,7 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
+    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
 } dbm__sqlite_base;
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
 enum {
@@ -17857,6 +17865,24 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
     dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
+#if DBM__THREADS
+/* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
+ * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
+ * that has grown too large, one runs before the next writer's turn. */
+static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
+    dbm__sqlite *q = (dbm__sqlite *)data;
+    dbm__word last = dbm__load(&q->base->checkpoint);
+    if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
+        if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
+        return SQLITE_OK;
+    }
+    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
+    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    return SQLITE_OK;
+}
+#endif
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
@@ -18683,6 +18709,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     int rc;
     sqlite3_extended_result_codes(q->db, 1);
     sqlite3_busy_handler(q->db, dbm__sqlite_busy, q);
+#if DBM__THREADS
+    sqlite3_wal_hook(q->db, dbm__sqlite_committed, q);
+#endif
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
     sqlite3_progress_handler(q->db, DBM__SQLITE_STEPS, dbm__sqlite_progress, q);
 #endif
@@ -18840,7 +18869,8 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         q->running = NULL;
         q->deadline_us = INT64_MAX;
         for (i = 0; i < DBM__SQLITE_WORDS; i++) sqlite3_finalize(q->words[i]);
-        sqlite3_busy_handler(q->db, NULL, NULL); /* neither handler may outlive q */
+        sqlite3_busy_handler(q->db, NULL, NULL); /* no handler may outlive q */
+        sqlite3_wal_hook(q->db, NULL, NULL);
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
         sqlite3_progress_handler(q->db, 0, NULL, NULL);
 #endif
@@ -30063,6 +30093,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
+DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
