@@ -139,7 +139,6 @@ typedef struct dbm__mysql_statement {
     MYSQL_ROW text_row;
     unsigned long *text_sizes;
     unsigned generation;     /* of the connection, when it was prepared */
-    int parameters;
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
@@ -208,6 +207,7 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
     /* The transaction. */
@@ -434,7 +434,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     return q->status;
 }
 
-static void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
     dbm__mysql_note_error(q, stmt);
     dbm__mysql_report(q);
 }
@@ -527,7 +527,7 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
     }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
         q->flag = mysql_stmt_close(q->stmt);
         return 0;
     }
@@ -657,6 +657,11 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_DO(flow) \
     DBM__MYSQL_AWAIT_ALL(flow); \
     if (q->refused) break
+/* Closes what a statement is to the library. */
+#define DBM__MYSQL_CLOSE(statement) \
+    q->stmt = (statement)->stmt; \
+    (statement)->stmt = NULL; \
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 
@@ -1234,24 +1239,11 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         failed = q->failed;
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed; /* the server lets go of all that it took for a PREPARE */
-        if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE);
-            break;
-        }
-        dbm__mysql_report(q);
-        q->stmt = s->stmt;
-        s->stmt = NULL;
-        if (q->broken) {
-            mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
-            break;
-        }
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE);
+        if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
+        DBM__MYSQL_CLOSE(s);
         break;
     }
     found = (int)mysql_stmt_param_count(s->stmt);
-    s->parameters = found;
     s->bound = false;
     if (found != p->parameters) {
         dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
@@ -1272,14 +1264,12 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     DBM__MYSQL_OVER;
 }
 
-/* The same for a statement that the server knows no longer. */
+/* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     DBM__MYSQL_FLOW(q->pre)
     if (s->stmt != NULL) {
-        q->stmt = s->stmt;
-        s->stmt = NULL;
         dbm__mysql_plan_free(q, s);
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE);
+        DBM__MYSQL_CLOSE(s);
     }
     s->generation = q->generation;
     if (dbm__mysql_as_text(s, p)) break;
@@ -1288,47 +1278,32 @@ static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared
     DBM__MYSQL_OVER;
 }
 
+/* To be closed before the next statement is sent, and freed. */
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->next = q->closing;
+    q->closing = s;
+}
+
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
+    dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
     DBM__MYSQL_FLOW(q->phase)
-    op->state = NULL;
     DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-    s = dbm__mysql_statement_new(q, p);
-    if (s == NULL) break;
-    op->state = s;
-    if (!dbm__mysql_as_text(s, p)) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
-    }
-    op->state = NULL;
-    if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
-        if (s->stmt != NULL) {
-            s->next = q->closing;
-            q->closing = s;
-        } else {
-            dbm__mysql_statement_free(q, s);
-        }
-        break;
-    }
+    if ((s = dbm__mysql_statement_new(q, p)) == NULL) break;
+    dbm__mysql_close_later(q, s);
+    DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    q->closing = s->next;
     p->data = s;
     p->single = true;
     DBM__MYSQL_OVER;
 }
 
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     DBM__MYSQL_FLOW(q->phase)
-    if (s == NULL) break;
+    if (op->prepared->data == NULL) break;
+    dbm__mysql_close_later(q, (dbm__mysql_statement *)op->prepared->data);
     op->prepared->data = NULL;
-    if (q->active != NULL || q->broken || s->generation != q->generation) {
-        s->next = q->closing;
-        q->closing = s;
-        break;
-    }
-    q->stmt = s->stmt;
-    s->stmt = NULL;
-    dbm__mysql_statement_free(q, s);
-    if (q->stmt != NULL) DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE);
+    if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
     DBM__MYSQL_OVER;
 }
 
@@ -1354,6 +1329,12 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
+/* Before a statement is sent. */
+static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
+    int call = dbm__mysql_clear(q, row_buffer);
+    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
+}
+
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
@@ -1376,66 +1357,60 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
 }
 
 /* Describes a value to the library. False: reported. */
-static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
-    b->is_unsigned = 0;
-    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
-    switch (v->type) {
-    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
-    case DBM_TYPE_UINT:
-        b->is_unsigned = 1;
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        return true;
-    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
-    case DBM_TYPE_DOUBLE:
-        b->buffer_type = MYSQL_TYPE_DOUBLE;
-        if (v->as.real - v->as.real == 0) return true;
+DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
+                                           MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
+    if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
+        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        return false;
+    }
+    b->is_unsigned = v->type == DBM_TYPE_UINT;
+    b->buffer_type = (enum enum_field_types)types[v->type];
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number */
+    b->buffer_length = 8;
+    if (v->type < DBM_TYPE_TEXT) {
+        if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
         dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false;
-    case DBM_TYPE_TIMESTAMP:
-        b->buffer_type = MYSQL_TYPE_DATETIME;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
         return dbm__mysql_bind_time(q, v->as.integer, time, number);
-    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-        b->buffer_length = (unsigned long)v->as.text.size;
-        return true;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
-    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-    return false;
+    b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+    b->buffer_length = (unsigned long)v->as.text.size;
+    return true;
 }
 
-/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
- * told them once more either. False: reported. */
-static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+/* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
+ * server is then not told them once more either. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
     bool same = DBM__MYSQL_MARIADB && s->bound;
-    size_t size = op->sql_size;
+    size_t size = 0;
     int i;
-    for (i = 0; i < op->value_count; i++) {
-        const dbm_value *v = &op->values[i];
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &values[i];
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
             s->bound = false;
             return false;
         }
-        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
             size += v->as.text.size;
             if (same) s->stmt->params[i].buffer_length = b->buffer_length;
         }
     }
-    *total = size;
-    if (same || op->value_count == 0) return true;
+    q->total += size;
+    if (same || count == 0) return true;
     if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
-        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_fail(q, s->stmt);
         q->failed = failed;
-        dbm__mysql_report(q);
         return false;
     }
     s->bound = true;
@@ -1594,32 +1569,38 @@ static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     s->text_row = NULL;
 }
 
+/* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
+DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        q->rc = 0;
+        s->seen++;
+    } else if (q->rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+    }
+}
+
+/* The next row, which has been read already. */
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
+    q->rc = mysql_stmt_fetch(s->stmt);
+    dbm__mysql_fetched(q, s);
+}
+
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_FLOW(q->pre)
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
-    if (q->rc == MYSQL_DATA_TRUNCATED) {
-        q->rc = 0;
-        if (!dbm__mysql_grow(q, s)) q->rc = 1;
-        else s->seen++;
-        break;
-    }
-    if (q->rc == 0) {
-        s->seen++;
+    if (q->rc != MYSQL_NO_DATA) {
+        dbm__mysql_fetched(q, s);
         break;
     }
     s->ended = true;
-    if (q->rc == MYSQL_NO_DATA) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-        if (q->rc != 0) dbm__mysql_report(q);
-        else q->rc = MYSQL_NO_DATA;
-        break;
-    }
-    dbm__mysql_note_error(q, s->stmt);
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
     dbm__mysql_result_over(q, s);
-    dbm__mysql_report(q);
+    if (q->rc != 0) dbm__mysql_report(q);
+    else q->rc = MYSQL_NO_DATA;
     DBM__MYSQL_OVER;
 }
 
@@ -1654,43 +1635,36 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
-    size_t total;
     bool failed;
     DBM__MYSQL_FLOW(q->phase)
     q->again = false;
     op->ended = false;
     if (dbm__mysql_is_undone(q)) break;
-    if (q->active != NULL || q->closing != NULL) {
-        DBM__MYSQL_DO(dbm__mysql_clear(q, op->row_buffer));
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
+        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
     }
     if (s == NULL) {
         s = dbm__mysql_statement_new(q, p);
         if (s == NULL) break;
         p->data = s;
-        s->generation = q->generation - 1;
         p->single = true;
-        if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
+        s->generation = q->generation - 1;
     }
     dbm__mysql_result_new(q, s);
-    if (DBM__UNLIKELY(q->autocommit == q->unit)) {
-        DBM__MYSQL_DO(dbm__mysql_mode(q));
-    }
     if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
         DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
     }
-    total = p->sql_size;
-    if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-    if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
+    q->total = p->sql_size;
+    if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
+    if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
         if (q->packet == 0) {
             DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
-            total = p->sql_size;
-            if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
         }
-        if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
+        if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
             dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                           total, q->packet);
+                           q->total, q->packet);
             break;
         }
     }
@@ -1741,7 +1715,12 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     op->result = s;
     if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
     op->columns = s->columns;
-    DBM__MYSQL_DO(dbm__mysql_next_row(q, s));
+    if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
+        dbm__mysql_fetch(q, s);
+    } else {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s));
+    }
+    if (q->refused) break;
     op->row = q->rc == 0;
     if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
     if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
@@ -1797,23 +1776,12 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    int rc;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    rc = mysql_stmt_fetch(s->stmt);
-    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
-        s->seen++;
-        return DBM_OK;
-    }
-    if (rc != MYSQL_DATA_TRUNCATED) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        s->ended = true;
-        dbm__mysql_report(q);
-    }
-    return q->status;
+    dbm__mysql_fetch(q, s);
+    return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
 
@@ -1944,8 +1912,7 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
         break;
     }
     if (dbm__mysql_is_undone(q)) break;
-    DBM__MYSQL_DO(dbm__mysql_clear(q, op->row_buffer));
-    DBM__MYSQL_DO(dbm__mysql_mode(q));
+    DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
     if (q->packet == 0) {
         DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
     }
@@ -2116,9 +2083,7 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
-    size_t size = 0;
     uint64_t affected;
-    dbm_op part;
     DBM__MYSQL_FLOW(q->pre)
     if (dbm__mysql_is_undone(q)) break;
     for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
@@ -2130,11 +2095,9 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         if (q->refused) break;
         if (!b->arrays) {
             if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
                 dbm_adapter_free(q->owner, s->values);
                 s->values = NULL;
-                DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE);
+                DBM__MYSQL_CLOSE(s);
             }
             if (s->stmt == NULL) {
                 if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
@@ -2159,10 +2122,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
                 break;
             }
         } else {
-            memset(&part, 0, sizeof part);
-            part.values = b->values + b->sent * (size_t)b->columns;
-            part.value_count = b->many_rows.parameters;
-            if (!dbm__mysql_bind(q, s, &part, &size)) break;
+            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
         }
         q->stmt = s->stmt;
         q->was_open = q->open;
@@ -2195,10 +2155,8 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     }
     if (!end) break;
     op->affected = q->bulk->affected;
-    if (q->bulk->many.stmt != NULL && !q->broken) {
-        q->stmt = q->bulk->many.stmt;
-        q->bulk->many.stmt = NULL;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE);
+    if (q->bulk->many.stmt != NULL) {
+        DBM__MYSQL_CLOSE(&q->bulk->many);
     }
     dbm__mysql_bulk_free(q);
     op->bulk->data = NULL;
@@ -2320,8 +2278,7 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
         dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
         break;
     }
-    DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-    DBM__MYSQL_DO(dbm__mysql_mode(q));
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                 : "ROLLBACK TO SAVEPOINT", op->savepoint);
     DBM__MYSQL_AWAIT(dbm__mysql_query(q, q->text));
@@ -2339,8 +2296,7 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
 
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
-    DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-    DBM__MYSQL_DO(dbm__mysql_mode(q));
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     q->failed = true; /* from here on the flag alone says nothing */
     op->native = q->my;
     DBM__MYSQL_OVER;
