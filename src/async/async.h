@@ -23,18 +23,24 @@ typedef struct dbm__job {
 DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
 
-/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
+/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
 typedef struct dbm__watch {
     void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
     struct dbm__watch *next;             /* the loop's */
     int64_t until_us;
-    int fd, want;                        /* fd -1: only the time */
-    int timer;                           /* its place among the times; -1: none */
+    int fd;                              /* -1: only the time, or not watched */
+    int timer;                           /* its place among the times; DBM__WATCH_NONE, _DUE */
+    short want, status;
+    uint32_t serial;                     /* of the connection whose descriptor it is, 0: none: when it is another than the last one's, the number was used again */
 } dbm__watch;
+enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
+/* In `want`, beside READ and WRITE: the descriptor may be another than the one of this number that was watched before (while connecting, drivers close and open
+ * them by themselves). */
+enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
 DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
-/* Before a driver closes a descriptor, the loop forgets it. */
+/* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 /* Called when the next wait would begin: what became ready in a turn leaves in one send. */
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
@@ -44,8 +50,16 @@ DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What is asked to end when the loop does: each such list is walked by dbm_loop_free(). acts.c and task.c put themselves in. */
-typedef struct dbm__ending { struct dbm__ending *next; void (*end_all)(dbm_loop *loop); } dbm__ending;
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
+DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+/* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
+enum { DBM__LOOP_BLOCK = 1024 };
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 
 /* ---- worker.c ---- */
 
@@ -62,6 +76,17 @@ typedef struct dbm__worked {
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
+/* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
+/* For loop.c. */
+struct dbm__workers;
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
+DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
+DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
+DBM__FN void dbm__workers_run_one(dbm_loop *loop);
+DBM__FN void dbm__workers_end(dbm_loop *loop);   /* nothing may be queued */
 
 /* ---- acts ---- */
 
