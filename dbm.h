@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0ee555d834f06168: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 49758a9eab46a45a: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -31223,6 +31223,8 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
  * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+/* The answer of what is left out. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC
 /* ---- loop.c ---- */
 /* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
@@ -31268,6 +31270,9 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
+/* For bind_*.c. */
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 /* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
@@ -31340,6 +31345,10 @@ DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when 
  * One turn: wait - descriptors that are ready - posts and jobs - times that have come - their jobs - what was kept for the end of the turn - changes of what is
  * watched are told to the system. A descriptor stays registered for reading when nobody waits for it: the next read of the same connection then costs no
  * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro);
+}
 #if DBM_HAS_ASYNC
 #if defined(__linux__)
 #  define DBM__EPOLL 1
@@ -31434,16 +31443,12 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     loop->blocks[i - 1] = (dbm__block *)block;
 }
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
-/* Something was begun outside of a turn. */
-static void dbm__loop_ask(dbm_loop *loop) {
+/* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
+static void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
-    if (loop->hooks.soon != NULL) {
-        loop->hooks.soon(loop->hooks.ud);
-    } else {
-        loop->timer_us = INT64_MIN;
-        loop->hooks.timer(loop->hooks.ud, 0);
-    }
+    if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
+    else loop->hooks.timer(loop->hooks.ud, 0);
 }
 DBM__FN void dbm__loop_hold(dbm_loop *loop) {
     if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true);
@@ -31456,13 +31461,13 @@ DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_job = job;
     loop->last_job = &job->next;
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_at_end = job;
     loop->last_at_end = &job->next;
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 #if DBM__POLL && !defined(_WIN32)
 static void dbm__wake_write(int fd) {
@@ -31707,7 +31712,7 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         f->serial = w->serial;
         if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
     }
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
@@ -31973,16 +31978,17 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
     return DBM_OK;
 }
 /* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
-static void dbm__loop_arrange(dbm_loop *loop) {
-    int64_t until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX, now;
+static void dbm__loop_arrange(dbm_loop *loop, bool again) {
+    int64_t until, now;
     if (dbm__loop_leave(loop)) return;
     dbm__store(&loop->stopped, 0); /* there is nothing to stop */
     (void)dbm__swap(&loop->sleeping, 1);
-    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop);
-    if (until >= loop->timer_us) return; /* a timer that is early finds nothing, and is set anew then */
+    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop, again);
+    until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX;
+    if (loop->asked || until == loop->timer_us || (until > loop->timer_us && until != INT64_MAX)) return; /* one that is early finds nothing, and is set anew then */
     loop->timer_us = until;
-    now = dbm__now(loop->host);
-    loop->hooks.timer(loop->hooks.ud, until > now ? until - now : 0);
+    now = until == INT64_MAX ? 0 : dbm__now(loop->host);
+    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
 }
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
@@ -31991,7 +31997,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
     dbm__loop_work_off(loop);
     if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
-    dbm__loop_arrange(loop);
+    dbm__loop_arrange(loop, false);
 }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
@@ -32001,7 +32007,7 @@ DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     dbm__store(&loop->sleeping, 0);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
-    dbm__loop_arrange(loop);
+    dbm__loop_arrange(loop, true);
 }
 /* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
 /* The loop's own way to wait; also for its end, when the other loop is not run any more. */
@@ -32163,45 +32169,27 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
     loop->freed = true;
     if (!loop->turning) dbm__loop_end(loop);
 }
-#else /* !DBM_HAS_ASYNC */
-static dbm_status dbm__no_async(dbm_loop **out) {
-    if (out != NULL) *out = NULL;
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+    dbm_loop_options o;
+    *out = NULL;
+    memset(&o, 0, sizeof o);
+    if (options != NULL) o = *options;
+    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    o.hooks = hooks;
+    return dbm_loop_create(out, mgr, &o);
 }
-DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return dbm__no_async(out); }
-DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
-DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
-DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return dbm__no_async(NULL); }
+#else /* !DBM_HAS_ASYNC */
+#define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return DBM__NO_ASYNC(NULL); }
 DBM__DEF void dbm_loop_stop(dbm_loop *loop) { (void)loop; }
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) { (void)loop; (void)fd; (void)what; }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) { (void)loop; }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif /* DBM_HAS_ASYNC */
-/* Loops of others that are not compiled in. */
-#if !DBM_HAS_LIBUV || !DBM_HAS_LIBEV || !DBM_HAS_LIBEVENT
-static dbm_status dbm__no_binding(dbm_loop **out, const char *loop, const char *macro) {
-    if (out != NULL) *out = NULL;
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the binding to %s is not compiled in: define %s where DBM_IMPLEMENTATION is", loop, macro);
-}
-#endif
-#if !DBM_HAS_LIBUV
-DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
-    (void)mgr; (void)uv; (void)options;
-    return dbm__no_binding(out, "libuv", "DBM_WITH_LIBUV");
-}
-#endif
-#if !DBM_HAS_LIBEV
-DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
-    (void)mgr; (void)ev; (void)options;
-    return dbm__no_binding(out, "libev", "DBM_WITH_LIBEV");
-}
-#endif
-#if !DBM_HAS_LIBEVENT
-DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
-    (void)mgr; (void)base; (void)options;
-    return dbm__no_binding(out, "libevent", "DBM_WITH_LIBEVENT");
-}
-#endif
 /* --- src/async/worker.c --- */
 #if DBM_HAS_ASYNC
 #if DBM__THREADS && !defined(_WIN32)
@@ -32415,6 +32403,317 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
     return st;
 }
 #endif /* DBM_HAS_ASYNC */
+/* --- src/async/bind_uv.c --- */
+#if DBM_HAS_LIBUV
+#if defined(__has_include)
+#  if !__has_include(<uv.h>)
+#    define DBM__UV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__UV_MISSING)
+#  error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
+#else
+#include <uv.h>
+#include <stdlib.h>
+/* libuv has its handles until their close callbacks, which may come when the loop and its manager are gone: hence malloc. */
+typedef struct dbm__uv {
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_async_t async;
+    dbm_loop *loop;
+    uv_loop_t *uv;
+    int handles;
+} dbm__uv;
+typedef struct dbm__uv_fd { uv_poll_t poll; int fd; } dbm__uv_fd;
+static void dbm__uv_ready(uv_poll_t *poll, int status, int events) {
+    int what = status < 0 ? DBM_STEP_BOTH : (events & UV_READABLE ? DBM_STEP_READ : 0) | (events & UV_WRITABLE ? DBM_STEP_WRITE : 0);
+    dbm_loop_ready(((dbm__uv *)poll->data)->loop, ((dbm__uv_fd *)(void *)poll)->fd, what);
+}
+static void dbm__uv_fd_closed(uv_handle_t *handle) { free(handle); }
+/* Its poll handle is closed when nobody waits: libuv must know of no descriptor that somebody may close. */
+static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
+    dbm__uv *b = (dbm__uv *)ud;
+    dbm__uv_fd *p = (dbm__uv_fd *)*mine;
+    int rc;
+    if (p == NULL && want == 0) return DBM_OK;
+    if (p == NULL) {
+        p = (dbm__uv_fd *)malloc(sizeof *p);
+        if (p == NULL) return DBM_E_NOMEM;
+        rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
+        if (rc != 0) {
+            free(p);
+            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST;
+        }
+        p->fd = fd;
+        p->poll.data = b;
+        *mine = p;
+    }
+    if (want != 0 && uv_poll_start(&p->poll, (want & DBM_STEP_READ ? UV_READABLE : 0) | (want & DBM_STEP_WRITE ? UV_WRITABLE : 0), dbm__uv_ready) == 0) return DBM_OK;
+    *mine = NULL;
+    uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
+    return want == 0 ? DBM_OK : DBM_E_LOST;
+}
+static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_timer(void *ud, int64_t after_us) {
+    dbm__uv *b = (dbm__uv *)ud;
+    if (after_us < 0) (void)uv_timer_stop(&b->timer);
+    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+}
+static void dbm__uv_prepared(uv_prepare_t *prepare) {
+    (void)uv_prepare_stop(prepare);
+    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop);
+}
+static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
+static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
+static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
+static void dbm__uv_busy(void *ud, bool busy) {
+    if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
+    else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async);
+}
+static void dbm__uv_closed(uv_handle_t *handle) {
+    dbm__uv *b = (dbm__uv *)handle->data;
+    if (--b->handles == 0) free(b);
+}
+static void dbm__uv_end(void *ud) {
+    dbm__uv *b = (dbm__uv *)ud;
+    uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
+}
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__uv *b;
+    dbm_status st;
+    if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
+    b = (dbm__uv *)calloc(1, sizeof *b);
+    if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
+        free(b);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    (void)uv_timer_init(uv, &b->timer);
+    (void)uv_prepare_init(uv, &b->prepare);
+    uv_unref((uv_handle_t *)&b->async);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    b->handles = 3;
+    b->uv = uv;
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__uv_watch;
+    hooks.timer = dbm__uv_timer;
+    hooks.soon = dbm__uv_soon;
+    hooks.wake = dbm__uv_wake;
+    hooks.busy = dbm__uv_busy;
+    hooks.end = dbm__uv_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__uv_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    (void)mgr; (void)uv; (void)options;
+    return dbm__loop_left_out(out, "the binding to libuv", "DBM_WITH_LIBUV");
+}
+#endif
+/* --- src/async/bind_ev.c --- */
+#if DBM_HAS_LIBEV
+#if defined(__has_include)
+#  if !__has_include(<ev.h>)
+#    define DBM__EV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EV_MISSING)
+#  error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
+#else
+#include <ev.h>
+typedef struct dbm__ev {
+    ev_timer timer;
+    ev_prepare prepare;
+    ev_async async;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct ev_loop *ev;
+} dbm__ev;
+static void dbm__ev_ready(struct ev_loop *ev, ev_io *io, int events) {
+    (void)ev;
+    dbm_loop_ready(((dbm__ev *)io->data)->loop, io->fd, events & EV_ERROR ? DBM_STEP_BOTH : (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_io *io = (ev_io *)*mine;
+    if (io != NULL) ev_io_stop(b->ev, io);
+    if (want == 0) {
+        dbm__free(b->host, io);
+        return DBM_OK;
+    }
+    if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
+    ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    io->data = b;
+    ev_io_start(b->ev, io);
+    return DBM_OK;
+}
+static void dbm__ev_time(struct ev_loop *ev, ev_timer *timer, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)timer->data)->loop);
+}
+static void dbm__ev_timer(void *ud, int64_t after_us) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    if (after_us < 0) return;
+    if (after_us > 0) ev_now_update(b->ev); /* libev counts from the beginning of its turn */
+    ev_timer_set(&b->timer, (double)after_us / 1e6, 0.);
+    ev_timer_start(b->ev, &b->timer);
+}
+static void dbm__ev_prepared(struct ev_loop *ev, ev_prepare *prepare, int events) {
+    (void)events;
+    ev_prepare_stop(ev, prepare);
+    dbm_loop_timeout(((dbm__ev *)prepare->data)->loop);
+}
+static void dbm__ev_soon(void *ud) { ev_prepare_start(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->prepare); }
+static void dbm__ev_woken(struct ev_loop *ev, ev_async *async, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)async->data)->loop);
+}
+static void dbm__ev_wake(void *ud) { ev_async_send(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->async); }
+static void dbm__ev_busy(void *ud, bool busy) {
+    if (busy) ev_ref(((dbm__ev *)ud)->ev);
+    else ev_unref(((dbm__ev *)ud)->ev);
+}
+static void dbm__ev_end(void *ud) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    ev_prepare_stop(b->ev, &b->prepare);
+    ev_ref(b->ev);
+    ev_async_stop(b->ev, &b->async);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__ev *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
+    b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) {
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    b->host = dbm__host_of(mgr);
+    b->ev = ev;
+    ev_init(&b->timer, dbm__ev_time);
+    ev_prepare_init(&b->prepare, dbm__ev_prepared);
+    ev_async_init(&b->async, dbm__ev_woken);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    ev_async_start(ev, &b->async);
+    ev_unref(ev);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__ev_watch;
+    hooks.timer = dbm__ev_timer;
+    hooks.soon = dbm__ev_soon;
+    hooks.wake = dbm__ev_wake;
+    hooks.busy = dbm__ev_busy;
+    hooks.end = dbm__ev_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__ev_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    (void)mgr; (void)ev; (void)options;
+    return dbm__loop_left_out(out, "the binding to libev", "DBM_WITH_LIBEV");
+}
+#endif
+/* --- src/async/bind_event.c --- */
+#if DBM_HAS_LIBEVENT
+#if defined(__has_include)
+#  if !__has_include(<event2/event.h>)
+#    define DBM__EVENT_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EVENT_MISSING)
+#  error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
+#else
+#include <event2/event.h>
+typedef struct dbm__event_base {
+    struct event *timer, *soon;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct event_base *base;
+} dbm__event_base;
+static void dbm__event_ready(evutil_socket_t fd, short events, void *ud) {
+    dbm_loop_ready(((dbm__event_base *)ud)->loop, (int)fd, (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    struct event *e = (struct event *)*mine;
+    short what = (short)(EV_PERSIST | (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    if (want == 0) {
+        if (e != NULL) event_free(e);
+        return DBM_OK;
+    }
+    if (e != NULL) {
+        (void)event_del(e);
+        if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
+        return DBM_E_NOMEM;
+    }
+    if (event_add(e, NULL) == 0) return DBM_OK;
+    event_free(e);
+    *mine = NULL;
+    return DBM_E_LOST;
+}
+static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
+    (void)fd; (void)events;
+    dbm_loop_timeout(((dbm__event_base *)ud)->loop);
+}
+static void dbm__event_timer(void *ud, int64_t after_us) {
+    struct timeval tv;
+    tv.tv_sec = after_us / 1000000;
+    tv.tv_usec = after_us % 1000000;
+    if (after_us < 0) (void)event_del(((dbm__event_base *)ud)->timer);
+    else (void)event_add(((dbm__event_base *)ud)->timer, &tv);
+}
+static void dbm__event_soon(void *ud) { event_active(((dbm__event_base *)ud)->soon, EV_TIMEOUT, 0); }
+static void dbm__event_end(void *ud) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    if (b->timer != NULL) event_free(b->timer);
+    if (b->soon != NULL) event_free(b->soon);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__event_base *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
+    *out = NULL;
+    b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    b->host = dbm__host_of(mgr);
+    b->base = base;
+    b->timer = event_new(base, -1, 0, dbm__event_time, b);
+    b->soon = event_new(base, -1, 0, dbm__event_time, b);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__event_watch;
+    hooks.timer = dbm__event_timer;
+    hooks.soon = dbm__event_soon;
+    hooks.end = dbm__event_end;
+    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__event_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    (void)mgr; (void)base; (void)options;
+    return dbm__loop_left_out(out, "the binding to libevent", "DBM_WITH_LIBEVENT");
+}
+#endif
 /* --- src/async/task.c --- */
 /* Tasks and what they await: how they are resumed, joined, cancelled and ended.
  * May call: api/, base/, async.h.

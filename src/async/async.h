@@ -11,6 +11,8 @@
 #ifndef DBM__ASYNC_H
 #define DBM__ASYNC_H
 #include "../session/session.h"
+/* The answer of what is left out. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC
 
 /* ---- loop.c ---- */
@@ -60,6 +62,10 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
+
+/* For bind_*.c. */
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 
 /* ---- worker.c ---- */
 
