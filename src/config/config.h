@@ -65,6 +65,9 @@ typedef struct dbm__settings {
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
 
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
+
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
