@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content fcb1967c9fc45e61: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 86f4ef0df140425e: edit src/, not this file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -10738,6 +10738,11 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
+/* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
+ * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
+DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 
@@ -12226,27 +12231,44 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
     return e;
 }
 
-static dbm_status dbm__cache_prepare(dbm_connection *c, dbm__entry *e, int64_t deadline_us, const char *site) {
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us) {
+    dbm__op_init(op, DBM_OP_PREPARE, deadline_us);
+    op->sql = e->prepared.sql;
+    op->sql_size = e->prepared.sql_size;
+    op->prepared = &e->prepared;
+}
+
+static bool dbm__cache_keeps(const dbm__cache *k, size_t size) { return k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX; }
+
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site) {
     dbm_error_info *last = &dbm__self()->last;
-    dbm_status st;
-    dbm_op op;
-    dbm__op_init(&op, DBM_OP_PREPARE, deadline_us);
-    op.sql = e->prepared.sql;
-    op.sql_size = e->prepared.sql_size;
-    op.prepared = &e->prepared;
-    st = dbm__op_run(c, &op);
-    if (st == DBM_OK || st == DBM_E_UNSUPPORTED) return DBM_OK; /* then it is sent as text each time */
-    if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
-    return st;
+    dbm__cache *k = c->cache;
+    if (st != DBM_OK && st != DBM_E_UNSUPPORTED) { /* with that one it is sent as text each time */
+        if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
+        dbm__cache_drop(c, e);
+        return st;
+    }
+    e->plain = !e->named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !e->named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
+    e->uses = 1;
+    if (dbm__cache_keeps(k, e->text_size)) {
+        dbm__entry **chain = dbm__cache_chain(k, e->hash);
+        e->cached = true;
+        e->next_hash = *chain;
+        *chain = e;
+        dbm__cache_link(k, e);
+        k->hints[hint] = e;
+        if (++k->count > k->limit) dbm__cache_evict(c);
+    }
+    return DBM_OK;
 }
 
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
-static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named,
-                                                bool keep, int64_t deadline_us, const char *site, dbm__entry **out) {
+static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named, const char *site,
+                                                dbm__entry **out) {
     const dbm_adapter *a = c->db->adapter;
-    dbm__cache *k = c->cache;
     dbm__host *host = c->db->host;
-    dbm__entry *e, **chain;
+    dbm__entry *e;
     dbm__parsed parsed;
     dbm_status st = dbm__sql_parse(host, sql, size, a->placeholders, a->lexer, named, c->db->name, site, &parsed);
     dbm__cache_count(&c->cache_misses);
@@ -12261,23 +12283,6 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     if (!e) return dbm__no_memory(DBM_STAGE_STATEMENT, c->db->name, site);
     e->named = named;
     e->hash = hash;
-    st = dbm__cache_prepare(c, e, deadline_us, site);
-    if (st != DBM_OK) {
-        dbm__cache_drop(c, e);
-        return st;
-    }
-    e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
-    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
-    e->uses = 1;
-    if (keep) {
-        e->cached = true;
-        chain = dbm__cache_chain(k, hash);
-        e->next_hash = *chain;
-        *chain = e;
-        dbm__cache_link(k, e);
-        k->hints[dbm__cache_hint(sql)] = e;
-        if (++k->count > k->limit) dbm__cache_evict(c);
-    }
     *out = e;
     return DBM_OK;
 }
@@ -12296,29 +12301,40 @@ DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e)
     dbm__cache_count(&c->cache_hits);
 }
 
-static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, bool named, int64_t deadline_us,
-                                                  const char *site, dbm__entry **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e;
     uint32_t hash = 0;
     size_t size;
-    bool keep;
     *out = NULL;
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "the statement is NULL");
     size = strlen(sql);
-    keep = k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX;
-    if (keep) {
+    if (dbm__cache_keeps(k, size)) {
         hash = dbm__cache_hash(sql, size);
         for (e = *dbm__cache_chain(k, hash); e; e = e->next_hash) {
             if (e->hash != hash || e->text_size != size || memcmp(e->text, sql, size) != 0) continue;
             if (!dbm__cache_serves(e, named)) continue;
-            k->hints[dbm__cache_hint(sql)] = e;
+            k->hints[hint] = e;
             dbm__cache_use(c, k, e);
             *out = e;
             return DBM_OK;
         }
     }
-    return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
+    return dbm__cache_miss(c, sql, size, hash, named, site, out);
+}
+
+static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
+    unsigned hint = dbm__cache_hint(sql);
+    dbm__entry *e;
+    dbm_status st = dbm__cache_search(c, sql, hint, named, site, &e);
+    *out = NULL;
+    if (st == DBM_OK && e->uses == 0) {
+        dbm_op op;
+        dbm__cache_prepare(e, &op, deadline_us);
+        st = dbm__cache_prepared(c, e, dbm__op_run(c, &op), hint, site);
+    }
+    if (st == DBM_OK) *out = e;
+    return st;
 }
 
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
@@ -12330,7 +12346,7 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
         *out = e;
         return DBM_OK;
     }
-    return dbm__cache_search(c, sql, named, deadline_us, site, out);
+    return dbm__cache_find(c, sql, named, deadline_us, site, out);
 }
 
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
@@ -12459,6 +12475,13 @@ struct dbm_bulk {
     dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
 };
 
+/* What async/ keeps beside a work from its first session on. */
+typedef struct dbm__side {
+    void (*free)(struct dbm__work *w);
+    bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    dbm__word runner;                    /* but those of this thread, which is it */
+} dbm__side;
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -12467,6 +12490,7 @@ typedef struct dbm__work {
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
 #define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
+#define DBM__SIDE_BUSY 4u
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
@@ -12505,15 +12529,19 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
+DBM__FN bool dbm__work_busy(dbm__work *w, const char *site);            /* true, and MISUSE: something asynchronous is under way */
 DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after a failure was lifted */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
+DBM__FN dbm_status dbm__work_late(dbm__work *w);                        /* the deadline has passed before the COMMIT, */
+DBM__FN dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st); /* or that failed: sticks, and what is left must be rolled back */
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
@@ -12538,6 +12566,17 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
+/* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
+ * rolls back, if that was not done yet; why it failed is in w->base.error. */
+DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
+DBM__FN dbm_status dbm__session_leave(dbm__work *w);
+/* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
+DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st); /* after the rollback that was asked for */
 /* Why a session value is not good: its own status, stale, suspended, forked. Sets the last failure. */
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
@@ -12566,10 +12605,29 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
 DBM__FN void dbm__statements_end(dbm__work *w);                         /* all handles, with their session */
+/* Parts of a statement's way, for who can't wait in between. */
+DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
+DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block);
+DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
+DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
+DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
+DBM__FN dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site);
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site);
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
+DBM__FN void dbm__work_renewing(dbm__work *w);                          /* what comes before that; w->committing is 1 then */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
@@ -12599,6 +12657,10 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site); /* before HOLD: DBM_DONE where it is not needed; */
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site); /* after it */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after);         /* those of the innermost block, down to loop number `after` */
@@ -12673,7 +12735,15 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     return e->status;
 }
 
+DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
+    if (w->side == NULL || !w->side->busy || dbm__load(&w->side->runner) == dbm__thread_number()) return false;
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "a call that waits, on a session that dbm_async_... is under way on: await that one first, and "
+              "use the dbm_async_ form of this one");
+    return true;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
     if (dbm__load(&w->cancelled) != 0) {
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
@@ -12686,7 +12756,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
 
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
@@ -12803,14 +12873,34 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     return st;
 }
 
+DBM__FN DBM__NOINLINE dbm_status dbm__work_late(dbm__work *w) {
+    dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
+    return dbm__work_fail(w, NULL);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    if (!op->of_pipeline) e->stage = DBM_STAGE_COMMIT;
+    if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
+        char text[512];
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
+        e->status = st = DBM_E_IN_DOUBT;
+        e->retryable = false;
+        dbm__add(&w->slot.pool->in_doubt, 1);
+    }
+    dbm__work_fail(w, w->top->site);
+    if (st == DBM_E_ROLLED_BACK && !op->of_pipeline) w->in_transaction = false;
+    return st;
+}
+
 DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
         dbm_op op;
         dbm__op_init(&op, DBM_OP_COMMIT, dbm__work_deadline(w));
         if (w->timed && dbm__now(w->db->host) >= op.deadline_us) {
-            dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
-            st = dbm__work_fail(w, NULL);
+            st = dbm__work_late(w);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -12819,18 +12909,7 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
         st = dbm__op_run(&w->slot.connection, &op);
         dbm__store(&w->committing, 0);
         if (DBM__UNLIKELY(st != DBM_OK)) {
-            dbm_error_info *e = &dbm__self()->last;
-            if (!op.of_pipeline) e->stage = DBM_STAGE_COMMIT;
-            if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
-                char text[512];
-                dbm__copy_cut(text, sizeof text, e->message);
-                dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
-                e->status = st = DBM_E_IN_DOUBT;
-                e->retryable = false;
-                dbm__add(&w->slot.pool->in_doubt, 1);
-            }
-            dbm__work_fail(w, w->top->site);
-            if (st == DBM_E_ROLLED_BACK && !op.of_pipeline) w->in_transaction = false;
+            st = dbm__work_uncommitted(w, &op, st);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -13048,6 +13127,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->lifted);
         dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
+        if (w->side != NULL) w->side->free(w);
     }
 }
 /* --- src/session/block.c --- */
@@ -13252,11 +13332,26 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
 
 /* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
  * dead is replaced once. */
-static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
     dbm_status st = dbm__work_start(w, w->write, site);
     if (st != DBM_E_LOST || !w->slot.connection.broken) return st;
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (db == NULL) return dbm__fail_null("database");
+    if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
+    return options != NULL && options->transaction ? dbm__transaction_allowed(db, options, site) : DBM_OK;
+}
+
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
+    dbm__work *w = (dbm__work *)(void *)slot;
+    dbm__work_begin(w, options != NULL ? options->status : NULL, kind, site, out);
+    if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline_us);
+    w->joinable = false;
+    w->begun_by = NULL;
+    return w;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
@@ -13277,14 +13372,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
             return dbm__session_join(w, options, status, kind, site, out);
         }
     }
-    if (DBM__UNLIKELY(db == NULL)) return dbm__session_refused(out, status, dbm__fail_null("database"), kind);
-    if (DBM__UNLIKELY(db->pool == NULL)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
-        return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
-    }
-    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
-        return dbm__session_refused(out, status, st, kind);
-    }
+    if ((st = dbm__session_allowed(db, options, site)) != DBM_OK) return dbm__session_refused(out, status, st, kind);
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -13376,7 +13464,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
 
 /* Commits one level, or its savepoint; the outcome is noted. */
-static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
     if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
@@ -13429,8 +13517,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     }
 }
 
-/* Gives the connection back. From the swap on no dbm_cancel finds the session. */
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -13444,6 +13532,9 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
+}
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+    dbm__work_leave(w, self);
     dbm__pool_give(&w->slot);
 }
 
@@ -13482,6 +13573,16 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     return st;
 }
 
+DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
+    dbm__level *level = &w->base;
+    dbm_status st;
+    if (!level->ended) dbm__level_abandon(w, level);
+    st = level->outcome;
+    if (level->status != NULL) *level->status = st;
+    dbm__work_leave(w, dbm__self());
+    return st;
+}
+
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
@@ -13510,14 +13611,16 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
 
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
+    dbm__work *w;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
+    w = dbm__work_of(s);
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
 
-/* What commit and rollback refuse alike. */
-static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
     if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site, "%s inside DBM_SAVEPOINT: leave that block first", call);
@@ -13552,6 +13655,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
     if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
@@ -13561,6 +13665,10 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
+    return dbm__level_undone(w, level, st);
+}
+
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
@@ -13705,6 +13813,11 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
+}
+
+DBM__FN void dbm__session_finish(dbm__work *w) {
+    w->base.ended = true;
+    dbm__block_finish(w, &w->base);
 }
 
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
@@ -14131,13 +14244,13 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
 static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 
 /* The block that values and their texts need; and they, copied into it. */
-static size_t dbm__values_room(const dbm_value *values, int count) {
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
     for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
     return need;
 }
-static const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
     char *text = block + (size_t)count * sizeof(dbm_value);
     int i;
@@ -14155,7 +14268,7 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
 }
 
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
-static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
     size_t need = dbm__values_room(values, count);
     if (need > rows->row.arguments_size) {
         size_t size = need < 256 ? 256 : need + need / 2;
@@ -14213,7 +14326,7 @@ static void dbm__work_changed(dbm__work *w) {
 }
 
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
-static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
@@ -14225,6 +14338,11 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     return DBM_OK;
 }
 
+DBM__FN DBM__NOINLINE dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site) {
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
+                     entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+}
+
 DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
@@ -14232,9 +14350,8 @@ DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool wa
     return !w->no_transaction || !writes;
 }
 
-DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     dbm_statement *st;
-    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -14247,6 +14364,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->points_sent = 0;
     dbm__work_gate_leave(w);
     dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+    dbm_status rc;
+    dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
     dbm__store(&w->committing, 0);
     return rc;
@@ -14264,7 +14386,7 @@ DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
 }
 
 /* The backend ended the transaction by itself, with the statement that just ran. */
-static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
     bool wrote = w->wrote;
     if (!w->in_transaction) return DBM_OK;
     if (wrote) {
@@ -14277,27 +14399,21 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     return DBM_OK;
 }
 
-/* What a statement that writes has done. */
-DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
-    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
-    if (op->affected >= 0) w->affected = op->affected;
-    if (op->last_id != -1) w->last_id = op->last_id;
-    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-}
-
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
     dbm_error_info kept = dbm__self()->last;
-    bool writes = entry->prepared.writes;
     if (op->result != NULL) {
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
         op->result = NULL;
     }
-    if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__self()->last = kept;
-    if (writes) dbm__work_doubt(w, rc);
+    return dbm__run_over(w, entry, rc, sql, site);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site) {
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (entry->prepared.writes) dbm__work_doubt(w, rc);
     rc = dbm__statement_failed(w, sql, site);
     dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
     return rc;
@@ -14363,8 +14479,7 @@ again:
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
-        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
-                       entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+        rc = dbm__values_wrong(w, entry, count, site);
         goto failed;
     }
     if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
@@ -14435,15 +14550,22 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        if (rc != DBM_DONE) {
-            dbm__self()->last = kept;
-            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
-            rc = dbm__statement_failed(w, entry->text, site);
-        }
+        if (rc != DBM_DONE) dbm__self()->last = kept;
+        return dbm__exec_over(w, entry, op, rc, site);
+    }
+    dbm__cache_give(&w->slot.connection, entry);
+    return rc;
+}
+
+/* Its rows have been read to the end, or that failed, and are finished. */
+DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site) {
+    if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (rc != DBM_DONE) {
+        if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
+        rc = dbm__statement_failed(w, entry->text, site);
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
@@ -14566,6 +14688,12 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->result = NULL;
         }
         dbm__self()->last = kept;
+    }
+    return dbm__command_over(w, op, rc, changes, site);
+}
+
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
         return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }
@@ -15158,9 +15286,8 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
 
-static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
-    dbm_status st;
-    if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site) {
+    if (row->op.result == NULL || row->held || row->ended) return DBM_DONE;
     if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                          "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
@@ -15169,7 +15296,10 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     row->op.kind = DBM_OP_HOLD;
     row->op.row_buffer = w->db->settings->config.row_buffer;
     row->op.deadline_us = dbm__work_deadline(w);
-    st = dbm__op_run(&w->slot.connection, &row->op);
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
     if (st != DBM_OK) {
         dbm_error_info *e = &dbm__self()->last;
         char text[600];
@@ -15180,6 +15310,12 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     }
     row->held = true;
     return DBM_OK;
+}
+
+static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
+    dbm_status st = dbm__row_holding(w, row, site);
+    if (st != DBM_OK) return st == DBM_DONE ? DBM_OK : st;
+    return dbm__row_held(w, row, dbm__op_run(&w->slot.connection, &row->op), site);
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
@@ -15250,32 +15386,29 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     return DBM_OK;
 }
 
-/* The next row, without the checks of the public call. */
-static dbm_status dbm__rows_advance(dbm_rows *rows) {
+DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
-    dbm__work *w = row->work;
-    const dbm_adapter *a = w->db->adapter;
-    bool reported = false;
-    dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
         row->standing = true;
         row->number = 1;
-        return DBM_OK;
+        *st = DBM_OK;
+        return true;
     }
     if (row->ended || row->op.result == NULL) {
         row->ended = true;
         row->standing = false;
-        return DBM_DONE;
+        *st = DBM_DONE;
+        return true;
     }
-    row->op.kind = DBM_OP_FETCH;
-    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true;
-    }
+    return false;
+}
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
+
+DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -15295,6 +15428,25 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         if (unsettled) dbm__work_doubt(w, st);
     }
     return dbm__work_fail(w, row->site);
+}
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
+
+/* The next row, without the checks of the public call. */
+static dbm_status dbm__rows_advance(dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
+    const dbm_adapter *a = w->db->adapter;
+    bool reported = false;
+    dbm_status st;
+    if (dbm__rows_known(rows, &st)) return st;
+    row->op.kind = DBM_OP_FETCH;
+    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        reported = true;
+    }
+    return dbm__rows_got(rows, st, reported);
 }
 
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
@@ -15700,6 +15852,7 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     bool owns;
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, rows->row.site)) return;
     owns = rows->row.owns_session;
     if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
