@@ -95,7 +95,7 @@ DBM__INLINE void dbm__running_step(dbm__running *r) {
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
 }
 
-static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
     dbm__steps_give_up(r->c, r->op, st, why);
     r->want = DBM_STEP_DONE;
 }
