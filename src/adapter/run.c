@@ -157,6 +157,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
+    op->may_wait = !watched && dbm__load(&c->cancelled) == 0;
     dbm__running_begin(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
         /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */

@@ -190,6 +190,11 @@ typedef struct dbm__mysql {
     bool tls;
     bool broken;             /* no byte is sent any more */
     bool connecting, connected;
+    bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
+#if DBM__MYSQL_AHEAD
+    PVIO_METHODS io;         /* the library's, but for async_read, */
+    ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
+#endif
     /* The call in progress. */
     int call, wait;          /* wait: what the library waits for; 0: nothing */
     int phase, sub, pre;     /* where the flows stand */
@@ -428,6 +433,43 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+/* The library's first read after it has sent. The answer is as good as never there yet, so when there is nothing else to do meanwhile it is waited for
+ * here: that saves the read that finds out. After a second the call is left as ever. */
+static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t size) {
+    dbm__mysql *q = (dbm__mysql *)(void *)((char *)io->methods - offsetof(dbm__mysql, io));
+    if (q->waits) {
+        q->waits = false;
+        if (dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    return q->read(io, buffer, size);
+}
+#endif
+
+/* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
+static void dbm__mysql_let_wait(dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+    if (q->tls || mysql_get_client_version() / 100 != MARIADB_PACKAGE_VERSION_ID / 100) return;
+    q->io = *q->my->net.pvio->methods;
+    q->read = q->io.async_read;
+    q->io.async_read = dbm__mysql_read;
+    q->my->net.pvio->methods = &q->io;
+#else
+    (void)q;
+#endif
+}
+
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -516,14 +558,6 @@ static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
 
-static int dbm__mysql_socket(MYSQL *my) {
-#if DBM__MYSQL_MARIADB
-    return (int)mysql_get_socket(my);
-#else
-    return (int)my->net.fd;
-#endif
-}
-
 /* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
 static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
@@ -556,7 +590,10 @@ static void dbm__mysql_unblock(MYSQL *my) {
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__hush quiet;
     int wait;
-    if (ready == 0) q->call = call;
+    if (ready == 0) {
+        q->call = call;
+        q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+    }
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
@@ -2900,6 +2937,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
+        dbm__mysql_let_wait(q);
         if (q->base->hosts[q->host].name != NULL) {
             dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
         }
@@ -3050,6 +3088,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
     q->refused = q->killed = false;
+    q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
@@ -3107,6 +3146,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 return DBM_STEP_TIMER;
             }
             op->status = q->status;
+            q->waits = false; /* the program may use the handle itself */
             if (op->kind == DBM_OP_CONNECT) {
                 q->connecting = false;
                 if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);

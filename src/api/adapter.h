@@ -171,6 +171,8 @@ typedef struct dbm_op {
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;
     /* step */
+    bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
+                              * each at most, instead of saying what they wait for */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
