@@ -1,6 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 86f4ef0df140425e: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 85a80881f8d98c32: edit src/, not this file. There the code of
+ * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -620,7 +621,23 @@
 #  define DBM__JOIN2(a, b) a##b
 #  define DBM__JOIN(a, b) DBM__JOIN2(a, b)
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
+#  define dbm__async_all DBM__PREFIXED(dbm__async_all)
+#  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_row DBM__PREFIXED(dbm__async_row)
+#  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
+#  define dbm__async_session DBM__PREFIXED(dbm__async_session)
+#  define dbm__async_session_cb DBM__PREFIXED(dbm__async_session_cb)
+#  define dbm__async_session_on DBM__PREFIXED(dbm__async_session_on)
+#  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
+#  define dbm__async_statement DBM__PREFIXED(dbm__async_statement)
+#  define dbm__async_statementv DBM__PREFIXED(dbm__async_statementv)
+#  define dbm__async_step DBM__PREFIXED(dbm__async_step)
+#  define dbm__async_task DBM__PREFIXED(dbm__async_task)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
+#  define dbm__await DBM__PREFIXED(dbm__await)
+#  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_within DBM__PREFIXED(dbm__await_within)
+#  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
 #  define dbm__block_begin_on DBM__PREFIXED(dbm__block_begin_on)
 #  define dbm__block_commit DBM__PREFIXED(dbm__block_commit)
@@ -673,6 +690,7 @@
 #  define dbm__send DBM__PREFIXED(dbm__send)
 #  define dbm__sendv DBM__PREFIXED(dbm__sendv)
 #  define dbm__session_begin DBM__PREFIXED(dbm__session_begin)
+#  define dbm__spawn DBM__PREFIXED(dbm__spawn)
 #  define dbm__stmt_each DBM__PREFIXED(dbm__stmt_each)
 #  define dbm__stmt_eachv DBM__PREFIXED(dbm__stmt_eachv)
 #  define dbm__stmt_exec DBM__PREFIXED(dbm__stmt_exec)
@@ -684,6 +702,9 @@
 #  define dbm__stmt_send DBM__PREFIXED(dbm__stmt_send)
 #  define dbm__stmt_sendv DBM__PREFIXED(dbm__stmt_sendv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
+#  define dbm__task_at DBM__PREFIXED(dbm__task_at)
+#  define dbm__task_data DBM__PREFIXED(dbm__task_data)
+#  define dbm__task_over DBM__PREFIXED(dbm__task_over)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
 #  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
@@ -721,6 +742,7 @@
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
+#  define dbm_async_cancel DBM__PREFIXED(dbm_async_cancel)
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
 #  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
 #  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
@@ -751,6 +773,17 @@
 #  define dbm_last_id DBM__PREFIXED(dbm_last_id)
 #  define dbm_load DBM__PREFIXED(dbm_load)
 #  define dbm_load_text DBM__PREFIXED(dbm_load_text)
+#  define dbm_loop_create DBM__PREFIXED(dbm_loop_create)
+#  define dbm_loop_free DBM__PREFIXED(dbm_loop_free)
+#  define dbm_loop_on_ev DBM__PREFIXED(dbm_loop_on_ev)
+#  define dbm_loop_on_event DBM__PREFIXED(dbm_loop_on_event)
+#  define dbm_loop_on_uv DBM__PREFIXED(dbm_loop_on_uv)
+#  define dbm_loop_post DBM__PREFIXED(dbm_loop_post)
+#  define dbm_loop_ready DBM__PREFIXED(dbm_loop_ready)
+#  define dbm_loop_run DBM__PREFIXED(dbm_loop_run)
+#  define dbm_loop_step DBM__PREFIXED(dbm_loop_step)
+#  define dbm_loop_stop DBM__PREFIXED(dbm_loop_stop)
+#  define dbm_loop_timeout DBM__PREFIXED(dbm_loop_timeout)
 #  define dbm_maintain DBM__PREFIXED(dbm_maintain)
 #  define dbm_manager_create DBM__PREFIXED(dbm_manager_create)
 #  define dbm_manager_free DBM__PREFIXED(dbm_manager_free)
@@ -784,6 +817,12 @@
 #  define dbm_status_of DBM__PREFIXED(dbm_status_of)
 #  define dbm_status_text DBM__PREFIXED(dbm_status_text)
 #  define dbm_stmt_end DBM__PREFIXED(dbm_stmt_end)
+#  define dbm_task_cancel DBM__PREFIXED(dbm_task_cancel)
+#  define dbm_task_deadline DBM__PREFIXED(dbm_task_deadline)
+#  define dbm_task_fail DBM__PREFIXED(dbm_task_fail)
+#  define dbm_task_loop DBM__PREFIXED(dbm_task_loop)
+#  define dbm_task_outcome DBM__PREFIXED(dbm_task_outcome)
+#  define dbm_task_stats DBM__PREFIXED(dbm_task_stats)
 #endif
 /* --- src/api/types.h --- */
 /* The types that every part of the surface shares: statuses, errors, values, options of databases and sessions.
@@ -1041,7 +1080,8 @@ typedef struct dbm_session_options {
     X(CLOSE_FAILED,   15, "a database could not be closed in time") \
     X(NOTICE,         16, "a message of the server") \
     X(CONFIG_ERROR,   17, "a configuration error") \
-    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption")
+    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption") \
+    X(TASK_FAILED,    19, "a task failed that nobody waits for")
 typedef enum dbm_event_id {
     DBM__EVENT_SIGNED = -1, DBM__EVENT_NONE = 0,
 #define DBM__X(name, number, text) DBM_EVENT_##name = number,
@@ -2102,6 +2142,7 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
     DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
     DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
+    DBM__REDIS_WANT_WORDS,       /* dbm__redis_use: its words, which somebody else sends */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -2576,6 +2617,8 @@ typedef struct dbm_op {
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;
     /* step */
+    bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
+                              * each at most, instead of saying what they wait for */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
@@ -2748,7 +2791,7 @@ DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 #endif
 /* --- src/api/loop.h --- */
 /* Loops: what drives the asynchronous half, alone or inside of another library's loop.
- * May call: types.h, manager.h.
+ * May call: types.h, manager.h, adapter.h for DBM_STEP_READ and _WRITE.
  * Must not know: sessions. */
 #ifdef __cplusplus
 extern "C" {
@@ -2757,25 +2800,338 @@ extern "C" {
 typedef struct dbm_loop dbm_loop;
 typedef struct dbm_task dbm_task;
 
+/* >>loop
+ * A loop that is part of another one: what dbm.h asks of that loop. Each is called on the loop's thread (`wake` apart), with `ud`, and must not call back
+ * into dbm.h before it has returned.
+ * Source    libcurl's multi_socket interface: one call says what to watch, one which time to wait for. */
+typedef struct dbm_loop_hooks {
+    void *ud;
+    /* From now on, whenever fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE or both), call dbm_loop_ready(); level-triggered; 0: no more. *mine is NULL
+     * at first, and the hook's own for as long as fd is watched. Other than DBM_OK: it can't be; what waits for fd fails with that. */
+    dbm_status (*watch)(void *ud, int fd, int want, void **mine);
+    /* Call dbm_loop_timeout() once, in so many microseconds; it takes the place of the time before. -1: at no time. */
+    void (*timer)(void *ud, int64_t after_us);
+    /* May be NULL, then timer(ud, 0) does it: call dbm_loop_timeout() when the other descriptors that are ready now have been told. */
+    void (*soon)(void *ud);
+    /* May be NULL, then a descriptor of the loop's own is watched for it: from any thread, makes the loop's thread call dbm_loop_timeout(). */
+    void (*wake)(void *ud);
+    /* May be NULL: whether anything is under way; a loop that ends when it has nothing to wait for must go on while there is. */
+    void (*busy)(void *ud, bool busy);
+    /* May be NULL: the last call. */
+    void (*end)(void *ud);
+} dbm_loop_hooks;
+
+/* A loop's options. Zero is the default. */
+typedef struct dbm_loop_options {
+    int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
+                       * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
+    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT */
+    bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
+    bool use_poll;    /* poll() where epoll would be taken */
+    const dbm_loop_hooks *hooks; /* part of another loop; copied */
+} dbm_loop_options;
+/* DBM_LOOP_OPTIONS(.workers = 2): a `const dbm_loop_options *` for the calls below, in C and in C++11. */
+#define DBM_LOOP_OPTIONS(...) DBM__OPTIONS(dbm_loop_options, __VA_ARGS__)
+
+/* Makes a loop for the databases of `mgr`.
+ * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager.
+ * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
+DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
+
+/* The same inside of a loop of libuv, libev or libevent, which must outlive it; `options` may not name hooks. That loop is run, not this one. With libuv and libev
+ * it keeps their loop going while anything is under way; with libevent as long as it lives. libuv gives its last handles back in the next turn of its loop.
+ * Errors    also E_NOT_COMPILED without DBM_WITH_LIBUV, DBM_WITH_LIBEV, DBM_WITH_LIBEVENT. */
+struct uv_loop_s;
+struct ev_loop;
+struct event_base;
+DBM_API dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options);
+
+/* Runs until nothing is under way, until dbm_loop_stop(), or for timeout_ms (-1: without limit).
+ * Returns   DBM_OK; DBM_E_TIMEOUT: the time came first; DBM_E_CLOSED: a callback has freed the loop.
+ * Errors    E_MISUSE: inside of a callback of the loop, or it is part of another loop; E_FORKED: in a child process. */
+DBM_API dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms);
+
+/* One turn: does what is due, waits up to timeout_ms (-1: without limit) for more while anything is under way, and does that. 0, for a superloop, never waits.
+ * Returns   DBM_OK: something is under way; DBM_DONE: nothing is. Errors as above. */
+DBM_API dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms);
+
+/* Makes dbm_loop_run() return after its turn, or the next one at once. Any thread. */
+DBM_API void dbm_loop_stop(dbm_loop *loop);
+
+/* Has fn(ud) called on the loop's thread, in the order of the posts; also before that thread runs the loop. A post that dbm_loop_free() finds is called by it.
+ * Returns   DBM_OK: it is called exactly once; E_NOMEM: not at all.
+ * Threads   any, as long as the loop lives. */
+DBM_API dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud);
+
+/* For hooks: fd is ready for `what` (DBM_STEP_READ, DBM_STEP_WRITE or both; both for an error or a hang-up); and: the time has come, or `soon` or `wake` asked for it.
+ * On the loop's thread, not inside of a callback of dbm.h: there they do nothing. */
+DBM_API void dbm_loop_ready(dbm_loop *loop, int fd, int what);
+DBM_API void dbm_loop_timeout(dbm_loop *loop);
+
+/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, and up to the
+ * manager's grace_ms for servers. Inside of a callback of the loop it takes effect at the end of the turn. NULL is allowed. */
+DBM_API void dbm_loop_free(dbm_loop *loop);
+
 #ifdef __cplusplus
 }
 #endif
 /* --- src/api/task.h --- */
 /* Tasks: straight-line code that awaits, without a stack or a thread of its own.
- * May call: loop.h.
+ * May call: types.h, loop.h.
  * Must not know: databases. */
+
+/* >>tasks
+ * A task is a function that is called again where it waited. What must live across an await stands in the struct it was given, never in a local:
+ *     static dbm_task_status greet(dbm_task *t) {
+ *         struct greeting *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_sleep(t, 100));
+ *         DBM_TRY_AWAIT(t, &x->rc, dbm_async_call(t, blocking, x));
+ *         DBM_TASK_FINALLY(t);            (may be left out)
+ *         free(x->text);
+ *         DBM_TASK_END(t);
+ *     }
+ *   DBM_AWAIT(t, call)              waits for what the call began. When that failed the body is over
+ *   DBM_TRY_AWAIT(t, &rc, call)     the same, but goes on, with the status in rc
+ *   DBM_AWAIT_WITHIN(t, ms, call), DBM_TRY_AWAIT_WITHIN(t, ms, &rc, call)   asks it to end after ms milliseconds, which is E_TIMEOUT
+ *   return DBM_TASK_DONE;           ends the body early, well; return dbm_task_fail(t, status); ends it with a failure
+ * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
+ * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
+ * the same for what was begun there. The first failure is the task's.
+ * An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
+ * hold an await.
+ * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
+ * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
+ *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
+typedef enum dbm_task_status { DBM__TASK_STATUS_SIGNED = -1, DBM_TASK_DONE = 0, DBM_TASK_WAITS, DBM_TASK_FAILED } dbm_task_status;
+typedef dbm_task_status (*dbm_task_fn)(dbm_task *t);
+typedef struct dbm__act dbm_act; /* something under way that can be awaited, once, by the task that began it */
+
+/* Stands for a task, also when it has ended: then it stands for nothing. Empty (loop NULL): it could not be started. */
+typedef struct dbm_task_handle { dbm_loop *loop; void *slot; uint32_t gen; } dbm_task_handle;
+
+typedef struct dbm_spawn_options {
+    int deadline_ms;  /* of all of it, as dbm_task_deadline() (default none) */
+    /* Called once, on the loop, when all of the task has ended; `error` is NULL unless it failed, and valid during the call. */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm_spawn_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Starts a task: dbm_spawn(loop, fn, data), dbm_spawn_opt(loop, fn, data, .deadline_ms = 100, .on_end = f). fn is called by the loop, not in here.
+ * Returns   a handle; an empty one when there was no memory (E_NOMEM) or the loop is being freed (E_CLOSED). Then nothing is called.
+ * Ownership `data` is the caller's, and must live until the task has ended. A failure of a task without on_end goes to the log, as a warning.
+ * Threads   the loop's. */
+#define dbm_spawn(loop, fn, data) dbm__spawn(loop, fn, data, NULL, DBM__SITE)
+#define dbm_spawn_opt(loop, fn, data, ...) dbm__spawn(loop, fn, data, DBM__OPTIONS(dbm_spawn_options, __VA_ARGS__), DBM__SITE)
+DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
+
+/* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
+ * Threads   any, while the loop lives. */
+DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
+/* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
+DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
+/* How the task went so far. A failure becomes this thread's last one. */
+DBM_API dbm_status dbm_task_outcome(dbm_task *t);
+DBM_API dbm_loop *dbm_task_loop(dbm_task *t);
+
+/* The tasks of a loop, children too: how many there are now, were begun, and failed. The loop's thread. */
+typedef struct dbm_task_stats_info { int running; uint64_t begun, failed; } dbm_task_stats_info;
+DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
+
+/* >>awaitable
+ * What can be awaited beside the calls of sessions. Each begins at once; NULL, whose await fails, when it could not begin. Several that were begun
+ * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
+ *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
+ *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
+ *   dbm_async_sleep(t, ms)
+ *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
+ *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
+ *                                 be cancelled
+ *   dbm_async_cancel(t, act)      asks one to end; it is still to be awaited, or ends with the task */
+#define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
+#define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
+#define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_sleep(t, 0, DBM__SITE)
+#define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
+DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
+DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
+DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
+DBM_API void dbm_async_cancel(dbm_task *t, dbm_act *act);
+
+DBM_API void *dbm__task_data(dbm_task *t);
+DBM_API long long dbm__task_at(dbm_task *t);
+DBM_API dbm_task_status dbm__task_over(dbm_task *t);
+DBM_API bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site);
+DBM_API bool dbm__await_within(dbm_task *t, int at, int ms, dbm_act *act, const char *site);
+DBM_API dbm_status dbm__awaited(dbm_task *t);
+DBM_API bool dbm__await_failed(dbm_task *t);
+
+#ifdef __cplusplus
+}
+/* The pointer the task was started with, as whatever type it is given to: no cast in C++ either. */
+struct dbm__pointer { void *p; template <class T> operator T *() const { return static_cast<T *>(p); } };
+inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__task_data(t) }; return p; }
+#  define dbm_task_data(t) dbm__task_pointer(t)
+#else
+#  define dbm_task_data(t) dbm__task_data(t)
+#endif
+
+/* The labels are beyond what an int holds, so that they are out of place in a switch that is not BEGIN's. Without __COUNTER__ a line has one await. */
+#define DBM__TASK_LABEL(n) (0x100000000LL + (n))
+#define DBM__TASK_FINALLY 0x200000000LL
+#if defined(__COUNTER__)
+#  define DBM__TASK_NUMBER (__COUNTER__ + 1)
+#else
+#  define DBM__TASK_NUMBER __LINE__
+#endif
+#define DBM_TASK_BEGIN(t) switch (dbm__task_at(t)) { case 0:
+#define DBM_TASK_FINALLY(t) return DBM_TASK_DONE; case DBM__TASK_FINALLY:
+#define DBM_TASK_END(t) return DBM_TASK_DONE; default: ; } return dbm__task_over(t)
+#define DBM__AWAIT(begun, n, then) do { if (begun) { return DBM_TASK_WAITS; case DBM__TASK_LABEL(n): ; } then; } while (0)
+#define DBM__AWAIT1(t, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT3(t, ms, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM_AWAIT(t, ...) DBM__AWAIT1(t, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT(t, rc, ...) DBM__AWAIT2(t, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT_WITHIN(t, ms, rc, ...) DBM__AWAIT4(t, ms, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 /* --- src/api/async.h --- */
-/* Sessions and statements that are awaited: by tasks, or with a callback.
- * May call: types.h, session.h, loop.h, task.h.
- * Must not know: how they are driven. */
+/* Asynchronous calls of sessions: what a task awaits, and the callbacks underneath.
+ * May call: types.h, map.h, session.h, loop.h, task.h.
+ * Must not know: how anything is done. */
+
+/* >>async-sessions
+ * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). None of them blocks the loop.
+ *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
+ *   dbm_async_session_on(t, db, &s)                the same by handle
+ *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
+ *   dbm_async_exec(&s, sql, ...), dbm_async_query(&s, &rows, sql, ...), dbm_async_query_one(&s, &row, sql, ...)   as dbm_exec() and so on
+ *   dbm_async_execv(&s, sql, values, n), dbm_async_queryv, dbm_async_query_onev
+ *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
+ *                                                  they are wanted. It may hold awaits, break and continue
+ *   dbm_async_next(rows, &row)                     one row; NULL after the last
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
+ *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
+ *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
+ *   dbm_async_end(&s)                              ends the session before its task does: by a commit, or, when a call of it failed, rolled back. The value is emptied
+ * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
+ * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
+ * other in the order they were made, and none is sent after one that failed.
+ * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE.
+ * Where the adapter has no start and step (SQLite, MongoDB), the calls of a session run on a worker thread of the loop, one at a time.
+ * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
+ *           dbm_async_query_one() found lives until the next call on the session.
+ * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
+ *           fails: the session has ended, or was not begun by one of these calls (E_MISUSE), or E_NOMEM.
+ * Threads   the loop's; dbm_cancel() any.
+ * Source    the order of one session's calls, and the pool, as in SQLAlchemy's AsyncSession. */
+
+/* >>async-callbacks
+ * The same for programs that are made of callbacks: fn(ud, status) is called exactly once, by the loop, never in the call itself; a failure is then the thread's
+ * last one. In there anything may be begun, ended and freed, the loop too. They return DBM_OK, or why nothing was begun: then fn is not called.
+ *   dbm_async_session_cb(loop, db, &options, &s, fn, ud)   options may be NULL; s must live until fn is called
+ *   dbm_async_exec_cb(&s, fn, ud, sql, ...), dbm_async_query_one_cb(&s, &row, fn, ud, sql, ...)
+ *   dbm_async_query_cb(&s, &rows, fn, ud, sql, ...), then dbm_async_next_cb(rows, &row, fn, ud) for each row: the next ones are not asked for before
+ *   dbm_async_redis_command_cb(&s, &row, fn, ud, format, ...)
+ *   dbm_async_rows_end_cb(rows, fn, ud), dbm_async_commit_cb(&s, fn, ud), dbm_async_rollback_cb(&s, fn, ud), dbm_async_end_cb(&s, fn, ud)
+ * fn may be NULL. A session begun so must be ended by dbm_async_end_cb(); dbm_loop_free() rolls it back. They may be used on a session of a task as well. */
+typedef enum dbm__async_kind {
+    DBM__ASYNC_SIGNED = -1,
+    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
+    DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
+} dbm__async_kind;
+typedef void (*dbm_async_fn)(void *ud, dbm_status status);
+typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+DBM_API dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+DBM_API dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...);
+DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count);
+DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
+DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
+DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
+#ifdef __cplusplus
+}
+template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__async_statementv(s, to, site, sql, a, static_cast<int>(sizeof...(V)));
+}
+#endif
+static inline dbm__async_to dbm__async_how(dbm__async_kind kind, void *out, bool told, dbm_async_fn fn, void *ud) {
+    dbm__async_to to;
+    to.kind = kind; to.out = out; to.told = told; to.fn = fn; to.ud = ud;
+    return to;
+}
+static inline dbm__async_to dbm__async_await(dbm__async_kind kind) { return dbm__async_how(kind, NULL, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_row(dbm__async_kind kind, dbm_row **row) { return dbm__async_how(kind, row, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_rows(dbm_rows **rows) { return dbm__async_how(DBM__ASYNC_QUERY, rows, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_tell(dbm__async_kind kind, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, NULL, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_row(dbm__async_kind kind, dbm_row **row, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, row, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_rows(dbm_rows **rows, dbm_async_fn fn, void *ud) { return dbm__async_how(DBM__ASYNC_QUERY, rows, true, fn, ud); }
+static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NULL ? DBM_OK : dbm_last_error()->status; }
+
+#define dbm_async_session(t, name, out) dbm__async_session(t, name, NULL, out, DBM__SITE)
+#define dbm_async_session_on(t, db, out) dbm__async_session_on(t, db, NULL, out, DBM__SITE)
+#define dbm_async_session_opt(t, name, out, ...) dbm__async_session(t, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_on_opt(t, db, out, ...) dbm__async_session_on(t, db, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_cb(loop, db, options, out, fn, ud) dbm__async_session_cb(loop, db, options, out, fn, ud, DBM__SITE)
+
+#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(s, to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_async_exec(s, ...) DBM__ASYNC(s, dbm__async_await(DBM__ASYNC_EXEC), __VA_ARGS__)
+#define dbm_async_query(s, rows, ...) DBM__ASYNC(s, dbm__async_await_rows(rows), __VA_ARGS__)
+#define dbm_async_query_one(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_ONE, row), __VA_ARGS__)
+#define dbm_async_redis_command(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), __VA_ARGS__)
+#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(s, dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
+#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(s, dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
+#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
+#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
+#define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
+#define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
+#define dbm_async_commit(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_COMMIT), DBM__SITE)
+#define dbm_async_rollback(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_ROLLBACK), DBM__SITE)
+#define dbm_async_end(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_END), DBM__SITE)
+
+#define dbm_async_exec_cb(s, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell(DBM__ASYNC_EXEC, fn, ud), __VA_ARGS__))
+#define dbm_async_query_cb(s, rows, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_rows(rows, fn, ud), __VA_ARGS__))
+#define dbm_async_query_one_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_ONE, row, fn, ud), __VA_ARGS__))
+#define dbm_async_redis_command_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_COMMAND, row, fn, ud), __VA_ARGS__))
+#define dbm_async_next_cb(rows, row, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell_row(DBM__ASYNC_NEXT, row, fn, ud), DBM__SITE))
+#define dbm_async_rows_end_cb(rows, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell(DBM__ASYNC_ROWS_END, fn, ud), DBM__SITE))
+#define dbm_async_commit_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_COMMIT, fn, ud), DBM__SITE))
+#define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
+#define dbm_async_end_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_END, fn, ud), DBM__SITE))
+
+/* The row is at hand, or awaited; both lead into the else. */
+#define DBM__AWAIT_ROW(t, rows, row, n) \
+    for (;;) \
+        if (!dbm__async_row(rows, &(row)) && dbm__await(t, n, dbm_async_next(rows, &(row)), DBM__SITE)) return DBM_TASK_WAITS; \
+        else case DBM__TASK_LABEL(n): \
+            if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+            else if ((row) == NULL) break; \
+            else
+#define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
 #endif /* DBM_DATABASE_MANAGER_H */
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
 /* --- src/base/base.h --- */
-/* The ground that every room stands on: allocator, texts, atomics, locks, clock, errors, log. It has no state of its own but
- * the one thread-local struct and the fork counter.
- * May call: api/, the C library, the system's threads.
- * Must not know: databases, pools, sessions, drivers. */
 #include <string.h>
 #include <stdarg.h>
 #include <limits.h>
@@ -2808,7 +3164,6 @@ typedef struct dbm_task dbm_task;
 #  include <time.h>
 #  include <unistd.h>
 #endif
-
 /* Internal functions: static in dbm.h, extern when the rooms are built as separate files. */
 #if defined(DBM__SPLIT_BUILD)
 #  define DBM__FN extern
@@ -2834,7 +3189,6 @@ typedef struct dbm_task dbm_task;
 #  define DBM__NOINLINE
 #  define DBM__INLINE static inline
 #endif
-
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
@@ -2917,7 +3271,6 @@ DBM__INLINE int dbm__lowest_bit(dbm__word v) {
     return i;
 #endif
 }
-
 /* ---- locks and threads --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
@@ -2951,7 +3304,6 @@ DBM__INLINE void dbm__fork_look(void) { }
 #else
 DBM__FN void dbm__fork_look(void);
 #endif
-
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
  * long a connection has been idle where a clock read would cost more than the work. */
@@ -2990,7 +3342,6 @@ DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms);
 /* 32 random bits, not for secrets: jitter. */
 DBM__FN uint32_t dbm__random(dbm__host *host);
-
 /* ---- texts ---------------------------------------------------------------------------------------------------------
  * Formats: %s text (NULL: "(null)"), %d int, %l int64_t, %u uint64_t, %z size_t, %c char, %q text in 'single quotes', %m microseconds in
  * words ("1.5 s"), %% percent. No other; nothing of the C library's printf is used. */
@@ -3017,7 +3368,6 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
 /* Whether a comma-separated list contains a word, letter for letter; blanks around its items do not count. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
-
 /* ---- errors --------------------------------------------------------------------------------------------------------
  * The one thread-local struct. `open` is the list of block sessions of this thread, newest first, kept by session/. */
 typedef struct dbm__thread {
@@ -3039,7 +3389,6 @@ DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const c
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error);
 /* For a NULL handle: the status of this thread's last failure, or E_MISUSE with `what`. */
 DBM__FN dbm_status dbm__fail_null(const char *what);
-
 /* ---- log and events ------------------------------------------------------------------------------------------------ */
 DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database, const char *site,
                         dbm_status status, int64_t duration_us, const char *format, ...);
@@ -3050,10 +3399,6 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 /* Whether anybody would see an event of this level: asked before a text is made. */
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 /* --- src/base/platform.c --- */
-/* The machine: locks, signals, the stand-in for atomics, clock, sleep, fork watch, thread-local struct, memory.
- * May call: base.h's declarations, the C library, the system's threads and clock.
- * Must not know: what is locked, timed or allocated. */
-
 /* Which clock, and which way to sleep, this system has. */
 #if defined(_WIN32)
 #  define DBM__OS_WINDOWS 1
@@ -3069,10 +3414,8 @@ DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 0
 #endif
-
 #define DBM__SLICE_US INT64_C(1000)           /* how long a wait on a clock of the program's sleeps between two looks at it */
 #define DBM__WAIT_MAX_US INT64_C(86400000000) /* one wait of the system, at most: a day fits every time_t and every DWORD */
-
 /* ---- locks and signals --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { lock->none = 0; return true; }
@@ -3125,7 +3468,6 @@ DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)pthread_cond_signal(&s
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)pthread_cond_broadcast(&signal->os); }
 DBM__FN void dbm__yield(void) { (void)sched_yield(); }
 #endif
-
 /* Waits, and says whether the wait ended before its time: woken, or for no reason at all. */
 static bool dbm__signal_woken(dbm__signal *signal, dbm__lock *lock, int64_t us) {
 #if !DBM__THREADS
@@ -3158,9 +3500,7 @@ static bool dbm__signal_woken(dbm__signal *signal, dbm__lock *lock, int64_t us) 
 #  endif
 #endif
 }
-
 DBM__FN void dbm__signal_wait(dbm__signal *signal, dbm__lock *lock, int64_t us) { (void)dbm__signal_woken(signal, lock, us); }
-
 /* ---- atomics where there are none -----------------------------------------------------------------------------------
  * One lock for all words. It is taken around a fork, or the child could inherit it taken by a thread that it does not have. */
 #if defined(DBM__LOCKED_ATOMICS)
@@ -3222,7 +3562,6 @@ DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
     dbm__atomic_give();
 }
 #endif
-
 /* ---- forks ---------------------------------------------------------------------------------------------------------
  * Handlers are registered once per process image and inherited by children, so a counter in memory is all there is to it. */
 #if DBM__THREADS && DBM__OS_POSIX
@@ -3265,7 +3604,6 @@ DBM__FN void dbm__fork_watch(void) { }
 DBM__FN void dbm__fork_look(void) { }
 #  endif
 #endif
-
 /* ---- threads --------------------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 #  define DBM__THREAD_LOCAL
@@ -3279,16 +3617,13 @@ DBM__FN void dbm__fork_look(void) { }
 #  define DBM__THREAD_LOCAL _Thread_local
 #endif
 static DBM__THREAD_LOCAL dbm__thread dbm__this_thread;
-
 DBM__FN dbm__thread *dbm__self(void) { return &dbm__this_thread; }
-
 DBM__FN dbm__word dbm__thread_number(void) {
     static dbm__word drawn;
     dbm__thread *self = dbm__self();
     if (!self->number) self->number = dbm__add(&drawn, 1) + 1;
     return self->number;
 }
-
 /* ---- time ------------------------------------------------------------------------------------------------------------ */
 #if defined(DBM_CLOCK_US)
 #  define DBM__HAS_CLOCK 1
@@ -3313,7 +3648,6 @@ static int64_t dbm__system_us(void) {
 #  define DBM__HAS_CLOCK 0
 static int64_t dbm__system_us(void) { return 0; }
 #endif
-
 DBM__FN void dbm__sleep_us(int64_t us) {
 #if DBM__OS_WINDOWS
     if (us <= 0) return;
@@ -3333,22 +3667,18 @@ DBM__FN void dbm__sleep_us(int64_t us) {
     (void)us; /* no clock: a pause of unknown length is none */
 #endif
 }
-
 DBM__FN int64_t dbm__now(dbm__host *host) {
     int64_t us = host->clock ? host->clock(host->clock_ud) : dbm__system_us();
     dbm__word seconds = us > 0 ? (dbm__word)(us / 1000000) : 0;
     if (dbm__load(&host->tick) != seconds) dbm__store(&host->tick, seconds); /* a store would take the cache line from others */
     return us;
 }
-
 DBM__FN int64_t dbm__tick(dbm__host *host) { return (int64_t)dbm__load(&host->tick) * 1000000; }
-
 /* until - now, for until > now, whatever their signs. */
 static int64_t dbm__left(int64_t now, int64_t until) {
     uint64_t left = (uint64_t)until - (uint64_t)now;
     return until == INT64_MAX || left > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)left;
 }
-
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us) {
     int64_t now;
     if (!host->clock) {
@@ -3363,7 +3693,6 @@ DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lo
         (void)dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US);
     }
 }
-
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us) {
     int64_t now;
     if (!DBM__HAS_CLOCK && !host->clock) return; /* a clock that stands still is never late */
@@ -3372,7 +3701,6 @@ DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us) {
         dbm__sleep_us(host->clock && left > DBM__SLICE_US ? DBM__SLICE_US : left);
     }
 }
-
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
@@ -3380,7 +3708,6 @@ DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     if (ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now)) return INT64_MAX;
     return now + ms * 1000;
 }
-
 /* Each call takes the next number of a sequence, so that no two threads get the same, and scrambles it. The process id is
  * mixed in because workers forked from one parent would otherwise all jitter alike. */
 DBM__FN uint32_t dbm__random(dbm__host *host) {
@@ -3394,7 +3721,6 @@ DBM__FN uint32_t dbm__random(dbm__host *host) {
     x *= UINT64_C(0x94D049BB133111EB);
     return (uint32_t)(x >> 32);
 }
-
 /* ---- the heap in the caller's block ------------------------------------------------------------------------------------
  *
  *   memory                                                                                    memory + size
@@ -3408,21 +3734,17 @@ typedef struct dbm__chunk {
     size_t size;                    /* bytes of this one, header included, a multiple of 16; the lowest bit says that it is used */
     struct dbm__chunk *next, *prev; /* free chunks only: the neighbours in the list */
 } dbm__chunk;
-
 struct dbm__heap {
     dbm__lock lock;
     dbm__chunk *free_list;
     char *first, *end; /* the first chunk, and the end mark */
 };
-
 #define DBM__CHUNK_HEAD offsetof(dbm__chunk, next)
 enum { DBM__HEAP_ALIGN = 16, DBM__CHUNK_MIN = (int)((sizeof(dbm__chunk) + 15u) & ~(size_t)15u), DBM__HEAP_MIN = 4096 };
-
 static dbm__chunk *dbm__chunk_at(char *p) { return (dbm__chunk *)(void *)p; }
 static size_t dbm__chunk_size(const dbm__chunk *c) { return c->size & ~(size_t)1; }
 static dbm__chunk *dbm__chunk_next(dbm__chunk *c) { return dbm__chunk_at((char *)c + dbm__chunk_size(c)); }
 static bool dbm__chunk_used(const dbm__chunk *c) { return (c->size & 1u) != 0; }
-
 static dbm__heap *dbm__heap_make(void *memory, size_t size) {
     char *from = (char *)memory, *to = from + size;
     size_t skip = (size_t)(DBM__HEAP_ALIGN - (int)((uintptr_t)from % DBM__HEAP_ALIGN)) % DBM__HEAP_ALIGN;
@@ -3445,7 +3767,6 @@ static dbm__heap *dbm__heap_make(void *memory, size_t size) {
     end->size = 1;
     return heap;
 }
-
 /* Bytes of a chunk that holds `size` bytes; 0 when no chunk of this heap can. */
 static size_t dbm__heap_need(const dbm__heap *heap, size_t size) {
     size_t whole = (size_t)(heap->end - heap->first);
@@ -3453,7 +3774,6 @@ static size_t dbm__heap_need(const dbm__heap *heap, size_t size) {
     size = (size + DBM__CHUNK_HEAD + DBM__HEAP_ALIGN - 1) & ~(size_t)(DBM__HEAP_ALIGN - 1);
     return size < (size_t)DBM__CHUNK_MIN ? (size_t)DBM__CHUNK_MIN : size;
 }
-
 /* Puts `c` where `old` is in the list of free chunks. */
 static void dbm__heap_replace(dbm__heap *heap, dbm__chunk *old, dbm__chunk *c) {
     dbm__chunk *next = old->next, *prev = old->prev; /* read first: the two may overlap */
@@ -3463,19 +3783,16 @@ static void dbm__heap_replace(dbm__heap *heap, dbm__chunk *old, dbm__chunk *c) {
     if (prev) prev->next = c;
     else heap->free_list = c;
 }
-
 static void dbm__heap_unlink(dbm__heap *heap, dbm__chunk *c) {
     if (c->next) c->next->prev = c->prev;
     if (c->prev) c->prev->next = c->next;
     else heap->free_list = c->next;
 }
-
 /* Sets a chunk's size, and tells the chunk after it. */
 static void dbm__heap_size(dbm__chunk *c, size_t size, size_t used) {
     c->size = size | used;
     dbm__chunk_next(c)->before = size;
 }
-
 /* Frees a chunk that is in use. */
 static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
     dbm__chunk *after = dbm__chunk_next(c), *before = c->before ? dbm__chunk_at((char *)c - c->before) : NULL, *at, *last;
@@ -3501,7 +3818,6 @@ static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
     }
     dbm__heap_size(c, size, 0);
 }
-
 /* Gives back what a used chunk has beyond `need`, when that is enough for a chunk. */
 static void dbm__heap_trim(dbm__heap *heap, dbm__chunk *c, size_t need) {
     size_t size = dbm__chunk_size(c);
@@ -3513,7 +3829,6 @@ static void dbm__heap_trim(dbm__heap *heap, dbm__chunk *c, size_t need) {
     dbm__heap_size(rest, size - need, 1);
     dbm__heap_drop(heap, rest);
 }
-
 /* The used chunk of a payload, or NULL for an address that is none: freed twice, or never ours. */
 static dbm__chunk *dbm__heap_chunk(const dbm__heap *heap, void *block) {
     char *p = (char *)block;
@@ -3525,7 +3840,6 @@ static dbm__chunk *dbm__heap_chunk(const dbm__heap *heap, void *block) {
     DBM_ASSERT(ok);
     return ok ? c : NULL;
 }
-
 static void *dbm__heap_take(dbm__heap *heap, size_t size) {
     size_t need = dbm__heap_need(heap, size), rest;
     dbm__chunk *c = need ? heap->free_list : NULL, *left;
@@ -3544,7 +3858,6 @@ static void *dbm__heap_take(dbm__heap *heap, size_t size) {
     }
     return (char *)c + DBM__CHUNK_HEAD;
 }
-
 static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
     void *block;
     dbm__lock_take(&heap->lock);
@@ -3552,7 +3865,6 @@ static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
     dbm__lock_give(&heap->lock);
     return block;
 }
-
 static void dbm__heap_release(dbm__heap *heap, void *block) {
     dbm__chunk *c;
     dbm__lock_take(&heap->lock);
@@ -3560,7 +3872,6 @@ static void dbm__heap_release(dbm__heap *heap, void *block) {
     if (c) dbm__heap_drop(heap, c);
     dbm__lock_give(&heap->lock);
 }
-
 static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
     size_t need = dbm__heap_need(heap, size), now;
     void *out = NULL;
@@ -3589,7 +3900,6 @@ static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
     dbm__lock_give(&heap->lock);
     return out;
 }
-
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 #if defined(DBM_MALLOC) || defined(DBM_REALLOC) || defined(DBM_FREE)
 #  if !defined(DBM_MALLOC) || !defined(DBM_REALLOC) || !defined(DBM_FREE)
@@ -3603,7 +3913,6 @@ static void *dbm__default_alloc(void *ud, size_t size) { (void)ud; return malloc
 static void *dbm__default_resize(void *ud, void *block, size_t size) { (void)ud; return realloc(block, size); }
 static void dbm__default_release(void *ud, void *block) { (void)ud; free(block); }
 #endif
-
 DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
     dbm_options defaults;
     const dbm_options *o = options ? options : &defaults;
@@ -3646,38 +3955,32 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
     host->random = (dbm__word)((uint64_t)dbm__now(host) * UINT64_C(0x9E3779B97F4A7C15)) ^ (dbm__word)(uintptr_t)host;
     return DBM_OK;
 }
-
 DBM__FN void dbm__host_free(dbm__host *host) {
     if (host->heap) dbm__lock_free(&host->heap->lock);
     host->heap = NULL;
 }
-
 /* No object is larger than half of the address space: pointer differences must fit. */
 DBM__FN void *dbm__alloc(dbm__host *host, size_t size) {
     if (size > SIZE_MAX / 2) return NULL;
     if (!size) size = 1;
     return host->heap ? dbm__heap_alloc(host->heap, size) : host->allocator.alloc(host->allocator.ud, size);
 }
-
 DBM__FN void *dbm__alloc_zero(dbm__host *host, size_t size) {
     void *block = dbm__alloc(host, size);
     if (block) memset(block, 0, size);
     return block;
 }
-
 DBM__FN void *dbm__resize(dbm__host *host, void *block, size_t size) {
     if (!block) return dbm__alloc(host, size);
     if (size > SIZE_MAX / 2) return NULL;
     if (!size) size = 1;
     return host->heap ? dbm__heap_resize(host->heap, block, size) : host->allocator.resize(host->allocator.ud, block, size);
 }
-
 DBM__FN void dbm__free(dbm__host *host, void *block) {
     if (!block) return;
     if (host->heap) dbm__heap_release(host->heap, block);
     else host->allocator.release(host->allocator.ud, block);
 }
-
 DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     char *copy;
     if (!text) size = 0;
@@ -3688,18 +3991,12 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     copy[size] = 0;
     return copy;
 }
-
 DBM__FN void dbm__wipe(void *p, size_t size) {
     volatile unsigned char *bytes = (volatile unsigned char *)p;
     while (size--) *bytes++ = 0;
 }
 /* --- src/base/text.c --- */
-/* Texts: the builder, its formats, comparing words, and finding the word that was probably meant.
- * May call: base.h's declarations, the C library's memory and string functions.
- * Must not know: what a text is for. It allocates nothing and reports nothing. */
-
 /* ---- cutting ------------------------------------------------------------------------------------------------------- */
-
 /* `size` without a UTF-8 sequence that begins in the last bytes and does not end there. Bytes that are not UTF-8 stay. */
 static size_t dbm__whole(const char *data, size_t size) {
     size_t back, need;
@@ -3711,7 +4008,6 @@ static size_t dbm__whole(const char *data, size_t size) {
     }
     return size;
 }
-
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity) {
     dbm__text t;
     t.data = block;
@@ -3721,16 +4017,13 @@ DBM__FN dbm__text dbm__text_in(char *block, size_t capacity) {
     if (capacity) block[0] = 0;
     return t;
 }
-
 DBM__FN void dbm__text_end(dbm__text *t) {
     if (!t->cut || t->capacity < 4) return;
     if (t->size > t->capacity - 4) t->size = dbm__whole(t->data, t->capacity - 4);
     memcpy(t->data + t->size, "...", 4);
     t->size += 3;
 }
-
 /* ---- putting ------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     size_t room;
     if (t->cut || !size) return; /* what follows a gap would read as if there were none */
@@ -3745,12 +4038,10 @@ DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     if (t->cut) t->size = dbm__whole(t->data, t->size);
     t->data[t->size] = 0;
 }
-
 DBM__FN void dbm__put(dbm__text *t, const char *text) {
     if (!text) text = "(null)";
     dbm__put_n(t, text, strlen(text));
 }
-
 static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     char digits[24];
     size_t at = sizeof digits;
@@ -3761,11 +4052,9 @@ static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     if (negative) digits[--at] = '-';
     dbm__put_n(t, digits + at, sizeof digits - at);
 }
-
 DBM__FN void dbm__put_int(dbm__text *t, int64_t v) {
     dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0);
 }
-
 /* Cut down, never rounded up: "held for 2 s" then means at least two. */
 static void dbm__put_duration(dbm__text *t, int64_t us) {
     static const struct { uint32_t seconds, part; const char *unit, *part_unit; } steps[] = {
@@ -3801,9 +4090,7 @@ static void dbm__put_duration(dbm__text *t, int64_t us) {
     }
     dbm__put(t, unit);
 }
-
 /* ---- formats ------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
     const char *from, *text;
     char c;
@@ -3838,14 +4125,12 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         format += 2;
     }
 }
-
 DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__putv(t, format, ap);
     va_end(ap);
 }
-
 DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) {
     dbm__text t = dbm__text_in(block, capacity);
     va_list ap;
@@ -3854,18 +4139,14 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) 
     va_end(ap);
     dbm__text_end(&t);
 }
-
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
 }
-
 /* ---- words --------------------------------------------------------------------------------------------------------- */
-
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */
 static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
-
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     if (!a || !b) return false;
     for (; an; an--, a++, b++) {
@@ -3873,9 +4154,7 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     }
     return !*b;
 }
-
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
-
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
     if (!list || !word || !size) return false;
     while (*list) {
@@ -3889,9 +4168,7 @@ DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
     }
     return false;
 }
-
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
-
 /* How many letters must be put in, left out, changed or swapped with their neighbour. Three rows are kept: a swap looks two back. */
 static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) {
     unsigned char rows[3][DBM__NEAREST_MAX + 1], *before = rows[0], *last = rows[1], *row = rows[2], *turn;
@@ -3916,7 +4193,6 @@ static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) 
     }
     return last[bn];
 }
-
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count) {
     const char *found = NULL;
     size_t length, limit, i;
@@ -3936,12 +4212,7 @@ DBM__FN const char *dbm__nearest(const char *word, const char *const *names, siz
     return found;
 }
 /* --- src/base/error.c --- */
-/* Failures and events: this thread's last error, the names of statuses, the log and the event hook.
- * May call: base.h's declarations (text.c, platform.c).
- * Must not know: who fails. Nothing here allocates or locks. */
-
 /* ---- statuses -------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF const char *dbm_status_name(dbm_status status) {
     switch ((int)status) {
 #define DBM__CASE(name, number, text) case number: return "DBM_" #name;
@@ -3950,7 +4221,6 @@ DBM__DEF const char *dbm_status_name(dbm_status status) {
     default: return "?";
     }
 }
-
 DBM__DEF const char *dbm_status_text(dbm_status status) {
     switch ((int)status) {
 #define DBM__CASE(name, number, text) case number: return text;
@@ -3959,11 +4229,8 @@ DBM__DEF const char *dbm_status_text(dbm_status status) {
     default: return "?";
     }
 }
-
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
-
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
-
 /* Built aside and then copied: the texts may come from the very error that they replace. */
 DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
                                            const char *format, ...) {
@@ -3987,24 +4254,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, c
     dbm__self()->last = error;
     return status;
 }
-
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site) {
     return dbm__fail(DBM_E_NOMEM, stage, database, site, NULL);
 }
-
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
     dbm__thread *self = dbm__self();
     if (error != &self->last) self->last = *error;
     return error->status;
 }
-
 DBM__FN dbm_status dbm__fail_null(const char *what) {
     dbm_status status = dbm__self()->last.status;
     return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what);
 }
-
 /* ---- log and events ---------------------------------------------------------------------------------------------------- */
-
 #if DBM__STDIO
 /* In one write, so that the lines of two threads do not mix. */
 DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
@@ -4025,16 +4287,13 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 #else
 #  define DBM__IS_DEFAULT_LOG(host) false
 #endif
-
 /* The default hook prints warnings and errors only; it need not be asked for the rest. */
 static bool dbm__log_wanted(const dbm__host *host, dbm_log_level level) {
     return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host));
 }
-
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) {
     return host->event || dbm__log_wanted(host, level);
 }
-
 #if DBM__LOG_TEXT
 static const char *dbm__event_text(dbm_event_id id) {
     switch ((int)id) {
@@ -4045,7 +4304,6 @@ static const char *dbm__event_text(dbm_event_id id) {
     }
 }
 #endif
-
 DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database,
                                       const char *site, dbm_status status, int64_t duration_us, const char *format, ...) {
     dbm_event event;
@@ -4078,27 +4336,38 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     if (dbm__log_wanted(host, level)) host->log(host->log_ud, level, (int)id, event.database, event.text);
 }
 /* --- src/net/net.h --- */
-/* Sockets, as far as they are the same for every backend: waiting for one, and asking whether its peer is still there.
- * May call: api/, base/.
- * Must not know: protocols, pools, sessions. */
-
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
  * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
  *           DBM_E_TIMEOUT; DBM_E_LOST: fd is none, or is broken with nothing to read or write; DBM_E_UNSUPPORTED: this system
  *           cannot wait for sockets. The thread's last failure is left to the caller, who knows the database. */
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us);
-
 /* The same for up to DBM__NET_MANY sockets at once: comes back when one is ready, or at the time. `heard` of each says what dbm__net_wait() would
  * have; one with a negative fd is only waited with. */
 #define DBM__NET_MANY 64
 typedef struct dbm__net_item { int fd, want; dbm_status heard; } dbm__net_item;
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us);
-
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
-
+/* poll() as this system has it, for async/ too: > 0 ready; 0 the time came; < 0: *again says whether it was only disturbed; -2: there is none. */
+#if defined(_WIN32)
+#  define DBM__POLL 1
+typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
+typedef UINT_PTR dbm__poll_number;
+enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
+#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__POLL 1
+#  include <poll.h>
+typedef struct pollfd dbm__poll_fd;
+typedef int dbm__poll_number;
+enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
+#else
+#  define DBM__POLL 0
+#endif
+#if DBM__POLL
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again);
+#endif
 #if DBM__SOCKETS || DBM_HAS_MYSQL
 /* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
  * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
@@ -4116,7 +4385,6 @@ typedef struct dbm__hush {
 DBM__FN void dbm__hush_begin(dbm__hush *h, bool on);
 DBM__FN void dbm__hush_end(dbm__hush *h);
 #endif
-
 #if DBM__SOCKETS
 /* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
  * A connect over a list of places: the hosts in order, of each all its addresses, until one answers. What is left of the time is shared
@@ -4148,7 +4416,6 @@ typedef struct dbm__dial {
 DBM__FN void dbm__dial_init(dbm__dial *d);
 DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us);
 DBM__FN void dbm__dial_end(dbm__dial *d);
-
 /* Neither blocks nor raises SIGPIPE.
  * Returns   DBM_OK and how much; DBM_E_TIMEOUT: not now; DBM_DONE: the peer has closed; DBM_E_LOST. */
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent);
@@ -4158,42 +4425,26 @@ DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
 #endif
 /* --- src/net/poll.c --- */
-/* Waiting for one socket, and peeking at it. Neither reads, writes, nor raises a signal.
- * May call: base/, the system's poll() and recv().
- * Must not know: what travels over the socket. */
-
 #if defined(_WIN32)
-#  define DBM__POLL 1
 /* WSAPoll() by hand: a program without sockets then needs neither winsock2.h, which must come before windows.h, nor ws2_32 on
  * its link line; one with sockets has that library loaded. */
-typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
-typedef UINT_PTR dbm__poll_number;
-enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
     return call ? call(p, (ULONG)count, ms) : -2;
 }
-#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
-#  define DBM__POLL 1
+#elif DBM__POLL
 #  include <errno.h>
-#  include <poll.h>
 #  include <sys/types.h>
 #  include <sys/socket.h>
-typedef struct pollfd dbm__poll_fd;
-typedef int dbm__poll_number;
-enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
-#else
-#  define DBM__POLL 0
 #endif
-
 #if DBM__POLL
 /* Milliseconds to the time, rounded up so that the last one is not spent in a spin; an hour at most, as poll() takes an int. */
 static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
@@ -4206,7 +4457,6 @@ static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
     left_us = (uint64_t)until_us - (uint64_t)now > (uint64_t)hour_us ? hour_us : until_us - now;
     return (int)((left_us + 999) / 1000);
 }
-
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     dbm__poll_fd p;
     int n, ms;
@@ -4227,7 +4477,6 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
     }
 }
-
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
     dbm__poll_fd p[DBM__NET_MANY];
     int which[DBM__NET_MANY], i, n, polled = 0;
@@ -4264,14 +4513,12 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
     for (i = 0; i < count; i++) if (items[i].heard == DBM_E_UNSUPPORTED) return;
     dbm__sleep_until(host, until_us);
 }
-
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     if (fd >= 0 && (want & DBM_STEP_BOTH)) return DBM_E_UNSUPPORTED;
     dbm__sleep_until(host, until_us);
     return DBM_E_TIMEOUT;
 }
 #endif
-
 #if DBM__POLL && !defined(_WIN32)
 DBM__FN dbm_status dbm__net_peek(int fd) {
     char byte;
@@ -4296,7 +4543,6 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
 #else
 DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
 #endif
-
 #if DBM__SOCKETS || DBM_HAS_MYSQL
 #if defined(_WIN32) || !DBM__POLL
 DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) { (void)fd; (void)keepalive_ms; (void)user_timeout_ms; }
@@ -4326,7 +4572,6 @@ DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) 
     (void)user_timeout_ms;
 #  endif
 }
-
 static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
 #if DBM__THREADS
     (void)pthread_sigmask(how, set, before);
@@ -4334,12 +4579,10 @@ static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
     (void)sigprocmask(how, set, before);
 #endif
 }
-
 static bool dbm__hush_pending(void) {
     sigset_t pending;
     return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
 }
-
 DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     sigset_t set;
     h->on = on;
@@ -4349,7 +4592,6 @@ DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     sigaddset(&set, SIGPIPE);
     dbm__hush_mask(SIG_BLOCK, &set, &h->before);
 }
-
 DBM__FN void dbm__hush_end(dbm__hush *h) {
     sigset_t set;
     int kept = errno, taken;
@@ -4363,11 +4605,7 @@ DBM__FN void dbm__hush_end(dbm__hush *h) {
 #endif
 #endif
 /* --- src/net/connect.c --- */
-/* Connecting over a list of hosts without blocking, and reading and writing without a SIGPIPE.
- * May call: base/, poll.c, the system's sockets and resolver.
- * Must not know: what travels over a socket, who is at its other end. */
 #if DBM__SOCKETS
-
 #if defined(_WIN32)
 #  include <winsock2.h>
 #  include <ws2tcpip.h>
@@ -4399,9 +4637,7 @@ typedef socklen_t dbm__socket_length;
 #    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
-
 /* ---- reading, writing, ending --------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent) {
     for (;;) {
         int e;
@@ -4416,7 +4652,6 @@ DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *
         if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
     }
 }
-
 DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got) {
     for (;;) {
         int e;
@@ -4432,7 +4667,6 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
         if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
     }
 }
-
 #if defined(_WIN32)
 DBM__FN void dbm__net_shut(int fd) { (void)shutdown((SOCKET)fd, SD_BOTH); }
 DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)closesocket((SOCKET)fd); }
@@ -4440,9 +4674,7 @@ DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)closesocket((SOCKET)fd)
 DBM__FN void dbm__net_shut(int fd) { (void)shutdown(fd, SHUT_RDWR); }
 DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)close(fd); }
 #endif
-
 /* ---- connecting ------------------------------------------------------------------------------------------------------ */
-
 /* strerror() need not be safe among threads. */
 static const char *dbm__net_reason(int e, char block[32]) {
 #if defined(_WIN32)
@@ -4461,7 +4693,6 @@ static const char *dbm__net_reason(int e, char block[32]) {
     dbm__format(block, 32, "system error %d", e);
     return block;
 }
-
 static void dbm__dial_note(dbm__dial *d, const char *reason) {
     char note[330];
     dbm__text t = dbm__text_in(d->problem, sizeof d->problem);
@@ -4473,30 +4704,25 @@ static void dbm__dial_note(dbm__dial *d, const char *reason) {
     dbm__put(&t, note);
     dbm__text_end(&t);
 }
-
 DBM__FN void dbm__dial_init(dbm__dial *d) {
     memset(d, 0, sizeof *d);
     d->fd = -1;
     d->wake_us = INT64_MAX;
 }
-
 static void dbm__dial_drop(dbm__dial *d) {
     dbm__net_close(d->fd);
     d->fd = -1;
 }
-
 DBM__FN void dbm__dial_end(dbm__dial *d) {
     if (d->addresses != NULL) freeaddrinfo((struct addrinfo *)d->addresses);
     d->addresses = d->next = NULL;
     if (!d->connected) dbm__dial_drop(d);
 }
-
 static int dbm__dial_hex(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
-
 /* The next place of the list into host and at_port. False: there is none, or (with a problem noted) it is none. */
 static bool dbm__dial_place(dbm__dial *d) {
     const char *c = d->hosts, *end, *colon = NULL, *p;
@@ -4528,7 +4754,6 @@ static bool dbm__dial_place(dbm__dial *d) {
     if (n == 0) memcpy(d->host, "localhost", 10);
     return true;
 }
-
 static dbm_status dbm__dial_resolve(dbm__dial *d) {
     struct addrinfo hints, *list = NULL;
     char port[16];
@@ -4557,7 +4782,6 @@ static dbm_status dbm__dial_resolve(dbm__dial *d) {
     d->addresses = d->next = list;
     return DBM_OK;
 }
-
 static bool dbm__dial_is_local(const struct sockaddr *a) {
     if (a->sa_family == AF_INET) {
         struct sockaddr_in v4;
@@ -4574,7 +4798,6 @@ static bool dbm__dial_is_local(const struct sockaddr *a) {
     }
     return false;
 }
-
 /* What is set once on a socket; only that it does not block is a must. */
 static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
     int on = 1;
@@ -4596,7 +4819,6 @@ static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
 #endif
     return true;
 }
-
 /* Begins to connect to one address. False: it can't be reached, which has been noted. */
 static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__socket_length size, int family, bool *again) {
     char block[32];
@@ -4624,7 +4846,6 @@ static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__s
     dbm__dial_drop(d);
     return false;
 }
-
 static bool dbm__dial_begin_path(dbm__dial *d, bool *again) {
     *again = false;
 #if defined(_WIN32)
@@ -4645,14 +4866,12 @@ static bool dbm__dial_begin_path(dbm__dial *d, bool *again) {
     }
 #endif
 }
-
 static dbm_step dbm__dial_done(dbm__dial *d, dbm_status status) {
     d->status = status;
     d->wake_us = INT64_MAX;
     dbm__dial_end(d);
     return DBM_STEP_DONE;
 }
-
 /* The time that this place gets: what is left, by the number of places that are left. */
 static void dbm__dial_share(dbm__dial *d, int64_t now, int64_t deadline_us) {
     int64_t places = 1;
@@ -4662,7 +4881,6 @@ static void dbm__dial_share(dbm__dial *d, int64_t now, int64_t deadline_us) {
     if (d->hosts != NULL) for (places++, c = d->hosts; *c != 0; c++) if (*c == ',') places++;
     d->until_us = deadline_us == INT64_MAX ? INT64_MAX : now + (deadline_us - now) / places;
 }
-
 DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us) {
     bool again = false;
     char block[32];
@@ -4722,10 +4940,6 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
 }
 #endif /* DBM__SOCKETS */
 /* --- src/config/config.h --- */
-/* Configuration: texts in, checked settings out; and the blanking of secrets. Reads INI (inih), URLs, ${ENV}, overrides.
- * May call: api/, base/.
- * Must not know: what an adapter is. It parses against a table of types and keys that it is given. */
-
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
  * Lines     end in LF, CRLF or CR; a UTF-8 byte order mark is skipped; a NUL byte is an error. Any length.
  * Comments  a line whose first visible character is ; or #. At the end of a value a comment begins at a `;`
@@ -4752,7 +4966,6 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
  *           pool_recycle = 0 and idle_timeout = 0 replace and close as soon as it can be (1 ms).
  * Empty     init_sql, tls_ca, tls_cert and tls_key: not set. The options of an adapter: "". Else an error.
  * Limits    16 MiB, 1,000 databases, 500 keys in a section, 120 bytes in a key's name. */
-
 /* One adapter type that may be named by a section or a URL. */
 typedef struct dbm__known_type {
     const char *type;     /* "sqlite" */
@@ -4761,9 +4974,7 @@ typedef struct dbm__known_type {
     const char *macro;    /* "DBM_WITH_POSTGRESQL" when it is not compiled in, else NULL */
     const char *package;  /* with macro: what to install, "libpq-dev"; NULL: no macro helps, this version has no such adapter */
 } dbm__known_type;
-
 struct dbm__secrets;
-
 /* One database's settings, complete: every default filled in, every text owned, in one allocation chain.
  * config is as in force, so 0 does not mean "default" in it, and there is no -1:
  *   pool.size                                          1..1000
@@ -4785,9 +4996,7 @@ typedef struct dbm__settings {
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
-
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
-
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
  * the 200th mistake. */
 typedef struct dbm__problems {
@@ -4801,7 +5010,6 @@ DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, 
  * The format is that of dbm__putf and never holds a secret. Adds "file:line: [section] key: text\n". */
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
                           const char *format, ...);
-
 /* Reads an INI text, or the file at `path` when text is NULL (path also names the text in messages). size SIZE_MAX: up to the
  * NUL. *out is emptied first; it may stay empty, when no section is about a database. use_env: whether overrides are looked
  * for; ${NAME} is replaced anyway.
@@ -4815,7 +5023,6 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
                                     dbm__settings **out, dbm__problems *p);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
-
 /* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
  * repeated, the last. */
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key);
@@ -4826,7 +5033,6 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text);
 /* A password that came from elsewhere (a credential callback) is a secret too, from now on; the newest 16 are remembered. Safe
  * from any thread, as dbm__redact is. */
 DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *settings, const char *secret);
-
 /* "30s", "10min", "500ms", "1h", "2d", "1.5s"; a bare number is seconds; -1 is itself. False when it is none of these or
  * more than INT_MAX milliseconds. Parts of a millisecond are rounded up. */
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms);
@@ -4835,31 +5041,25 @@ DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t 
 DBM__FN bool dbm__parse_bool(const char *text, bool *out);
 /* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
 DBM__FN bool dbm__parse_size(const char *text, size_t *out);
-
 /* ---- within this room -------------------------------------------------------------------------------------------------- */
-
 /* Memory that is freed together and wiped first. `failed` sticks, so it is asked once, at the end. */
 typedef struct dbm__cfg_block { struct dbm__cfg_block *next; size_t size; } dbm__cfg_block;
 typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool failed; } dbm__cfg_memory;
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
-
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
-
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
 DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
-
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list); /* comma-separated */
 /* "; did you mean 'x'?" into block, or "". */
 DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity);
-
 /* Replaces variables, decodes. NULL after a problem, which is reported with `part` (NULL: none), or without memory. */
 enum { DBM__CFG_VARIABLES = 1, DBM__CFG_DECODE = 2, DBM__CFG_HOSTS = 4 }; /* HOSTS: % of a variable becomes %25 */
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -4869,7 +5069,6 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
 DBM__FN const char *dbm__cfg_env(const char *name); /* NULL when unset, or without an environment */
 DBM__FN bool dbm__cfg_blank(char c);
 DBM__FN int dbm__cfg_hex(char c); /* -1: not a digit */
-
 /* What a section gave for one key. */
 typedef struct dbm__cfg_given {
     const char *key, *value;  /* value: as written, comment and quotes removed */
@@ -4883,7 +5082,6 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory);
 DBM__FN bool dbm__cfg_name_ok(const char *name);
-
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
 DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out);
@@ -4907,14 +5105,8 @@ typedef struct dbm__cfg_url_job {
 } dbm__cfg_url_job;
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
 /* --- src/config/values.c --- */
-/* Values and the ground of this room: numbers, times and sizes, memory that is wiped, problems, suggestions, variables.
- * May call: config.h's declarations, base/.
- * Must not know: which keys there are, INI, URLs. */
-
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
-
 DBM__FN bool dbm__cfg_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out) {
     uint64_t v = 0, limit = (uint64_t)INT64_MAX;
     bool negative;
@@ -4932,7 +5124,6 @@ DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t 
     *out = !negative ? (int64_t)v : v == limit ? INT64_MIN : -(int64_t)v;
     return *out >= min && *out <= max;
 }
-
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     static const struct { const char *name; int ms; } units[] = {
         { "ms", 1 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 }
@@ -4972,7 +5163,6 @@ DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     *out_ms = (int)ms;
     return true;
 }
-
 DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
     size_t i;
@@ -4983,7 +5173,6 @@ DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
     }
     return false;
 }
-
 DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     static const char letters[] = "kmg";
     size_t v = 0;
@@ -5011,9 +5200,7 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     *out = v << shift;
     return true;
 }
-
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
-
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
     if (m->failed || size > SIZE_MAX - sizeof *block) {
@@ -5030,13 +5217,11 @@ DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     m->blocks = block;
     return block + 1;
 }
-
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     char *copy = (char *)dbm__cfg_alloc(m, size + 1);
     if (copy && size) memcpy(copy, text, size);
     return copy;
 }
-
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -5045,7 +5230,6 @@ DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
         dbm__free(m->host, block);
     }
 }
-
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     size_t capacity;
     char *data;
@@ -5069,19 +5253,14 @@ DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     b->size += size;
     b->data[b->size] = 0;
 }
-
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b) { return b->data ? b->data : ""; }
-
 /* ---- problems ---------------------------------------------------------------------------------------------------- */
-
 enum { DBM__CFG_LOGGED = 200 }; /* problems beyond are only counted: a wrong file must not flood the log */
-
 DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity) {
     p->host = host;
     p->text = dbm__text_in(block, capacity);
     p->count = p->shown = p->not_compiled = 0;
 }
-
 static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key,
                                  const char *format, va_list ap) {
     if (file) {
@@ -5093,7 +5272,6 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap);
 }
-
 static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
                              const char *format, va_list ap) {
     char block[512];
@@ -5126,7 +5304,6 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     if (section && strncmp(section, "databases.", 10) == 0) section += 10;
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
-
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
                           const char *format, ...) {
     va_list ap;
@@ -5134,16 +5311,13 @@ DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const ch
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap);
 }
-
 DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
 }
-
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
     while (list && *list) {
         const char *from, *to;
@@ -5166,16 +5340,13 @@ DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
         names->count++;
     }
 }
-
 DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity) {
     const char *nearest = names->count ? dbm__nearest(word, names->items, names->count) : NULL;
     block[0] = 0;
     if (nearest) dbm__format(block, capacity, "; did you mean %q?", nearest);
     return block;
 }
-
 /* ---- variables --------------------------------------------------------------------------------------------------- */
-
 DBM__FN const char *dbm__cfg_env(const char *name) {
 #if DBM__ENV
     return getenv(name);
@@ -5184,7 +5355,6 @@ DBM__FN const char *dbm__cfg_env(const char *name) {
     return NULL;
 #endif
 }
-
 DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables) {
     if (variables && *c == '$' && end - c >= 2) {
         if (c[1] == '$') return c + 2;
@@ -5195,11 +5365,9 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
     }
     return c + 1;
 }
-
 DBM__FN int dbm__cfg_hex(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
-
 /* The variable from c to end, `${` to `}`. False after a problem. */
 static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end, unsigned how, dbm__problems *p,
                               const dbm__cfg_at *at, const char *of, const char *part) {
@@ -5252,7 +5420,6 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     return true;
 }
-
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
                                     const dbm__cfg_at *at, const char *part) {
     dbm__cfg_buffer b;
@@ -5286,15 +5453,10 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
     return m->failed ? NULL : dbm__cfg_text(&b);
 }
 /* --- src/config/url.c --- */
-/* URLs and secrets: a URL becomes decoded parts and a mask; secrets are known by what they are and by where they stand.
- * May call: config.h's declarations, base/.
- * Must not know: INI, keys, drivers. No message here holds any part of a URL but its scheme. */
-
 /* ---- secrets ----------------------------------------------------------------------------------------------------------
  * Those of the configuration never change, so they are read without a lock. Those that a credential callback brought come and
  * go: a token that changes every hour must not grow the list for ever, so the oldest gives way, under the lock. */
 enum { DBM__SECRETS_LATE = 16, DBM__SECRET_SHORT = 3 };
-
 typedef struct dbm__secret { struct dbm__secret *next; const char *text; size_t size; } dbm__secret;
 struct dbm__secrets {
     dbm__secret *first;
@@ -5302,7 +5464,6 @@ struct dbm__secrets {
     struct { char *text; size_t size; } late[DBM__SECRETS_LATE];
     size_t turn;
 };
-
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s) {
     s->secrets = (struct dbm__secrets *)dbm__alloc_zero(host, sizeof *s->secrets);
     if (!s->secrets) return false;
@@ -5311,7 +5472,6 @@ DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s) {
     s->secrets = NULL;
     return false;
 }
-
 DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s) {
     size_t i;
     if (!s->secrets) return;
@@ -5324,7 +5484,6 @@ DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s) {
     dbm__free(host, s->secrets);
     s->secrets = NULL;
 }
-
 DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size) {
     dbm__secret *secret;
     if (!size) return;
@@ -5336,7 +5495,6 @@ DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *t
     secret->next = s->secrets->first;
     s->secrets->first = secret;
 }
-
 DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *settings, const char *secret) {
     struct dbm__secrets *all = settings->secrets;
     const dbm__secret *known;
@@ -5367,7 +5525,6 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
     dbm__free(host, old);
     return DBM_OK;
 }
-
 /* Whether the word ends in `tail`, as a word of its own when that is short: "sslpassword", "api-token", but not "bypass". */
 static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     size_t n = strlen(tail);
@@ -5378,7 +5535,6 @@ static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     return before == '_' || before == '-' || before == '.' ||
            (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z');
 }
-
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     static const char *const tails[] = {
         "password", "passwd", "pwd", "pass", "passphrase", "passcode", "secret", "token", "apikey", "api_key", "api-key",
@@ -5390,9 +5546,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     }
     return false;
 }
-
 /* ---- blanking ---------------------------------------------------------------------------------------------------- */
-
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     const char *c = at;
@@ -5409,20 +5563,17 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     }
     return i == size ? (size_t)(c - at) : 0;
 }
-
 static size_t dbm__secret_longest(size_t best, const char *at, char before, const char *secret, size_t size) {
     size_t n = dbm__secret_at(at, secret, size);
     if (size < DBM__SECRET_SHORT && n && (before != ':' || at[n] != '@')) n = 0;
     return n > best ? n : best;
 }
-
 /* Writes up to three stars; returns where to go on. */
 static char *dbm__secret_stars(char *to, size_t size) {
     size_t i, n = size < 3 ? size : 3;
     for (i = 0; i < n; i++) *to++ = '*';
     return to;
 }
-
 static void dbm__redact_known(struct dbm__secrets *all, char *text) {
     const char *from = text;
     char *to = text, before = 0;
@@ -5445,16 +5596,13 @@ static void dbm__redact_known(struct dbm__secrets *all, char *text) {
     }
     *to = 0;
 }
-
 /* Takes size bytes out and puts stars there. Returns what follows them. */
 static char *dbm__redact_cut(char *at, size_t size) {
     char *after = dbm__secret_stars(at, size);
     if (after != at + size) memmove(after, at + size, strlen(at + size) + 1);
     return after;
 }
-
 static bool dbm__url_ends(char c) { return !c || dbm__cfg_blank(c) || c == '"' || c == '\'' || c == '<' || c == '>'; }
-
 /* scheme://user:HERE@ */
 static void dbm__redact_urls(char *text) {
     char *at = text, *c, *colon, *last;
@@ -5468,11 +5616,9 @@ static void dbm__redact_urls(char *text) {
         if (colon && last && colon + 1 < last) at = dbm__redact_cut(colon + 1, (size_t)(last - colon - 1));
     }
 }
-
 static bool dbm__url_word(char c) {
     return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-
 /* The value of the next `password=value`, value quoted or up to a blank, & ; , or ). Variables are one piece when asked. */
 static const char *dbm__secret_next(const char *text, bool variables, size_t *size) {
     const char *c, *end, *word, *value;
@@ -5497,7 +5643,6 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
     }
     return NULL;
 }
-
 DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     const char *value;
     char *at = text;
@@ -5511,9 +5656,7 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     while ((value = dbm__secret_next(at, false, &size)) != NULL) at = dbm__redact_cut(at + (value - at), size);
     dbm__redact_urls(text);
 }
-
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
-
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
     const char *c = type->schemes;
     if (dbm__same_word_n(word, size, type->type)) return true;
@@ -5534,7 +5677,6 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
     }
     return false;
 }
-
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
     for (i = 0; size && i < count; i++) {
@@ -5545,25 +5687,20 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     }
     return NULL;
 }
-
 DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out) {
     size_t i;
     for (i = 0; i < count; i++) dbm__putf(out, i ? ", %s" : "%s", types[i].type);
     dbm__text_end(out);
 }
-
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
-
 /* One part of the text as written, NULL: not there. */
 typedef struct dbm__url_part { const char *text; size_t size; } dbm__url_part;
-
 static dbm__url_part dbm__url_slice(const char *from, const char *to) {
     dbm__url_part part;
     part.text = from;
     part.size = (size_t)(to - from);
     return part;
 }
-
 /* The first, or last, character of the text outside variables that is one of `set`; end when there is none. */
 static const char *dbm__url_find(const char *c, const char *end, const char *set, bool last, bool variables) {
     const char *found = end;
@@ -5577,14 +5714,12 @@ static const char *dbm__url_find(const char *c, const char *end, const char *set
     }
     return found;
 }
-
 static const char *dbm__url_separator(const char *c, const char *end, bool variables) {
     for (; c < end; c = dbm__cfg_next(c, end, variables)) {
         if (end - c >= 3 && c[0] == ':' && c[1] == '/' && c[2] == '/') return c;
     }
     return NULL;
 }
-
 static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part part, unsigned how, const char *name) {
     const char *c, *end = part.text + part.size;
     bool blanks = strcmp(name, "password") == 0; /* a password may be written as it is, where that can't be misread */
@@ -5597,7 +5732,6 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     if (job->variables) how |= DBM__CFG_VARIABLES;
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
-
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
     dbm__cfg_bad(job->problems, job->at,
                  "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
@@ -5605,7 +5739,6 @@ static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
                  why);
     return false;
 }
-
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
     const char *at, *port = NULL;
@@ -5642,7 +5775,6 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
     if (number < 1 || number > 65535) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
     return true;
 }
-
 static bool dbm__url_hosts(const dbm__cfg_url_job *job, const char *hosts) {
     const char *c = hosts, *end;
     if (!*hosts) return true;
@@ -5655,7 +5787,6 @@ static bool dbm__url_hosts(const dbm__cfg_url_job *job, const char *hosts) {
         if (!*end) return true;
     }
 }
-
 /* Splits and decodes the query. Parameters whose names say so are secrets. */
 static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const char *end) {
     dbm_option *list = NULL;
@@ -5696,9 +5827,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     job->settings->url.parameter_count = count;
     return true;
 }
-
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
-
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
     static const char digits[] = "0123456789ABCDEF";
     for (; *text; text++) {
@@ -5714,9 +5843,7 @@ static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain
         dbm__cfg_add(b, code, 3);
     }
 }
-
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
-
 static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     const dbm_url *url = &job->settings->url;
     dbm__cfg_buffer b;
@@ -5748,9 +5875,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     }
     job->settings->config.url = dbm__cfg_text(&b);
 }
-
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
 /* A text that is no URL: a driver's own DSN. All of it is `path`; its passwords are found by where they stand. */
 static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const char *text, bool expanded) {
     const char *at = written, *value, *colon, *last;
@@ -5775,7 +5900,6 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
     job->settings->config.url = mask;
     return true;
 }
-
 /* Splits the scheme from its driver and finds the type. */
 static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char *end) {
     dbm_url *url = &job->settings->url;
@@ -5839,7 +5963,6 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     job->type = found;
     return true;
 }
-
 /* sqlite: user, password and host make no sense, and what follows :/// is a file's path, relative or absolute. */
 static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const char *end, bool authority) {
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
@@ -5856,7 +5979,6 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     if (!*job->settings->url.path) job->settings->url.path = ":memory:";
     return dbm__url_query(job, query < end ? query + 1 : end, end);
 }
-
 static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const char *end) {
     dbm_url *url = &job->settings->url;
     const char *stop = dbm__url_find(c, end, "/?", false, job->variables), *at, *colon, *query;
@@ -5892,7 +6014,6 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     return dbm__url_query(job, query < end ? query + 1 : end, end);
 }
-
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     const char *written = text, *c, *end = text + strlen(text), *separator = dbm__url_separator(text, end, job->variables);
     const char *authority = "://";
@@ -5946,11 +6067,6 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     return !job->keep->failed;
 }
 /* --- src/config/settings.c --- */
-/* The known keys: what each may hold, what it is when it is not set, how they fit together. Makes a dbm__settings of what a
- * section or a struct gave.
- * May call: config.h's declarations, base/.
- * Must not know: files, INI, what an adapter does with its own keys. */
-
 /* ---- the table -----------------------------------------------------------------------------------------------------------
  * `zero` and `minus` are what 0 and -1 in a file become in the struct, where 0 is the default and -1 none; NO: an error. */
 typedef enum dbm__setting_id {
@@ -5961,9 +6077,7 @@ typedef enum dbm__setting_id {
     DBM__SET_TLS_CERT, DBM__SET_TLS_KEY, DBM__SET_INIT_SQL, DBM__SET_ROW_BUFFER, DBM__SET_COUNT
 } dbm__setting_id;
 typedef enum dbm__setting_kind { DBM__SET_TEXT, DBM__SET_INT, DBM__SET_TIME, DBM__SET_WORD, DBM__SET_SIZE } dbm__setting_kind;
-
 enum { DBM__SET_LIMIT = 1000, DBM__SET_NO = INT_MIN };
-
 typedef struct dbm__setting {
     const char *key, *field;  /* in a file, in the struct */
     dbm__setting_kind kind;
@@ -5972,7 +6086,6 @@ typedef struct dbm__setting {
     int zero, minus;
     bool none;                /* -1 in the struct is allowed and is 0 in force */
 } dbm__setting;
-
 #define DBM__SET_N(field) #field, DBM__SET_INT, offsetof(dbm_config, field)
 #define DBM__SET_MS(field) #field, DBM__SET_TIME, offsetof(dbm_config, field)
 #define DBM__SET_S(field) #field, DBM__SET_TEXT, offsetof(dbm_config, field), 0, 0, 0, 0, 0, false
@@ -6009,7 +6122,6 @@ static const dbm__setting dbm__setting_table[DBM__SET_COUNT] = {
 #undef DBM__SET_MS
 #undef DBM__SET_S
 #undef DBM__SET_X
-
 /* The words of a key; those after the listed ones are understood, but not proposed. */
 typedef struct dbm__setting_word { const char *word; int value; } dbm__setting_word;
 static const dbm__setting_word dbm__setting_words_pre_ping[] = {
@@ -6041,7 +6153,6 @@ static const dbm__setting_word dbm__setting_words_sslmode[] = {
     { "require", DBM_TLS_REQUIRE }, { "required", DBM_TLS_REQUIRE }, { "verify-ca", DBM_TLS_VERIFY_CA },
     { "verify-full", DBM_TLS_VERIFY_FULL }, { "verify-identity", DBM_TLS_VERIFY_FULL }, { NULL, 0 }
 };
-
 static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *listed) {
     switch ((int)id) {
     case DBM__SET_PRE_PING: *listed = 3; return dbm__setting_words_pre_ping;
@@ -6052,9 +6163,7 @@ static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *list
     default: *listed = 0; return NULL;
     }
 }
-
 DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SET_COUNT ? dbm__setting_table[i].key : NULL; }
-
 static int dbm__setting_find(const char *key, size_t size) {
     int i;
     for (i = 0; i < DBM__SET_COUNT; i++) {
@@ -6062,9 +6171,7 @@ static int dbm__setting_find(const char *key, size_t size) {
     }
     return -1;
 }
-
 DBM__FN bool dbm__cfg_known_key(const char *key, size_t size) { return dbm__setting_find(key, size) >= 0; }
-
 DBM__FN bool dbm__cfg_name_ok(const char *name) {
     size_t i;
     for (i = 0; name[i]; i++) {
@@ -6073,9 +6180,7 @@ DBM__FN bool dbm__cfg_name_ok(const char *name) {
     }
     return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database;
 }
-
 /* ---- settings on their way --------------------------------------------------------------------------------------- */
-
 typedef struct dbm__draft {
     dbm__cfg_memory keep, scratch;
     dbm__problems *p;
@@ -6090,7 +6195,6 @@ typedef struct dbm__draft {
     dbm_option *options;
     size_t option_count;
 } dbm__draft;
-
 static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count,
                              const dbm__cfg_at *at, dbm__problems *p) {
     int i;
@@ -6104,7 +6208,6 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
     d->s = (dbm__settings *)dbm__alloc_zero(host, sizeof *d->s);
     return d->s && dbm__cfg_secrets_init(host, d->s);
 }
-
 /* Hands the settings out, or frees them when there was a problem or no memory. */
 static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__settings **out, bool *no_memory) {
     if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) {
@@ -6116,7 +6219,6 @@ static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__setting
     if (ok) *out = d->s;
     else dbm__settings_free(host, d->s);
 }
-
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings) {
     dbm__cfg_memory memory;
     if (!settings) return;
@@ -6127,7 +6229,6 @@ DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings) {
     dbm__cfg_release(&memory);
     dbm__free(host, settings);
 }
-
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) {
     size_t i;
     for (i = 0; i < list->count; i++) dbm__settings_free(host, list->items[i]);
@@ -6135,7 +6236,6 @@ DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) 
     list->items = NULL;
     list->count = list->capacity = 0;
 }
-
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key) {
     const dbm_config *c = &settings->config;
     size_t i;
@@ -6152,13 +6252,10 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
     }
     return NULL;
 }
-
 /* ---- one value --------------------------------------------------------------------------------------------------- */
-
 /* What a message may show of a value: as it was written, so that what a variable holds stays unseen, and nothing of a URL that
  * came to the wrong key. */
 typedef struct dbm__shown { char text[96]; } dbm__shown;
-
 static const char *dbm__draft_value(char *block, size_t capacity, const char *written) {
     const char *url = strstr(written, "://");
     size_t i;
@@ -6172,7 +6269,6 @@ static const char *dbm__draft_value(char *block, size_t capacity, const char *wr
     dbm__redact(NULL, block);
     return block;
 }
-
 static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool variables) {
     dbm__text t = dbm__text_in(shown->text, sizeof shown->text);
     char value[60];
@@ -6184,7 +6280,6 @@ static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool 
     }
     return shown->text;
 }
-
 /* Says which words a key may have. */
 static void dbm__draft_word_list(const dbm__setting_word *words, int listed, char *block, size_t capacity) {
     dbm__text t = dbm__text_in(block, capacity);
@@ -6192,7 +6287,6 @@ static void dbm__draft_word_list(const dbm__setting_word *words, int listed, cha
     for (i = 0; i < listed; i++) dbm__putf(&t, i == 0 ? "%s" : i + 1 < listed ? ", %s" : " or %s", words[i].word);
     dbm__text_end(&t);
 }
-
 /* Words compare without case; - _ and blanks, however many, are one and the same between them. */
 static char dbm__phrase_next(const char **c) {
     char one = *(*c)++;
@@ -6201,7 +6295,6 @@ static char dbm__phrase_next(const char **c) {
     while (**c == ' ' || **c == '_' || **c == '-' || **c == '\t') (*c)++;
     return ' ';
 }
-
 static const dbm__setting_word *dbm__phrase_find(const dbm__setting_word *words, const char *value) {
     for (; words->word; words++) {
         const char *a = value, *b = words->word;
@@ -6214,21 +6307,17 @@ static const dbm__setting_word *dbm__phrase_find(const dbm__setting_word *words,
     }
     return NULL;
 }
-
 static int dbm__draft_get(const dbm__draft *d, int id) {
     int v = 0;
     if (dbm__setting_table[id].offset) memcpy(&v, (const char *)&d->s->config + dbm__setting_table[id].offset, sizeof v);
     return v;
 }
-
 static void dbm__draft_put(dbm__draft *d, int id, int v) {
     if (dbm__setting_table[id].offset) memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &v, sizeof v);
 }
-
 static void dbm__draft_put_text(dbm__draft *d, int id, const char *text) {
     memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &text, sizeof text);
 }
-
 static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     dbm_config *c = &d->s->config;
     switch (id) {
@@ -6240,7 +6329,6 @@ static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     default: break;
     }
 }
-
 /* A number or time of a file; value may be empty. */
 static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     const dbm__setting *key = dbm__setting_table + id;
@@ -6286,7 +6374,6 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
                      shown.text);
     }
 }
-
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     int listed;
     const dbm__setting_word *words = dbm__setting_words((dbm__setting_id)id, &listed), *found = dbm__phrase_find(words, value);
@@ -6309,7 +6396,6 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
     dbm__draft_word_list(words, listed, list, sizeof list);
     dbm__cfg_bad(d->p, &given->at, "expected %s, %s%s", list, dbm__draft_show(&shown, given->value, given->variables), hint);
 }
-
 static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     dbm__shown shown;
     size_t size = 0;
@@ -6321,9 +6407,7 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
                  dbm__draft_show(&shown, given->value, given->variables));
 }
-
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
-
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     dbm__cfg_names names;
     dbm__text list;
@@ -6348,7 +6432,6 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
         dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
     }
 }
-
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     dbm__cfg_url_job job;
     memset(&job, 0, sizeof job);
@@ -6365,7 +6448,6 @@ static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     if (!dbm__cfg_url(&job, text)) d->wrong[DBM__SET_URL] = true;
     if (!d->type_failed) d->type = job.type;
 }
-
 static void dbm__draft_option(dbm__draft *d, const char *name, const char *value) {
     dbm_option *one = d->options + d->option_count;
     one->name = dbm__cfg_copy(&d->keep, name, strlen(name));
@@ -6374,7 +6456,6 @@ static void dbm__draft_option(dbm__draft *d, const char *name, const char *value
     if (dbm__cfg_secret_name(name, strlen(name))) dbm__cfg_secret(d->s, &d->keep, one->value, strlen(one->value));
     d->option_count++;
 }
-
 /* Whether the adapter has a key of this name; when not, says so. */
 static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__cfg_at *at) {
     dbm__cfg_names names;
@@ -6418,9 +6499,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     }
     return false;
 }
-
 /* ---- what must fit together -------------------------------------------------------------------------------------- */
-
 static void dbm__draft_complete_number(dbm__draft *d, int id) {
     const dbm__setting *key = dbm__setting_table + id;
     dbm__cfg_at at = d->at[id];
@@ -6445,12 +6524,10 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
     }
 }
-
 static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
     *at = d->at[id];
     at->key = d->in_code ? dbm__setting_table[id].field : dbm__setting_table[id].key;
 }
-
 static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm_pool_options *pool = &d->s->config.pool;
     bool set = pool->max_overflow != 0, wrong;
@@ -6483,13 +6560,11 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
         dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
     }
 }
-
 static bool dbm__sslmode_name(const char *name) {
     static const char prefix[] = "connect_args.";
     if (strncmp(name, prefix, sizeof prefix - 1) == 0) name += sizeof prefix - 1;
     return dbm__same_word(name, "sslmode") || dbm__same_word(name, "ssl-mode") || dbm__same_word(name, "ssl_mode");
 }
-
 /* The same wish, said twice, must be the same. */
 static void dbm__draft_complete_tls(dbm__draft *d) {
     dbm_config *c = &d->s->config;
@@ -6517,7 +6592,6 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
         }
     }
 }
-
 static void dbm__draft_complete(dbm__draft *d) {
     dbm_config *c = &d->s->config;
     dbm__cfg_at at;
@@ -6548,13 +6622,10 @@ static void dbm__draft_complete(dbm__draft *d) {
     if (!c->row_buffer) c->row_buffer = (size_t)64 << 20;
     if (d->type) c->type = dbm__cfg_copy(&d->keep, d->type->type, strlen(d->type->type));
 }
-
 static void dbm__draft_empty_url(dbm_url *url) {
     url->scheme = url->driver = url->user = url->password = url->hosts = url->path = "";
 }
-
 /* ---- from a section ---------------------------------------------------------------------------------------------- */
-
 static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     int id = dbm__setting_find(given->key, strlen(given->key));
     const dbm__setting *key = id < 0 ? NULL : dbm__setting_table + id;
@@ -6583,7 +6654,6 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break;
     }
 }
-
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory) {
@@ -6630,13 +6700,10 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
 done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory);
 }
-
 /* ---- from code --------------------------------------------------------------------------------------------------- */
-
 static void dbm__draft_copy(dbm__draft *d, const char **text) {
     if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL;
 }
-
 /* A number that is no value of its enum. */
 static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *type) {
     dbm__cfg_at at;
@@ -6645,7 +6712,6 @@ static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *
     dbm__draft_at(d, id, &at);
     dbm__cfg_bad(d->p, &at, "%d is no value of %s", v, type);
 }
-
 static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
     dbm__cfg_at at = d->section;
     char shown[64];
@@ -6675,7 +6741,6 @@ static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
         else if (dbm__draft_option_known(d, one->name, &at)) dbm__draft_option(d, one->name, one->value);
     }
 }
-
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p) {
     static const char origin[] = "dbm_add_database";
@@ -6746,10 +6811,6 @@ done:
     return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG;
 }
 /* --- src/config/ini.c --- */
-/* INI files, through inih: it says which line is a section, a key or the continuation of a value; what the lines hold stays
- * here, whole, with its line number. Then overrides, and a dbm__settings for each section.
- * May call: config.h's declarations, base/, inih.
- * Must not know: what a key means. */
 #if DBM_HAS_INI
 #  if defined(__has_include) && !defined(DBM__BUNDLED_INI_H)
 #    if !__has_include(<ini.h>)
@@ -6757,7 +6818,6 @@ done:
 #    endif
 #  endif
 #  include <ini.h>
-
 /* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a
  * value: of `  url = postgresql://...` it reads `  url =~`, of a section `[3]`. It answers to each line before it asks for the
  * next, so the line in hand is the one it is about:
@@ -6770,7 +6830,6 @@ enum {
     DBM__INI_SECTIONS_MAX = 1000, DBM__INI_ENTRIES_MAX = 500
 };
 typedef enum dbm__ini_kind { DBM__INI_NOTHING, DBM__INI_SECTION, DBM__INI_KEY, DBM__INI_BARE } dbm__ini_kind;
-
 typedef struct dbm__ini_piece { struct dbm__ini_piece *next; const char *text; size_t size; } dbm__ini_piece;
 typedef struct dbm__ini_entry {
     struct dbm__ini_entry *next;
@@ -6786,7 +6845,6 @@ typedef struct dbm__ini_section {
     dbm__ini_entry *first, *last;
     size_t count;
 } dbm__ini_section;
-
 typedef struct dbm__ini {
     dbm__cfg_memory memory;
     dbm__problems *p;
@@ -6803,7 +6861,6 @@ typedef struct dbm__ini {
     size_t count;
     dbm__ini_entry *entry;       /* which an indented line continues */
 } dbm__ini;
-
 static size_t dbm__ini_trim(const char **text, size_t size) {
     while (size && dbm__cfg_blank(**text)) {
         (*text)++;
@@ -6812,9 +6869,7 @@ static size_t dbm__ini_trim(const char **text, size_t size) {
     while (size && dbm__cfg_blank((*text)[size - 1])) size--;
     return size;
 }
-
 /* ---- sections ---------------------------------------------------------------------------------------------------- */
-
 /* The name between [ and ]; false when there is no ]. */
 static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) {
     const char *close = (const char *)memchr(d->line, ']', d->size);
@@ -6823,7 +6878,6 @@ static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) 
     *size = dbm__ini_trim(title, (size_t)(close - *title));
     return true;
 }
-
 /* Whether a section is about databases: 1 yes, 0 no, -1 it looks as if it were meant to be. */
 static int dbm__ini_ours(const char *title, size_t size) {
     static const char *const wanted[] = { "databases" };
@@ -6837,7 +6891,6 @@ static int dbm__ini_ours(const char *title, size_t size) {
     if (head == size) return dbm__same_word(word, wanted[0]) ? -1 : 0;
     return dbm__nearest(word, wanted, 1) ? -1 : 0;
 }
-
 static void dbm__ini_section_begin(dbm__ini *d) {
     const char *title, *rest;
     char shown[80], name[80];
@@ -6906,9 +6959,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     d->last = d->current = s;
     d->count++;
 }
-
 /* ---- lines: what inih reads -------------------------------------------------------------------------------------- */
-
 /* Before the next line: what inih had no word for. */
 static void dbm__ini_settle(dbm__ini *d) {
     if (d->taken || d->memory.failed) return;
@@ -6919,7 +6970,6 @@ static void dbm__ini_settle(dbm__ini *d) {
     }
     d->kind = DBM__INI_NOTHING;
 }
-
 /* Takes the next line out of the text. */
 static void dbm__ini_line(dbm__ini *d) {
     const char *end = d->at;
@@ -6945,7 +6995,6 @@ static void dbm__ini_line(dbm__ini *d) {
     for (d->head = 0; d->head < d->size && d->line[d->head] != '=' && d->line[d->head] != ':'; d->head++) {}
     d->kind = *d->line == '[' ? DBM__INI_SECTION : d->head < d->size ? DBM__INI_KEY : DBM__INI_BARE;
 }
-
 static char *dbm__ini_read(char *block, int capacity, void *stream) {
     dbm__ini *d = (dbm__ini *)stream;
     dbm__text t;
@@ -6974,9 +7023,7 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
     dbm__put(&t, "\n");
     return block;
 }
-
 /* ---- entries: what inih says ------------------------------------------------------------------------------------- */
-
 static void dbm__ini_continue(dbm__ini *d) {
     dbm__ini_piece *piece;
     const char *title, *key = d->line;
@@ -7007,7 +7054,6 @@ static void dbm__ini_continue(dbm__ini *d) {
     d->entry->last->next = piece;
     d->entry->last = piece;
 }
-
 static void dbm__ini_key(dbm__ini *d, const char *name) {
     dbm__ini_section *s = d->current;
     dbm__ini_entry *entry, *other;
@@ -7048,7 +7094,6 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     else s->first = entry;
     s->last = entry;
 }
-
 /* inih's handler. An error of ours is noted, never returned, so that all of them are found. */
 #if INI_HANDLER_LINENO
 static int dbm__ini_take(void *user, const char *section, const char *name, const char *value, int line) {
@@ -7065,17 +7110,13 @@ static int dbm__ini_take(void *user, const char *section, const char *name, cons
     else dbm__ini_continue(d);
     return 1;
 }
-
 /* ---- values ------------------------------------------------------------------------------------------------------ */
-
 /* Where a comment may begin. */
 typedef enum dbm__ini_comment { DBM__INI_LOOSE, DBM__INI_CAREFUL, DBM__INI_WHOLE } dbm__ini_comment;
-
 static dbm__ini_comment dbm__ini_comments(const char *key) {
     if (strcmp(key, "init_sql") == 0) return DBM__INI_WHOLE;
     return strcmp(key, "url") == 0 || !dbm__cfg_known_key(key, strlen(key)) ? DBM__INI_CAREFUL : DBM__INI_LOOSE;
 }
-
 static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment how) {
     size_t i;
     for (i = 0; i < size && how != DBM__INI_WHOLE; i++) {
@@ -7087,7 +7128,6 @@ static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment
     while (size && dbm__cfg_blank(text[size - 1])) size--;
     return size;
 }
-
 /* The value of an entry, in one text, without comments and quotes. NULL after a problem or without memory. */
 static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, const dbm__cfg_at *at) {
     dbm__cfg_buffer b;
@@ -7132,9 +7172,7 @@ static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, cons
     }
     return dbm__cfg_text(&b);
 }
-
 /* ---- overrides --------------------------------------------------------------------------------------------------- */
-
 static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     for (; *text; text++) {
         char c = *text >= 'a' && *text <= 'z' ? (char)(*text - 'a' + 'A') : *text;
@@ -7143,7 +7181,6 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
         dbm__put_n(t, &c, 1);
     }
 }
-
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
 static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
                               size_t capacity) {
@@ -7171,9 +7208,7 @@ static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char
     given[i].at.section = s->title;
     given[i].at.key = key;
 }
-
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
-
 static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count,
                                  bool use_env, const dbm__cfg_names *options, dbm__settings **out) {
     dbm__cfg_given *given;
@@ -7226,7 +7261,6 @@ static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const d
     }
     return !no_memory;
 }
-
 static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *text, size_t size, const dbm__known_type *types,
                                 size_t type_count, bool use_env, dbm__settings_list *out, dbm__problems *p) {
     dbm__ini d;
@@ -7276,7 +7310,6 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     if (!ok) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG;
 }
-
 #if DBM__STDIO
 /* Reads a whole file. NULL after a problem or without memory; all copies of its text but the returned one are wiped. */
 static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, dbm__problems *p, bool *no_memory) {
@@ -7317,7 +7350,6 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 }
 #endif
 #endif /* DBM_HAS_INI */
-
 DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
                                     const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
                                     dbm__problems *p) {
@@ -7364,11 +7396,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 #endif
 }
 /* --- src/adapter/adapter.h --- */
-/* Databases and connections as every room below sees them, and the running of operations: the step loop, the blocking entries, and
- * the emulation of what an adapter leaves out.
- * May call: api/, base/, net/, config/.
- * Must not know: pools, sessions, SQL beyond the few words of a transaction. */
-
 /* One database. The first block never changes after init and is what the hot path reads. */
 struct dbm_database {
     struct dbm__pool *pool;          /* NULL until init; pool/ */
@@ -7400,7 +7427,6 @@ struct dbm_database {
     dbm_error_info *init_error;
 };
 enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2, DBM__DB_CLOSED = 3 };
-
 /* One physical connection. Belongs to whoever has its slot. */
 struct dbm_connection {
     dbm_database *db;
@@ -7416,7 +7442,6 @@ struct dbm_connection {
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
-
 /* dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
@@ -7438,6 +7463,7 @@ typedef struct dbm__running {
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
 DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
@@ -7452,10 +7478,6 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
-/* The adapter's side of the table: its checks at registration, and the calls that adapters make.
- * May call: api/, base/, config/.
- * Must not know: how operations are run, pools, sessions. */
-
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     const char *type;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
@@ -7487,9 +7509,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     }
     return DBM_OK;
 }
-
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
-
 /* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
 static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     *retryable = false;
@@ -7504,7 +7524,6 @@ static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     if (strncmp(s, "22003", 5) == 0) return DBM_E_RANGE;
     return DBM_E_SQL;
 }
-
 static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     static const struct { const char *state; dbm_constraint kind; } known[] = {
         { "23505", DBM_CONSTRAINT_UNIQUE }, { "23502", DBM_CONSTRAINT_NOT_NULL }, { "23503", DBM_CONSTRAINT_FOREIGN_KEY },
@@ -7514,7 +7533,6 @@ static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strcmp(s, known[i].state) == 0) return known[i].kind;
     return DBM_CONSTRAINT_OTHER;
 }
-
 DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *text) {
     dbm_error_info *e;
     bool retryable = status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK;
@@ -7536,13 +7554,11 @@ DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const
     c->reported = true;
     return status;
 }
-
 DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, const char *text) {
     dbm__fail(status, DBM_STAGE_CONFIG, db->name, NULL, "database %q (%s): %s", db->name, db->settings->origin, text);
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
 }
-
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -7553,27 +7569,22 @@ DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, cons
     dbm__text_end(&t);
     return dbm_adapter_fail_init(db, status, block);
 }
-
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
     (void)c;
     dbm__self()->last.retryable = true;
 }
-
 DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name) {
     dbm_error_info *e = &dbm__self()->last;
     e->constraint = kind;
     dbm__copy_cut(e->constraint_name, sizeof e->constraint_name, name != NULL ? name : "");
     dbm__redact(c->db->settings, e->constraint_name);
 }
-
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
-
 DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
     c->reported = false;
     op->bulk->refused(op->bulk, row);
 }
-
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
     if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;
@@ -7581,9 +7592,7 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     dbm__redact(c->db->settings, copy);
     dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy);
 }
-
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
-
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
@@ -7599,7 +7608,6 @@ DBM__DEF void *dbm_adapter_alloc(dbm_database *db, size_t size) { return dbm__al
 DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { return dbm__resize(db->host, block, size); }
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
-
 DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
     int silence_ms = c->db->settings->config.socket_timeout_ms;
     int64_t left = INT64_MAX;
@@ -7608,7 +7616,6 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
     if (left == INT64_MAX) return -1;
     return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
-
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
     const char *c = db->settings->url.hosts, *end, *last;
@@ -7639,20 +7646,17 @@ DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, in
     if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
     return true;
 }
-
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
     if (tls != DBM_TLS_DEFAULT) return tls;
     return local ? DBM_TLS_OFF : DBM_TLS_PREFER;
 }
-
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
                "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
                "tls = off if that is meant", c->db->name);
 }
-
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
@@ -7662,7 +7666,6 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     c->user = NULL;
     c->password = NULL;
 }
-
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
     dbm__settings *settings = c->db->settings;
     dbm_credentials got;
@@ -7689,10 +7692,6 @@ DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *
     return DBM_OK;
 }
 /* --- src/adapter/run.c --- */
-/* Running an operation: the one step loop of the synchronous side, the blocking entries, and what is emulated for an adapter.
- * May call: api/, base/, net/, config/.
- * Must not know: who asked for the operation. */
-
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us) {
     memset(op, 0, sizeof *op);
     op->kind = kind;
@@ -7701,7 +7700,6 @@ DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us) {
     op->fd = -1;
     op->wake_us = INT64_MAX;
 }
-
 static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     switch (kind) {
     case DBM_OP_CONNECT: case DBM_OP_PING: case DBM_OP_RESET: return DBM_STAGE_CONNECT;
@@ -7714,7 +7712,6 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     }
     return DBM_STAGE_STATEMENT;
 }
-
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status) {
     dbm_error_info *e = &dbm__self()->last;
     if (status == DBM_E_LOST) c->broken = true;
@@ -7727,14 +7724,12 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, c->db->name);
     return status;
 }
-
 /* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
 DBM__INLINE bool dbm__cancellable(dbm_op_kind kind) {
     const uint32_t kinds = 1u << DBM_OP_PREPARE | 1u << DBM_OP_EXECUTE | 1u << DBM_OP_FETCH | 1u << DBM_OP_HOLD | 1u << DBM_OP_FINISH | 1u << DBM_OP_SCRIPT |
         1u << DBM_OP_COMMAND | 1u << DBM_OP_SYNC | 1u << DBM_OP_RECEIVE | 1u << DBM_OP_BULK | 1u << DBM_OP_BULK_SEND | 1u << DBM_OP_BULK_END;
     return (kinds >> (int)kind & 1u) != 0;
 }
-
 /* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
 static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status st, const char *why) {
     const dbm_adapter *a = c->db->adapter;
@@ -7749,7 +7744,6 @@ static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status s
     c->reported = true;
     return st;
 }
-
 /* The server ended the statement because it was told to, at the deadline; the connection is as good as before. */
 static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     dbm_error_info *e = &dbm__self()->last;
@@ -7763,7 +7757,6 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     c->reported = true;
     return DBM_E_TIMEOUT;
 }
-
 /* ---- the step loop ---------------------------------------------------------------------------------------------------
  *
  *     RUNNING --dbm_cancel--> STOPPED --a second--> given up
@@ -7772,24 +7765,20 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
  * Whoever drives it waits for what `want` says, and tells what came of that; the synchronous side below waits for one, dbm_init_all for
  * many. */
 enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
-
 static void dbm__running_stop(dbm__running *r, int phase) {
     r->phase = phase;
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
     r->c->db->adapter->cancel(r->c);
 }
-
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
     r->want = r->c->db->adapter->step(r->c, r->op);
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
 }
-
-static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
     dbm__steps_give_up(r->c, r->op, st, why);
     r->want = DBM_STEP_DONE;
 }
-
 DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *op) {
     r->c = c;
     r->op = op;
@@ -7804,9 +7793,7 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r);
 }
-
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
-
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
     int silence_ms = r->c->db->settings->config.socket_timeout_ms;
@@ -7819,7 +7806,6 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
     return until;
 }
-
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -7842,11 +7828,11 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     }
     dbm__running_step(r);
 }
-
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
+    op->may_wait = !watched && dbm__load(&c->cancelled) == 0;
     dbm__running_begin(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
         /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
@@ -7859,7 +7845,6 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     }
     return op->status;
 }
-
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (a->start != NULL) {
@@ -7874,7 +7859,6 @@ static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     if (op->kind == DBM_OP_FETCH && a->fetch != NULL) return a->fetch(c, op);
     return a->execute != NULL ? a->execute(c, op) : DBM_E_UNSUPPORTED;
 }
-
 /* The transaction's words as SQL, for adapters that only execute statements. */
 static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, int number) {
     char text[64];
@@ -7899,7 +7883,6 @@ static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, i
     }
     return st;
 }
-
 static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     dbm_status st;
     switch (op->kind) {
@@ -7921,7 +7904,6 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     }
     return DBM_E_UNSUPPORTED;
 }
-
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     c->reported = false;
     op->queued = op->of_pipeline = false;
@@ -7929,11 +7911,9 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     op->sent_affected = op->sent_last_id = -1;
     return dbm__op_end(c, op, dbm__op_call(c, op));
 }
-
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
     return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
 }
-
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
@@ -7950,7 +7930,6 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
 }
-
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
     c->open = false;
@@ -7973,13 +7952,30 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
  * `idle` is a set of bits in words that are changed by compare-and-swap alone: the free set is the word, so there is no ABA. The top
  * bit of each word says that somebody waits: then takers queue and givers hand over under the lock, so no wake-up is lost and nobody
  * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
-
 #define DBM__POOL_LIMIT 1000
 #define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
 #define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
 #define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
-
+/* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
+ * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
+ *     DBM__STEP_BLOCKS  nothing: it goes on in a call that may block, on a thread that may;
+ *     DBM__STEP_QUEUED  (checkout) until woken, or until_us.
+ * `heard` says what came of that: DBM_OK, DBM_E_TIMEOUT or what dbm__net_wait() said; after the other two, and at first, DBM_OK. `may_block`
+ * says that this call may take its time: with an adapter of blocking entries, init_sql, names to be looked up. A step's failure is the last one of
+ * the thread that made it. No two threads at once; one after the other is fine. */
+enum { DBM__STEP_BLOCKS = 8, DBM__STEP_QUEUED = 16 };
+typedef struct dbm__way {
+    int phase;
+    bool on;                             /* the operation has been started */
+    bool close;                          /* on its way back: the connection is not for anybody else */
+    dbm_status status;                   /* how it ended */
+    int fd;
+    int64_t until_us;
+    int64_t began_us, limit_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__way;
 typedef struct dbm__slot {
     struct dbm__pool *pool;
     dbm_connection connection;
@@ -7995,23 +7991,33 @@ typedef struct dbm__slot {
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
+    dbm__way way;
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
-
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
-
-typedef struct dbm__waiter {
-    struct dbm__waiter *next, *previous;
-    uint64_t ticket;
-    void (*wake)(void *ud);              /* called under the lock: must only make the waiter look */
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next, *previous; /* in the queue */
+    struct dbm__taking *woken_next;
+    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+    dbm_database *db;
+    void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    int got;                             /* DBM__GOT_... */
-    dbm__slot *slot;
-    dbm_status status;
-} dbm__waiter;
+    const char *site;
+    dbm__slot *slot;                     /* out, with DBM_OK */
+    dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
+    int64_t began_us, deadline_us, connect_deadline_us;
+    int64_t until_us;                    /* what to wait for, see dbm__way */
+    int fd;
+    dbm_status status;                   /* out */
+    unsigned char phase;
+    unsigned char got;                   /* DBM__GOT_... */
+    bool pools_own;                      /* deadline_us is the pool's, not the session's */
+    bool signal_made;
+} dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
-
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
     int words, slot_count, size;
@@ -8024,10 +8030,10 @@ typedef struct dbm__pool {
     dbm__word fork;                      /* the fork epoch that this pool lives in */
     dbm__word suspect_ms;                /* connections last used before then are pinged: one of their kind was found dead */
     dbm__word shared_dead;               /* the shared connection must be replaced */
-
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
     dbm__word empty[DBM__POOL_WORDS];
-    dbm__waiter *first, *last;
+    dbm__taking *first, *last;
+    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
@@ -8046,7 +8052,6 @@ typedef struct dbm__pool {
     dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
 } dbm__pool;
-
 /* A queue of writers, keyed by a text, shared by the databases of a manager. Barging is bounded: a waiter is overtaken 64 times, or for
  * 5 ms, at the most; then the gate is handed to it. */
 typedef struct dbm__gate {
@@ -8064,7 +8069,6 @@ typedef struct dbm__gate {
     int wary;                            /* so many leave before a streak counts again */
     uint32_t mark;
 } dbm__gate;
-
 /* What the databases of one manager share. */
 typedef struct dbm__blocked {
     struct dbm__blocked *next;
@@ -8085,19 +8089,16 @@ typedef struct dbm__shared {
     void (*free_all)(struct dbm__shared *shared);
     void *owner;
 } dbm__shared;
-
 /* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
 DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
-
 /* ---- the wait graph ---- */
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
  * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
 DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
-
 /* ---- gates ---- */
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
@@ -8106,32 +8107,42 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
 /* Every waiter looks at its `stop` again. */
 DBM__FN void dbm__gate_wake(dbm__gate *gate);
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
-
 /* ---- pools ---- */
 DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
 DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
-
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
+/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
+ * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
+ * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+DBM__FN void dbm__taking_abandon(dbm__taking *t);
+/* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
+ * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
+DBM__FN bool dbm__giving_start(dbm__slot *slot);
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
+/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
+ * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
-/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
- * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
-typedef struct dbm__opening {
-    dbm__slot *slot;
-    int64_t began_us;
-    dbm_op op;
-    dbm__running running;
-} dbm__opening;
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
+/* One physical connect of a slot that is the caller's: way.status tells how it ended. */
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
+DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
+/* Whether this pool's operations come in steps at all. */
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
+    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool);
+}
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -8148,19 +8159,31 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
-
 /* ---- between the files of this room ---- */
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thread waits, and heard this */
+DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
+DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
+DBM__FN bool dbm__pool_connected(dbm__pool *pool);
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
+DBM__FN bool dbm__fork_claim(dbm__word *fork);
+/* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
 DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
-DBM__FN bool dbm__fork_claim(dbm__word *fork);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
-
+DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
+DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
     dbm__word o = dbm__load(&pool->idle[w]);
@@ -8170,7 +8193,6 @@ DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
     }
     return NULL;
 }
-
 /* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
 DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
     dbm__pool *pool = db->pool;
@@ -8185,7 +8207,6 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
     }
     return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
-
 /* Back into the set; false when that needs the lock. */
 DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -8197,7 +8218,6 @@ DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     } while (DBM__UNLIKELY(!dbm__cas(word, &o, o | slot->bit)));
     return true;
 }
-
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
     dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
@@ -8215,7 +8235,6 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
  * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
-
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
     shared->host = *host;
@@ -8225,7 +8244,6 @@ DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, 
     shared->fork = dbm__fork_epoch();
     return DBM_OK;
 }
-
 DBM__FN void dbm__shared_free(dbm__shared *shared) {
     while (shared->gates != NULL) {
         dbm__gate *gate = shared->gates;
@@ -8236,7 +8254,6 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
     }
     dbm__lock_free(&shared->graph_lock);
 }
-
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     dbm__gate *gate;
     if (dbm__load_acquire(&shared->fork) == dbm__fork_epoch() || !dbm__fork_claim(&shared->fork)) return;
@@ -8252,15 +8269,12 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     }
     dbm__store_release(&shared->fork, dbm__fork_epoch());
 }
-
 static const dbm__blocked *dbm__blocked_find(const dbm__shared *shared, dbm__word thread) {
     const dbm__blocked *b;
     for (b = shared->blocked; b != NULL; b = b->next) if (b->thread == thread) return b;
     return NULL;
 }
-
 static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *pool, dbm__gate *gate, dbm__text *sites);
-
 /* Whether one holder will never run again. */
 static bool dbm__holder_stuck(dbm__shared *shared, dbm__word self, dbm__word holder, const char *site, dbm__text *sites) {
     const dbm__blocked *b;
@@ -8273,7 +8287,6 @@ static bool dbm__holder_stuck(dbm__shared *shared, dbm__word self, dbm__word hol
     dbm__putf(sites, "%s%s", sites->size != 0 ? ", " : "", site != NULL ? site : "?");
     return true;
 }
-
 static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *pool, dbm__gate *gate, dbm__text *sites) {
     int i;
     if (gate != NULL) {
@@ -8290,7 +8303,6 @@ static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *poo
     }
     return true;
 }
-
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site) {
     dbm__shared *shared = db->shared;
     char block[400];
@@ -8314,7 +8326,6 @@ DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool
                      "take both in the same order everywhere, or raise pool_size",
                      db->name, gate != NULL ? "its writer's turn" : "a connection", block);
 }
-
 DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
     dbm__blocked **p;
     dbm__lock_take(&db->shared->graph_lock);
@@ -8339,7 +8350,6 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
  * is not woken by a thread that has just come back as soon as it had left, and will again: the head looks by itself now and then, and if it
  * ever finds a gate that such a thread left free, everybody who leaves wakes it for a while. One who will be handed the gate next is woken
  * while the one before it still writes, and yields the processor until it is its turn, so that the gate does not wait for it to wake up. */
-
 enum {
     DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000,
     DBM__GATE_LOOK_US = 500,  /* how often the head looks by itself */
@@ -8348,7 +8358,6 @@ enum {
     DBM__GATE_YIELDS = 100,   /* and waits for it without sleeping */
     DBM__GATE_FREE_SEEN = 8   /* unless it finds the gate free so many times running */
 };
-
 typedef struct dbm__gate_waiter {
     struct dbm__gate_waiter *next, *previous;
     dbm__signal signal;
@@ -8361,7 +8370,6 @@ typedef struct dbm__gate_waiter {
     bool yielded;     /* has waited for that without sleeping, */
     bool yielding;    /* or does so now */
 } dbm__gate_waiter;
-
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
     dbm__gate *gate;
     dbm__lock_take(&shared->graph_lock);
@@ -8383,22 +8391,18 @@ DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
     dbm__lock_give(&shared->graph_lock);
     return gate;
 }
-
 static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) {
     dbm__store(&gate->site, (dbm__word)site);
     dbm__store(&gate->holder, holder);
 }
-
 /* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
  * more often than anybody may be. */
 static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
-
 static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
     const dbm__gate_waiter *w = gate->first;
     return w != NULL && (gate->barges - gate->turn >= dbm__gate_share(gate) || gate->barges - w->barges >= DBM__GATE_BARGES ||
                          now - w->since_us >= DBM__GATE_PATIENCE_US);
 }
-
 static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->previous != NULL) w->previous->next = w->next; else gate->first = w->next;
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
@@ -8408,7 +8412,6 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
     }
 }
-
 #if DBM__THREADS
 /* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
 static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
@@ -8421,7 +8424,6 @@ static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
     first->next_one = true;
     dbm__signal_one(&first->signal);
 }
-
 /* Takes the gate before those who wait, when it is free and their head can bear it. */
 static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
     dbm__word o = dbm__load(&gate->word);
@@ -8433,7 +8435,6 @@ static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
     }
     return false;
 }
-
 /* To the end of the queue, unless the gate has become free. */
 static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
     dbm__word o = dbm__load(&gate->word);
@@ -8447,7 +8448,6 @@ static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
     gate->last = w;
     return true;
 }
-
 /* Until the gate is this waiter's, `stop`, or the deadline; it is in the queue. */
 static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_waiter *w, int64_t deadline_us, const dbm__word *stop) {
     dbm_status st = DBM_OK;
@@ -8492,7 +8492,6 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
     return st;
 }
 #endif
-
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -8555,14 +8554,12 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     return st;
 #endif
 }
-
 DBM__FN void dbm__gate_wake(dbm__gate *gate) {
     dbm__gate_waiter *w;
     dbm__lock_take(&gate->lock);
     for (w = gate->first; w != NULL; w = w->next) dbm__signal_one(&w->signal);
     dbm__lock_give(&gate->lock);
 }
-
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__word o = DBM__GATE_TAKEN;
     dbm__gate_waiter *w;
@@ -8586,12 +8583,7 @@ DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__lock_give(&gate->lock);
 }
 /* --- src/pool/pool.c --- */
-/* Checkout and return beyond the fast path: the queue, connects, failures, drain.
- * May call: api/, base/, adapter/, pool.h.
- * Must not know: sessions, SQL. */
-
 /* ---- making and freeing --------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     const dbm_config *config = &db->settings->config;
     dbm__pool *pool;
@@ -8633,7 +8625,6 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     db->pool = pool;
     return DBM_OK;
 }
-
 DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__host *host;
     if (pool == NULL) return;
@@ -8644,27 +8635,332 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__free(host, pool->slots);
     dbm__free(host, pool);
 }
-
+/* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
+static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
+    int w;
+    for (w = 0; w < pool->words; w++) {
+        dbm__word o = dbm__load(&pool->idle[w]);
+        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
+    }
+}
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
+    int w;
+    for (w = 0; w < pool->words; w++) {
+        dbm__word o = dbm__load(&pool->idle[w]);
+        while ((o & ~DBM__WAIT_BIT) != 0) {
+            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
+            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+        }
+    }
+    return NULL;
+}
+DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
+    int w;
+    for (w = 0; w < pool->words; w++) {
+        if (pool->empty[w] != 0) {
+            int i = dbm__lowest_bit(pool->empty[w]);
+            pool->empty[w] &= ~((dbm__word)1 << i);
+            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+        }
+    }
+    return NULL;
+}
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
+    while (!dbm__cas(word, &o, o | slot->bit)) {}
+}
+DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
+    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
+}
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
+    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
+    t->next = t->previous = NULL;
+    pool->waiting--;
+}
+/* By ticket: one that comes back after a failed connect keeps its place. */
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
+    dbm__taking *after = pool->last;
+    if (t->ticket == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && after->ticket > t->ticket) after = after->previous;
+    t->previous = after;
+    t->next = after != NULL ? after->next : pool->first;
+    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (after != NULL) after->next = t; else pool->first = t;
+    t->got = DBM__GOT_NOTHING;
+    pool->waiting++;
+}
+/* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
+ * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
+enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
+static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
+    dbm__word now = dbm__load(&t->waking);
+    if (t->wake == NULL) {
+        dbm__signal_one((dbm__signal *)t->ud);
+        return;
+    }
+    for (;;) {
+        if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
+        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
+    }
+    if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
+    t->woken_next = pool->woken;
+    pool->woken = t;
+}
+DBM__FN void dbm__pool_leave(dbm__pool *pool) {
+    dbm__taking *t = pool->woken, *next;
+    pool->woken = NULL;
+    dbm__lock_give(&pool->lock);
+    for (; DBM__UNLIKELY(t != NULL); t = next) {
+        dbm__word now;
+        next = t->woken_next;
+        do {
+            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
+            t->wake(t->ud);
+            now = DBM__WAKE_CALLING;
+        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
+    }
+}
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
+}
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
+    dbm__shared *shared = pool->db->shared;
+    bool orphaned = pool->orphaned;
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+    if (orphaned) dbm__orphan_returned(shared);
+}
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taking *t = pool->first;
+    dbm__taking_unlink(pool, t);
+    t->got = (unsigned char)got;
+    t->slot = slot;
+    t->status = status;
+    dbm__taking_wake(pool, t);
+}
+/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
+ * connection that comes back meanwhile is either seen here or comes through the lock. */
+DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
+    dbm__slot *slot;
+    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
+    while (pool->first != NULL) {
+        if (pool->state != DBM__POOL_OPEN) {
+            dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
+        } else if ((slot = dbm__pool_pick_idle(pool)) != NULL) {
+            dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
+        } else if (pool->connecting < pool->max_connecting && now >= pool->retry_us && (slot = dbm__pool_pick_empty(pool)) != NULL) {
+            pool->connecting++;
+            dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
+        } else {
+            /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
+            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
+            return;
+        }
+    }
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
+}
+/* A failure that another try can't cure: everybody who waits hears of it at once. */
+static bool dbm__connect_fatal(const dbm_error_info *e) {
+    if (e->retryable) return false;
+    return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
+        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
+        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
+}
+static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
+    while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+}
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
+/* After a connect, with the lock held. True when the database was down until now. */
+DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
+    bool was_down = pool->down;
+    pool->open++;
+    pool->stats.connects++;
+    pool->failures = 0;
+    pool->retry_us = 0;
+    pool->down = false;
+    dbm__pool_set_slow(pool);
+    return was_down;
+}
+/* After a failed connect, with the lock held: what becomes of the others. True when the caller may wait on. */
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down) {
+    int shift = pool->failures < 4 ? pool->failures : 4;
+    int64_t delay = (int64_t)50000 << shift;
+    if (delay > 500000) delay = 500000;
+    pool->failures++;
+    pool->stats.connect_failures++;
+    pool->cause = *e;
+    pool->retry_us = now + delay;
+    if (pool->open == 0 && !pool->down) *went_down = pool->down = true;
+    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
+        dbm__pool_fail_waiters(pool, e->status);
+        return false;
+    }
+    return true;
+}
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
+    dbm_database *db = pool->db;
+    const dbm_error_info *e = &dbm__self()->last;
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, e->status, 0, "%s", e->message);
+    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
+}
+/* ---- closing, counting ------------------------------------------------------------------------------------------------- */
+/* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
+static int dbm__pool_out_locked(dbm__pool *pool) {
+    int w, in = 0;
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
+        while (v != 0) { v &= v - 1u; in++; }
+    }
+    return pool->slot_count - in - pool->connecting;
+}
+DBM__FN int dbm__pool_out(dbm__pool *pool) {
+    int n;
+    dbm__lock_take(&pool->lock);
+    n = dbm__pool_out_locked(pool);
+    dbm__lock_give(&pool->lock);
+    return n;
+}
+DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
+    dbm__lock_take(&pool->lock);
+    pool->orphaned = true;
+    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
+    dbm__lock_give(&pool->lock);
+}
+DBM__FN void dbm__pool_close(dbm__pool *pool) {
+    dbm__slot *slot;
+    dbm__lock_take(&pool->lock);
+    pool->state = DBM__POOL_CLOSING;
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, 0);
+    while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
+        pool->open--;
+        pool->stats.disconnects++;
+        dbm__pool_leave(pool);
+        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+        dbm__lock_take(&pool->lock);
+        dbm__slot_to_empty(slot);
+    }
+    dbm__pool_leave(pool);
+    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
+}
+DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
+    dbm__word self = dbm__thread_number();
+    int out, i, mine;
+    dbm__lock_take(&pool->lock);
+    for (;;) {
+        out = dbm__pool_out_locked(pool);
+        for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
+        if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
+        dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us);
+    }
+    dbm__lock_give(&pool->lock);
+    return out;
+}
+DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
+    int i, w, idle = 0;
+    dbm__lock_take(&pool->lock);
+    *out = pool->stats;
+    out->size = pool->size;
+    out->max_overflow = pool->slot_count - pool->size;
+    out->open = pool->open;
+    out->connecting = pool->connecting;
+    out->waiting = pool->waiting;
+    out->down = pool->down;
+    out->out = dbm__pool_out_locked(pool);
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
+        while (v != 0) { v &= v - 1u; idle++; }
+    }
+    out->idle = idle;
+    dbm__lock_give(&pool->lock);
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        out->checkouts += dbm__load(&slot->uses);
+        out->statements += dbm__load(&slot->statements);
+        out->cache_hits += dbm__load(&slot->connection.cache_hits);
+        out->cache_misses += dbm__load(&slot->connection.cache_misses);
+        out->cache_evictions += dbm__load(&slot->connection.cache_evictions);
+    }
+    out->stale_handles = dbm__load(&pool->stale_handles);
+    out->left_early = dbm__load(&pool->left_early);
+    out->retries = dbm__load(&pool->retries);
+    out->in_doubt = dbm__load(&pool->in_doubt);
+}
+/* ---- fork -------------------------------------------------------------------------------------------------------------- */
+/* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
+DBM__FN bool dbm__fork_claim(dbm__word *fork) {
+    const dbm__word busy = ~(dbm__word)0;
+    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(fork);
+    for (;;) {
+        if (seen == now) return false;
+        if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
+        if (seen == busy) {
+            dbm__sleep_us(100);
+            seen = dbm__load_acquire(fork);
+        }
+    }
+}
+DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
+    dbm__word now = dbm__fork_epoch();
+    int i;
+    dbm__shared_after_fork(pool->db->shared);
+    if (!dbm__fork_claim(&pool->fork)) return;
+    /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
+    (void)dbm__lock_init(&pool->lock);
+    (void)dbm__signal_init(&pool->drained);
+    pool->first = pool->last = pool->woken = NULL;
+    pool->waiting = pool->connecting = pool->open = 0;
+    pool->down = false;
+    pool->retry_us = 0;
+    pool->failures = 0;
+    for (i = 0; i < pool->words; i++) {
+        dbm__store(&pool->idle[i], 0);
+        pool->empty[i] = 0;
+    }
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        dbm_connection *c = &slot->connection;
+        bool open = c->open;
+        dbm__store(&slot->holder, 0);
+        dbm__store(&slot->site, 0);
+        c->open = false;
+        if (pool->db->on_fork != NULL) pool->db->on_fork(c);
+        if (dbm__pool_shared(pool)) {
+            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
+        } else {
+            c->open = open;
+            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
+        }
+        slot->reset_full = slot->leak_reported = slot->way.on = false;
+        dbm__slot_to_empty(slot);
+    }
+    if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
+    pool->shared_users = pool->leaks_out = 0;
+    pool->shared_busy = false;
+    dbm__store(&pool->shared_dead, 0);
+    dbm__pool_set_slow(pool);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    dbm__store_release(&pool->fork, now);
+}
+/* --- src/pool/slot.c --- */
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
-
-static bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
-
 /* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
-static void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
     bool mine;
     dbm__lock_take(&pool->lock);
     mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
     if (mine) pool->shared_busy = true;
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     if (!mine) return;
     dbm__connection_close(&pool->shared, how);
     dbm__lock_take(&pool->lock);
     dbm__store(&pool->shared_dead, 0);
     pool->shared_busy = false;
     dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
 }
-
 /* One more user of the shared connection, which must still be opened when *connect says so. */
 static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
     dbm_status st = DBM_OK;
@@ -8679,25 +8975,23 @@ static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *conn
         pool->shared_users++;
         *connect = pool->shared_busy = !pool->shared.open;
     }
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     if (st == DBM_OK) return st;
     dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
                                                                                 : "the shared connection is still being opened or closed");
     dbm__self()->last.retryable = true;
     return st;
 }
-
 static void dbm__shared_joined(dbm__pool *pool, bool open) {
     dbm__lock_take(&pool->lock);
     pool->shared.open = open;
     if (!open) pool->shared_users--;
     pool->shared_busy = false;
     dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
 }
-
 /* Ends a slot's connection. No lock is held. */
-static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__pool *pool = slot->pool;
     dbm_connection *c = &slot->connection;
     if (!c->open) return;
@@ -8713,7 +9007,7 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         dbm__lock_take(&pool->lock);
         if (broken) dbm__store(&pool->shared_dead, 1);
         pool->shared_users--;
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
     } else {
         dbm__connection_close(c, how);
@@ -8722,7 +9016,6 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
 }
-
 /* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
 static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
     dbm__pool *pool = slot->pool;
@@ -8761,36 +9054,181 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
     return DBM_OK;
 }
-
-/* One physical connect. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
+/* ---- in steps -------------------------------------------------------------------------------------------------------- */
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    if (!dbm__pool_steps(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->status = dbm__op_run(c, &way->op);
+        return DBM_STEP_DONE;
     }
-    if (st == DBM_OK && physical != c) {
-        c->data = physical->data;
+    if (way->on) {
+        dbm__running_heard(&way->running, heard);
+    } else {
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->op.sent_affected = way->op.sent_last_id = -1;
+        c->reported = false;
+        way->on = true;
+        dbm__running_start(&way->running, c, &way->op);
+    }
+    if (way->running.want != DBM_STEP_DONE) {
+        way->fd = way->running.want == DBM_STEP_TIMER ? -1 : way->op.fd;
+        way->until_us = dbm__running_until(&way->running);
+        return (int)way->running.want;
+    }
+    way->on = false;
+    way->status = dbm__op_end(c, &way->op, way->op.status);
+    return DBM_STEP_DONE;
+}
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
+    dbm__host *host = slot->pool->db->host;
+    if (want == DBM__STEP_BLOCKS) return DBM_OK;
+    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us);
+}
+DBM__FN void dbm__way_drop(dbm__slot *slot) {
+    dbm__way *way = &slot->way;
+    slot->connection.broken = true;
+    if (!way->on) return;
+    dbm__running_give_up(&way->running, DBM_E_CANCELLED, "given up");
+    way->on = false;
+    (void)dbm__op_end(&slot->connection, &way->op, way->op.status);
+}
+enum { DBM__CONNECT_NEW, DBM__CONNECT_RUNNING, DBM__CONNECT_MADE };
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
+    dbm__way *way = &slot->way;
+    way->phase = DBM__CONNECT_NEW;
+    way->on = false;
+    way->began_us = dbm__now(slot->pool->db->host);
+    way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
+    if (way->limit_us > deadline_us) way->limit_us = deadline_us;
+}
+/* The connect of a SHARED adapter is one for all slots, and the first one's to make. */
+static dbm_status dbm__shared_connect(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_connection *c = &slot->connection;
+    bool connect = true;
+    dbm_status st = dbm__shared_join(pool, slot->way.limit_us, &connect);
+    if (st == DBM_OK && connect) {
+        dbm__op_init(&slot->way.op, DBM_OP_CONNECT, slot->way.limit_us);
+        pool->shared.broken = false;
+        pool->shared.connecting = true;
+        st = dbm__op_run(&pool->shared, &slot->way.op);
+        pool->shared.connecting = false;
+        dbm__credentials_drop(&pool->shared);
+        dbm__shared_joined(pool, st == DBM_OK);
+    }
+    if (st == DBM_OK) {
+        c->data = pool->shared.data;
         c->broken = false;
     }
-    return dbm__slot_connected(slot, st, began, limit);
+    return st;
 }
-
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    const char *init_sql = slot->pool->db->settings->config.init_sql;
+    dbm_status st = DBM_OK;
+    if (way->phase == DBM__CONNECT_NEW && dbm__pool_shared(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        st = dbm__shared_connect(slot);
+    } else if (way->phase != DBM__CONNECT_MADE) {
+        int want;
+        c->broken = false;
+        c->connecting = true;
+        want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
+        if (want != DBM__STEP_BLOCKS) way->phase = DBM__CONNECT_RUNNING;
+        if (want != DBM_STEP_DONE) return want;
+        st = way->status;
+        c->connecting = false;
+        dbm__credentials_drop(c);
+        way->phase = DBM__CONNECT_MADE;
+        if (st == DBM_OK && !may_block && init_sql != NULL && init_sql[0] != 0) return DBM__STEP_BLOCKS;
+    }
+    way->status = dbm__slot_connected(slot, st, way->began_us, way->limit_us);
+    return DBM_STEP_DONE;
+}
+/* One physical connect. No lock is held; the slot is ours. */
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__connect_start(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return slot->way.status;
+}
+DBM__FN void dbm__connect_drop(dbm__slot *slot) {
+    dbm_connection *c = &slot->connection;
+    dbm_error_info kept = dbm__self()->last;
+    if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
+    c->open = slot->way.phase == DBM__CONNECT_MADE;
+    c->broken = c->open;
+    c->connecting = false;
+    dbm__credentials_drop(c);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    c->broken = false;
+    dbm__self()->last = kept;
+}
+/* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__slot_retire(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    bool broken = slot->connection.broken;
+    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+    dbm__lock_take(&pool->lock);
+    pool->open--;
+    pool->stats.disconnects++;
+    if (broken) pool->stats.broken++;
+    slot->reset_full = false;
+    dbm__slot_to_empty(slot);
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    dbm__pool_leave_in(pool);
+}
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
+    dbm__pool *pool = slot->pool;
+    bool was_open = slot->connection.open; /* not, when an earlier reconnect failed */
+    dbm__pool_suspect(pool);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    dbm__lock_take(&pool->lock);
+    if (was_open) {
+        pool->open--;
+        pool->stats.disconnects++;
+        pool->stats.broken++;
+    }
+    pool->connecting++; /* over the permit for once: this session has its place already */
+    dbm__pool_leave(pool);
+    dbm__connect_start(slot, deadline_us);
+}
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    dbm_status st = slot->way.status;
+    bool went_down = false, came_up = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+    } else {
+        slot->connection.broken = true; /* the slot comes back without a connection */
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(db->host));
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
+    return st;
+}
+DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__reconnect_begin(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return dbm__reconnect_end(slot);
+}
+DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
+    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
+}
 /* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
@@ -8805,13 +9243,11 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
         slot = dbm__pool_pick_empty(pool);
     }
     if (slot != NULL) pool->connecting++;
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     return slot;
 }
-
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     bool went_down = false, came_up = false, closing = false;
     dbm__lock_take(&pool->lock);
     pool->connecting--;
@@ -8821,151 +9257,25 @@ DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
         if (!closing) dbm__pool_set_idle(slot);
     } else {
         dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
         dbm__pool_set_slow(pool);
     }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
     if (closing) dbm__slot_retire(slot);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
 }
-
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
-    dbm_database *db = pool->db;
-    dbm_connection *c;
-    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
-    o->slot = dbm__pool_open_begin(pool, 1);
-    if (o->slot == NULL) return false;
-    c = &o->slot->connection;
-    o->began_us = dbm__now(db->host);
-    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
-    c->broken = c->reported = false;
-    c->connecting = true;
-    dbm__running_start(&o->running, c, &o->op);
-    return true;
-}
-
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
-    dbm_connection *c = &o->slot->connection;
-    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
-    c->connecting = false;
-    dbm__credentials_drop(c);
-    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
-    dbm__pool_open_end(o->slot, st);
-    return st;
-}
-
-/* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
-
-static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
-    }
-}
-
-static dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while ((o & ~DBM__WAIT_BIT) != 0) {
-            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
-            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    }
-    return NULL;
-}
-
-DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        if (pool->empty[w] != 0) {
-            int i = dbm__lowest_bit(pool->empty[w]);
-            pool->empty[w] &= ~((dbm__word)1 << i);
-            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    }
-    return NULL;
-}
-
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
-    while (!dbm__cas(word, &o, o | slot->bit)) {}
-}
-
-DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
-}
-
-static void dbm__waiter_unlink(dbm__pool *pool, dbm__waiter *w) {
-    if (w->previous != NULL) w->previous->next = w->next; else pool->first = w->next;
-    if (w->next != NULL) w->next->previous = w->previous; else pool->last = w->previous;
-    w->next = w->previous = NULL;
-    pool->waiting--;
-}
-
-/* By ticket: one that comes back after a failed connect keeps its place. */
-static void dbm__waiter_link(dbm__pool *pool, dbm__waiter *w) {
-    dbm__waiter *after = pool->last;
-    while (after != NULL && after->ticket > w->ticket) after = after->previous;
-    w->previous = after;
-    w->next = after != NULL ? after->next : pool->first;
-    if (w->next != NULL) w->next->previous = w; else pool->last = w;
-    if (after != NULL) after->next = w; else pool->first = w;
-    w->got = DBM__GOT_NOTHING;
-    pool->waiting++;
-}
-
-static void dbm__waiter_get(dbm__pool *pool, dbm__waiter *w, int got, dbm__slot *slot, dbm_status status) {
-    dbm__waiter_unlink(pool, w);
-    w->got = got;
-    w->slot = slot;
-    w->status = status;
-    w->wake(w->ud);
-}
-
-/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
- * connection that comes back meanwhile is either seen here or comes through the lock. */
-DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
-    dbm__slot *slot;
-    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
-    while (pool->first != NULL) {
-        if (pool->state != DBM__POOL_OPEN) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
-        } else if ((slot = dbm__pool_pick_idle(pool)) != NULL) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_IDLE, slot, DBM_OK);
-        } else if (pool->connecting < pool->max_connecting && now >= pool->retry_us && (slot = dbm__pool_pick_empty(pool)) != NULL) {
-            pool->connecting++;
-            dbm__waiter_get(pool, pool->first, DBM__GOT_EMPTY, slot, DBM_OK);
-        } else {
-            /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) pool->first->wake(pool->first->ud);
-            return;
-        }
-    }
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
-}
-
-/* A failure that another try can't cure: everybody who waits hears of it at once. */
-static bool dbm__connect_fatal(const dbm_error_info *e) {
-    if (e->retryable) return false;
-    return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
-        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
-        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
-}
-
-static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
-    while (pool->first != NULL) dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
-}
-
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
-
-/* ---- checkout --------------------------------------------------------------------------------------------------------- */
-
+/* --- src/pool/take.c --- */
+/* Checkout and return beyond the fast path, step by step; a thread that waits goes through the same steps.
+ * May call: api/, base/, adapter/, pool.h.
+ * Must not know: sessions, SQL, who waits.
+ *
+ *     start --> LINE --> WAITING --idle--> LOOK --(PING)--> done
+ *                 ^         |                |dead
+ *                 |         +--empty--> CONNECT --> done
+ *                 +---retired, or failed while others live---+ */
+/* ---- what is said of those who failed ------------------------------------------------------------------------------------- */
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     int64_t now_ms = dbm__now(pool->db->host) / 1000;
     int i, shown = 0, more = 0;
@@ -8982,8 +9292,6 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     }
     if (more != 0) dbm__putf(out, " and %d more", more);
 }
-
-#if DBM__THREADS
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
 static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     int i;
@@ -8993,8 +9301,6 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
         if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
     }
 }
-#endif
-
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
     char block[600], cause[512];
@@ -9014,7 +9320,6 @@ static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t w
     dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
     return dbm__self()->last.status;
 }
-
 static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
     if (status == DBM_E_CLOSED) {
         return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
@@ -9025,522 +9330,442 @@ static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const cha
     if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
     return dbm__self()->last.status;
 }
-
-static void dbm__wake_thread(void *ud) { dbm__signal_one((dbm__signal *)ud); }
-
-/* After a connect, with the lock held. True when the database was down until now. */
-DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
-    bool was_down = pool->down;
-    pool->open++;
-    pool->stats.connects++;
-    pool->failures = 0;
-    pool->retry_us = 0;
-    pool->down = false;
-    dbm__pool_set_slow(pool);
-    return was_down;
-}
-
-/* After a failed connect, with the lock held: what becomes of the others. True when the caller may wait on. */
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down) {
-    int shift = pool->failures < 4 ? pool->failures : 4;
-    int64_t delay = (int64_t)50000 << shift;
-    if (delay > 500000) delay = 500000;
-    pool->failures++;
-    pool->stats.connect_failures++;
-    pool->cause = *e;
-    pool->retry_us = now + delay;
-    if (pool->open == 0 && !pool->down) *went_down = pool->down = true;
-    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
-        dbm__pool_fail_waiters(pool, e->status);
-        return false;
-    }
-    return true;
-}
-
-/* Looks at an idle connection before it is handed out. False: it is dead, or too old. No lock is held. */
-static bool dbm__slot_alive(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection;
-    const dbm_config *config = &db->settings->config;
-    int64_t now, idle;
-    dbm_op op;
-    if (dbm__load(&pool->shared_dead) != 0) return false;
-    if (!pool->check) return true;
-    now = dbm__now(db->host);
-    if (now >= slot->expires_us) {
-        dbm__lock_take(&pool->lock);
-        pool->stats.recycled++;
-        dbm__lock_give(&pool->lock);
-        return false;
-    }
-    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return true;
-    idle = now - slot->used_us;
-    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
-        dbm__word since = dbm__load(&pool->suspect_ms);
-        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
-        if (idle < 1000 && !suspect) return true;
-        if (db->adapter->alive != NULL && db->adapter->alive(c) != DBM_OK) return false;
-        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return true;
-    }
-    dbm__op_init(&op, DBM_OP_PING, deadline_us < now + 5000000 ? deadline_us : now + 5000000);
-    return dbm__op_run(c, &op) == DBM_OK;
-}
-
-/* The last session that outlived its manager frees everything. */
-static void dbm__orphan_returned(dbm_database *db) {
-    dbm__shared *shared = db->shared;
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
-
-/* Takes a slot that was just found dead out of service: its connection closed, its place empty. */
-DBM__FN void dbm__slot_retire(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    bool broken = slot->connection.broken, orphaned;
-    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-    dbm__lock_take(&pool->lock);
-    pool->open--;
-    pool->stats.disconnects++;
-    if (broken) pool->stats.broken++;
-    slot->reset_full = false;
-    dbm__slot_to_empty(slot);
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (orphaned) dbm__orphan_returned(pool->db);
-}
-
-DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
-                                                     dbm__slot **out) {
-    dbm__pool *pool = db->pool;
-    dbm__slot *had = NULL;
-    int word;
-    dbm__waiter w;
-    dbm__signal signal;
-    dbm__blocked blocked;
-    bool signal_made = false, in_graph = false, pools_own, went_down = false, came_up = false, timed_out = false;
-    int64_t began, deadline, connect_deadline, now;
-    dbm_status st = DBM_OK;
-    *out = NULL;
-    dbm__fork_look();
-    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
-    began = now = dbm__now(db->host);
-    deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
-    pools_own = deadline <= session_deadline_us;
-    if (!pools_own) deadline = session_deadline_us;
-    connect_deadline = db->settings->config.pool.timeout_ms < 0 ? session_deadline_us : deadline; /* not waiting for others is no reason not to connect */
-    memset(&w, 0, sizeof w);
-    w.slot = had;
-    w.got = had != NULL ? DBM__GOT_IDLE : DBM__GOT_NOTHING;
-    for (;;) {
-        if (w.got == DBM__GOT_IDLE) {
-            if (dbm__slot_alive(w.slot, connect_deadline)) break;
-            dbm__slot_retire(w.slot);
-            w.got = DBM__GOT_NOTHING;
-            now = dbm__now(db->host);
-        }
-        if (w.got == DBM__GOT_EMPTY) {
-            st = dbm__slot_connect(w.slot, connect_deadline);
-            now = dbm__now(db->host);
-            dbm__lock_take(&pool->lock);
-            pool->connecting--;
-            if (st == DBM_OK) {
-                bool closing = pool->state != DBM__POOL_OPEN;
-                came_up = dbm__pool_connected(pool);
-                dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
-                dbm__lock_give(&pool->lock);
-                if (!closing) break;
-                dbm__slot_retire(w.slot);
-                st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-                goto done;
-            }
-            dbm__slot_to_empty(w.slot);
-            if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down)) {
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                goto done; /* with this thread's own failure */
-            }
-            if (now >= deadline) { /* others have connections, so it waited for one of those too */
-                pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-                goto done;
-            }
-            dbm__lock_give(&pool->lock);
-            st = DBM_OK;
-            w.got = DBM__GOT_NOTHING;
-        }
-        /* In line, and serve the line. */
-        dbm__lock_take(&pool->lock);
-        if (pool->state != DBM__POOL_OPEN) {
-            dbm__lock_give(&pool->lock);
-            st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-            goto done;
-        }
-        if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
-            dbm__lock_give(&pool->lock); /* down, and just tried: say why at once */
-            st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-            goto done;
-        }
-        if (!signal_made) {
-            if (!dbm__signal_init(&signal)) {
-                dbm__lock_give(&pool->lock);
-                st = dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site);
-                goto done;
-            }
-            signal_made = true;
-            w.wake = dbm__wake_thread;
-            w.ud = &signal;
-        }
-        if (w.ticket == 0) w.ticket = ++pool->tickets;
-        dbm__waiter_link(pool, &w);
-        dbm__pool_dispatch(pool, now);
-        if (w.got == DBM__GOT_NOTHING) {
-#if !DBM__THREADS
-            dbm__waiter_unlink(pool, &w);
-            dbm__pool_dispatch(pool, now);
-            dbm__lock_give(&pool->lock);
-            if (pool->failures > 0) { /* there is room, but no connection could be made */
-                st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-                goto done;
-            }
-            {
-                char block[400];
-                dbm__text holders = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(pool, &holders);
-                st = dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
-                               "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
-                               db->name, pool->slot_count, block);
-            }
-            goto done;
-#else
-            pool->stats.waits++;
-            dbm__pool_look(pool, now);
-            if (!in_graph) {
-                /* Left and entered around the walk: it must not run under the pool's lock. */
-                dbm__lock_give(&pool->lock);
-                st = dbm__graph_enter(db, &blocked, pool, NULL, site);
-                in_graph = st == DBM_OK;
-                dbm__lock_take(&pool->lock);
-            }
-            while (st == DBM_OK && w.got == DBM__GOT_NOTHING) {
-                int64_t until = deadline;
-                now = dbm__now(db->host);
-                if (now >= deadline) {
-                    timed_out = true;
-                    break;
-                }
-                if (pool->first == &w && pool->retry_us > now && pool->retry_us < until) until = pool->retry_us;
-                dbm__wait_until(db->host, &signal, &pool->lock, until);
-                if (w.got == DBM__GOT_NOTHING && pool->first == &w) dbm__pool_dispatch(pool, dbm__now(db->host));
-            }
-            if (w.got == DBM__GOT_NOTHING) { /* timed out, or a deadlock: nobody can hand us anything from here on */
-                dbm__waiter_unlink(pool, &w);
-                if (timed_out) pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-            } else if (st != DBM_OK) {
-                st = DBM_OK; /* served while the walk ran: no deadlock after all */
-            }
-#endif
-        }
-        dbm__lock_give(&pool->lock);
-        if (timed_out) {
-            st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-            goto done;
-        }
-        if (st != DBM_OK) goto done;
-        if (w.got == DBM__GOT_FAILURE) {
-            st = dbm__pool_failed(pool, w.status, site);
-            goto done;
-        }
-        now = dbm__now(db->host);
-    }
-    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    in_graph = false;
-    dbm__store(&w.slot->uses, w.slot->uses + 1u);
-    dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
-    dbm__store(&w.slot->site, (dbm__word)site);
-    dbm__store(&w.slot->holder, holder);
-    *out = w.slot;
-done:
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    if (signal_made) dbm__signal_free(&signal);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, st, 0, "%s", dbm__self()->last.message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
-    if (st != DBM_OK && site != NULL && dbm__self()->last.site[0] == 0) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return st;
-}
-
-DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_status st;
-    bool went_down = false, came_up = false, was_open = slot->connection.open; /* not, when an earlier reconnect failed */
-    dbm__pool_suspect(pool);
-    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-    dbm__lock_take(&pool->lock);
-    if (was_open) {
-        pool->open--;
-        pool->stats.disconnects++;
-        pool->stats.broken++;
-    }
-    pool->connecting++; /* over the permit for once: this session has its place already */
-    dbm__lock_give(&pool->lock);
-    st = dbm__slot_connect(slot, deadline_us);
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    dbm__lock_give(&pool->lock);
-    if (came_up) dbm__event(pool->db->host, DBM_EVENT_UP, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "database %q answers again", pool->db->name);
-    if (went_down) dbm__event(pool->db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, pool->db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    return st;
-}
-
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
-}
-
-/* ---- return ------------------------------------------------------------------------------------------------------------ */
-
+/* ---- the way back ------------------------------------------------------------------------------------------------------- */
+enum { DBM__GIVE_RESET, DBM__GIVE_CLOSE, DBM__GIVE_UPKEEP, DBM__GIVE_BACK };
 /* The session left something on the connection that its next user must not find. */
 static bool dbm__slot_unsettled(const dbm__slot *slot) {
     dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
     if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
     return slot->connection.state == DBM_STATE_TRANSACTION;
 }
-
-DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
+static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
+static bool dbm__giving_put(dbm__slot *slot) {
+    if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
+    return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot);
+}
+DBM__FN bool dbm__giving_start(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool close = slot->connection.broken || !slot->connection.open, due = (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0;
-    bool leak_reported = false, keep = false, orphaned;
-    dbm_error_info kept;
+    bool leak_reported = false;
+    dbm__store(&slot->holder, 0);
+    dbm__store(&slot->site, 0);
+    slot->used_us = 0;
     if (dbm__load(&pool->slow) != 0) {
         dbm__lock_take(&pool->lock);
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
     }
     if (leak_reported) {
-        dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
+        dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
-    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
-        dbm_op op;
-        kept = dbm__self()->last;
-        keep = true;
-        dbm__op_init(&op, DBM_OP_RESET, dbm__deadline(db->host, 5000));
-        if (dbm__op_run(&slot->connection, &op) != DBM_OK) close = true;
+    slot->way.on = false;
+    slot->way.close = slot->connection.broken || !slot->connection.open;
+    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
+        slot->way.phase = DBM__GIVE_RESET;
+        return true;
+    }
+    slot->way.phase = DBM__GIVE_CLOSE;
+    return !dbm__giving_put(slot);
+}
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__pool *pool = slot->pool;
+    dbm__way *way = &slot->way;
+    bool blocks = !may_block && !dbm__pool_steps(pool);
+    if (way->phase == DBM__GIVE_RESET) {
+        dbm_error_info kept = dbm__self()->last;
+        int want = dbm__way_step(slot, DBM_OP_RESET, way->on ? 0 : dbm__deadline(pool->db->host, 5000), heard, may_block);
+        dbm__self()->last = kept;
+        if (want != DBM_STEP_DONE) return want;
+        if (way->status != DBM_OK) way->close = true;
         slot->reset_full = false;
+        if (dbm__giving_put(slot)) return DBM_STEP_DONE;
+        way->phase = DBM__GIVE_CLOSE;
     }
-    if (pool->check) {
-        slot->used_us = dbm__now(db->host);
-        if (!close && !due && dbm__pool_put(slot)) return;
-    }
-    if (close && slot->connection.open) {
+    if (way->phase == DBM__GIVE_CLOSE) {
         bool broken = slot->connection.broken;
-        dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-        dbm__lock_take(&pool->lock);
-        pool->open--;
-        pool->stats.disconnects++;
-        if (broken) pool->stats.broken++;
-        dbm__lock_give(&pool->lock);
-    }
-    if (due) { /* while the slot is still ours: after its return the pool may be gone */
-        if (!keep) kept = dbm__self()->last;
-        keep = true;
-        dbm__pool_upkeep(pool, false);
-    }
-    for (;;) {
-        dbm__lock_take(&pool->lock);
-        if (close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-        } else if (pool->state != DBM__POOL_OPEN || (pool->open > pool->size && pool->first == NULL)) {
+        if (way->close && slot->connection.open) {
+            if (blocks) return DBM__STEP_BLOCKS;
+            dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+            dbm__lock_take(&pool->lock);
             pool->open--;
             pool->stats.disconnects++;
-            dbm__lock_give(&pool->lock);
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
-            close = true;
-            continue;
-        } else {
+            if (broken) pool->stats.broken++;
+            dbm__pool_leave(pool);
+        }
+        way->phase = DBM__GIVE_UPKEEP;
+    }
+    if (way->phase == DBM__GIVE_UPKEEP) { /* while the slot is still ours: after its return the pool may be gone */
+        if (dbm__giving_due(slot)) {
+            dbm_error_info kept;
+            if (blocks) return DBM__STEP_BLOCKS;
+            kept = dbm__self()->last;
+            dbm__pool_upkeep(pool, false);
+            dbm__self()->last = kept;
+        }
+        way->phase = DBM__GIVE_BACK;
+    }
+    for (;;) {
+        dbm__lock_take(&pool->lock);
+        if (way->close || !slot->connection.open) {
+            dbm__slot_to_empty(slot);
+            break;
+        }
+        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
             dbm__pool_set_idle(slot);
+            break;
+        }
+        if (!blocks) {
+            pool->open--;
+            pool->stats.disconnects++;
+        }
+        dbm__pool_leave(pool);
+        if (blocks) return DBM__STEP_BLOCKS;
+        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+        way->close = true;
+    }
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(pool->db->host) : 0);
+    dbm__pool_leave_in(pool);
+    return DBM_STEP_DONE;
+}
+DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
+    dbm_status heard = DBM_OK;
+    int want;
+    if (!dbm__giving_start(slot)) return;
+    while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+}
+/* ---- checkout --------------------------------------------------------------------------------------------------------- */
+enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+/* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
+enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
+static int dbm__slot_look(dbm__slot *slot, int64_t now) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    const dbm_config *config = &db->settings->config;
+    int64_t idle;
+    if (dbm__load(&pool->shared_dead) != 0) return DBM__LOOK_BAD;
+    if (!pool->check) return DBM__LOOK_GOOD;
+    if (now >= slot->expires_us) {
+        dbm__lock_take(&pool->lock);
+        pool->stats.recycled++;
+        dbm__pool_leave(pool);
+        return DBM__LOOK_BAD;
+    }
+    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return DBM__LOOK_GOOD;
+    idle = now - slot->used_us;
+    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
+        dbm__word since = dbm__load(&pool->suspect_ms);
+        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
+        if (idle < 1000 && !suspect) return DBM__LOOK_GOOD;
+        if (db->adapter->alive != NULL && db->adapter->alive(&slot->connection) != DBM_OK) return DBM__LOOK_BAD;
+        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return DBM__LOOK_GOOD;
+    }
+    return DBM__LOOK_PING;
+}
+/* Any idle slot at all, past what is special about the pool. */
+static dbm__slot *dbm__pool_find(dbm__pool *pool) {
+    dbm__slot *slot = NULL;
+    int word;
+    dbm__fork_look();
+    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
+    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    return slot;
+}
+static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
+    dbm__store(&slot->uses, slot->uses + 1u);
+    dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
+    dbm__store(&slot->site, (dbm__word)site);
+}
+static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
+                             void (*wake)(void *ud), void *ud) {
+    int timeout_ms = db->settings->config.pool.timeout_ms;
+    memset(t, 0, sizeof *t);
+    t->db = db;
+    t->wake = wake;
+    t->ud = ud;
+    t->site = site;
+    t->fork = dbm__fork_epoch();
+    t->slot = had;
+    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+    t->began_us = now;
+    t->deadline_us = now + (int64_t)timeout_ms * 1000;
+    t->pools_own = t->deadline_us <= session_deadline_us;
+    if (!t->pools_own) t->deadline_us = session_deadline_us;
+    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+}
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
+    dbm__slot *had = dbm__pool_find(db->pool);
+    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud);
+}
+/* Nobody may be in a call of `wake` when the taking ends. */
+static void dbm__taking_quiet(dbm__taking *t) {
+    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield();
+}
+static int dbm__taking_done(dbm__taking *t, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    t->phase = DBM__TAKE_DONE;
+    t->status = st;
+    if (st != DBM_OK) t->slot = NULL;
+    if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
+    dbm__taking_quiet(t);
+    return DBM_STEP_DONE;
+}
+/* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
+static int dbm__taking_line(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__lock_take(&pool->lock);
+    if (pool->state != DBM__POOL_OPEN) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+    }
+    if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
+        dbm__pool_leave(pool); /* down, and just tried: say why at once */
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site));
+    }
+    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
+    if (t->wake == NULL && !t->signal_made) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site));
+    }
+    dbm__taking_link(pool, t);
+    dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING) {
+        pool->stats.waits++;
+        dbm__pool_look(pool, now);
+    }
+    dbm__pool_leave(pool);
+    t->phase = DBM__TAKE_WAITING;
+    return DBM__STEP_QUEUED;
+}
+/* Out of the queue, unless something has been handed to it meanwhile. */
+static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
+    dbm__pool *pool = t->db->pool;
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = t->got == DBM__GOT_NOTHING;
+    if (mine) {
+        dbm__taking_unlink(pool, t);
+        if (timed_out) pool->stats.timeouts++;
+        dbm__pool_dispatch(pool, now);
+    }
+    dbm__pool_leave(pool);
+    return mine;
+}
+/* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
+static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    int got;
+    dbm__lock_take(&pool->lock);
+    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    got = t->got;
+    t->until_us = t->deadline_us;
+    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    dbm__pool_leave(pool);
+    if (got == DBM__GOT_NOTHING) {
+        if (now < t->deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
+        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    }
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+    t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    return DBM__STEP_BLOCKS;
+}
+/* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
+static int dbm__taking_connected(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot = t->slot;
+    dbm_status st = slot->way.status;
+    bool came_up = false, went_down = false, waits, closing, orphaned;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    closing = pool->state != DBM__POOL_OPEN;
+    orphaned = pool->orphaned;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
+        dbm__pool_leave(pool);
+        dbm__pool_turned(pool, came_up, false, t->site);
+        if (closing) {
+            (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+            dbm__slot_retire(slot);
+            return DBM_STEP_DONE;
+        }
+        dbm__slot_taken(slot, now, t->site);
+        return dbm__taking_done(t, DBM_OK);
+    }
+    dbm__slot_to_empty(slot);
+    t->slot = NULL;
+    waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
+    dbm__pool_dispatch(pool, now);
+    if (closing) dbm__signal_all(&pool->drained);
+    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, false, went_down, t->site);
+    if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
+    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else t->phase = DBM__TAKE_LINE;
+    if (orphaned) dbm__orphan_returned(t->db->shared);
+    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+}
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
+    dbm_database *db = t->db;
+    int64_t now = dbm__now(db->host);
+    int want;
+    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
+        t->phase = DBM__TAKE_DONE;
+        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE;
+    }
+    for (;;) {
+        switch (t->phase) {
+        case DBM__TAKE_LINE:
+            if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        case DBM__TAKE_WAITING:
+            want = dbm__taking_waiting(t, now);
+            if (want != DBM__STEP_BLOCKS) return want;
+            break;
+        case DBM__TAKE_LOOK:
+            want = dbm__slot_look(t->slot, now);
+            if (want == DBM__LOOK_GOOD) {
+                dbm__slot_taken(t->slot, now, t->site);
+                return dbm__taking_done(t, DBM_OK);
+            }
+            t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+            t->slot->way.on = false;
+            break;
+        case DBM__TAKE_PING:
+            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            t->phase = DBM__TAKE_RETIRE;
+            if (t->slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->slot, now, t->site);
+            return dbm__taking_done(t, DBM_OK);
+        case DBM__TAKE_RETIRE:
+            if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
+            dbm__slot_retire(t->slot);
+            now = dbm__now(db->host);
+            t->slot = NULL;
+            t->phase = DBM__TAKE_LINE;
+            break;
+        case DBM__TAKE_CONNECT:
+            want = dbm__connect_step(t->slot, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        default: return DBM_STEP_DONE;
+        }
+    }
+wait:
+    if (want == DBM__STEP_BLOCKS) return want;
+    t->fd = t->slot->way.fd;
+    t->until_us = t->slot->way.until_us;
+    return want;
+}
+DBM__FN void dbm__taking_abandon(dbm__taking *t) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot;
+    int phase = t->phase;
+    t->phase = DBM__TAKE_DONE;
+    t->status = DBM_E_CANCELLED;
+    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+        if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
+        if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0);
+    }
+    slot = t->slot;
+    t->slot = NULL;
+    if (phase == DBM__TAKE_LOOK) {
+        slot->way.phase = DBM__GIVE_BACK;
+        slot->way.close = false;
+        (void)dbm__giving_step(slot, DBM_OK, true);
+    } else if (phase == DBM__TAKE_PING || phase == DBM__TAKE_RETIRE) {
+        dbm__way_drop(slot);
+        dbm__slot_retire(slot);
+    } else if (phase == DBM__TAKE_CONNECT) {
+        dbm__connect_drop(slot);
+        dbm__lock_take(&pool->lock);
+        pool->connecting--;
+        dbm__slot_to_empty(slot);
+        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_leave_in(pool);
+    }
+    dbm__taking_quiet(t);
+}
+/* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
+DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
+                                                     dbm__slot **out) {
+    dbm__pool *pool = db->pool;
+    dbm__slot *had = dbm__pool_find(pool);
+    int64_t now = dbm__now(db->host);
+    dbm__taking t;
+    dbm__signal signal;
+#if DBM__THREADS
+    dbm__blocked blocked;
+    bool in_graph = false;
+#endif
+    dbm_status heard = DBM_OK;
+    int want, look = had != NULL ? dbm__slot_look(had, now) : DBM__LOOK_BAD;
+    *out = had;
+    if (DBM__LIKELY(look == DBM__LOOK_GOOD)) {
+        dbm__slot_taken(had, now, site);
+        dbm__store(&had->holder, holder);
+        return DBM_OK;
+    }
+    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
+    if (had != NULL) {
+        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+        had->way.on = false;
+    }
+    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+        if (want != DBM__STEP_QUEUED) {
+            heard = dbm__way_wait(t.slot, want);
+            continue;
+        }
+        heard = DBM_OK;
+#if !DBM__THREADS
+        if (!dbm__taking_withdraw(&t, now, false)) continue;
+        if (pool->failures > 0) { /* there is room, but no connection could be made */
+            (void)dbm__taking_done(&t, dbm__pool_failed(pool, DBM_E_CONNECT, site));
+        } else {
+            char block[400];
+            dbm__text holders = dbm__text_in(block, sizeof block);
+            dbm__pool_holders(pool, &holders);
+            (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
+                "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
+                db->name, pool->slot_count, block));
         }
         break;
-    }
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(db->host) : 0);
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (keep) dbm__self()->last = kept;
-    if (orphaned) dbm__orphan_returned(db);
-}
-
-/* ---- closing, counting ------------------------------------------------------------------------------------------------- */
-
-/* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
-static int dbm__pool_out_locked(dbm__pool *pool) {
-    int w, in = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
-        while (v != 0) { v &= v - 1u; in++; }
-    }
-    return pool->slot_count - in - pool->connecting;
-}
-
-DBM__FN int dbm__pool_out(dbm__pool *pool) {
-    int n;
-    dbm__lock_take(&pool->lock);
-    n = dbm__pool_out_locked(pool);
-    dbm__lock_give(&pool->lock);
-    return n;
-}
-
-DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
-    dbm__lock_take(&pool->lock);
-    pool->orphaned = true;
-    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
-    dbm__lock_give(&pool->lock);
-}
-
-DBM__FN void dbm__pool_close(dbm__pool *pool) {
-    dbm__slot *slot;
-    dbm__lock_take(&pool->lock);
-    pool->state = DBM__POOL_CLOSING;
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, 0);
-    while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
-        pool->open--;
-        pool->stats.disconnects++;
-        dbm__lock_give(&pool->lock);
-        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+#else
+        if (!in_graph) {
+            dbm_status st = dbm__graph_enter(db, &blocked, pool, NULL, site);
+            in_graph = st == DBM_OK;
+            if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
+                (void)dbm__taking_done(&t, st);
+                break;
+            }
+        }
         dbm__lock_take(&pool->lock);
-        dbm__slot_to_empty(slot);
+        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        dbm__pool_leave(pool);
+#endif
     }
-    dbm__lock_give(&pool->lock);
-    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
-}
-
-DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
-    dbm__word self = dbm__thread_number();
-    int out, i, mine;
-    dbm__lock_take(&pool->lock);
-    for (;;) {
-        out = dbm__pool_out_locked(pool);
-        for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
-        if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
-        dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us);
-    }
-    dbm__lock_give(&pool->lock);
-    return out;
-}
-
-DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
-    int i, w, idle = 0;
-    dbm__lock_take(&pool->lock);
-    *out = pool->stats;
-    out->size = pool->size;
-    out->max_overflow = pool->slot_count - pool->size;
-    out->open = pool->open;
-    out->connecting = pool->connecting;
-    out->waiting = pool->waiting;
-    out->down = pool->down;
-    out->out = dbm__pool_out_locked(pool);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    out->idle = idle;
-    dbm__lock_give(&pool->lock);
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        out->checkouts += dbm__load(&slot->uses);
-        out->statements += dbm__load(&slot->statements);
-        out->cache_hits += dbm__load(&slot->connection.cache_hits);
-        out->cache_misses += dbm__load(&slot->connection.cache_misses);
-        out->cache_evictions += dbm__load(&slot->connection.cache_evictions);
-    }
-    out->stale_handles = dbm__load(&pool->stale_handles);
-    out->left_early = dbm__load(&pool->left_early);
-    out->retries = dbm__load(&pool->retries);
-    out->in_doubt = dbm__load(&pool->in_doubt);
-}
-
-/* ---- fork -------------------------------------------------------------------------------------------------------------- */
-
-/* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
-DBM__FN bool dbm__fork_claim(dbm__word *fork) {
-    const dbm__word busy = ~(dbm__word)0;
-    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(fork);
-    for (;;) {
-        if (seen == now) return false;
-        if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
-        if (seen == busy) {
-            dbm__sleep_us(100);
-            seen = dbm__load_acquire(fork);
-        }
-    }
-}
-
-DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
-    dbm__word now = dbm__fork_epoch();
-    int i;
-    dbm__shared_after_fork(pool->db->shared);
-    if (!dbm__fork_claim(&pool->fork)) return;
-    /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
-    (void)dbm__lock_init(&pool->lock);
-    (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = NULL;
-    pool->waiting = pool->connecting = pool->open = 0;
-    pool->down = false;
-    pool->retry_us = 0;
-    pool->failures = 0;
-    for (i = 0; i < pool->words; i++) {
-        dbm__store(&pool->idle[i], 0);
-        pool->empty[i] = 0;
-    }
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm_connection *c = &slot->connection;
-        bool open = c->open;
-        dbm__store(&slot->holder, 0);
-        dbm__store(&slot->site, 0);
-        c->open = false;
-        if (pool->db->on_fork != NULL) pool->db->on_fork(c);
-        if (dbm__pool_shared(pool)) {
-            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
-        } else {
-            c->open = open;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
-        }
-        slot->reset_full = slot->leak_reported = false;
-        dbm__slot_to_empty(slot);
-    }
-    if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
-    pool->shared_users = pool->leaks_out = 0;
-    pool->shared_busy = false;
-    dbm__store(&pool->shared_dead, 0);
-    dbm__pool_set_slow(pool);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
-    dbm__store_release(&pool->fork, now);
+#if DBM__THREADS
+    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
+    if (in_graph) dbm__graph_leave(db, &blocked);
+#endif
+    if (t.signal_made) dbm__signal_free(&signal);
+    *out = t.slot;
+    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    return t.status;
 }
 /* --- src/pool/upkeep.c --- */
-/* Upkeep: idle connections closed down to min_idle, old ones replaced, min_idle opened ahead, leaks reported.
- * May call: api/, base/, adapter/, pool.h.
- * Must not know: who calls it: a return that found a piece due, dbm_maintain, or the upkeep thread. */
-
 /* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
  * put back here must not be missed by somebody who has just queued. */
 static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_limit_us, int min_idle, bool *old) {
@@ -9569,7 +9794,6 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
     }
     return NULL;
 }
-
 static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
     int i;
     for (i = 0; i < pool->slot_count; i++) {
@@ -9598,7 +9822,6 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
                    "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000);
     }
 }
-
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     dbm_database *db = pool->db;
     const dbm_config *config = &db->settings->config;
@@ -9615,7 +9838,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
         if (slot != NULL && old) pool->stats.recycled++;
         if (slot != NULL && !old) pool->stats.idle_closed++;
         dbm__pool_dispatch(pool, now);
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         if (slot == NULL) break;
         dbm__slot_retire(slot);
         if (!all) return;
@@ -9629,10 +9852,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     }
 }
 /* --- src/sql/lexer.h --- */
-/* SQL as far as dbm.h must read it: placeholders, the first words, the end of a statement, quoting.
- * May call: api/, base/.
- * Must not know: sessions, caches, connections. */
-
 /* What a statement's first words say. */
 typedef enum dbm__verb {
     DBM__VERB_OTHER = 0,   /* not known: taken as writing */
@@ -9645,13 +9864,10 @@ typedef enum dbm__verb {
                             * ...: changes the connection itself */
     DBM__VERB_TRANSACTION  /* BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, START TRANSACTION, END, ABORT */
 } dbm__verb;
-
 /* A placeholder's name, when values come with names. */
 typedef struct dbm__place { const char *name; size_t size; } dbm__place;
-
 /* No backend takes more: the protocols of PostgreSQL and MySQL count placeholders in 16 bits. */
 #define DBM__SQL_MAX_PARAMETERS 65535
-
 /* One statement, read. */
 typedef struct dbm__parsed {
     char *sql;              /* as the backend reads it; allocated, NUL-terminated */
@@ -9664,7 +9880,6 @@ typedef struct dbm__parsed {
     bool random;            /* calls random( or randomblob(: another run would give other rows */
     bool several;           /* more than one statement: text after a `;` that is not blank or comment */
 } dbm__parsed;
-
 /* Reads one statement, rewrites its placeholders for a backend. `named`: `:name` are placeholders and `?` is not.
  * `??` becomes `?` and is not counted. Placeholders that the backend knows and dbm.h does not (@x of SQLite, :name without
  * `named`) stay and are not counted: an adapter that can count compares its own number with `parameters`.
@@ -9692,16 +9907,10 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position);
  * Errors    E_RANGE (the buffer is too small; says how many bytes are needed), E_MISUSE (NULL or empty). */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote);
 /* --- src/sql/lexer.c --- */
-/* Reads SQL as far as dbm.h must: tokens by the backend's rules, and from them placeholders, the verb, the end of a statement.
- * May call: api/, base/.
- * Must not know: sessions, caches, connections, and what a statement means beyond its first words. */
-
 /* One reader makes tokens; three listeners are fed with them: the splitter (where does a statement end), the classifier (what
  * does it do) and the rewriter (placeholders). No byte is looked at more than a few times, nothing recurses, and every word
  * is known by a small number, its code. */
-
 /* ---- words --------------------------------------------------------------------------------------------------------- */
-
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
 #define DBM__KW_LIST(X) \
     X(ABORT, TRANSACTION) X(AGGREGATE, OTHER) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) \
@@ -9721,7 +9930,6 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     X(TEMPORARY, OTHER) X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNIQUE, OTHER) X(UNLISTEN, STATE) \
     X(UNLOCK, STATE) X(UPDATE, WRITE) X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(VIRTUAL, OTHER) \
     X(WAL, OTHER) X(WHILE, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
-
 enum {
     DBM__KW_NONE = 0,
 #define DBM__KW_ENUM(word, verb) DBM__KW_##word,
@@ -9729,21 +9937,17 @@ enum {
 #undef DBM__KW_ENUM
     DBM__KW_COUNT
 };
-
 static const struct { const char *word; dbm__verb verb; } dbm__kw_table[DBM__KW_COUNT] = {
     { "", DBM__VERB_OTHER },
 #define DBM__KW_ROW(word, verb) { #word, DBM__VERB_##verb },
     DBM__KW_LIST(DBM__KW_ROW)
 #undef DBM__KW_ROW
 };
-
 /* A token's code: a word's number, 256 + the byte of a sign, or of a quoted text 512 + the number of the word inside. */
 #define DBM__CODE_VALUE 255
 #define DBM__CODE_SIGN(c) (256 + (int)(unsigned char)(c))
 #define DBM__CODE_QUOTED 512
-
 static int dbm__lex_upper(char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : (int)(unsigned char)c; }
-
 /* < 0, 0, > 0 as the word comes before, is, or comes after `name`, which is in capitals. */
 static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     size_t i;
@@ -9753,7 +9957,6 @@ static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     }
     return name[size] ? -1 : 0;
 }
-
 static int dbm__lex_code(const char *word, size_t size) {
     int low = 1, high = DBM__KW_COUNT - 1;
     while (low <= high) {
@@ -9764,7 +9967,6 @@ static int dbm__lex_code(const char *word, size_t size) {
     }
     return DBM__KW_NONE;
 }
-
 /* Whether a word is in a list of words in capitals, each followed by a blank. */
 static bool dbm__lex_in(const char *list, const char *word, size_t size) {
     while (*list) {
@@ -9775,9 +9977,7 @@ static bool dbm__lex_in(const char *list, const char *word, size_t size) {
     }
     return false;
 }
-
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__lex_is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool dbm__lex_is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static bool dbm__lex_is_letter(char c) {
@@ -9786,14 +9986,11 @@ static bool dbm__lex_is_letter(char c) {
 static bool dbm__lex_is_name(char c) { return dbm__lex_is_letter(c) || dbm__lex_is_digit(c); }
 /* What would join a placeholder that stands directly beside it. */
 static bool dbm__lex_is_word(char c) { return dbm__lex_is_name(c) || c == '$'; }
-
 static size_t dbm__lex_name_end(const char *s, size_t n, size_t i) {
     while (i < n && dbm__lex_is_name(s[i])) i++;
     return i;
 }
-
 /* ---- quotes and comments: each takes the place after what opened it, and gives the one after what closes it, or 0 -------- */
-
 static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, bool backslash) {
     for (; i < n; i++) {
         if (s[i] == quote) {
@@ -9805,7 +10002,6 @@ static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, boo
     }
     return 0;
 }
-
 /* E'...' of PostgreSQL. A text that follows after a line break belongs to it, so its backslashes escape too. */
 static size_t dbm__lex_estring(const char *s, size_t n, size_t i) {
     for (;;) {
@@ -9822,7 +10018,6 @@ static size_t dbm__lex_estring(const char *s, size_t n, size_t i) {
         i++;
     }
 }
-
 static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
     size_t depth = 1;
     for (; i + 1 < n; i++) {
@@ -9836,7 +10031,6 @@ static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
     }
     return 0;
 }
-
 /* $tag$ ... $tag$; i is at its first $. SIZE_MAX: this is not one. No tag holds a $, so a comparison that fails never goes
  * past the next $ of the text, and all of them together look at each byte once. */
 static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
@@ -9855,9 +10049,7 @@ static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
     }
     return 0;
 }
-
 /* ---- tokens -------------------------------------------------------------------------------------------------------- */
-
 typedef enum dbm__token {
     DBM__TOKEN_END = 0,
     DBM__TOKEN_BLANK,    /* blanks, or a comment */
@@ -9871,7 +10063,6 @@ typedef enum dbm__token {
     DBM__TOKEN_SIGN,     /* any other byte; :: and := are one */
     DBM__TOKEN_OPEN      /* a quote or comment that begins at `start` and is not closed: the last token */
 } dbm__token;
-
 typedef struct dbm__lex {
     const char *sql;
     size_t size, start, at;  /* the token in hand is sql[start..at) */
@@ -9881,7 +10072,6 @@ typedef struct dbm__lex {
     dbm__token token;
     int code, previous;      /* of the token in hand and of the one before it; blanks have none */
 } dbm__lex;
-
 static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned bits) {
     const unsigned mysql = DBM_LEX_HASH | DBM_LEX_DASH_SPACE;
     memset(x, 0, sizeof *x);
@@ -9890,13 +10080,11 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
     x->bits = bits;
     x->mysql = (bits & mysql) == mysql;
 }
-
 /* A token that takes all up to `end`; 0: it is not closed. */
 static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) {
     x->token = end ? token : DBM__TOKEN_OPEN;
     x->at = end ? end : x->size;
 }
-
 /* Blanks and comments, if one begins here. */
 static bool dbm__lex_blank(dbm__lex *x) {
     const char *s = x->sql;
@@ -9931,7 +10119,6 @@ static bool dbm__lex_blank(dbm__lex *x) {
     dbm__lex_take(x, DBM__TOKEN_BLANK, i);
     return true;
 }
-
 /* The token that begins at x->at. */
 static void dbm__lex_next(dbm__lex *x) {
     const char *s = x->sql;
@@ -9994,7 +10181,6 @@ static void dbm__lex_next(dbm__lex *x) {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
     }
 }
-
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
     dbm__lex x;
     dbm__lex_begin(&x, sql, size, lexer);
@@ -10008,9 +10194,7 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     *length = x.at - x.start;
     return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
-
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
-
 /* Which words may still open a body, whose `;` do not end the statement. */
 typedef enum dbm__split_state {
     DBM__SPLIT_FIRST = 0,  /* before CREATE */
@@ -10021,14 +10205,12 @@ typedef enum dbm__split_state {
     DBM__SPLIT_BODY,
     DBM__SPLIT_PLAIN       /* no body can follow */
 } dbm__split_state;
-
 typedef struct dbm__split {
     dbm__split_state state;
     size_t depth;   /* open parentheses */
     size_t blocks;  /* open BEGINs */
     bool ended;     /* the token before was an END that closed a block */
 } dbm__split;
-
 static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state otherwise) {
     switch (x->code) {
     case DBM__KW_TRIGGER: return (x->bits & DBM_LEX_DOLLAR) ? DBM__SPLIT_PLAIN : DBM__SPLIT_HEAD;
@@ -10039,7 +10221,6 @@ static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state othe
     default: return otherwise;
     }
 }
-
 /* Inside a body. An END closes only where a statement begins: that tells it from the END of a CASE and, in SQLite, from a
  * column of this name. BEGIN counts only where blocks nest; elsewhere it is a name. */
 static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
@@ -10056,7 +10237,6 @@ static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
         p->blocks++;
     }
 }
-
 /* Hears every token but blanks; true: this `;` ends the statement. */
 static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) p->depth++;
@@ -10093,7 +10273,6 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     }
     return false;
 }
-
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next) {
     dbm__lex x;
     dbm__split split;
@@ -10122,9 +10301,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
         }
     }
 }
-
 /* ---- what a statement does ----------------------------------------------------------------------------------------- */
-
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
     DBM__VERBS_SECOND,       /* the second word decides */
@@ -10139,10 +10316,8 @@ typedef enum dbm__verb_state {
     DBM__VERBS_PRAGMA_VALUE, /* journal_mode = here */
     DBM__VERBS_DONE
 } dbm__verb_state;
-
 /* How far a locking clause has come: FOR UPDATE, FOR SHARE, FOR NO KEY UPDATE, FOR KEY SHARE, LOCK IN SHARE MODE. */
 enum { DBM__LOCKS_NONE = 0, DBM__LOCKS_FOR, DBM__LOCKS_NO, DBM__LOCKS_KEY, DBM__LOCKS_LOCK, DBM__LOCKS_IN };
-
 typedef struct dbm__classify {
     dbm__verb_state state;
     dbm__verb verb;
@@ -10155,7 +10330,6 @@ typedef struct dbm__classify {
     const char *pragma;
     size_t pragma_size;
 } dbm__classify;
-
 /* Pragmas of SQLite. With a value they change the connection, but for these: */
 static const char dbm__pragma_reads[] =
     "TABLE_INFO TABLE_XINFO TABLE_LIST INDEX_LIST INDEX_INFO INDEX_XINFO FOREIGN_KEY_LIST FOREIGN_KEY_CHECK INTEGRITY_CHECK "
@@ -10166,12 +10340,10 @@ static const char dbm__pragma_writes[] =
     "USER_VERSION APPLICATION_ID SCHEMA_VERSION AUTO_VACUUM ENCODING PAGE_SIZE DEFAULT_CACHE_SIZE ";
 /* and these do so without a value too. */
 static const char dbm__pragma_acts[] = "WAL_CHECKPOINT INCREMENTAL_VACUUM OPTIMIZE ";
-
 static void dbm__classify_done(dbm__classify *v, dbm__verb verb) {
     v->verb = verb;
     v->state = DBM__VERBS_DONE;
 }
-
 static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) { /* (SELECT ...) UNION ... */
         v->base = v->depth;
@@ -10196,7 +10368,6 @@ static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     default: v->state = DBM__VERBS_DONE; break;
     }
 }
-
 static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
@@ -10223,7 +10394,6 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     }
     dbm__classify_done(v, verb);
 }
-
 static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     int locks = DBM__LOCKS_NONE;
     switch (x->code) {
@@ -10250,7 +10420,6 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     }
     v->locks = locks;
 }
-
 static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
     bool changes = x->code == DBM__KW_INSERT || x->code == DBM__KW_UPDATE || x->code == DBM__KW_DELETE ||
                    x->code == DBM__KW_MERGE;
@@ -10266,14 +10435,12 @@ static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
         }
     }
 }
-
 static bool dbm__classify_explained(int code) {
     return code == DBM__KW_SELECT || code == DBM__KW_INSERT || code == DBM__KW_UPDATE || code == DBM__KW_DELETE ||
            code == DBM__KW_REPLACE || code == DBM__KW_MERGE || code == DBM__KW_WITH || code == DBM__KW_VALUES ||
            code == DBM__KW_TABLE || code == DBM__KW_CREATE || code == DBM__KW_DECLARE || code == DBM__KW_EXECUTE ||
            code == DBM__KW_REFRESH;
 }
-
 static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
     switch (v->state) {
     case DBM__VERBS_CREATE:
@@ -10295,7 +10462,6 @@ static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
         break;
     }
 }
-
 static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
     if (v->state == DBM__VERBS_PRAGMA_VALUE) {
         /* WAL and DELETE stay with the file; the others last as long as the connection. */
@@ -10318,7 +10484,6 @@ static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
         }
     }
 }
-
 /* Hears every token of the first statement but blanks. */
 static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) v->depth++;
@@ -10346,18 +10511,14 @@ static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     case DBM__VERBS_DONE: break;
     }
 }
-
 static dbm__verb dbm__classify_end(const dbm__classify *v) {
     if (v->verb == DBM__VERB_READ && v->connection) return DBM__VERB_STATE;
     if (v->verb == DBM__VERB_READ && v->writes) return DBM__VERB_WRITE;
     return v->verb;
 }
-
 /* ---- placeholders -------------------------------------------------------------------------------------------------- */
-
 /* What a rewritten placeholder needs at most beyond the byte it had: " $65535 " in the place of "?". */
 #define DBM__SQL_GROWTH 7
-
 typedef struct dbm__rewrite {
     const dbm__lex *x;
     const char *database, *site;
@@ -10371,7 +10532,6 @@ typedef struct dbm__rewrite {
     size_t slot_count;     /* a power of two, at least twice the names */
     size_t name_bytes;
 } dbm__rewrite;
-
 DBM__FN int dbm__sql_line(const char *sql, size_t position) {
     int line = 1;
     size_t at = 0;
@@ -10383,7 +10543,6 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position) {
     }
     return line;
 }
-
 /* In characters of UTF-8, from 1. */
 static int dbm__sql_column(const char *sql, size_t position) {
     int column = 1;
@@ -10392,29 +10551,24 @@ static int dbm__sql_column(const char *sql, size_t position) {
     }
     return column;
 }
-
 static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what,
                                   const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
                      dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
 }
-
 static dbm_status dbm__sql_too_many(const dbm__rewrite *w) {
     return dbm__sql_refuse(w, DBM_E_LIMIT, w->x->start, "more than 65535 placeholders; a bulk takes any number of rows", "");
 }
-
 static void dbm__rewrite_put(dbm__rewrite *w, const char *text, size_t size) {
     if (!size) return;
     memcpy(w->out->sql + w->out->size, text, size);
     w->out->size += size;
 }
-
 /* All up to the token in hand, which is left out. */
 static void dbm__rewrite_flush(dbm__rewrite *w) {
     dbm__rewrite_put(w, w->x->sql + w->copied, w->x->start - w->copied);
     w->copied = w->x->at;
 }
-
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     char digits[12];
@@ -10429,7 +10583,6 @@ static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     dbm__rewrite_put(w, digits + at, sizeof digits - at);
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
-
 /* The number of a name, a new one for a new name. The first free slot is noted in *slot when it is new. */
 static int dbm__rewrite_find(const dbm__rewrite *w, const char *name, size_t size, size_t *slot) {
     uint32_t hash = 2166136261u;
@@ -10442,7 +10595,6 @@ static int dbm__rewrite_find(const dbm__rewrite *w, const char *name, size_t siz
     *slot = i;
     return 0;
 }
-
 static dbm_status dbm__rewrite_name(dbm__rewrite *w) {
     const char *name = w->x->sql + w->x->start + 1;
     size_t size = w->x->at - w->x->start - 1, slot = 0;
@@ -10463,7 +10615,6 @@ static dbm_status dbm__rewrite_name(dbm__rewrite *w) {
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
     const dbm__lex *x = w->x;
     if (x->at < x->size && dbm__lex_is_digit(x->sql[x->at])) {
@@ -10489,7 +10640,6 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
     if (w->placeholders == DBM_PH_DOLLAR) dbm__rewrite_number(w, w->out->parameters);
     return DBM_OK;
 }
-
 static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     const dbm__lex *x = w->x;
     size_t i;
@@ -10507,7 +10657,6 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->out->parameters < number) w->out->parameters = number;
     return DBM_OK;
 }
-
 /* Hears every token but blanks. */
 static dbm_status dbm__rewrite_feed(dbm__rewrite *w) {
     if (w->placeholders == DBM_PH_NATIVE) return DBM_OK;
@@ -10525,14 +10674,12 @@ static dbm_status dbm__rewrite_feed(dbm__rewrite *w) {
     }
     return DBM_OK;
 }
-
 /* How often a byte occurs, up to the number of placeholders that may be. */
 static size_t dbm__sql_count(const char *sql, size_t size, char byte) {
     size_t at, count = 0;
     for (at = 0; at < size && count < DBM__SQL_MAX_PARAMETERS; at++) count += sql[at] == byte;
     return count;
 }
-
 /* The blocks that the result lives in. They are made as large as the text can need, so that none has to grow. */
 static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
     const dbm__lex *x = w->x;
@@ -10555,7 +10702,6 @@ static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
     w->slots = (uint32_t *)dbm__alloc_zero(host, w->slot_count * sizeof(uint32_t));
     return w->slots != NULL;
 }
-
 /* The names move out of the user's text into a block of their own. */
 static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
     dbm__parsed *out = w->out;
@@ -10575,9 +10721,7 @@ static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
     }
     return true;
 }
-
 /* ---- the statement ------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     const char *what = "the text in '...'";
     switch (w->x->sql[w->x->start]) {
@@ -10590,7 +10734,6 @@ static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     }
     return dbm__sql_refuse(w, DBM_E_MISUSE, w->x->start, what, " that begins here is not closed");
 }
-
 DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size, dbm_placeholders placeholders, unsigned lexer,
                                   bool named, const char *database, const char *site, dbm__parsed *out) {
     dbm__lex x;
@@ -10600,7 +10743,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     dbm_status status = DBM_OK;
     const void *nul;
     bool any = false, ended = false;
-
     memset(out, 0, sizeof *out);
     memset(&split, 0, sizeof split);
     memset(&verbs, 0, sizeof verbs);
@@ -10619,7 +10761,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
                                "a byte 0 within the statement; pass such data as a value", "");
     }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
-
     for (;;) {
         dbm__lex_next(&x);
         if (x.token == DBM__TOKEN_BLANK) continue;
@@ -10647,7 +10788,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
         if (status != DBM_OK) break;
     }
     if (status != DBM_OK) goto fail;
-
     dbm__rewrite_put(&w, sql + w.copied, size - w.copied);
     out->sql[out->size] = '\0';
     if (!dbm__rewrite_names(host, &w)) goto no_memory;
@@ -10656,7 +10796,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (out->several && out->verb == DBM__VERB_READ) out->verb = DBM__VERB_OTHER; /* what follows was not looked at */
     dbm__free(host, w.slots);
     return DBM_OK;
-
 no_memory:
     status = dbm__no_memory(DBM_STAGE_STATEMENT, database, site);
 fail:
@@ -10664,7 +10803,6 @@ fail:
     dbm__parsed_free(host, out);
     return status;
 }
-
 DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
     if (!parsed) return;
     dbm__free(host, parsed->sql);
@@ -10672,9 +10810,7 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
     dbm__free(host, parsed->names);
     memset(parsed, 0, sizeof *parsed);
 }
-
 /* ---- names --------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
@@ -10696,12 +10832,7 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     return DBM_OK;
 }
 /* --- src/sql/sql.h --- */
-/* Statements of a connection and values of a row: the cache of prepared statements, the decoding of variadic values, conversions.
- * May call: api/, base/, adapter/.
- * Must not know: sessions and pools. */
-
 #define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
-
 /* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
 typedef struct dbm__entry {
     dbm_prepared prepared;           /* what the adapter sees; first, so that a pointer to it is a pointer to the entry */
@@ -10719,7 +10850,6 @@ typedef struct dbm__entry {
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
-
 enum { DBM__HINT_BITS = 7, DBM__HINTS = 1 << DBM__HINT_BITS };
 enum { DBM__CACHE_TEXT_MAX = 65536 }; /* longer texts are bulks written out: they are not kept */
 typedef struct dbm__cache {
@@ -10729,7 +10859,6 @@ typedef struct dbm__cache {
     int count, limit;
     dbm__entry *hints[DBM__HINTS];   /* by the address of the user's text, where it was found last. A guess: the texts decide */
 } dbm__cache;
-
 /* limit: prepared statements kept; 0 or less: none, each is dropped after its use. */
 DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit);
 /* Unprepares, if the connection is open, and frees all entries that are cached, in use or not. NULL caches are allowed. */
@@ -10745,10 +10874,8 @@ DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
 DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
-
 /* What is known of one address is known of another, which has the same text now. */
 DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
-
 DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
     return e->named == named && !(e->uses > 0 && e->prepared.single);
 }
@@ -10770,7 +10897,6 @@ DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
     if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
 }
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
-
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
@@ -10799,7 +10925,6 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
  * they stay as they are: `count` of them, with their names. Errors: E_MISUSE, E_LIMIT. */
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
-
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
  * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
 typedef struct dbm__why { char text[160]; } dbm__why;
@@ -10828,22 +10953,16 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 DBM__FN void dbm__double_write(double v, char block[40]);
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 /* --- src/sql/values.c --- */
-/* Values: decoding variadic arguments, putting named ones in order, and conversions that either keep everything or fail.
- * May call: api/, base/, sql.h.
- * Must not know: rows, sessions, backends. Nothing here allocates; nothing here follows the program's locale. */
 #if DBM__FLOAT
 #  include <float.h>
 #  if DBL_MANT_DIG != 53 || DBL_MAX_EXP != 1024 || FLT_RADIX != 2
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
-
 DBM__INLINE bool dbm__is_text(dbm_type type) {
     return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID;
 }
-
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10864,13 +10983,11 @@ static bool dbm__value_complete(dbm_value *v) {
     }
     return false;
 }
-
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                      "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
                      number);
 }
-
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
     dbm_value *v = out;
@@ -10915,7 +11032,6 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
     *named = any;
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
-
 static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
                                                   const char *site) {
     int i;
@@ -10925,7 +11041,6 @@ static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int c
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                      "value %d has no name, but others have (%q); give all of them by dbm_named(), or none", i + 1, name);
 }
-
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site) {
     int i, names = 0;
     for (i = 0; i < count; i++) {
@@ -10935,11 +11050,9 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK;
 }
-
 static bool dbm__place_is(const dbm__place *p, const char *name) {
     return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0;
 }
-
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database,
                                                   const char *site) {
@@ -10967,7 +11080,6 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement",
                      name, name);
 }
-
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site) {
     int i, j;
@@ -11006,9 +11118,7 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
     }
     return DBM_OK;
 }
-
 /* ---- reasons ------------------------------------------------------------------------------------------------------- */
-
 /* The value itself where it is a number, or a text that looks like one; of another text only the size: it may be a secret. */
 static void dbm__why_value(dbm__text *t, const dbm_value *v) {
     char block[64];
@@ -11030,7 +11140,6 @@ static void dbm__why_value(dbm__text *t, const dbm_value *v) {
     }
     dbm__put(t, "the value");
 }
-
 static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, const char *what) {
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     if (v->type == DBM_TYPE_NULL) {
@@ -11042,7 +11151,6 @@ static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, 
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
-
 /* "300 does not fit int8_t": the C type is known by its limits. */
 static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v, int64_t min, uint64_t max) {
     static const struct { int64_t min; uint64_t max; const char *name; } types[] = {
@@ -11063,11 +11171,8 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
-
 /* ---- integers ------------------------------------------------------------------------------------------------------ */
-
 typedef enum dbm__whole_kind { DBM__WHOLE_NONE, DBM__WHOLE_FITS, DBM__WHOLE_LARGE } dbm__whole_kind;
-
 /* An integer as a sign and a magnitude. A decimal may have a fraction of zeros: numeric(10, 2) writes 5 as 5.00. */
 static dbm__whole_kind dbm__whole_read(const char *text, size_t size, bool decimal, bool *negative, uint64_t *magnitude) {
     uint64_t m = 0;
@@ -11086,7 +11191,6 @@ static dbm__whole_kind dbm__whole_read(const char *text, size_t size, bool decim
     *magnitude = m;
     return large ? DBM__WHOLE_LARGE : DBM__WHOLE_FITS;
 }
-
 static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_t *magnitude) {
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL: case DBM_TYPE_TIMESTAMP:
@@ -11115,7 +11219,6 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     }
     return DBM__WHOLE_NONE;
 }
-
 static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out,
                                                  dbm__why *why) {
     bool negative = false;
@@ -11133,7 +11236,6 @@ static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min
     *out = x;
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
         *out = v->as.integer;
@@ -11141,7 +11243,6 @@ DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int
     }
     return dbm__to_int_slow(v, min, max, out, why);
 }
-
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
@@ -11155,9 +11256,7 @@ DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out,
     *out = m;
     return DBM_OK;
 }
-
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
 #if DBM__FLOAT
     bool negative = false;
@@ -11189,7 +11288,6 @@ DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why
     }
     return dbm__why_not(why, v, "is not a number");
 }
-
 DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
     static const char *const words[] = { "false", "true", "f", "t", "0", "1", "no", "yes", "off", "on" };
     size_t i;
@@ -11211,7 +11309,6 @@ DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
     }
     return dbm__why_not(why, v, "is not a bool");
 }
-
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why) {
     *out = 0;
     switch (v->type) {
@@ -11230,9 +11327,7 @@ DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why 
     }
     return dbm__why_not(why, v, "is not a timestamp");
 }
-
 /* ---- texts --------------------------------------------------------------------------------------------------------- */
-
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size) {
     char number[40];
     dbm__text t;
@@ -11262,40 +11357,32 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     *size = t.size;
     return block;
 }
-
 DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t *size) {
     size_t unused;
     return dbm__to_text(v, block, 64, size != NULL ? size : &unused);
 }
-
 DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
-
 /* ---- elements of arrays, fields of structs ---------------------------------------------------------------------------- */
-
 static bool dbm__element_set(const char *at, size_t size) {
     size_t i;
     for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
     return false;
 }
-
 DBM__FN int64_t dbm__element_int(const char *at, size_t size) {
     if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
     return (int64_t)*(const signed char *)at;
 }
-
 DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
     if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
     return (uint64_t)*(const unsigned char *)at;
 }
-
 DBM__FN const char *dbm__element_wrong(int kind) {
     return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
 }
-
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
     *out = dbm_null();
     switch ((dbm__target_kind)kind) {
@@ -11355,7 +11442,6 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     }
     return DBM_E_MISUSE;
 }
-
 DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
     const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
     dbm_status st;
@@ -11367,9 +11453,7 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
     return st;
 }
-
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     int64_t x;
     dbm_status st;
@@ -11394,7 +11478,6 @@ static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__
     }
     return st;
 }
-
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
     dbm_status st;
@@ -11419,7 +11502,6 @@ static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm_
     }
     return st;
 }
-
 static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     double x;
     dbm_status st = dbm__to_double(v, &x, why);
@@ -11438,7 +11520,6 @@ static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm_
     }
     return st;
 }
-
 /* char[N]: what fits is there, whole UTF-8 sequences and a NUL, also when not all fitted. */
 static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     char block[64];
@@ -11459,7 +11540,6 @@ static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, db
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     dbm_bytes bytes;
     bool ok = dbm__is_text(v->type) || v->type == DBM_TYPE_NULL;
@@ -11472,7 +11552,6 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
-
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity,
                                   dbm__why *why) {
     dbm_status st = DBM_OK;
@@ -11531,19 +11610,15 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
     return DBM_E_MISUSE;
 }
-
 /* ---- timestamps ---------------------------------------------------------------------------------------------------------
  * Proleptic Gregorian calendar, UTC, without leap seconds. Days are counted in eras of 400 years that begin on a 1st of March, so
  * that the leap day is the last of its year. */
-
 #define DBM__DAY_US (INT64_C(86400) * 1000000)
-
 static int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-
 static char *dbm__put_digits(char *at, int64_t v, int digits) {
     int i;
     for (i = digits - 1; i >= 0; i--) {
@@ -11552,7 +11627,6 @@ static char *dbm__put_digits(char *at, int64_t v, int digits) {
     }
     return at + digits;
 }
-
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year, year, seconds;
     int shifted, month;
@@ -11589,16 +11663,13 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     }
     *at = 0;
 }
-
 /* A text being read from its front. */
 typedef struct dbm__reader { const char *at, *end; } dbm__reader;
-
 static bool dbm__reader_sign(dbm__reader *r, char sign) {
     if (r->at == r->end || *r->at != sign) return false;
     r->at++;
     return true;
 }
-
 /* Exactly `digits` digits, of a number within min and max. */
 static bool dbm__reader_number(dbm__reader *r, int digits, int min, int max, int *out) {
     int v = 0;
@@ -11609,7 +11680,6 @@ static bool dbm__reader_number(dbm__reader *r, int digits, int min, int max, int
     *out = v;
     return v >= min && v <= max;
 }
-
 /* Z, +hh, +hhmm, +hh:mm, +hh:mm:ss, or nothing; seconds east of UTC. */
 static bool dbm__reader_zone(dbm__reader *r, int *seconds) {
     int hours = 0, minutes = 0, more = 0;
@@ -11630,7 +11700,6 @@ static bool dbm__reader_zone(dbm__reader *r, int *seconds) {
     if (west) *seconds = -*seconds;
     return true;
 }
-
 /* Up to nine digits; those below microseconds must be zeros. */
 static bool dbm__reader_fraction(dbm__reader *r, int64_t *us) {
     int digits = 0;
@@ -11644,7 +11713,6 @@ static bool dbm__reader_fraction(dbm__reader *r, int64_t *us) {
     *us = v;
     return true;
 }
-
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
     static const char lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     dbm__reader r;
@@ -11678,21 +11746,16 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
     *us = 0; /* its zone moved it out of the years that can be written */
     return false;
 }
-
 /* ---- doubles ------------------------------------------------------------------------------------------------------------
  * Exact, by integers of many words: the C library's functions follow the locale, are large, or are missing. Reading divides one
  * such integer by another; writing makes digits until they tell the number from its neighbours (Steele and White, Dragon4). */
-
 #if DBM__FLOAT
-
 /* words[0] is the lowest; the highest of n is not 0. The room is the caller's. */
 typedef struct dbm__big { uint32_t *words; int n; } dbm__big;
-
 static void dbm__big_set(dbm__big *b, uint64_t v) {
     b->n = 0;
     for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v;
 }
-
 static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     uint64_t carry = plus;
     int i;
@@ -11703,14 +11766,12 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     }
     if (carry) b->words[b->n++] = (uint32_t)carry;
 }
-
 static void dbm__big_times_5(dbm__big *b, int power) {
     static const uint32_t powers[] = { 1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625 };
     for (; power > 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
     if (power == 13) dbm__big_multiply(b, 1220703125u, 0);
     else if (power) dbm__big_multiply(b, powers[power], 0);
 }
-
 static void dbm__big_shift(dbm__big *b, int bits) {
     int words = bits / 32, i;
     bits %= 32;
@@ -11730,14 +11791,12 @@ static void dbm__big_shift(dbm__big *b, int bits) {
         b->n += words;
     }
 }
-
 static int dbm__big_compare(const dbm__big *a, const dbm__big *b) {
     int i;
     if (a->n != b->n) return a->n < b->n ? -1 : 1;
     for (i = a->n - 1; i >= 0; i--) if (a->words[i] != b->words[i]) return a->words[i] < b->words[i] ? -1 : 1;
     return 0;
 }
-
 static void dbm__big_add(dbm__big *a, const dbm__big *b) {
     uint64_t carry = 0;
     int i;
@@ -11749,7 +11808,6 @@ static void dbm__big_add(dbm__big *a, const dbm__big *b) {
     }
     if (carry) a->words[a->n++] = (uint32_t)carry;
 }
-
 /* b is not larger than a. */
 static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     uint64_t borrow = 0;
@@ -11761,14 +11819,12 @@ static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     }
     while (a->n && !a->words[a->n - 1]) a->n--;
 }
-
 static int dbm__big_bits(const dbm__big *b) {
     int bits = b->n * 32;
     uint32_t top = b->n ? b->words[b->n - 1] : 1u;
     for (; !(top >> 31); top <<= 1) bits--;
     return b->n ? bits : 0;
 }
-
 /* Makes a double of q * 2^exponent, and a little more when `more`, rounded to nearest, ties to even. False: too large. */
 static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits) {
     int drop = 11; /* 53 of the 64 bits stay, fewer below the smallest normal number */
@@ -11789,9 +11845,7 @@ static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits
     if (exponent >= -1022) *bits += (uint64_t)(exponent + 1022) << 52;
     return *bits < UINT64_C(0x7FF) << 52;
 }
-
 enum { DBM__READ_DIGITS = 800, DBM__READ_WORDS = 90, DBM__WRITE_WORDS = 40 }; /* 767 digits can tell two doubles apart */
-
 /* digits * 10^exponent, not 0; below 10^311 and not below 10^-325. `more`: digits were left out that are not all 0. */
 static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_t *bits) {
     uint32_t room[DBM__READ_WORDS];
@@ -11823,7 +11877,6 @@ static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_
     }
     return dbm__double_make(q, exponent - shift - 64, more || digits->n, bits);
 }
-
 /* [+-](inf | infinity | nan), which SQL writes in many ways. */
 static bool dbm__double_word(const char *text, size_t size, uint64_t *bits) {
     if (dbm__same_word_n(text, size, "inf") || dbm__same_word_n(text, size, "infinity")) *bits = UINT64_C(0x7FF) << 52;
@@ -11831,7 +11884,6 @@ static bool dbm__double_word(const char *text, size_t size, uint64_t *bits) {
     else return false;
     return true;
 }
-
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     static const double tens[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
@@ -11843,7 +11895,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     int count = 0, parts = 0;
     bool negative, point = false, any = false, more = false, minus, ok = true;
     dbm__big digits;
-
     *out = 0;
     if (!text) return false;
     negative = size && text[0] == '-';
@@ -11908,7 +11959,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     memcpy(out, &bits, sizeof bits);
     return true;
 }
-
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
@@ -11976,7 +12026,6 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
         return count;
     }
 }
-
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
 /* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
  * that reads them back. 0: it has more. */
@@ -12000,7 +12049,6 @@ static int dbm__double_few(double v, char digits[20], int *point) {
 #else
 static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
 #endif
-
 DBM__FN void dbm__double_write(double v, char block[40]) {
     char digits[20];
     uint64_t bits, m;
@@ -12049,27 +12097,19 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put_int(&t, point);
     }
 }
-
 #else /* !DBM__FLOAT */
-
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     (void)text;
     (void)size;
     *out = 0;
     return false;
 }
-
 DBM__FN void dbm__double_write(double v, char block[40]) {
     (void)v;
     block[0] = 0;
 }
-
 #endif
 /* --- src/sql/cache.c --- */
-/* The prepared statements of one connection: found by their text, kept by their age, dropped when they are too many.
- * May call: api/, base/, adapter/, sql.h, lexer.h.
- * Must not know: sessions, results, what a statement is for. */
-
 /* An entry is in the chain of its hash and in the list by age, or (`cached` false) only with whoever took it.
  *
  *     chains[hash] -> entry -> entry            text and `named` alike: two entries when the first is `single` and in use
@@ -12077,21 +12117,15 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
  *     hints[address of the text] -> entry       the last one found for a text at this address
  *
  * A connection belongs to one thread at a time, so there is no lock. Only the three counters are read by others. */
-
 static void dbm__cache_count(dbm__word *counter) { dbm__store(counter, dbm__load(counter) + 1); }
-
-
 static dbm__entry **dbm__cache_chain(dbm__cache *k, uint32_t hash) { return &k->chains[hash & (k->chain_count - 1)]; }
-
 /* ---- the list by age ----------------------------------------------------------------------------------------------- */
-
 DBM__INLINE void dbm__cache_unlink(dbm__cache *k, dbm__entry *e) {
     if (e->newer) e->newer->older = e->older;
     else k->newest = e->older;
     if (e->older) e->older->newer = e->newer;
     else k->oldest = e->newer;
 }
-
 DBM__INLINE void dbm__cache_link(dbm__cache *k, dbm__entry *e) {
     e->newer = NULL;
     e->older = k->newest;
@@ -12099,9 +12133,7 @@ DBM__INLINE void dbm__cache_link(dbm__cache *k, dbm__entry *e) {
     else k->oldest = e;
     k->newest = e;
 }
-
 /* ---- dropping ------------------------------------------------------------------------------------------------------ */
-
 /* Frees an entry that is in no list. What the caller has failed at, or not, stays this thread's last failure. */
 static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
     if (e->prepared.data && c->open) {
@@ -12116,7 +12148,6 @@ static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
     }
     dbm__free(c->db->host, e);
 }
-
 static void dbm__cache_remove(dbm_connection *c, dbm__entry *e) {
     dbm__cache *k = c->cache;
     dbm__entry **at = dbm__cache_chain(k, e->hash);
@@ -12128,7 +12159,6 @@ static void dbm__cache_remove(dbm_connection *c, dbm__entry *e) {
     for (i = 0; i < DBM__HINTS; i++) if (k->hints[i] == e) k->hints[i] = NULL;
     dbm__cache_drop(c, e);
 }
-
 /* Down to the limit, the oldest first; entries in use stay. */
 static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
     dbm__cache *k = c->cache;
@@ -12140,7 +12170,6 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
         dbm__cache_count(&c->cache_evictions);
     }
 }
-
 /* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
  * statements are its own, and a long chain costs time only. */
 static uint32_t dbm__cache_hash(const char *text, size_t size) {
@@ -12158,9 +12187,7 @@ static uint32_t dbm__cache_hash(const char *text, size_t size) {
     }
     return (uint32_t)(h ^ h >> 29);
 }
-
 /* ---- making -------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     size_t chains = 4;
     dbm__cache *k;
@@ -12174,7 +12201,6 @@ DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     c->cache = k;
     return DBM_OK;
 }
-
 DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__cache *k = c->cache;
     dbm__entry *e, *older;
@@ -12186,7 +12212,6 @@ DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__free(c->db->host, k);
     c->cache = NULL;
 }
-
 /* One block: the entry, the places, then the texts. */
 static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t size, const dbm__parsed *parsed) {
     size_t places = parsed->places && parsed->parameters > 0 ? (size_t)parsed->parameters : 0, names = 0, need, i;
@@ -12230,16 +12255,13 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
     e->verb = parsed->verb;
     return e;
 }
-
 DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us) {
     dbm__op_init(op, DBM_OP_PREPARE, deadline_us);
     op->sql = e->prepared.sql;
     op->sql_size = e->prepared.sql_size;
     op->prepared = &e->prepared;
 }
-
 static bool dbm__cache_keeps(const dbm__cache *k, size_t size) { return k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX; }
-
 DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site) {
     dbm_error_info *last = &dbm__self()->last;
     dbm__cache *k = c->cache;
@@ -12262,7 +12284,6 @@ DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_sta
     }
     return DBM_OK;
 }
-
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
 static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named, const char *site,
                                                 dbm__entry **out) {
@@ -12286,21 +12307,16 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     *out = e;
     return DBM_OK;
 }
-
 /* ---- taking and giving --------------------------------------------------------------------------------------------- */
-
-
 DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
     dbm__cache_unlink(k, e);
     dbm__cache_link(k, e);
 }
-
 DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e) {
     if (k->newest != e) dbm__cache_touch(k, e);
     e->uses++;
     dbm__cache_count(&c->cache_hits);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e;
@@ -12322,7 +12338,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char
     }
     return dbm__cache_miss(c, sql, size, hash, named, site, out);
 }
-
 static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     unsigned hint = dbm__cache_hint(sql);
     dbm__entry *e;
@@ -12336,7 +12351,6 @@ static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *s
     if (st == DBM_OK) *out = e;
     return st;
 }
-
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out) {
     dbm__cache *k = c->cache;
@@ -12348,13 +12362,11 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     }
     return dbm__cache_find(c, sql, named, deadline_us, site, out);
 }
-
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
 }
-
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
     DBM_ASSERT(e->sent > 0);
     --e->sent;
@@ -12373,10 +12385,8 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
  *                 BEGIN rides here;  sticky failure: nothing more is sent but ROLLBACK
  *
  * Savepoints are numbered by depth and sent late: `points` are wanted, `points_sent` exist on the server. */
-
 /* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
-
 typedef struct dbm__level {
     /* At rest all of this block is zero, and the lowest level's is made so again at its end. */
     bool ran, wrote;                     /* since this level's unit began */
@@ -12389,7 +12399,6 @@ typedef struct dbm__level {
     int points;                          /* of the work when this level began */
     int failed_at;                       /* `points` when the sticky failure arose */
     dbm_status sticky;
-
     dbm_status outcome;
     int kind;
     uint32_t gen;
@@ -12400,9 +12409,7 @@ typedef struct dbm__level {
     dbm_error_info error;                /* of sticky, or of outcome */
     dbm_session_options options;         /* of DBM_RETRY_OPT, for the next attempt */
 } dbm__level;
-
 #define DBM__ARGUMENTS_KEPT ((size_t)16384)
-
 /* The row in hand, and its query. */
 struct dbm_row {
     struct dbm__work *work;
@@ -12433,7 +12440,6 @@ struct dbm_rows {
     uint32_t within_gen;                 /* and its level */
     uint32_t loop;                       /* its number on the thread */
 };
-
 struct dbm_statement {
     struct dbm_statement *next;
     struct dbm__work *work;
@@ -12443,7 +12449,6 @@ struct dbm_statement {
     char *sql;                           /* the text, from a reconnect on; before that the entry has it */
     const char *site;
 };
-
 /* A statement in the pipeline that was not answered yet. */
 typedef struct dbm__sent {
     dbm__entry *entry;
@@ -12451,7 +12456,6 @@ typedef struct dbm__sent {
     dbm__level *level;                   /* that sent it; a level's end waits for what it sent */
     int points;                          /* savepoints that stood before it */
 } dbm__sent;
-
 /* Rows on their way; see bulk.c. */
 struct dbm_bulk {
     struct dbm__work *work;
@@ -12474,14 +12478,12 @@ struct dbm_bulk {
     const char *columns[DBM__MAX_VALUES];
     dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
 };
-
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
 } dbm__side;
-
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -12531,7 +12533,6 @@ typedef struct dbm__work {
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
-
 /* ---- unit.c: begin, commit, roll back, stick ---- */
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
@@ -12556,7 +12557,6 @@ DBM__FN void dbm__connection_forked(dbm_connection *c);
 DBM__FN void dbm__works_free(dbm_database *db);
 DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
-
 /* ---- block.c: sessions begin and end ---- */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
@@ -12585,7 +12585,6 @@ DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
     return w;
 }
-
 /* ---- statement.c: one call from its target to its end ---- */
 typedef struct dbm__call {
     dbm__work *work;
@@ -12639,7 +12638,6 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
-
 /* ---- pipeline.c: statements that are sent without waiting ---- */
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
 DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site); /* takes the use of the entry */
@@ -12648,7 +12646,6 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
 /* Waits for all that was sent. A failure sticks where it belongs, as that statement's. */
 DBM__FN dbm_status dbm__work_wait(dbm__work *w);
 DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
-
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
@@ -12668,17 +12665,14 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
-
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
 DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
-
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -12693,7 +12687,6 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     }
     dbm__rows_close(&w->one);
 }
-
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
@@ -12705,12 +12698,7 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* D
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
-/* The unit of work: BEGIN with the first statement, verified COMMIT, ROLLBACK that leaves nothing, sticky failures, savepoints.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: how a session came to be, or where its statements come from. */
-
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
-
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points) {
     if (level->sticky != DBM_OK) return false;
     level->sticky = e->status;
@@ -12719,7 +12707,6 @@ DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int po
     level->undone = false;
     return true;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) {
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
@@ -12734,14 +12721,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
-
 DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
     if (w->side == NULL || !w->side->busy || dbm__load(&w->side->runner) == dbm__thread_number()) return false;
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "a call that waits, on a session that dbm_async_... is under way on: await that one first, and "
               "use the dbm_async_ form of this one");
     return true;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
@@ -12753,13 +12738,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     dbm__work_look_again(w);
     return DBM_OK;
 }
-
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
     dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
-
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     int64_t d;
     int ms;
@@ -12772,7 +12755,6 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     }
     return d;
 }
-
 DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
     if (!w->timed) return INT64_MAX;
@@ -12780,15 +12762,12 @@ DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     g = dbm__deadline(w->db->host, 1000);
     return d > g ? d : g;
 }
-
 /* ---- begin -------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__work_gate_leave(dbm__work *w) {
     if (!w->gate_held) return;
     w->gate_held = false;
     dbm__gate_leave(w->db, w->db->gate);
 }
-
 static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     int64_t deadline;
     dbm_status st;
@@ -12799,7 +12778,6 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     if (st == DBM_OK) w->gate_held = true;
     return st;
 }
-
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) {
     dbm_op op;
     dbm_status st;
@@ -12835,14 +12813,11 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
     }
     return DBM_OK;
 }
-
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
-
 DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -12861,7 +12836,6 @@ DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     w->wrote = false;
     return st;
 }
-
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     dbm_error_info kept;
     dbm_status st;
@@ -12872,12 +12846,10 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     if (keep) dbm__self()->last = kept;
     return st;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_late(dbm__work *w) {
     dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
     return dbm__work_fail(w, NULL);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     if (!op->of_pipeline) e->stage = DBM_STAGE_COMMIT;
@@ -12893,7 +12865,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_o
     if (st == DBM_E_ROLLED_BACK && !op->of_pipeline) w->in_transaction = false;
     return st;
 }
-
 DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -12921,7 +12892,6 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     w->wrote = false;
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     if (w->points_sent >= point && w->in_transaction) {
@@ -12937,7 +12907,6 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     }
     return st;
 }
-
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     (void)dbm__work_settle(w);
@@ -12957,9 +12926,7 @@ DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     }
     return st;
 }
-
 /* ---- what a connection carries ------------------------------------------------------------------------------------------- */
-
 /* Whose statement it was that failed: nobody has called it. */
 static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -12970,7 +12937,6 @@ static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
     dbm__redact(c->db->settings, e->message);
     return st;
 }
-
 /* Runs the statements of init_sql, each by itself, and leaves no transaction behind. */
 static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t deadline_us) {
     size_t at = 0, size = strlen(sql);
@@ -13011,7 +12977,6 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
     }
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) {
     const dbm_config *config = &c->db->settings->config;
     dbm_status st = dbm__cache_make(c, config->statement_cache);
@@ -13019,9 +12984,7 @@ DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) 
     if (config->init_sql != NULL && config->init_sql[0] != 0) st = dbm__init_sql(c, config->init_sql, deadline_us);
     return st;
 }
-
 DBM__FN void dbm__connection_gone(dbm_connection *c) { dbm__cache_free(c); }
-
 DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->unusual = false;
     w->autocommit = w->db->autocommit;
@@ -13042,7 +13005,6 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->base.sticky = DBM_OK;
     w->base.deadline_us = INT64_MAX;
 }
-
 /* In a child process: what the parent's session had open is dropped without a word, and no value of it is good any more. */
 DBM__FN void dbm__connection_forked(dbm_connection *c) {
     dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
@@ -13079,7 +13041,6 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     dbm__store(&w->committing, 0);
     dbm__work_restore(w);
 }
-
 DBM__FN void dbm__works_init(dbm_database *db) {
     int i;
     db->on_fork = dbm__connection_forked;
@@ -13092,7 +13053,6 @@ DBM__FN void dbm__works_init(dbm_database *db) {
         dbm__work_restore(w);
     }
 }
-
 static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
     while (rows != NULL) {
         dbm_rows *next = rows->next;
@@ -13102,7 +13062,6 @@ static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
         rows = next;
     }
 }
-
 DBM__FN void dbm__works_free(dbm_database *db) {
     int i;
     if (db->pool == NULL) return;
@@ -13131,12 +13090,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
     }
 }
 /* --- src/session/block.c --- */
-/* How sessions begin and end: blocks, joining, savepoints, retry, cancel, and the report of the outcome.
- * May call: api/, base/, adapter/, pool/, session.h.
- * Must not know: names of databases, statements. */
-
 /* ---- values that are not good --------------------------------------------------------------------------------------------- */
-
 /* The level that has this gen, or NULL, and whether a block is open inside it. A value that came too late may meet a slot that another
  * thread has by now. */
 static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
@@ -13147,7 +13101,6 @@ static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
     dbm__lock_give(&w->slot.pool->lock);
     return level;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
     dbm__work *w;
     dbm__level *level;
@@ -13178,9 +13131,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
     dbm__event(w->db->host, DBM_EVENT_STALE_HANDLE, DBM_LOG_INFO, w->db->name, site, DBM_E_MISUSE, 0, "a session was used after its end");
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "this session has ended; nothing was done");
 }
-
 /* ---- beginning ------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
     dbm__work *w = (dbm__work *)self->open;
@@ -13194,7 +13145,6 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     while (w != NULL && (w->db != db || !w->joinable)) w = w->outer_open;
     return w;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind) {
     dbm__thread *self = dbm__self();
     out->slot = NULL;
@@ -13207,7 +13157,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     }
     return st;
 }
-
 static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, const char *site, int64_t deadline_us) {
     level->kind = kind;
     level->point = level->points = 0;
@@ -13219,7 +13168,6 @@ static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, con
     level->deadline_us = deadline_us;
     if (status != NULL) *status = DBM_ROLLED_BACK;
 }
-
 /* A block inside another one of the same database on this thread. */
 static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                   dbm_session *out) {
@@ -13274,7 +13222,6 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     out->step = 0;
     return DBM_OK;
 }
-
 /* What a session's options change on a work at rest. */
 static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_options *options, int kind, int64_t deadline) {
     const dbm_database *db = w->db;
@@ -13294,7 +13241,6 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
     if (deadline != INT64_MAX) w->timed = true;
     if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
 }
-
 /* A work that was just taken becomes a session; it is at rest. */
 DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
     uint32_t gen = ++w->serial;
@@ -13313,13 +13259,11 @@ DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, con
     out->gen = gen;
     out->step = 0;
 }
-
 DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->joinable = true;
     w->outer_open = (dbm__work *)self->open;
     self->open = w;
 }
-
 /* .transaction = 1, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
@@ -13329,7 +13273,6 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
     return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction, and a backend of type %q has none",
                      db->adapter->type);
 }
-
 /* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
  * dead is replaced once. */
 DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
@@ -13338,13 +13281,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
     if (db == NULL) return dbm__fail_null("database");
     if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
     return options != NULL && options->transaction ? dbm__transaction_allowed(db, options, site) : DBM_OK;
 }
-
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
     dbm__work *w = (dbm__work *)(void *)slot;
     dbm__work_begin(w, options != NULL ? options->status : NULL, kind, site, out);
@@ -13353,7 +13294,6 @@ DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options
     w->begun_by = NULL;
     return w;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                    dbm_session *out) {
     dbm__work *w;
@@ -13395,14 +13335,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     }
     return DBM_OK;
 }
-
 /* ---- ending ---------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__level_outcome(dbm__level *level, dbm_status st) {
     level->outcome = st;
     if (level->status != NULL) *level->status = st;
 }
-
 /* Rows that were opened in a level end with it; those of a level below are none of its business. */
 static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *level) {
     dbm_rows **p = &w->rows;
@@ -13413,12 +13350,10 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
     }
     if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
 }
-
 /* What was sent is waited for at the end of the level that sent it; replies to commands belong to the session as a whole. */
 DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
     if (DBM__UNLIKELY(w->sent_count != 0 || (w->commands != 0 && level == &w->base))) (void)dbm__work_wait(w);
 }
-
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -13460,9 +13395,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
         dbm__level_outcome(level, DBM_ROLLED_BACK);
     }
 }
-
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
-
 /* Commits one level, or its savepoint; the outcome is noted. */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -13504,7 +13437,6 @@ DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm__level_outcome(level, st);
     return st;
 }
-
 /* What a session leaves behind beyond the usual: rows, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
@@ -13516,7 +13448,6 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         w->joinable = false;
     }
 }
-
 /* The session is over. From the swap on no dbm_cancel finds it. */
 DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
@@ -13537,7 +13468,6 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     dbm__work_leave(w, self);
     dbm__pool_give(&w->slot);
 }
-
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
     dbm__level_rows_close(w, level);
@@ -13550,12 +13480,10 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     dbm__work_look_again(w);
     return st;
 }
-
 static DBM__NOINLINE void dbm__outcome_failed(dbm__thread *self, const dbm__level *level) {
     self->failed = level->error;
     self->has_failed = true;
 }
-
 /* The end of the top level: of the session, or of a block that joined. */
 DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     dbm__level *level = w->top;
@@ -13572,7 +13500,6 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     dbm__work_give(w, self);
     return st;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     dbm__level *level = &w->base;
     dbm_status st;
@@ -13582,12 +13509,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     dbm__work_leave(w, dbm__self());
     return st;
 }
-
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_status st;
@@ -13601,14 +13526,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__session_empty(s);
     return st;
 }
-
 /* ---- the public calls -------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_session_begin: out is NULL");
     return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out);
 }
-
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
     dbm__work *w;
@@ -13619,7 +13541,6 @@ DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
-
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
     if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
@@ -13636,7 +13557,6 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     }
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
@@ -13648,7 +13568,6 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     w->top->asked = true;
     return dbm__level_commit(w, w->top);
 }
-
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level;
@@ -13667,7 +13586,6 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
     return dbm__level_undone(w, level, st);
 }
-
 DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
@@ -13677,7 +13595,6 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
@@ -13695,21 +13612,18 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work_look_again(w);
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) return DBM_E_CANCELLED;
     return w->top->sticky;
 }
-
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
     (void)dbm__work_settle(w);
     return w->affected;
 }
-
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
@@ -13722,13 +13636,11 @@ DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     }
     return w->last_id;
 }
-
 DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
     return w->db;
 }
-
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__work *w;
     bool match;
@@ -13755,7 +13667,6 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__add(&w->slot.pool->stale_handles, 1);
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, NULL, "dbm_cancel: the session has ended; nothing was cancelled");
 }
-
 DBM__DEF bool dbm_session_failed(dbm_error_info *out) {
     dbm__thread *self = dbm__self();
     if (!self->has_failed) return false;
@@ -13763,7 +13674,6 @@ DBM__DEF bool dbm_session_failed(dbm_error_info *out) {
     if (out != NULL) *out = self->failed;
     return true;
 }
-
 DBM__DEF void dbm__take_failure(dbm__failure *f) {
     dbm__thread *self = dbm__self();
     f->pending = self->has_failed ? 1 : 0;
@@ -13772,9 +13682,7 @@ DBM__DEF void dbm__take_failure(dbm__failure *f) {
     self->has_failed = false;
     f->info = self->failed;
 }
-
 /* ---- behind the block macros --------------------------------------------------------------------------------------------------- */
-
 /* The plain block of a database that is ready, first on its thread: nothing but the checkout. */
 DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
@@ -13796,30 +13704,25 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s;
 }
-
 DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s;
 }
-
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point;
 }
-
 static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
-
 DBM__FN void dbm__session_finish(dbm__work *w) {
     w->base.ended = true;
     dbm__block_finish(w, &w->base);
 }
-
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -13853,7 +13756,6 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     s->gen = 0;
     dbm__level_end(w);
 }
-
 /* Ends what was opened on this thread inside level `gen` of w; w NULL: inside no block. */
 static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) {
     dbm__work *open;
@@ -13862,7 +13764,6 @@ static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) 
         dbm__level_end(open);
     }
 }
-
 DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__work *w;
     dbm__thread *self;
@@ -13879,7 +13780,6 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
     }
     dbm__session_close(s);
 }
-
 DBM__DEF void dbm__unwind_row(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     dbm__thread *self = dbm__self();
@@ -13897,7 +13797,6 @@ DBM__DEF void dbm__unwind_row(dbm_row *row) {
     }
     dbm_rows_end(rows);
 }
-
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */
 #define DBM__RETRY_OPTIONS 2u
 static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
@@ -13912,7 +13811,6 @@ static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
     dbm__sleep_until(db->host, dbm__now(db->host) + limit * (int64_t)(dbm__random(db->host) & 0xffffu) / 65536);
     return true;
 }
-
 DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     uint32_t step;
@@ -13933,7 +13831,6 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
     }
     return s;
 }
-
 DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_database *db;
@@ -13965,9 +13862,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     s->step = step | has_options | DBM__STARTED;
     return true;
 }
-
 /* ---- savepoints ------------------------------------------------------------------------------------------------------------------ */
-
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
     dbm_status st;
@@ -14005,7 +13900,6 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.state = 0;
     return p;
 }
-
 /* The end of the body: kept, or undone when something in it failed. */
 DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm__work *w;
@@ -14025,7 +13919,6 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     if (p->status != NULL) *p->status = st;
     return false;
 }
-
 DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     dbm__work *w;
     if (p->state != 1) return;
@@ -14049,7 +13942,6 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
  *
  *     put --> [oldest ... newest] --answered by any later operation--> gone
  *                    \--one failed: it sticks to the level that sent it and those inside; the rest was dropped with it */
-
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site) {
     if (DBM__LIKELY(w->sent != NULL)) return DBM_OK;
     w->sent = (dbm__sent *)dbm__alloc(w->db->host, DBM_PIPELINE_MAX * sizeof *w->sent);
@@ -14057,7 +13949,6 @@ DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site) {
     dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
     return dbm__work_fail(w, site);
 }
-
 DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site) {
     dbm__sent *s = &w->sent[(w->sent_first + w->sent_count) % DBM_PIPELINE_MAX];
     if (DBM__UNLIKELY(w->sent_count == DBM_PIPELINE_MAX)) { /* more than an adapter may leave unanswered */
@@ -14073,7 +13964,6 @@ DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *si
     entry->uses--; /* it may serve again meanwhile, though it be `single` */
     return DBM_OK;
 }
-
 /* The oldest `count` are done with. Unpreparing one may answer others. */
 static void dbm__sent_pop(dbm__work *w, int count) {
     while (count-- > 0 && w->sent_count > 0) {
@@ -14083,12 +13973,10 @@ static void dbm__sent_pop(dbm__work *w, int count) {
         dbm__cache_answered(&w->slot.connection, entry);
     }
 }
-
 DBM__FN void dbm__sent_drop(dbm__work *w) {
     dbm__sent_pop(w, w->sent_count);
     w->commands = 0;
 }
-
 /* The last failure is that of the oldest one. What was unanswered behind it on a connection that broke may be done or not. */
 static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -14109,7 +13997,6 @@ static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st
     dbm__sent_pop(w, w->sent_count);
     return st;
 }
-
 DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
     dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
     if (op->sent_affected >= 0) w->affected = op->sent_affected;
@@ -14123,7 +14010,6 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
     }
     return dbm__sent_failed(w, op, st);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     dbm_connection *c = &w->slot.connection;
     dbm_status st;
@@ -14143,12 +14029,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     return dbm__work_fail(w, op.site);
 }
 /* --- src/session/statement.c --- */
-/* One call from its target to its end: which session, which statement, what must happen before it is sent, and what its failure means.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: rows. */
-
 /* ---- the target --------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site) {
     dbm__work *w;
     call->owns = false;
@@ -14176,7 +14057,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
     }
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
     if (call->owns) {
         if (st != DBM_OK) {
@@ -14190,9 +14070,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
     }
     return st;
 }
-
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
-
 /* On one line and cut short. Values are never shown. */
 DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm_error_info *e = &dbm__self()->last;
@@ -14215,13 +14093,11 @@ DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm__put(&t, sql[i] != 0 ? "...]" : "]");
     dbm__redact(w->db->settings, e->message);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error); /* what failed was sent before it */
     dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site);
 }
-
 DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
@@ -14240,9 +14116,7 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
     dbm__redact(w->db->settings, block);
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
 }
-
 static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
-
 /* The block that values and their texts need; and they, copied into it. */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
@@ -14266,7 +14140,6 @@ DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, cha
     }
     return copy;
 }
-
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
 DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
     size_t need = dbm__values_room(values, count);
@@ -14280,7 +14153,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, 
     *out = dbm__values_put(values, count, rows->row.arguments);
     return DBM_OK;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site) {
     size_t text = *sql != NULL ? strlen(*sql) + 1 : 0, room = dbm__values_room(*values, count), need;
     if (room == (size_t)count * sizeof **values) room = 0; /* no text among them */
@@ -14304,7 +14176,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, co
     if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
     return DBM_OK;
 }
-
 /* A statement handle's entry after a reconnect, or while its own is busy. */
 static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement *st, const char *site, dbm__entry **out) {
     dbm_status rc;
@@ -14318,13 +14189,11 @@ static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement
     *out = st->entry;
     return DBM_OK;
 }
-
 /* The session changed the connection itself; pool_reset_on_return = commit or none leaves that to the next user. */
 static void dbm__work_changed(dbm__work *w) {
     dbm_reset reset = w->db->settings->config.pool.reset_on_return;
     if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true;
 }
-
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
 DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
@@ -14337,19 +14206,16 @@ DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *ent
     }
     return DBM_OK;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
                      entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
 }
-
 DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
     return !w->no_transaction || !writes;
 }
-
 DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     dbm_statement *st;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
@@ -14365,7 +14231,6 @@ DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     dbm__work_gate_leave(w);
     dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_status rc;
     dbm__work_renewing(w);
@@ -14373,7 +14238,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm__store(&w->committing, 0);
     return rc;
 }
-
 DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
@@ -14384,7 +14248,6 @@ DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     e->retryable = false;
     dbm__add(&w->slot.pool->in_doubt, 1);
 }
-
 /* The backend ended the transaction by itself, with the statement that just ran. */
 DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
     bool wrote = w->wrote;
@@ -14398,7 +14261,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site)
     w->points_sent = 0;
     return DBM_OK;
 }
-
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
     dbm_error_info kept = dbm__self()->last;
@@ -14410,7 +14272,6 @@ static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry,
     dbm__self()->last = kept;
     return dbm__run_over(w, entry, rc, sql, site);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site) {
     if (w->no_transaction) dbm__work_gate_leave(w);
     if (entry->prepared.writes) dbm__work_doubt(w, rc);
@@ -14418,7 +14279,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, 
     dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
     return rc;
 }
-
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -14538,7 +14398,6 @@ replace:
     if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     goto again;
 }
-
 /* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
 static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
     dbm_status rc = DBM_OK;
@@ -14558,7 +14417,6 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
     dbm__cache_give(&w->slot.connection, entry);
     return rc;
 }
-
 /* Its rows have been read to the end, or that failed, and are finished. */
 DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site) {
     if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
@@ -14570,7 +14428,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
 }
-
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
     op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
@@ -14578,7 +14435,6 @@ static void dbm__exec_op(dbm_op *op) {
     op->row_buffer = 0;
     op->native = op->state = NULL;
 }
-
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry;
     dbm_op op;
@@ -14591,12 +14447,10 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     if (rc != DBM_OK) return rc;
     return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
 }
-
 /* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
 DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
     return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
 }
-
 static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
     if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
         if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
@@ -14608,7 +14462,6 @@ static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e,
     dbm__work_wrote(w, e, op);
     return dbm__exec_rest(w, e, op, site);
 }
-
 /* `e` is taken, its use counted. */
 DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
     dbm_op op;
@@ -14633,9 +14486,7 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     dbm__cache_give(&w->slot.connection, e);
     return DBM_OK;
 }
-
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
-
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -14691,7 +14542,6 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     }
     return dbm__command_over(w, op, rc, changes, site);
 }
-
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
     if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
@@ -14704,7 +14554,6 @@ DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status 
     }
     return DBM_OK;
 }
-
 /* A call on a database is a session of its own, which nothing can be sent or received in. */
 static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
     call->work = NULL;
@@ -14713,7 +14562,6 @@ static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const ch
     }
     return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
 }
-
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
     dbm__call call;
     dbm_op op;
@@ -14722,7 +14570,6 @@ DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const db
     DBM_ASSERT(call.work != NULL);
     return dbm__work_command(call.work, values, count, writes, true, site, &op);
 }
-
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -14747,7 +14594,6 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     *out = rows;
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -14790,9 +14636,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     dbm_rows_end(rows);
     return DBM_OK;
 }
-
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
@@ -14805,7 +14649,6 @@ static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site
     else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st;
 }
-
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -14830,7 +14673,6 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     va_end(ap);
     return st;
 }
-
 /* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
  * and the next call that waits, or the commit, answers it. What failed before is said at once. */
 static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
@@ -14840,12 +14682,10 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     if (w == NULL) return dbm__session_bad(on, site);
     return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
 }
-
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
 }
-
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -14855,7 +14695,6 @@ DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql
     va_end(ap);
     return st;
 }
-
 /* Values from an array: copied, since their sizes are filled in. */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
     dbm_status st;
@@ -14871,7 +14710,6 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
     st = dbm__values_check(out, count, w->db->name, site);
     return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
 }
-
 static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
@@ -14882,18 +14720,14 @@ static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send,
     if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
     return dbm__call_end(&call, st);
 }
-
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__exec_values(on, site, false, sql, values, count);
 }
-
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_status st = dbm__sent_before(on, site);
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st;
 }
-
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
-
 /* The end of handles that are in no list any more: `first` and those behind it. */
 DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     dbm_statement *st = first;
@@ -14911,7 +14745,6 @@ DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     }
     w->last_spare_statement = st;
 }
-
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
     dbm__work *w;
     dbm_statement *st;
@@ -14960,7 +14793,6 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
     *out = st;
     return DBM_OK;
 }
-
 DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm__work *w;
     dbm_statement **p;
@@ -14976,13 +14808,11 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     st->next = NULL;
     dbm__statements_spare(w, st);
 }
-
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
     dbm_statement *first = w->statements;
     w->statements = NULL;
     if (first != NULL) dbm__statements_spare(w, first);
 }
-
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
     if (st == NULL) return dbm__fail_null("prepared statement");
@@ -14995,7 +14825,6 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -15006,7 +14835,6 @@ static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statem
     else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
     return send ? DBM_OK : rc; /* it sticks */
 }
-
 static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15016,7 +14844,6 @@ static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, boo
     if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
     return send ? DBM_OK : rc;
 }
-
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -15037,7 +14864,6 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     va_end(ap);
     return rc;
 }
-
 DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc;
@@ -15046,17 +14872,13 @@ DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const ch
     va_end(ap);
     return rc;
 }
-
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_values(site, st, false, values, count);
 }
-
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_values(site, st, true, values, count);
 }
-
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
-
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
@@ -15081,7 +14903,6 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work_changed(w);
     return op.native;
 }
-
 DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *name) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
@@ -15089,7 +14910,6 @@ DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *n
     st = dbm__sql_ident(buf, n, name, w->db->adapter->lexer & DBM_LEX_BACKSLASH ? '`' : '"');
     return st == DBM_OK ? st : dbm__work_fail(w, w->top->site);
 }
-
 DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
     dbm__work *w;
     if (on == NULL) return NULL;
@@ -15097,12 +14917,10 @@ DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
     w = dbm__work_of(on);
     return w != NULL ? w->db : NULL;
 }
-
 DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
     dbm_database *db = dbm__on_database(on);
     return db != NULL ? db->host : NULL;
 }
-
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
     dbm__text t = dbm__text_in(text, sizeof text);
@@ -15121,7 +14939,6 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
     }
     return status;
 }
-
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -15154,12 +14971,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     return st;
 }
 /* --- src/session/cursor.c --- */
-/* Queries and rows: cursors that stream, the row in hand, its columns, scans.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: how values are converted (sql/), or how a statement is found and started (statement.c). */
-
 /* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     if (rows->row.looping) {
         rows->next = w->free_rows;
@@ -15172,7 +14984,6 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     w->last_spare_rows = rows;
     w->spare_rows_count++;
 }
-
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
@@ -15188,10 +14999,8 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     }
     return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
 }
-
 /* Copies of what the adapter gives without a NUL, for the row in hand. */
 typedef struct dbm__kept { struct dbm__kept *next; char data[1]; } dbm__kept;
-
 static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
     while (row->kept != NULL) {
         dbm__kept *next = ((dbm__kept *)row->kept)->next;
@@ -15199,7 +15008,6 @@ static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
         row->kept = next;
     }
 }
-
 static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, size_t size) {
     dbm__kept *copy = size < SIZE_MAX - sizeof *copy ? (dbm__kept *)dbm__alloc(row->work->db->host, sizeof *copy + size) : NULL;
     if (copy == NULL) {
@@ -15213,7 +15021,6 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
     copy->data[size] = 0;
     return copy->data;
 }
-
 /* Whether the process has forked since: what the row reads from is the parent's. */
 DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
     dbm__fork_look();
@@ -15222,7 +15029,6 @@ DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
-
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     dbm_row *row = &rows->row;
     row->work = w;
@@ -15232,7 +15038,6 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     row->site = site;
     row->ended = row->held = row->looping = row->owns_session = row->standing = false;
 }
-
 /* A command has answered: its rows, if any, stand before the first one. */
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -15244,7 +15049,6 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     rows->next = w->rows;
     w->rows = rows;
 }
-
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
 static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -15263,7 +15067,6 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->entry = NULL;
     if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w);
 }
-
 DBM__FN void dbm__rows_close(dbm_rows *rows) {
     dbm__work *w = rows->row.work;
     dbm_rows **p;
@@ -15280,12 +15083,10 @@ DBM__FN void dbm__rows_close(dbm_rows *rows) {
     if (*p == rows) *p = rows->next;
     dbm__rows_spare(w, rows);
 }
-
 DBM__FN void dbm__rows_close_all(dbm__work *w) {
     if (w->one.row.open) dbm__rows_close(&w->one);
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
-
 DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site) {
     if (row->op.result == NULL || row->held || row->ended) return DBM_DONE;
     if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
@@ -15298,7 +15099,6 @@ DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site
     row->op.deadline_us = dbm__work_deadline(w);
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
     if (st != DBM_OK) {
         dbm_error_info *e = &dbm__self()->last;
@@ -15311,13 +15111,11 @@ DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, cons
     row->held = true;
     return DBM_OK;
 }
-
 static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     dbm_status st = dbm__row_holding(w, row, site);
     if (st != DBM_OK) return st == DBM_DONE ? DBM_OK : st;
     return dbm__row_held(w, row, dbm__op_run(&w->slot.connection, &row->op), site);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
     dbm_status st = DBM_OK;
@@ -15325,7 +15123,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) 
     for (rows = w->rows; rows != NULL && st == DBM_OK; rows = rows->next) st = dbm__row_hold(w, &rows->row, site);
     return st;
 }
-
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out) {
     dbm_rows *rows;
@@ -15385,7 +15182,6 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     *out = rows;
     return DBM_OK;
 }
-
 DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
@@ -15405,7 +15201,6 @@ DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
     return false;
 }
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
-
 DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
@@ -15430,7 +15225,6 @@ DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reporte
     return dbm__work_fail(w, row->site);
 }
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
-
 /* The next row, without the checks of the public call. */
 static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -15448,16 +15242,13 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     return dbm__rows_got(rows, st, reported);
 }
-
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
     dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
     if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
     (*rows)->row.owns_session = call->owns;
     return DBM_OK;
 }
-
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
                                   dbm_row **row) {
@@ -15477,7 +15268,6 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     }
     return call->owns ? dbm__call_end(call, st) : st;
 }
-
 #define DBM__READ_VALUES(call) \
     dbm_value values[DBM__MAX_VALUES]; \
     bool named = false; \
@@ -15486,7 +15276,6 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     va_start(ap, codes); \
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK; \
     va_end(ap)
-
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
     dbm__call call;
     dbm_status st;
@@ -15500,7 +15289,6 @@ DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *sit
         return dbm__query_values(&call, sql, values, count, named, site, rows);
     }
 }
-
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15514,11 +15302,9 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
     if (st != DBM_OK) return dbm__call_end(&call, st);
     return dbm__query_values(&call, sql, copy, count, named, site, rows);
 }
-
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
-
 /* The connection was found dead under the first statement: on another one, the long way. */
 static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, const char *site, dbm_row **out) {
     dbm_value values[DBM__LANE_VALUES];
@@ -15538,7 +15324,6 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     dbm__free(w->db->host, sql);
     return st;
 }
-
 /* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. */
 static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site, dbm_row **out) {
     dbm_op *op = &w->one.row.op;
@@ -15569,7 +15354,6 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
     dbm__cache_give(&w->slot.connection, e);
     return rc;
 }
-
 /* `e` is taken, its use counted. */
 DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site, dbm_row **out) {
     dbm_row *row = &w->one.row;
@@ -15611,7 +15395,6 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     *out = row;
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -15626,7 +15409,6 @@ static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **r
     if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
     return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
 }
-
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w;
     va_list ap;
@@ -15656,7 +15438,6 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
     va_end(ap);
     return st;
 }
-
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15670,7 +15451,6 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     if (st != DBM_OK) return dbm__call_end(&call, st);
     return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
 }
-
 static void dbm__loop_push(dbm_rows *rows) {
     dbm__thread *self = dbm__self();
     rows->within = (dbm__work *)self->open;
@@ -15679,13 +15459,11 @@ static void dbm__loop_push(dbm_rows *rows) {
     rows->outer_loop = (dbm_rows *)self->loops;
     self->loops = rows;
 }
-
 static void dbm__loop_pop(dbm_rows *rows) {
     dbm_rows **p = (dbm_rows **)(void *)&dbm__self()->loops;
     while (*p != NULL && *p != rows) p = &(*p)->outer_loop;
     if (*p == rows) *p = rows->outer_loop;
 }
-
 DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
     dbm_rows *loop;
     while ((loop = (dbm_rows *)self->loops) != NULL && (int32_t)(loop->loop - after) > 0) {
@@ -15694,7 +15472,6 @@ DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
         dbm_rows_end(loop);
     }
 }
-
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
@@ -15705,7 +15482,6 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     }
     return c;
 }
-
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm__call call;
@@ -15717,13 +15493,11 @@ DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sq
     }
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     dbm__queryv(on, &rows, site, sql, values, count);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
@@ -15736,7 +15510,6 @@ DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, d
         return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows);
     }
 }
-
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15747,7 +15520,6 @@ DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, 
     if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st;
 }
-
 static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -15764,7 +15536,6 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
     if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
 }
-
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -15792,7 +15563,6 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
     va_end(ap);
     return st;
 }
-
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15807,7 +15577,6 @@ DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepar
     call.work = prepared->work;
     return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row);
 }
-
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm_status st = dbm__statement_ready(prepared, site);
@@ -15818,13 +15587,11 @@ DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, c
     }
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     dbm__stmt_queryv(site, prepared, &rows, values, count);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
@@ -15836,7 +15603,6 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     if (st == DBM_OK && row != NULL) *row = &rows->row;
     return st;
 }
-
 DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
@@ -15846,7 +15612,6 @@ DBM__DEF bool dbm__row_step(dbm_row *row) {
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK;
 }
-
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     dbm__work *w;
     bool owns;
@@ -15868,15 +15633,12 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
         dbm__session_close(&s);
     }
 }
-
 DBM__DEF void dbm_row_end(dbm_row *row) { dbm_rows_end((dbm_rows *)(void *)row); }
 DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
     if (c->dbm__row != NULL) dbm_row_end(c->dbm__row);
     c->dbm__row = NULL;
 }
-
 /* ---- columns ---------------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
@@ -15886,9 +15648,7 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : "";
 }
-
 DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
@@ -15905,7 +15665,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     }
     return dbm__work_fail(row->work, row->site);
 }
-
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
@@ -15922,7 +15681,6 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, DBM_E_UNSUPPORTED);
     return dbm__work_fail(row->work, row->site);
 }
-
 DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     dbm_status st;
     if (DBM__UNLIKELY(row == NULL || !row->standing || (unsigned)i >= (unsigned)row->op.columns || row->work->db->adapter->column == NULL)) {
@@ -15936,7 +15694,6 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     }
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm_status st;
     if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
@@ -15950,7 +15707,6 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
     return dbm__work_fail(row->work, row->site);
 }
-
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15960,7 +15716,6 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15968,7 +15723,6 @@ DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF double dbm_row_double(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15976,7 +15730,6 @@ DBM__DEF double dbm_row_double(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15984,7 +15737,6 @@ DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15992,7 +15744,6 @@ DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
     if (i >= row->texts_columns) {
@@ -16007,7 +15758,6 @@ static char *dbm__row_block(dbm_row *row, int i) {
     }
     return row->texts + (size_t)i * 64u;
 }
-
 DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     dbm_value v;
     char *block;
@@ -16023,7 +15773,6 @@ DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     block = dbm__row_block(row, i);
     return block != NULL ? dbm__to_text(&v, block, 64, &size) : "";
 }
-
 DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     dbm_value v;
     size_t n = 0;
@@ -16041,40 +15790,33 @@ DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     if (size != NULL) *size = n;
     return data;
 }
-
 DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) {
     dbm_value v;
     return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL;
 }
-
 DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
     dbm_value v;
     dbm__column(row, i, &v);
     return v;
 }
-
 DBM__DEF int dbm_row_columns(dbm_row *row) {
     if (row == NULL) { dbm__fail_null("row"); return 0; }
     return row->op.columns;
 }
-
 DBM__DEF int dbm_rows_columns(dbm_rows *rows) {
     if (rows == NULL) { dbm__fail_null("rows"); return 0; }
     return rows->row.op.columns;
 }
-
 DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
     if (rows == NULL) { dbm__fail_null("rows"); return ""; }
     return dbm_row_name(&rows->row, i);
 }
-
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
     int i;
     if (row == NULL || name == NULL) return -1;
     for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
     return -1;
 }
-
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -16086,7 +15828,6 @@ DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     dbm__row_fail(row, DBM_E_UNKNOWN_NAME, -1, "there is no column %q; there are %s", name != NULL ? name : "(NULL)", block);
     return -1;
 }
-
 /* A target whose column can't be had is 0 or "" all the same. */
 static void dbm__target_clear(const dbm_target *t) {
     dbm_value v = t->kind == DBM__TO_TEXT || t->kind == DBM__TO_BUFFER ? dbm_textn("", 0) : t->kind == DBM__TO_VALUE || t->kind >= DBM__TO_OPTIONAL_INT || t->kind == DBM__TO_BYTES ? dbm_null() : dbm_int(0);
@@ -16094,7 +15835,6 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__why why;
     dbm__to_target(&v, t, block, sizeof block, &why);
 }
-
 /* What needs no conversion. */
 DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
@@ -16106,7 +15846,6 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     } else return false;
     return true;
 }
-
 /* One target of a scan, which is not simply a copy. */
 static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
     char *block = NULL;
@@ -16128,7 +15867,6 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
     st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
 }
-
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
@@ -16149,10 +15887,6 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
     return result;
 }
 /* --- src/session/bulk.c --- */
-/* Rows in bulk: a plan that the adapter carries out, or a prepared INSERT run once a row; what it undoes when it fails or is dropped.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: how a backend takes rows. */
-
 /* One is open per session at a time, as w->bulk:
  *
  *     begin --> OPEN --row, columns--> OPEN --end--> kept
@@ -16162,20 +15896,16 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
  * While it is open w->trouble is DBM__BULK_OPEN and nothing else when all is well, so that a row needs to look no further, and every other
  * call on the session comes past dbm__work_trouble(). What it wrote is undone alone: by the ROLLBACK of a transaction that began with it, by the savepoint
  * that was sent with it, or by one of its own. */
-
 /* ---- names -------------------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                      at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
                      "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
                      what, list, (int)(at - list) + 1);
 }
-
 static bool dbm__name_char(char c, bool first) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u) != 0 || (!first && c >= '0' && c <= '9');
 }
-
 /* The end of a name that begins at p, NULL when there is none: parts joined by dots, each bare or quoted. */
 static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad) {
     for (;; p++) {
@@ -16194,12 +15924,10 @@ static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad
         if (*p != '.') return p;
     }
 }
-
 static const char *dbm__blanks(const char *p) {
     while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') p++;
     return p;
 }
-
 /* One name and the blanks around it; other languages have names that only their commas end. Copies it to `to`, with a NUL, and answers what
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
@@ -16223,7 +15951,6 @@ static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char
     *bad = end;
     return *end == 0 || (list && *end == ',') ? end : NULL;
 }
-
 /* Fills in the plan: names, and the INSERT. All of it lies in one block that the bulk keeps. */
 static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, const char *columns, const char *site) {
     const dbm_adapter *a = w->db->adapter;
@@ -16274,9 +16001,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     b->plan.sql_size = sql.size;
     return DBM_OK;
 }
-
 /* ---- ending -------------------------------------------------------------------------------------------------------------------------- */
-
 /* The session is its own again. */
 static void dbm__bulk_detach(dbm_bulk *b) {
     dbm__work *w = b->work;
@@ -16288,7 +16013,6 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     b->own_point = b->wrapped = false;
     dbm__work_look_again(w);
 }
-
 /* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
  * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
 static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
@@ -16319,7 +16043,6 @@ static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
     dbm__self()->last = kept;
     return undone;
 }
-
 /* What stands as this thread's last failure has failed the bulk. */
 static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     dbm__work *w = b->work;
@@ -16333,7 +16056,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
     return b->error.status;
 }
-
 /* The same of a row, or of one among those that were sent; said in front. */
 static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -16352,12 +16074,10 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
     }
     return dbm__bulk_failed(b);
 }
-
 static bool dbm__bulk_of_parent(const dbm_bulk *b) {
     dbm__fork_look();
     return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch();
 }
-
 /* Of a bulk that is open: what stands in the way of the next call on it. */
 static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
@@ -16382,7 +16102,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work_look_again(w);
     return DBM_OK;
 }
-
 /* Whether a row can be taken. With a deadline it is looked at for each. */
 DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     dbm__work *w;
@@ -16394,14 +16113,11 @@ DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     }
     return DBM_OK;
 }
-
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
-
 /* A failure of a single row, which says nothing of the next one. */
 static bool dbm__row_alone(const dbm__work *w, dbm_status st) {
     return !w->slot.connection.broken && (st == DBM_E_CONSTRAINT || st == DBM_E_RANGE || st == DBM_E_SQL || st == DBM_E_MISUSE || st == DBM_E_LIMIT);
 }
-
 static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
     dbm_bulk *b = (dbm_bulk *)(void *)((char *)plan - offsetof(dbm_bulk, plan));
     dbm_error_info e = dbm__self()->last;
@@ -16409,7 +16125,6 @@ static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
     if (e.site[0] == 0) dbm__copy_cut(e.site, sizeof e.site, b->site);
     if (b->failed != NULL) b->failed(b->failed_ud, row, &e);
 }
-
 /* Without a way of the adapter's own: the INSERT, once. Where a failure would take the transaction with it, a row by itself is a savepoint. */
 static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *values) {
     dbm__work *w = b->work;
@@ -16449,7 +16164,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
     }
     return st;
 }
-
 /* BULK_SEND or BULK_END, with a time limit of its own. */
 static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->op.kind = kind;
@@ -16458,7 +16172,6 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->sent = true;
     return dbm__op_run(&b->work->slot.connection, &b->op);
 }
-
 /* A row, or the one after *taken rows, was not simply taken. */
 static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
     dbm__work *w = b->work;
@@ -16474,14 +16187,12 @@ static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
     }
     return dbm__bulk_row_failed(b, b->plan.failed_row >= 0 ? b->plan.failed_row : b->plan.rows, st);
 }
-
 static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     b->op.deadline_us = dbm__work_deadline(b->work);
     if (dbm__now(b->work->db->host) < b->work->top->deadline_us) return DBM_OK;
     dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the session's deadline (timeout_ms) passed");
     return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
 }
-
 /* What is wrong with a row before the adapter sees it. */
 static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
     if (st == DBM_OK && named) {
@@ -16492,7 +16203,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
     }
     return dbm__bulk_row_failed(b, b->plan.rows, st);
 }
-
 DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
     dbm__work *w = b->work;
     dbm_status st;
@@ -16505,7 +16215,6 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
     if (st == DBM_DONE) b->plan.rows++;
     return dbm__bulk_took(b, st);
 }
-
 DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -16519,7 +16228,6 @@ DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
     return dbm__bulk_take(b, values);
 }
-
 DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -16535,16 +16243,13 @@ DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int coun
     if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
     return dbm__bulk_take(b, copy);
 }
-
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
-
 /* Whether the C type of a column can be what .type says. */
 static bool dbm__column_type_fits(const dbm_column *c) {
     bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
     return c->type == DBM_TYPE_NULL || (c->type == DBM_TYPE_TIMESTAMP && c->kind == DBM__TO_INT) ||
            (text && (c->type == DBM_TYPE_TEXT || c->type == DBM_TYPE_DECIMAL || c->type == DBM_TYPE_UUID || c->type == DBM_TYPE_JSON));
 }
-
 static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const char *database = b->work->db->name;
     int i;
@@ -16563,7 +16268,6 @@ static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns
     }
     return DBM_OK;
 }
-
 /* Row i of arrays, made to values. */
 static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_t i) {
     dbm_value values[DBM__MAX_VALUES];
@@ -16580,7 +16284,6 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
     }
     return dbm__bulk_take(b, values);
 }
-
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const dbm_adapter *a;
     size_t at = 0, taken;
@@ -16606,9 +16309,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     }
     return st;
 }
-
 /* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
-
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     const dbm_adapter *a = w->db->adapter;
@@ -16640,14 +16341,12 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     b->op.prepared = &b->entry->prepared;
     return DBM_OK;
 }
-
 /* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
 static dbm_bulk *dbm__bulk_new(dbm__work *w) {
     dbm_bulk **place = &w->bulks[w->bulk_next++ % DBM__SPARE];
     if (*place == NULL) *place = (dbm_bulk *)dbm__alloc_zero(w->db->host, sizeof **place);
     return *place;
 }
-
 static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm_bulk *b = NULL;
     dbm_status st;
@@ -16706,7 +16405,6 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
     *out = b;
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
                                     const char *site) {
     dbm__call call;
@@ -16721,7 +16419,6 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     (*out)->owns_session = call.owns;
     return DBM_OK;
 }
-
 /* The handle stands for nothing from here on; one on a database gives its connection back. */
 static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     b->error.status = DBM_OK;
@@ -16737,7 +16434,6 @@ static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     }
     return st;
 }
-
 DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
     dbm__work *w;
     dbm_status st = dbm__bulk_ready(b);
@@ -16761,7 +16457,6 @@ DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
     if (wrapped) st = dbm__work_commit(w);
     return dbm__bulk_close(b, st);
 }
-
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm__work *w;
     dbm_error_info why;
@@ -16783,7 +16478,6 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     }
     return dbm__bulk_close(b, DBM_OK);
 }
-
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     dbm_bulk *b = w->bulk;
     bool rows = b->plan.rows != 0;
@@ -16797,19 +16491,16 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
         dbm__level_stick(level, &dbm__self()->last, 0);
     }
 }
-
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
               "dbm_bulk_abandon(b)", w->bulk->site);
     return dbm__work_fail(w, NULL);
 }
-
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the bulk of %s is open: nothing else runs on its session before dbm_bulk_end or dbm_bulk_abandon",
               w->bulk->site);
     return dbm__work_fail(w, site);
 }
-
 DBM__FN void dbm__bulks_free(dbm__work *w) {
     int i;
     for (i = 0; i < DBM__SPARE; i++) {
@@ -16818,23 +16509,15 @@ DBM__FN void dbm__bulks_free(dbm__work *w) {
     }
 }
 /* --- src/data/data.h --- */
-/* What is built on sessions: models (structs as rows of tables) and scripts. There is nothing here for other rooms to call but the
- * public functions; this header is what the files of the room share.
- * May call: api/, base/, sql/'s conversions and lexer, session/.
- * Must not know: connections, prepared statements, how a backend is spoken to. */
-
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
-
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
  * sticks, and as this thread's last failure. Returns the status. */
 DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
+/* A command's words instead of its run: by dbm__redis_callv() with DBM__REDIS_WANT_WORDS; the second is for a format and values by codes. */
+typedef struct dbm__redis_use { dbm_status (*use)(void *ud, const dbm_value *words, int count, bool writes); void *ud; } dbm__redis_use;
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap);
 /* --- src/data/models.c --- */
-/* Models: the SQL of a struct's table, structs written as rows, rows read into structs.
- * May call: the public calls of session/, sql/'s conversions, base/.
- * Must not know: connections, pools, and of a backend more than how it names its types. */
-
 /* ---- failures ------------------------------------------------------------------------------------------------------ */
-
 DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before) {
     dbm_error_info *last = &dbm__self()->last;
     dbm__work *w = dbm__work_of(s);
@@ -16848,9 +16531,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     }
     return status;
 }
-
 /* ---- backends ------------------------------------------------------------------------------------------------------ */
-
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
     const char *adapter;
@@ -16861,45 +16542,37 @@ typedef struct dbm__dialect {
     const char *no_columns;  /* an INSERT that names no column */
     bool returning;          /* the generated key is asked for */
 } dbm__dialect;
-
 static const dbm__dialect dbm__dialects[] = {
     { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
     { "postgresql", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
     { "mysql", "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB", "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
     { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
 };
-
 static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const char *type = dbm__on_database(s)->adapter->type;
     const dbm__dialect *d = dbm__dialects;
     while (d->adapter && strcmp(d->adapter, type) != 0) d++;
     return d;
 }
-
 /* ---- checks -------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__field_is_key(const dbm_field *f) { return (f->flags & (unsigned)DBM_PRIMARY_KEY) != 0; }
 static bool dbm__field_is_integer(const dbm_field *f) { return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT; }
 static bool dbm__field_points(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BYTES; }
-
 static size_t dbm__model_keys(const dbm_model *m) {
     size_t i, keys = 0;
     for (i = 0; i < m->field_count; i++) keys += dbm__field_is_key(&m->fields[i]) ? 1u : 0u;
     return keys;
 }
-
 /* Only a single integer key is generated. */
 static bool dbm__field_generated(const dbm_model *m, const dbm_field *f) {
     return dbm__field_is_key(f) && dbm__field_is_integer(f) && dbm__model_keys(m) == 1;
 }
-
 /* The first field whose data the struct only points to, or NULL. */
 static const dbm_field *dbm__model_pointer(const dbm_model *m) {
     size_t i;
     for (i = 0; i < m->field_count; i++) if (dbm__field_points(&m->fields[i])) return &m->fields[i];
     return NULL;
 }
-
 static bool dbm__field_size_fits(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
     case DBM__TO_INT: case DBM__TO_UINT: return f->size == 1 || f->size == 2 || f->size == 4 || f->size == 8;
@@ -16915,7 +16588,6 @@ static bool dbm__field_size_fits(const dbm_field *f) {
     }
     return false;
 }
-
 static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_field *f) {
     if (!f->name || !f->name[0]) {
         dbm__putf(text, "field %z of model %q has no name", (size_t)(f - m->fields) + 1, m->name);
@@ -16931,7 +16603,6 @@ static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_fiel
     }
     return true;
 }
-
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
     size_t i;
@@ -16954,7 +16625,6 @@ static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, b
     }
     return true;
 }
-
 /* SQL takes names without case, so `Id` and `id` would be one column. */
 static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
     size_t i, j;
@@ -16967,13 +16637,11 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
     }
     return false;
 }
-
 /* An empty target's own failure: every call of session/ answers it. */
 static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
     dbm_status st = dbm__execv(on, site, "", NULL, 0);
     return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL");
 }
-
 static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size,
                                    bool key) {
     char block[320];
@@ -16986,13 +16654,10 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
     if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
     return DBM_OK;
 }
-
 /* ---- statements ---------------------------------------------------------------------------------------------------- */
-
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
 #define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
-
 /* A statement while it is written, and its values. The same model always gives the same text, so the connection finds its prepared
  * statement. Failures are remembered: `status` is looked at once, at the end. */
 typedef struct dbm__model_sql {
@@ -17007,7 +16672,6 @@ typedef struct dbm__model_sql {
     dbm_value few[DBM__MODEL_VALUES];
     char block[DBM__MODEL_TEXT];
 } dbm__model_sql;
-
 static void dbm__model_sql_begin(dbm__model_sql *q, dbm_session *s, const char *site) {
     q->s = s;
     q->site = site;
@@ -17019,16 +16683,13 @@ static void dbm__model_sql_begin(dbm__model_sql *q, dbm_session *s, const char *
     q->heap_values = NULL;
     q->count = 0;
 }
-
 static void dbm__model_sql_end(dbm__model_sql *q) {
     dbm__free(q->host, q->heap);
     dbm__free(q->host, q->heap_values);
 }
-
 static dbm_status dbm__model_no_memory(dbm_session *s, const char *site) {
     return dbm__on_fail(s, DBM_E_NOMEM, site, "out of memory");
 }
-
 /* Room for `size` bytes more and a NUL. */
 static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     size_t capacity = q->text.capacity;
@@ -17049,12 +16710,10 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     q->text.capacity = capacity;
     return true;
 }
-
 static void dbm__model_put(dbm__model_sql *q, const char *text) {
     size_t size = strlen(text);
     if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
 }
-
 static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
     size_t size = 2 * strlen(name) + 2;
     dbm_status st;
@@ -17063,14 +16722,12 @@ static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
     if (st != DBM_OK) q->status = st;
     else q->text.size += strlen(q->text.data + q->text.size);
 }
-
 /* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
 static void dbm__model_put_column(dbm__model_sql *q, const dbm_model *m, const dbm_field *f) {
     dbm__model_put_name(q, m->table);
     dbm__model_put(q, ".");
     dbm__model_put_name(q, f->name);
 }
-
 static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     const char *before = " WHERE ";
     size_t i;
@@ -17082,7 +16739,6 @@ static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
         before = " AND ";
     }
 }
-
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
     for (i = 0; i < m->field_count; i++) {
@@ -17092,9 +16748,7 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     dbm__model_put(q, " FROM ");
     dbm__model_put_name(q, m->table);
 }
-
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
-
 /* One field of the struct at `record` as a value; texts are pointed to. */
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
@@ -17102,7 +16756,6 @@ static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_fi
     q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
                              f->name, m->name, f->size, dbm__element_wrong(f->kind));
 }
-
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
     if (q->status != DBM_OK) return;
     if (m->field_count > DBM__MODEL_VALUES && !q->heap_values) { /* no statement has more values than its model has fields */
@@ -17116,12 +16769,10 @@ static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const db
     dbm__field_value(q, m, f, record, &q->values[q->count]);
     q->count++;
 }
-
 static void dbm__model_add_keys(dbm__model_sql *q, const dbm_model *m, const char *record) {
     size_t i;
     for (i = 0; i < m->field_count; i++) if (dbm__field_is_key(&m->fields[i])) dbm__model_add_value(q, m, &m->fields[i], record);
 }
-
 /* Nobody's mistake, so it does not stick. A key is named where it is a number; another one may be a secret. */
 static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const dbm_model *m, const dbm_value *key) {
     const char *database = dbm__on_database(on)->name;
@@ -17130,9 +16781,7 @@ static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const 
     }
     return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table);
 }
-
 /* ---- values to structs --------------------------------------------------------------------------------------------- */
-
 /* A char * that the struct points with: SQL NULL is NULL, "" is "". */
 static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, const char **out, dbm__why *why) {
     const void *nul;
@@ -17157,7 +16806,6 @@ static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, 
     }
     return DBM_OK;
 }
-
 /* Column `column` (-1: there is none, the field is emptied) to one field, which is written in every case. `before` is what became of the
  * fields before it: only the first failure is reported. */
 static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm_status before) {
@@ -17180,12 +16828,10 @@ static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, 
     }
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, column, "%s", why.text);
 }
-
 static void dbm__model_empty(const dbm_model *m, char *record) {
     size_t i;
     for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, DBM_OK);
 }
-
 /* All fields from the columns of dbm__model_put_select(). */
 static dbm_status dbm__model_read(dbm_row *row, const dbm_model *m, char *record) {
     dbm_status st = DBM_OK;
@@ -17193,7 +16839,6 @@ static dbm_status dbm__model_read(dbm_row *row, const dbm_model *m, char *record
     for (i = 0; i < m->field_count; i++) st = dbm__field_read(row, (int)i, &m->fields[i], record, st);
     return st;
 }
-
 DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void *record, size_t size) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
@@ -17223,11 +16868,8 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     }
     return st;
 }
-
 /* ---- create -------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__field_is_text(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BUFFER; }
-
 static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
     const char *type = d->blob;
     switch ((dbm__target_kind)f->kind) {
@@ -17246,7 +16888,6 @@ static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const 
         dbm__model_put(q, type);
     }
 }
-
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
@@ -17257,12 +16898,10 @@ static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f)
     }
     return d->no_bytes;
 }
-
 static bool dbm__field_not_null(const dbm_field *f) {
     return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT || f->kind == DBM__TO_REAL || f->kind == DBM__TO_BOOL ||
            (f->flags & (unsigned)(DBM_NOT_NULL | DBM_PRIMARY_KEY)) != 0;
 }
-
 static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const dbm__dialect *d) {
     size_t i, keys = dbm__model_keys(m);
     const char *before = ", PRIMARY KEY (";
@@ -17290,13 +16929,11 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
     }
     dbm__model_put(q, keys > 1 ? "))" : ")");
 }
-
 static bool dbm__rows_have(dbm_rows *rows, const char *name) {
     int i, columns = dbm_rows_columns(rows);
     for (i = 0; i < columns; i++) if (dbm__same_word(dbm_rows_name(rows, i), name)) return true;
     return false;
 }
-
 /* Appends the statement that adds one column to a table that has rows. UNIQUE can't be part of it everywhere. */
 static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const dbm__dialect *d) {
     dbm__model_put(q, q->text.size ? "; ALTER TABLE " : "ALTER TABLE ");
@@ -17318,7 +16955,6 @@ static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm
     dbm__model_put_name(q, f->name);
     dbm__model_put(q, ")");
 }
-
 static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_model *m, const dbm__dialect *d, dbm_rows *rows) {
     dbm__model_sql cure;
     dbm_status st = DBM_OK;
@@ -17348,7 +16984,6 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     dbm__model_sql_end(&cure);
     return st;
 }
-
 static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_model *m) {
     const dbm__dialect *d = dbm__dialect_of(s);
     dbm__model_sql q;
@@ -17369,9 +17004,7 @@ static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_
     dbm__model_sql_end(&q);
     return st;
 }
-
 typedef struct dbm__create_call { const char *site; const dbm_model *const *models; size_t count; } dbm__create_call;
-
 static dbm_status dbm__create_run(dbm_session *s, void *ud) {
     const dbm__create_call *call = (const dbm__create_call *)ud;
     dbm_status st = DBM_OK;
@@ -17379,7 +17012,6 @@ static dbm_status dbm__create_run(dbm_session *s, void *ud) {
     for (i = 0; i < call->count && st == DBM_OK; i++) st = dbm__model_create(s, call->site, call->models[i]);
     return st;
 }
-
 DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_model *const *models, size_t count) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
@@ -17399,9 +17031,7 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     call.count = count;
     return dbm__on_group(on, site, dbm__create_run, &call);
 }
-
 /* ---- insert, update, delete ---------------------------------------------------------------------------------------- */
-
 /* One struct on its way to or from a table. */
 typedef struct dbm__model_call {
     const char *site;
@@ -17414,7 +17044,6 @@ typedef struct dbm__model_call {
     size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
-
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -17454,7 +17083,6 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     }
     return st;
 }
-
 DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_insert_struct", model, record, size, false);
@@ -17473,7 +17101,6 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
     return st;
 }
-
 static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
     memset(call, 0, sizeof *call);
     call->site = site;
@@ -17481,7 +17108,6 @@ static void dbm__model_call_of(dbm__model_call *call, const char *site, const db
     call->from = (const char *)record;
     call->keys = (int)dbm__model_keys(model);
 }
-
 /* All structs as one bulk, a column of it for each field. */
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
@@ -17520,7 +17146,6 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
     return dbm_bulk_end(bulk); /* its failure too */
 }
-
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
     dbm_status st;
@@ -17545,14 +17170,12 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
     }
     return dbm__on_group(on, site, dbm__insert_all_run, &call);
 }
-
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
     dbm__model_sql_end(q);
     return st;
 }
-
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -17572,7 +17195,6 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_add_keys(&q, m, call->from);
     return dbm__changed(s, call, &q);
 }
-
 static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
@@ -17583,7 +17205,6 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
 }
-
 /* Runs a call that looks for one row by the key in the struct. */
 static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status (*run)(dbm_session *s, void *ud)) {
     const dbm_field *f = call->model->fields;
@@ -17597,7 +17218,6 @@ static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status
     }
     return dbm__model_not_found(on, call->site, call->model, &key);
 }
-
 DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_update_struct", model, record, size, true);
@@ -17608,7 +17228,6 @@ DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const 
     }
     return dbm__by_key(on, &call, dbm__update_run);
 }
-
 DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_delete_struct", model, record, size, true);
@@ -17616,9 +17235,7 @@ DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const 
     dbm__model_call_of(&call, site, model, record);
     return dbm__by_key(on, &call, dbm__delete_run);
 }
-
 /* ---- find ---------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -17643,7 +17260,6 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     dbm__model_sql_end(&q);
     return st;
 }
-
 DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key,
                                int count) {
     dbm__model_call call;
@@ -17665,7 +17281,6 @@ DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_mode
     st = dbm__on_group(on, site, dbm__find_run, &call);
     return st == DBM_OK && call.missing ? dbm__model_not_found(on, site, model, count == 1 ? key : NULL) : st;
 }
-
 DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *record, size_t size, const char *site, const char *codes, ...) {
     dbm_value key = dbm_null();
     int count = 0;
@@ -17679,14 +17294,11 @@ DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *rec
     }
     return st != DBM_OK ? st : dbm__findv(on, site, model, record, size, &key, count);
 }
-
 /* ---- query_all ----------------------------------------------------------------------------------------------------- */
-
 /* What stands before the structs in the block that the caller frees: how to free it, also when the manager is gone. */
 typedef struct dbm__all_head { dbm_allocator allocator; dbm__heap *heap; } dbm__all_head;
 #define DBM__ALL_ALIGN 16u /* suits every type that a struct may hold */
 #define DBM__ALL_HEAD ((sizeof(dbm__all_head) + DBM__ALL_ALIGN - 1) / DBM__ALL_ALIGN * DBM__ALL_ALIGN)
-
 /* Structs in one growing block, behind their head; their texts in another one, in the order of the fields that point to them. While
  * they grow, a pointer only says whether there is a text; at the end the texts move behind the structs and the pointers are set. */
 typedef struct dbm__all {
@@ -17699,10 +17311,8 @@ typedef struct dbm__all {
     size_t n, capacity;              /* structs */
     size_t used, room;               /* bytes of texts */
 } dbm__all;
-
 static size_t dbm__all_round(size_t size) { return (size + DBM__ALL_ALIGN - 1) / DBM__ALL_ALIGN * DBM__ALL_ALIGN; }
 static char *dbm__all_record(const dbm__all *a, size_t i) { return a->block + DBM__ALL_HEAD + i * a->model->size; }
-
 /* Room for one struct more. */
 static bool dbm__all_grow(dbm__all *a, dbm__host *host) {
     size_t capacity = a->capacity ? a->capacity * 2 : 8;
@@ -17715,10 +17325,8 @@ static bool dbm__all_grow(dbm__all *a, dbm__host *host) {
     a->capacity = capacity;
     return true;
 }
-
 /* Where the next text of a field begins: bytes may be anything, so they are aligned for anything. */
 static size_t dbm__all_place(const dbm_field *f, size_t used) { return f->kind == DBM__TO_BYTES ? dbm__all_round(used) : used; }
-
 static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, const char *data, size_t size) {
     size_t at = dbm__all_place(f, a->used), room = a->room ? a->room : 256;
     char *texts;
@@ -17736,7 +17344,6 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
     a->used = at + size + 1;
     return true;
 }
-
 /* Keeps what a field points to: a text, or bytes. */
 static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
     if (f->kind == DBM__TO_TEXT) {
@@ -17751,7 +17358,6 @@ static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f
     }
     return true;
 }
-
 /* Points a field to its copy; *at is where the texts have come to. */
 static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t *at) {
     if (f->kind == DBM__TO_TEXT) {
@@ -17771,7 +17377,6 @@ static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t
         memcpy(record + f->offset, &bytes, sizeof bytes);
     }
 }
-
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     size_t structs = dbm__all_round(DBM__ALL_HEAD + a->n * a->model->size), at = 0, i, f;
@@ -17792,7 +17397,6 @@ static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     }
     return true;
 }
-
 static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm_row *row) {
     const dbm_model *m = a->model;
     dbm_status st;
@@ -17808,7 +17412,6 @@ static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm
     a->n++;
     return st;
 }
-
 static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm__all *a = (dbm__all *)ud;
     dbm__host *host = dbm__on_host(s);
@@ -17832,7 +17435,6 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     if (st != DBM_DONE) return st;
     return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site);
 }
-
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,
                                     const dbm_value *values, int count) {
     dbm__all a;
@@ -17862,7 +17464,6 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
     }
     return st;
 }
-
 DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void *out, size_t size, size_t *n, const char *site, const char *tail,
                                    const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
@@ -17879,7 +17480,6 @@ DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void
     if (n) *n = 0;
     return st;
 }
-
 DBM__DEF void dbm_free(void *block) {
     dbm__all_head head;
     dbm__host host;
@@ -17893,14 +17493,8 @@ DBM__DEF void dbm_free(void *block) {
     dbm__free(&host, start);
 }
 /* --- src/data/script.c --- */
-/* Scripts: many statements in one text, run one after the other until one fails.
- * May call: the public calls of session/, sql/'s lexer, base/.
- * Must not know: what a statement does. Where one ends is the lexer's to say. */
-
 typedef struct dbm__script_call { const char *site, *sql; size_t size; } dbm__script_call;
-
 static bool dbm__script_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 /* Where the first word of a statement is, behind blanks and comments. What looks like a comment is one if the lexer, shown nothing
  * else, finds no statement in it. */
 static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
@@ -17921,7 +17515,6 @@ static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
         i = end;
     }
 }
-
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     const dbm__script_call *call = (const dbm__script_call *)ud;
     unsigned lexer = dbm__on_database(s)->adapter->lexer;
@@ -17951,7 +17544,6 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     dbm__free(host, text);
     return st;
 }
-
 DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *sql) {
     dbm__script_call call;
     if (!dbm__on_database(on)) {
@@ -17965,10 +17557,6 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
     return dbm__on_group(on, site, dbm__script_run, &call);
 }
 /* --- src/data/redis.c --- */
-/* Redis' commands as calls: which words are sent, what their reply must be, and which commands only read.
- * May call: api/, base/, session/ (dbm__command), sql/'s conversions and readers of values.
- * Must not know: connections, hiredis, how a reply looks on the wire. */
-
 #if !DBM_HAS_REDIS
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
     if (dbm__on_database(on) == NULL) {
@@ -17984,6 +17572,10 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     (void)want; (void)out; (void)name; (void)codes;
     return dbm__redis_absent(on, site);
 }
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    (void)use; (void)format; (void)codes; (void)ap;
+    return dbm__redis_absent(on, site);
+}
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     (void)format; (void)values; (void)count;
     (void)dbm__redis_absent(on, site);
@@ -17995,9 +17587,7 @@ DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const ch
     return dbm__cursor_of(NULL);
 }
 #else
-
 /* ---- which commands only read ------------------------------------------------------------------------------------------ */
-
 /* Sorted. What is not here may write. Blocking ones that take something away (BLPOP) write; transactions' own words do not: what is queued between them
  * is judged by itself. */
 static const char *const dbm__redis_readers[] = {
@@ -18010,7 +17600,6 @@ static const char *const dbm__redis_readers[] = {
     "XREVRANGE", "ZCARD", "ZCOUNT", "ZDIFF", "ZINTER", "ZINTERCARD", "ZLEXCOUNT", "ZMSCORE", "ZRANDMEMBER", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE",
     "ZRANK", "ZREVRANGE", "ZREVRANGEBYLEX", "ZREVRANGEBYSCORE", "ZREVRANK", "ZSCAN", "ZSCORE", "ZUNION"
 };
-
 static bool dbm__redis_only_reads(const char *name, size_t size) {
     size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0], i;
     char upper[24];
@@ -18027,9 +17616,7 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
     }
     return false;
 }
-
 /* ---- formats --------------------------------------------------------------------------------------------------------------- */
-
 /* A command made of a format and its values. Few words and short mixed ones (user:%s) need no memory. */
 #define DBM__REDIS_WORDS 48
 typedef struct dbm__redis_command {
@@ -18041,15 +17628,12 @@ typedef struct dbm__redis_command {
     size_t mixed_size, mixed_room;
     dbm_status status;
 } dbm__redis_command;
-
 static bool dbm__redis_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 static void dbm__redis_command_free(dbm__redis_command *c) {
     dbm__host *host = dbm__on_host(c->on);
     if (c->words != c->few) dbm__free(host, c->words);
     if (c->mixed != c->block) dbm__free(host, c->mixed);
 }
-
 static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
     if (c->count == c->room) {
         size_t want = (size_t)c->room * 2;
@@ -18065,7 +17649,6 @@ static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
     c->words[c->count++] = v;
     return true;
 }
-
 static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size) {
     if (size > SIZE_MAX / 4 - c->mixed_size) size = SIZE_MAX / 4;
     if (c->mixed_size + size > c->mixed_room) {
@@ -18083,7 +17666,6 @@ static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size)
     c->mixed_size += size;
     return true;
 }
-
 static const char *dbm__redis_type_name(dbm_type type) {
     switch (type) {
     case DBM_TYPE_NULL: return "NULL";
@@ -18097,11 +17679,9 @@ static const char *dbm__redis_type_name(dbm_type type) {
     }
     return "a pointer that is no text";
 }
-
 static bool dbm__redis_is_bytes(dbm_type type) {
     return type == DBM_TYPE_TEXT || type == DBM_TYPE_BLOB || type == DBM_TYPE_DECIMAL || type == DBM_TYPE_UUID || type == DBM_TYPE_JSON;
 }
-
 /* The value for one % of the format. `i` stands on it, and then behind what was used. */
 static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *values, int count, int *i, dbm_value *out) {
     const dbm_value *v = &values[*i];
@@ -18139,7 +17719,6 @@ static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *v
     c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "value %d is for %%%c, which takes %s; it is %s", *i + 1, what, expected, dbm__redis_type_name(v->type));
     return false;
 }
-
 static void dbm__redis_format(dbm__redis_command *c, const char *format, const dbm_value *values, int count) {
     const char *p = format;
     int used = 0, i;
@@ -18217,14 +17796,11 @@ static void dbm__redis_format(dbm__redis_command *c, const char *format, const d
         }
     }
 }
-
 /* ---- one call ---------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__redis_unexpected(dbm_session *on, const char *site, dbm_row *row, const char *name) {
     dbm_row_end(row);
     return dbm__on_fail(on, DBM_E_SQL, site, "the reply to %s is not what that command answers", name);
 }
-
 static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *row, const dbm__redis_buffer *b) {
     dbm_value v = dbm_row_value(row, 0);
     size_t size = v.as.text.size;
@@ -18238,7 +17814,6 @@ static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *
     dbm_row_end(row);
     return DBM_OK;
 }
-
 /* The first row of the reply, as the call wants it. row is NULL where the command was only queued, or the reply is empty. */
 static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_row *row) {
     int what = want & 15;
@@ -18279,7 +17854,6 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
     if (out != NULL) *(int64_t *)out = v.as.integer;
     return DBM_OK;
 }
-
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
     dbm_row *row = NULL;
@@ -18289,12 +17863,14 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
-    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
+    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        const dbm__redis_use *use = (const dbm__redis_use *)out;
+        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes);
+    }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
 }
-
 /* Every out parameter is written, also on failure. False: one that is needed is NULL. */
 static bool dbm__redis_clear(int want, void *out) {
     int what = want & 15;
@@ -18316,7 +17892,6 @@ static bool dbm__redis_clear(int want, void *out) {
     }
     return true;
 }
-
 /* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
 static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_value *words, int count) {
     if (want & DBM__REDIS_EXPIRES) {
@@ -18335,7 +17910,6 @@ static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, 
     words[0] = dbm_textn(name, strlen(name));
     return dbm__redis_run(on, site, want, out, name, words, count);
 }
-
 static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int want, void *out, const char *format, const dbm_value *values, int count) {
     dbm__redis_command c;
     c.on = on;
@@ -18353,7 +17927,6 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
     dbm__redis_command_free(&c);
     return c.status;
 }
-
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
@@ -18369,7 +17942,6 @@ static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, 
     }
     return complete ? DBM_OK : dbm__on_fail(on, DBM_E_MISUSE, site, "the pointer for the row is NULL");
 }
-
 /* Values by their codes, texts without their sizes: under %b they need not end in a NUL. Room for DBM__MAX_VALUES. */
 static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
     int n = 0;
@@ -18397,11 +17969,9 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
     }
     return n;
 }
-
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
     return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES);
 }
-
 static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES + 3];
     bool named = false;
@@ -18416,7 +17986,9 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
     if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     return dbm__redis_named(on, site, want, out, name, values, count + 1);
 }
-
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    return dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_WORDS, use, format, codes, *ap);
+}
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
     dbm_status st;
     va_list ap;
@@ -18425,12 +17997,11 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     va_end(ap);
     return st;
 }
-
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
-    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
         st = dbm__command_one(on, site, NULL, 0, false, &row);
@@ -18452,13 +18023,11 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (words != few) dbm__free(dbm__on_host(on), words);
     return st;
 }
-
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const char *format, const char *codes, ...) {
     dbm_rows *rows = NULL;
     va_list ap;
@@ -18469,10 +18038,6 @@ DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const ch
 }
 #endif /* DBM_HAS_REDIS */
 /* --- src/data/mongo.c --- */
-/* MongoDB's calls: what was passed becomes one command of the backend's own, its answer rows.
- * May call: the calls of session/, sql/'s reading of values, base/.
- * Must not know: BSON, the driver. JSON only as far as it must know whether a command writes. */
-
 /* Of a command's values the first are these, then come the documents, then the values for their placeholders. */
 enum { DBM__MONGO_NAME, DBM__MONGO_COLL, DBM__MONGO_OPTIONS, DBM__MONGO_DOCUMENTS, DBM__MONGO_HEAD };
 /* As the adapter knows them; [0] is none. */
@@ -18480,7 +18045,6 @@ static const char *const dbm__mongo_names[] = {
     "", "insert", "insert_many", "find", "find_one", "update", "update_many", "replace", "delete", "delete_many", "count", "aggregate", "create_index",
     "drop", "command"
 };
-
 typedef struct dbm__mongo_call {
     dbm_session *on;
     const char *site;
@@ -18489,9 +18053,7 @@ typedef struct dbm__mongo_call {
     bool writes;
     dbm_value values[DBM__MONGO_HEAD + 2 + DBM__MAX_VALUES];
 } dbm__mongo_call;
-
 static bool dbm__mongo_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 /* Whether a JSON text has this text, quotes and all, among its strings. */
 static bool dbm__mongo_has(const char *json, const char *word) {
     size_t size = strlen(word);
@@ -18505,7 +18067,6 @@ static bool dbm__mongo_has(const char *json, const char *word) {
     }
     return false;
 }
-
 /* Whether a command changes anything, by its name, which comes first; one that is not known here is taken for one that does. */
 static bool dbm__mongo_command_writes(const char *json) {
     static const char *const reads[] = {
@@ -18522,7 +18083,6 @@ static bool dbm__mongo_command_writes(const char *json) {
     if ((size_t)(end - json) == 9 && strncmp(json, "aggregate", 9) == 0) return dbm__mongo_has(json, "\"$out\"") || dbm__mongo_has(json, "\"$merge\"");
     return true;
 }
-
 static bool dbm__mongo_writes(int call, const char *json) {
     switch (call) {
     case DBM__MONGO_FIND: case DBM__MONGO_FIND_ONE: case DBM__MONGO_COUNT: return false;
@@ -18531,14 +18091,12 @@ static bool dbm__mongo_writes(int call, const char *json) {
     default: return true;
     }
 }
-
 /* Whether the target is one of MongoDB. A target that is none at all goes on, to be refused as it is everywhere. */
 static dbm_status dbm__mongo_allowed(dbm_session *on, const char *site, const char *call) {
     dbm_database *db = dbm__on_database(on);
     if (db == NULL || dbm__same_word(db->adapter->type, "mongodb")) return DBM_OK;
     return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "dbm_mongo_%s works on databases of type 'mongodb', and this one is of type %q", call, db->adapter->type);
 }
-
 /* Checks the call's values, which stand behind the head and `documents` texts, and puts the options in their place. */
 static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count) {
     int i, first = DBM__MONGO_HEAD + documents, n = first;
@@ -18559,7 +18117,6 @@ static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count
     m->count = n;
     return DBM_OK;
 }
-
 /* The head and the texts. */
 static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                    int *documents) {
@@ -18592,7 +18149,6 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
     int documents, count = 0;
@@ -18607,7 +18163,6 @@ static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const cha
     }
     return dbm__mongo_finish(m, documents, count);
 }
-
 static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
     int documents, i;
@@ -18624,9 +18179,7 @@ static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const ch
     }
     return dbm__mongo_finish(m, documents, count);
 }
-
 /* ---- without rows --------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
     dbm_rows *rows;
     if (st != DBM_OK) return st;
@@ -18634,7 +18187,6 @@ static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
     if (st == DBM_OK) dbm_rows_end(rows);
     return st;
 }
-
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18644,13 +18196,11 @@ DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, cons
     va_end(ap);
     return dbm__mongo_end(&m, st);
 }
-
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
     dbm__mongo_call m;
     return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
 }
-
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
     dbm__mongo_call m;
@@ -18683,9 +18233,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     dbm__free(host, values);
     return st;
 }
-
 /* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18697,7 +18245,6 @@ DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char
     va_end(ap);
     return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
 }
-
 DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
                                      const dbm_value *values, int count) {
     dbm__mongo_call m;
@@ -18707,13 +18254,11 @@ DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const cha
     st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
     return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
 }
-
 /* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
 static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
     dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
     return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
 }
-
 DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18725,7 +18270,6 @@ DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *s
     va_end(ap);
     return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
 }
-
 DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
                                     const dbm_value *values, int count) {
     dbm__mongo_call m;
@@ -18735,7 +18279,6 @@ DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *
     st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
     return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
 }
-
 static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
     dbm_row *row;
     if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
@@ -18744,7 +18287,6 @@ static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, in
     dbm_row_end(row);
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18756,14 +18298,12 @@ DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *si
     va_end(ap);
     return dbm__mongo_counted(&m, st, n);
 }
-
 DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm__mongo_call m;
     if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
     *n = 0;
     return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
 }
-
 DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     dbm_rows *rows = NULL;
@@ -18775,76 +18315,59 @@ DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const ch
     if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm__mongo_call m;
     dbm_rows *rows = NULL;
     if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
     return dbm__cursor_of(rows);
 }
-
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
-
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
     int i, n = doc != NULL && field != NULL ? dbm_row_columns(doc) : 0;
     for (i = 0; i < n; i++) if (strcmp(dbm_row_name(doc, i), field) == 0) return i;
     return -1;
 }
-
 static int dbm__doc_index(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     if (doc == NULL) dbm__fail_null("document");
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i;
 }
-
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-
 DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 ? dbm_row_int(doc, i) : 0;
 }
-
 DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 ? dbm_row_double(doc, i) : 0.0;
 }
-
 DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 && dbm_row_bool(doc, i);
 }
-
 DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
 }
-
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_text(doc, i) : "";
 }
-
 DBM__DEF dbm_value dbm_doc_value(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_value(doc, i) : dbm_null();
 }
-
 DBM__DEF const char *dbm_doc_json(dbm_row *doc) {
     dbm_value v;
     return dbm__row_whole(doc, DBM_COLUMN_DOCUMENT, &v) == DBM_OK ? v.as.text.data : "";
 }
-
 DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     dbm_value v;
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL;
 }
 /* --- src/adapters/adapters.h --- */
-/* The adapters that are built in, one function each: what manager/ puts into its map.
- * May call: api/, base/.
- * Must not know: how any of them works, nor each other. */
-
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
@@ -18866,9 +18389,6 @@ DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
-/* SQLite: files and in-memory databases, through sqlite3.h 3.24 or newer.
- * May call: api/, base/, adapter/ (refusals), config/ (values of options), sql/ (a timestamp's text), and sqlite3.
- * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_SQLITE
 #if defined(__has_include) && !defined(DBM__BUNDLED_SQLITE3_H)
 #  if !__has_include(<sqlite3.h>)
@@ -18917,12 +18437,9 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
-
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
-
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
-
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
     const char *path;        /* of the file, absolute; what messages show */
@@ -18936,7 +18453,6 @@ typedef struct dbm__sqlite_base {
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
 } dbm__sqlite_base;
-
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
 enum {
     DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
@@ -18944,11 +18460,9 @@ enum {
     DBM__SQLITE_LEVELS = 4,  /* deeper ones are prepared each time */
     DBM__SQLITE_WORDS = DBM__SQLITE_SAVEPOINT + 3 * DBM__SQLITE_LEVELS
 };
-
 /* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next
  * operation. */
 enum { DBM__SQLITE_IDLE = 0, DBM__SQLITE_ACTIVE, DBM__SQLITE_CANCELLED };
-
 /* Of a connection. */
 typedef struct dbm__sqlite {
     sqlite3 *db;
@@ -18970,13 +18484,11 @@ typedef struct dbm__sqlite {
     struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
-
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
 typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
 #define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
 #define DBM__SQLITE_CHUNK ((size_t)4096) /* the first one */
-
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__sqlite_statement {
     sqlite3_stmt *stmt;
@@ -18996,9 +18508,7 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_row *first;
     dbm__sqlite_chunk *chunks;
 } dbm__sqlite_statement;
-
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
                                   const char *format, ...) {
     char block[1000];
@@ -19010,7 +18520,6 @@ static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char 
     dbm__text_end(&t);
     return dbm_adapter_fail(q->c, status, sqlstate, native, block);
 }
-
 /* Which of our statuses a result code is. */
 static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
     *retryable = false;
@@ -19051,7 +18560,6 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
     default: return DBM_E_SQL;
     }
 }
-
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
     static const struct { const char *part, *state; } known[] = {
@@ -19064,7 +18572,6 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strstr(said, known[i].part) != NULL) return known[i].state;
     return "42000";
 }
-
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     const char *name = strstr(said, "constraint failed: ");
@@ -19082,7 +18589,6 @@ static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sql
     dbm_adapter_fail_constraint(q->c, kind, copy);
     return DBM_E_CONSTRAINT;
 }
-
 /* Why a file can't be opened, in words: SQLite only says that it can't. */
 static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
     dbm__text t = dbm__text_in(block, capacity);
@@ -19121,12 +18627,10 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
     dbm__text_end(&t);
     return block;
 }
-
 /* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
 DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
     return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending);
 }
-
 /* Reports what the connection's last call answered. Called before the statement is reset. */
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
@@ -19213,13 +18717,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
-
 static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) {
     return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL);
 }
-
 /* ---- waiting and being stopped ----------------------------------------------------------------------------------- */
-
 /* SQLite asks this when a lock is taken: wait and try again (1), or give up (0). */
 static int dbm__sqlite_busy(void *data, int count) {
     static const unsigned short steps[] = { 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 20000 };
@@ -19242,7 +18743,6 @@ static int dbm__sqlite_busy(void *data, int count) {
     q->slept_us += step;
     return 1;
 }
-
 /* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop
  * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
@@ -19253,7 +18753,6 @@ static int dbm__sqlite_progress(void *data) {
     q->timed_out = !cancelled;
     return 1;
 }
-
 /* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer
  * does not wait for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed,
  * or with busy_timeout. */
@@ -19266,13 +18765,11 @@ static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *
     }
     return rc;
 }
-
 static void dbm__sqlite_cancel(dbm_connection *c) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     dbm__word active = DBM__SQLITE_ACTIVE;
     if (q != NULL && dbm__cas(&q->state, &active, DBM__SQLITE_CANCELLED)) sqlite3_interrupt(q->db);
 }
-
 /* An operation begins, and ends. dbm__sqlite_fail() ends it too. */
 DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_t deadline_us) {
     q->deadline_us = deadline_us;
@@ -19281,9 +18778,7 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
     dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
-
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
-
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
     sqlite3_stmt *stmt = NULL;
@@ -19301,7 +18796,6 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
     return rc;
 }
-
 static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
@@ -19312,13 +18806,11 @@ static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
         dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1);
     }
 }
-
 static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
     char text[40];
     dbm__sqlite_word_text(word, text, sizeof text);
     return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
 }
-
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
     sqlite3_stmt *stmt;
     dbm_status status;
@@ -19349,9 +18841,7 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
     sqlite3_reset(stmt);
     return status;
 }
-
 /* ---- transactions ------------------------------------------------------------------------------------------------ */
-
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
@@ -19363,7 +18853,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     q->read_only = op->read_only && status == DBM_OK;
     return status;
 }
-
 /* A word that ends a transaction: no dbm_cancel may stop it. */
 static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us) {
     dbm_status status;
@@ -19372,7 +18861,6 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
     q->ending = false;
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
@@ -19382,12 +18870,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
-
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
     sqlite3_stmt *stmt = NULL;
     while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) sqlite3_reset(stmt);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     q->read_only = false;
@@ -19401,7 +18887,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
@@ -19412,11 +18897,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
-
 /* ---- statements: prepare ----------------------------------------------------------------------------------------- */
-
 static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-
 /* Past blanks, comments and, between statements, semicolons. An open comment reaches to the end. */
 static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicolons) {
     while (p < end) {
@@ -19433,12 +18915,10 @@ static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicol
     }
     return p;
 }
-
 static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word) {
     for (; *word != '\0'; p++, word++) if (p >= end || dbm__sqlite_lower(*p) != *word) return false;
     return true;
 }
-
 /* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
 static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
     size_t size = strlen(name);
@@ -19450,7 +18930,6 @@ static const char *dbm__sqlite_calls(const char *p, const char *end, const char 
     }
     return NULL;
 }
-
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
     int i;
@@ -19470,7 +18949,6 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
                            "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
                            counted);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
@@ -19521,7 +18999,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     p->single = true;
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
     if (s == NULL) return DBM_OK;
@@ -19533,9 +19010,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
     dbm_adapter_free(q->owner, s);
     return DBM_OK;
 }
-
 /* ---- statements: bind -------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
@@ -19545,7 +19020,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
         return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
@@ -19564,7 +19038,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
-
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
                                                      int number) {
@@ -19606,7 +19079,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     }
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc);
 }
-
 DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
     int i;
     for (i = 1; i <= count; i++, v++) {
@@ -19621,16 +19093,13 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     }
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sqlite_statement *s, int rc) {
     dbm_status status = dbm__sqlite_fail(q, rc);
     sqlite3_reset(s->stmt);
     s->ended = true;
     return status;
 }
-
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
-
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
     sqlite3_value *v = sqlite3_column_value(stmt, i);
@@ -19671,11 +19140,9 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         return true;
     }
 }
-
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
     return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -19687,7 +19154,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s)
     s->seen += s->row != NULL;
     return s->row != NULL ? DBM_OK : DBM_DONE;
 }
-
 static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm__sqlite *q;
@@ -19708,19 +19174,16 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     s->ended = true;
     return DBM_DONE;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)sqlite3_column_bytes(s->stmt, 0); /* whichever column: SQLite learns that the failure was noticed */
     return dbm__sqlite_no_memory(s->q);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_column_held(const dbm__sqlite_statement *s, int i, dbm_value *out) {
     if ((unsigned)i < (unsigned)s->columns) *out = dbm__sqlite_cells(s->row)[i];
     else *out = dbm_null(); /* as SQLite has it */
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)c;
@@ -19728,16 +19191,13 @@ static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_v
     s->touched = true;
     return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(op);
 }
-
 static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     const char *name = s != NULL ? sqlite3_column_name(s->stmt, i) : NULL;
     (void)c;
     return name != NULL ? name : "";
 }
-
 /* ---- rows put aside ---------------------------------------------------------------------------------------------- */
-
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     dbm__sqlite *q = s->q;
     while (s->chunks != NULL) {
@@ -19748,7 +19208,6 @@ static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     }
     s->first = s->row = NULL;
 }
-
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
 static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limit, size_t *held, dbm_status *status) {
     const size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_chunk));
@@ -19775,7 +19234,6 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     chunk->used += size;
     return at;
 }
-
 /* Copies the row that stmt stands on. */
 static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
                                    dbm__sqlite_row **out) {
@@ -19805,7 +19263,6 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
     *out = row;
     return DBM_OK;
 }
-
 /* Copies rows from stmt until its end. `rc` is what its last step answered. */
 static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *stmt, int rc, size_t limit) {
     dbm__sqlite *q = s->q;
@@ -19827,7 +19284,6 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
     }
     return rc == SQLITE_DONE ? DBM_OK : dbm__sqlite_fail(q, rc);
 }
-
 /* As long as no column of the row in hand was read, it can be copied too, and stepping on is safe. */
 static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) {
     dbm_status status = dbm__sqlite_copy_rest(s, s->stmt, SQLITE_ROW, limit);
@@ -19836,7 +19292,6 @@ static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) 
     s->row = s->first;
     return status;
 }
-
 /* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free
  * the texts that were handed out. */
 static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op *op) {
@@ -19868,7 +19323,6 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
     sqlite3_finalize(again);
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm_status status;
@@ -19885,9 +19339,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     else dbm__sqlite_drop(s);
     return status;
 }
-
 /* ---- statements: run --------------------------------------------------------------------------------------------- */
-
 /* A statement whose first step gave no row, or one that has none. */
 static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
@@ -19906,7 +19358,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_s
     }
     return DBM_OK;
 }
-
 /* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after
  * the last one: so all rows are put aside at once, and a failure is one of EXECUTE. */
 static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, dbm_op *op, int rc) {
@@ -19930,7 +19381,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     dbm__sqlite_drop(s);
     return status;
 }
-
 /* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO
  * NOTHING, DO UPDATE) does not show an older one; it is put back when no new one came, because SQL may ask for it
  * later. */
@@ -19970,12 +19420,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     if (s->inserts && !(s->reads_id && op->affected == 0)) op->last_id = key;
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
     return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
                            "the statement has %d placeholders, and %d values were passed", expected, given);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
@@ -20000,7 +19448,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_
     op->row = true;
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     if (s == NULL) return DBM_OK;
@@ -20009,16 +19456,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK;
 }
-
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
-
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
     if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
     op->bulk->data = op->prepared->data;
     return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sqlite_statement *s, bool each_row, int rc) {
     dbm_status status;
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
@@ -20031,7 +19475,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
     return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
 }
-
 /* The statement with its values bound, run. */
 DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
     int rc = sqlite3_step(s->stmt);
@@ -20039,7 +19482,6 @@ DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_stateme
     sqlite3_reset(s->stmt);
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
     dbm_status status = DBM_OK;
@@ -20057,7 +19499,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     dbm__sqlite_leave(s->q);
     return status;
 }
-
 /* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
 DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
     dbm_value v;
@@ -20075,7 +19516,6 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
     if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
-
 static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
     dbm__sqlite *q = s->q;
@@ -20098,9 +19538,7 @@ static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const 
     dbm__sqlite_leave(q);
     return status;
 }
-
 /* ---- operations -------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int moved = 0;
@@ -20112,15 +19550,12 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
     if (status != DBM_OK || op->prepared->data == NULL) return status;
     return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
 }
-
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
-
 static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
@@ -20147,7 +19582,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     }
     return DBM_E_UNSUPPORTED;
 }
-
 /* Only jumps: what runs once per statement has no frame of its own here. */
 static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     if (op->kind == DBM_OP_EXECUTE) {
@@ -20156,16 +19590,13 @@ static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     }
     return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op);
 }
-
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     const char *state;
     (void)c;
     (void)sqlstate;
     return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK;
 }
-
 /* ---- connections ------------------------------------------------------------------------------------------------- */
-
 /* What every connection has, set again when a session may have changed it. */
 static int dbm__sqlite_set_up(dbm__sqlite *q) {
     const dbm__sqlite_base *base = q->base;
@@ -20184,7 +19615,6 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     dbm__format(text, sizeof text, "PRAGMA cache_size = %l", base->cache_size);
     return dbm__sqlite_run(q, text, NULL, 0);
 }
-
 /* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again
  * here; another connection may be making the same file new. */
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
@@ -20215,7 +19645,6 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     dbm_adapter_readers_block(q->c, !q->wal);
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
@@ -20255,14 +19684,12 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm_adapter_set_data(c, q);
     return DBM_OK;
 }
-
 static bool dbm__sqlite_idle(dbm__sqlite *q) {
     sqlite3_stmt *stmt = NULL;
     if (!sqlite3_get_autocommit(q->db)) return false;
     while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) if (sqlite3_stmt_busy(stmt)) return false;
     return true;
 }
-
 /* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the
  * book but not the locks: a new connection would rely on locks that are not there, and lose its WAL file when the
  * parent closes its last connection.
@@ -20277,7 +19704,6 @@ static bool dbm__sqlite_idle(dbm__sqlite *q) {
 typedef int (*dbm__sqlite_fstat)(int fd, struct stat *out);
 /* Set in children only, before they have threads that use SQLite: there is nowhere else to keep it. */
 static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents;
-
 static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     int rc = dbm__sqlite_parents.next(fd, out), i;
     for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
@@ -20287,7 +19713,6 @@ static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     }
     return rc;
 }
-
 static bool dbm__sqlite_part(const char *path) {
     sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
     struct stat file;
@@ -20313,7 +19738,6 @@ static bool dbm__sqlite_part(const char *path) {
     return false;
 }
 #endif
-
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
     if (!q->base->memory && !dbm__sqlite_idle(q)) {
@@ -20326,7 +19750,6 @@ static void dbm__sqlite_forked(dbm__sqlite *q) {
     while ((stmt = sqlite3_next_stmt(q->db, NULL)) != NULL) sqlite3_finalize(stmt);
     sqlite3_close(q->db);
 }
-
 static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int i;
@@ -20348,7 +19771,6 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
     if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
 }
-
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
 static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *format) {
     for (;;) {
@@ -20369,7 +19791,6 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
     }
 }
-
 /* A file is simply opened again; what is in memory has to be cleaned. */
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -20402,12 +19823,9 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_leave(q);
     return DBM_OK;
 }
-
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
-
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
-
 /* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
  * reported. */
 static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
@@ -20419,12 +19837,10 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
-
 static bool dbm__sqlite_is_true(const char *value) {
     bool yes = false;
     return value != NULL && dbm__parse_bool(value, &yes) && yes;
 }
-
 static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
     size_t i;
     const char *near_one;
@@ -20437,7 +19853,6 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
                               "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
                               name, hint);
 }
-
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     static const char prefix[] = "connect_args.";
     const dbm_url *url = dbm_adapter_url(db);
@@ -20469,7 +19884,6 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off" };
     static const char *const syncs[] = { "full", "off", "normal", "extra" };
@@ -20506,7 +19920,6 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     return DBM_OK;
 }
-
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -20543,7 +19956,6 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
     dbm__copy_cut(out, DBM__SQLITE_PATH, path);
     return true;
 }
-
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
     static const char digits[] = "0123456789ABCDEF";
     size_t i;
@@ -20558,7 +19970,6 @@ static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
         dbm__put_n(t, plain ? &c : coded, plain ? 1 : 3);
     }
 }
-
 /* The block of a database: its settings, then its path, then its URI. */
 static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     size_t path_size = strlen(path) + 1, uri_size = 3 * path_size + 32, i;
@@ -20590,7 +20001,6 @@ static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *set
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     static const char prefix[] = "sqlite:";
     char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + 2 * DBM__SQLITE_PATH), *full;
@@ -20607,7 +20017,6 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     dbm_adapter_free(db, key);
     return status;
 }
-
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const char *path = url->path != NULL ? url->path : "", *mode;
@@ -20647,13 +20056,11 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm_adapter_single(db);
     return dbm__sqlite_make(db, &settings, path[0] != '\0' ? path : ":memory:");
 }
-
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
     if (base != NULL) dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
@@ -20666,21 +20073,12 @@ static const dbm_adapter dbm__sqlite_adapter = {
     NULL, NULL, /* start, step: SQLite blocks */
     dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
-
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
-
 #endif /* DBM__SQLITE_MISSING */
 #endif /* DBM_HAS_SQLITE */
 /* --- src/adapters/postgresql.c --- */
-/* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
- * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
- * Must not know: pools, sessions, other adapters. */
 /* --- src/adapters/postgresql.h --- */
-/* What the two files of the PostgreSQL adapter share: libpq, the server's types, and the rows of a bulk on their way into COPY.
- * May call: api/, base/, and libpq.
- * Must not know: anything else. */
 #if DBM_HAS_POSTGRESQL
 #if defined(__has_include)
 #  if !__has_include(<libpq-fe.h>)
@@ -20699,7 +20097,6 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
-
 /* The server's types that have one of ours; others are texts. */
 enum {
     DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
@@ -20707,15 +20104,12 @@ enum {
     DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIME = 1083, DBM__PG_TIMESTAMP = 1114,
     DBM__PG_TIMESTAMPTZ = 1184, DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
 };
-
 #define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
 #define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
-
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
-
 /* A bulk: its rows, encoded, until COPY takes them. */
 typedef struct dbm__pg_copy dbm__pg_copy;
 /* NULL: no memory. The plan outlives it. */
@@ -20769,7 +20163,6 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
 #  define DBM__PG_CANCEL_KEY 0
 #endif
 #define DBM__PG_CANCEL_US 500000 /* that a cancel may take */
-
 /* One operation is a list of commands that are sent together and answered one after the other:
  *
  *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
@@ -20784,9 +20177,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
  *
  * Rows come in one of two ways. In a transaction a query that has not proved small is DECLAREd as a cursor and FETCHed in batches, so nothing is
  * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. */
-
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
-
 enum { /* commands */
     DBM__PG_BEGIN = 1,   /* number: isolation, and 8 for READ ONLY */
     DBM__PG_SAVEPOINT, DBM__PG_RELEASE, DBM__PG_ROLLBACK_TO,   /* number: the savepoint's */
@@ -20804,7 +20195,6 @@ enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is
 enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
-
 typedef struct dbm__pg_item {
     unsigned char kind;
     bool silent;             /* nobody waits for its answer */
@@ -20812,9 +20202,7 @@ typedef struct dbm__pg_item {
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
     struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
-
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
-
 /* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
 typedef struct dbm__pg_base {
     const char **keys, **values; /* NULL-terminated; user, password, host and port are put in at [0] to [3] */
@@ -20826,11 +20214,9 @@ typedef struct dbm__pg_base {
     bool own_zone;           /* the program chose its TimeZone in `options` */
     bool remote;             /* some host is neither this machine nor a socket file */
 } dbm__pg_base;
-
 /* A row that was put aside: its cells, then their bytes. */
 typedef struct dbm__pg_cell { const char *data; int size; } dbm__pg_cell; /* size -1: NULL */
 typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; } dbm__pg_held;
-
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -20839,7 +20225,6 @@ typedef struct dbm__pg_text {
     size_t size;
     char block[40];
 } dbm__pg_text;
-
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__pg_statement {
     struct dbm__pg *q;
@@ -20875,7 +20260,6 @@ typedef struct dbm__pg_statement {
     int texts_count;
     struct dbm__pg_statement *next_cursor;
 } dbm__pg_statement;
-
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -20955,13 +20339,11 @@ typedef struct dbm__pg {
     size_t trace_size;
 #endif
 } dbm__pg;
-
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
 #define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -20973,9 +20355,7 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false;
     }
 }
-
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
-
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
     size_t i, n = said != NULL ? strlen(said) : 0;
@@ -20989,7 +20369,6 @@ static void dbm__pg_words(dbm__text *t, const char *said) {
         }
     }
 }
-
 static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -21000,7 +20379,6 @@ static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstat
     dbm__text_end(&t);
     return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
 }
-
 static dbm_status dbm__pg_lost(dbm__pg *q) {
     char block[700];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -21021,18 +20399,15 @@ static dbm_status dbm__pg_lost(dbm__pg *q) {
     dbm_adapter_broken(q->c);
     return DBM_E_LOST;
 }
-
 static const char *dbm__pg_state_of(const PGresult *error) {
     const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
     return state != NULL ? state : "";
 }
-
 /* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
 static bool dbm__pg_is_stale(const PGresult *error) {
     const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
     return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
 }
-
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -21081,11 +20456,8 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     }
     return status;
 }
-
 static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
-
 /* ---- lists and blocks -------------------------------------------------------------------------------------------- */
-
 static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint32_t number) {
     dbm__pg_item *item;
     if (list->count == list->capacity) {
@@ -21106,7 +20478,6 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->s = NULL;
     return item;
 }
-
 static bool dbm__pg_room(dbm__pg *q, size_t size) {
     char *block;
     if (size <= q->block_size) return true;
@@ -21121,7 +20492,6 @@ static bool dbm__pg_room(dbm__pg *q, size_t size) {
     q->block_size = size;
     return true;
 }
-
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
     if (DBM__LIKELY(q->block_size <= DBM__PG_BLOCK_KEPT)) return;
@@ -21129,9 +20499,7 @@ static void dbm__pg_room_end(dbm__pg *q) {
     q->block = NULL;
     q->block_size = 0;
 }
-
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
-
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
 static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
     int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
@@ -21141,13 +20509,11 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *month = (int)(m < 10 ? m + 3 : m - 9);
     *year = y + era * 400 + (*month <= 2);
 }
-
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-
 static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
     char digits[24];
     int n = 0;
@@ -21157,7 +20523,6 @@ static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
     } while (v != 0 || n < width);
     while (n > 0) dbm__put_n(t, &digits[--n], 1);
 }
-
 static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     int64_t year;
     int month, day;
@@ -21169,7 +20534,6 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__put(t, "-");
     dbm__pg_put_digits(t, day, 2);
 }
-
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
@@ -21189,7 +20553,6 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     dbm__put(t, "+00");
     if (before) dbm__put(t, " BC");
 }
-
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -21273,18 +20636,14 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     q->unasked_bytes += need;
     return DBM_OK;
 }
-
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
-
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
-
 static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
     return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
 }
-
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
     const char *style = PQparameterStatus(q->conn, "DateStyle"), *interval = PQparameterStatus(q->conn, "IntervalStyle");
@@ -21296,7 +20655,6 @@ static void dbm__pg_look_at_settings(dbm__pg *q) {
     q->set_limit = dbm_adapter_config(q->owner)->statement_timeout_ms > 0 && q->base->cached;
     q->setup = q->set_style || q->set_interval || q->set_zone || q->set_limit;
 }
-
 static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
     dbm__put(t, "SELECT 1");
@@ -21305,7 +20663,6 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     if (q->set_zone) dbm__put(t, ", set_config('TimeZone', 'UTC', false)");
     if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms);
 }
-
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
@@ -21314,7 +20671,6 @@ static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block);
 }
-
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     static const char *const levels[] = { "", " ISOLATION LEVEL READ UNCOMMITTED", " ISOLATION LEVEL READ COMMITTED", " ISOLATION LEVEL REPEATABLE READ",
         " ISOLATION LEVEL SERIALIZABLE" };
@@ -21368,7 +20724,6 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     }
     return dbm__pg_text_command(q, block);
 }
-
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
@@ -21384,9 +20739,7 @@ static bool dbm__pg_send(dbm__pg *q) {
     }
     return true;
 }
-
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
 static void dbm__pg_texts_drop(dbm__pg_statement *s) {
     int i;
     for (i = 0; i < s->texts_count; i++) {
@@ -21394,7 +20747,6 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
         s->texts[i].owned = NULL;
     }
 }
-
 /* Another row is in hand. */
 DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
@@ -21408,7 +20760,6 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         s->copied = NULL;
     }
 }
-
 /* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
     int i, columns = res != NULL ? PQnfields(res) : 1;
@@ -21441,7 +20792,6 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     s->held_size += size;
     return true;
 }
-
 static int64_t dbm__pg_count(PGresult *res) {
     const char *text = PQcmdTuples(res);
     int64_t n = 0;
@@ -21449,25 +20799,21 @@ static int64_t dbm__pg_count(PGresult *res) {
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
     return n;
 }
-
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
     q->drops.count = q->drops.head = 0;
 }
-
 DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
 }
-
 /* A statement without rows has run. */
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     const char *tag = PQcmdStatus(res);
     if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
     return dbm__pg_count(res);
 }
-
 static int64_t dbm__pg_read_int(const char *text) {
     bool minus = *text == '-';
     uint64_t n = 0;
@@ -21475,7 +20821,6 @@ static int64_t dbm__pg_read_int(const char *text) {
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
     return (int64_t)(minus ? 0 - n : n);
 }
-
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     if (there) {
@@ -21484,7 +20829,6 @@ static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     }
     s->kept = false;
 }
-
 /* What one of the pipeline has done; its rows are dropped. */
 static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
     int64_t n = -1;
@@ -21500,7 +20844,6 @@ static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, Exe
     }
     item->number |= 4u;
 }
-
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
 static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     dbm__pg_statement *s = q->main;
@@ -21545,7 +20888,6 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     q->affected = dbm__pg_count(s->res);
     return false;
 }
-
 /* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
 static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     static char name[] = "data";
@@ -21562,7 +20904,6 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     q->main->binary_rows = true;
     q->main->copying = true;
 }
-
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
 static int dbm__pg_copy_rows(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -21593,18 +20934,15 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
         PQfreemem(data);
     }
 }
-
 /* Whether the SYNC at the head is that of one which stands alone. */
 static bool dbm__pg_sent_alone(const dbm__pg *q) {
     const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
     return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
 }
-
 static void dbm__pg_sent_over(dbm__pg *q) {
     q->unanswered--;
     if (q->sent_error == NULL) q->answered++;
 }
-
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
@@ -21622,7 +20960,6 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
-
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
@@ -21676,7 +21013,6 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     PQclear(res);
     return false;
 }
-
 static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
@@ -21688,14 +21024,12 @@ static void dbm__pg_look_at_transaction(dbm__pg *q) {
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
     }
 }
-
 static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
     dbm__pg_look_at_transaction(q);
 }
-
 /* Reads answers, in the order of the list, as far as they have come. */
 static int dbm__pg_answers(dbm__pg *q) {
     while (q->sent.head < q->sent.count) {
@@ -21757,14 +21091,11 @@ static int dbm__pg_answers(dbm__pg *q) {
     q->sent.head = q->sent.count = q->emitted = 0;
     return DBM__PG_ALL;
 }
-
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
-
 static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
     q->local = true;
 }
-
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     int i;
@@ -21779,13 +21110,11 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     }
     q->wait_used = q->wait.count;
 }
-
 static void dbm__pg_push_drops(dbm__pg *q) {
     int i;
     for (i = 0; i < q->drops.count; i++) dbm__pg_add(q, &q->sent, DBM__PG_DEALLOCATE, q->drops.at[i].number);
     q->drops.count = 0;
 }
-
 /* What goes before the main command of an operation. Cursors are closed and statements dropped only where that can't spoil a transaction. */
 static void dbm__pg_push_before(dbm__pg *q) {
     bool open = q->tx == DBM__PG_TX_OPEN;
@@ -21806,7 +21135,6 @@ static void dbm__pg_push_before(dbm__pg *q) {
     }
     if (DBM__UNLIKELY(open && q->drops.count >= 8 && !q->failed_tx)) dbm__pg_push_drops(q);
 }
-
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
 static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #if DBM__PG_PIPELINE
@@ -21819,9 +21147,7 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #endif
     return true;
 }
-
 static void dbm__pg_put(dbm__pg *q, bool alone);
-
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
     bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
@@ -21829,7 +21155,6 @@ static void dbm__pg_go(dbm__pg *q) {
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
     dbm__pg_put(q, alone);
 }
-
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     q->whole = false;
@@ -21851,13 +21176,11 @@ static void dbm__pg_put(dbm__pg *q, bool alone) {
         }
     }
 }
-
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
     if (*at == s) *at = s->next_cursor;
 }
-
 /* Its server side is gone with its transaction, or its savepoint. */
 static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     dbm__pg_statement **at = &q->cursors, *s;
@@ -21874,7 +21197,6 @@ static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     for (i = 0; i < q->closes.count; i++) if (q->closes.at[i].depth < depth) q->closes.at[left++] = q->closes.at[i];
     q->closes.count = left;
 }
-
 static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item;
     if (s->cursor == 0) return;
@@ -21884,7 +21206,6 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     s->cursor = 0;
     dbm__pg_cursor_unlink(q, s);
 }
-
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
     q->failed_tx = false;
@@ -21892,7 +21213,6 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
     q->wait.count = q->wait_used = 0;
     dbm__pg_cursors_lost(q, INT_MIN);
 }
-
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
@@ -21917,15 +21237,12 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     }
     s->live = false;
 }
-
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
     s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
-
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
-
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
@@ -21934,7 +21251,6 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
 }
-
 /* Answers to what is in the pipeline are to come. */
 static void dbm__pg_ask(dbm__pg *q) {
 #if DBM__PG_PIPELINE
@@ -21943,18 +21259,15 @@ static void dbm__pg_ask(dbm__pg *q) {
     q->unasked = 0;
     q->unasked_bytes = 0;
 }
-
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
 }
-
 DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
     q->main = s;
     dbm__pg_result_begin(s);
     q->retried = false;
     q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
 }
-
 static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
@@ -21984,7 +21297,6 @@ static void dbm__pg_push_run(dbm__pg *q) {
     }
     dbm__pg_go(q);
 }
-
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
  * 64 KB and one statement. */
 static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
@@ -22025,7 +21337,6 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_push_run(q);
 #endif
 }
-
 static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
@@ -22050,7 +21361,6 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
 }
-
 /* The short way: a statement that the server has, while nothing else is due, and not by TLS, which may have read what a poll then waits for. True: it is
  * on its way, and dbm__pg_solo_step() takes its answer. */
 static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
@@ -22067,7 +21377,6 @@ static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     q->fresh = false;
     return true;
 }
-
 /* The next row, where it is at hand. */
 static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
@@ -22093,7 +21402,6 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     s->now = now;
     return DBM_OK;
 }
-
 /* FINISH, where no rows are under way. */
 static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
@@ -22102,7 +21410,6 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_result_end(s->q, s);
     return DBM_OK;
 }
-
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     int n;
@@ -22122,7 +21429,6 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     dbm__pg_go(q);
 }
-
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     bool quick = false;
     dbm__pg_item *item;
@@ -22144,7 +21450,6 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     dbm__pg_transaction_over(q);
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
-
 /* RESET is sent and not waited for: locks, listeners and temporary tables must not wait for the next user. */
 static void dbm__pg_start_reset(dbm__pg *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
@@ -22176,7 +21481,6 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (q->local || !DBM__PG_PIPELINE) return;
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
-
 /* Where libpq is not in the state that our flow needs: after dbm_native, or before a script. */
 static bool dbm__pg_return_from_native(dbm__pg *q) {
     PGresult *res;
@@ -22202,7 +21506,6 @@ static bool dbm__pg_return_from_native(dbm__pg *q) {
     dbm__pg_forget(q); /* the program may have deallocated them */
     return true;
 }
-
 /* `word` in capitals. */
 static bool dbm__pg_is_word(const char *at, const char *word) {
     for (; *word != '\0'; at++, word++) {
@@ -22211,7 +21514,6 @@ static bool dbm__pg_is_word(const char *at, const char *word) {
     }
     return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$');
 }
-
 /* The first word of a statement, behind blanks, comments and parentheses. */
 static const char *dbm__pg_first_word(const char *sql) {
     for (;;) {
@@ -22232,7 +21534,6 @@ static const char *dbm__pg_first_word(const char *sql) {
         }
     }
 }
-
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
@@ -22252,7 +21553,6 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes;
 }
-
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -22266,7 +21566,6 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     op->prepared->single = true;
     return DBM_OK;
 }
-
 static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     op->prepared->data = NULL;
@@ -22280,7 +21579,6 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm_adapter_free(q->owner, s->types);
     dbm_adapter_free(q->owner, s);
 }
-
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
         q->no_memory = false;
@@ -22289,7 +21587,6 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     }
     dbm__pg_end_local(q, DBM_OK);
 }
-
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
@@ -22309,10 +21606,8 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
 }
-
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
-
 /* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
 static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     switch (op->kind) {
@@ -22329,12 +21624,10 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     }
     return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
 }
-
 static void dbm__pg_drain(dbm__pg *q) {
     q->before = DBM__PG_DRAIN;
     if (q->unsynced) dbm__pg_go(q);
 }
-
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (op->kind == DBM_OP_CONNECT) {
@@ -22369,7 +21662,6 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
 }
-
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
@@ -22443,13 +21735,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
-
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
-
 static void dbm__pg_cancel(dbm_connection *c);
-
 static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
-
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
@@ -22480,9 +21768,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true;
 }
-
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
-
 /* What the columns of s->res are, and whether all can be read in binary. */
 static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
     int i;
@@ -22499,7 +21785,6 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns,
     }
     return true;
 }
-
 static void dbm__pg_row_width(dbm__pg_statement *s) {
     int i, row, columns = PQnfields(s->res);
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
@@ -22508,7 +21793,6 @@ static void dbm__pg_row_width(dbm__pg_statement *s) {
         if (size > s->row_size) s->row_size = size;
     }
 }
-
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
@@ -22517,7 +21801,6 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
         dbm__pg_close_cursor(q, s);
     }
 }
-
 /* What waited has been done; or not, but then the transaction is lost with it. */
 static void dbm__pg_wait_done(dbm__pg *q) {
     int i;
@@ -22525,9 +21808,7 @@ static void dbm__pg_wait_done(dbm__pg *q) {
     q->wait.count -= q->wait_used;
     q->wait_used = 0;
 }
-
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
-
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -22565,7 +21846,6 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm__pg_execute_done(q, s, how);
     return true;
 }
-
 /* It has succeeded, as far as it has been read. */
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
@@ -22600,7 +21880,6 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     }
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
 }
-
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -22629,7 +21908,6 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
     return true;
 }
-
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (q->error != NULL) {
@@ -22651,7 +21929,6 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm__pg_transaction_over(q);
     return true;
 }
-
 /* Several statements by the simple protocol, which the pipeline does not speak: it is left for as long as that takes. */
 static bool dbm__pg_script_end(dbm__pg *q) {
     dbm_op *op = q->op;
@@ -22707,7 +21984,6 @@ back:
     if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
     return true;
 }
-
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     if (how == DBM__PG_ROW) return true; /* the server takes rows */
@@ -22726,7 +22002,6 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     }
     return true;
 }
-
 /* One of the pipeline has failed, and so has this operation. */
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
     if (q->error != NULL) PQclear(q->error);
@@ -22735,7 +22010,6 @@ static void dbm__pg_pipeline_failed(dbm__pg *q) {
     q->of_pipeline = true;
     q->cursor_run = false;
 }
-
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -22770,7 +22044,6 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     }
     return true;
 }
-
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
@@ -22792,13 +22065,11 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     }
     return DBM_STEP_DONE;
 }
-
 static uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
-
 /* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
  * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
  * ReadyForQuery. Under TLS nothing can be seen. */
@@ -22822,7 +22093,6 @@ static bool dbm__pg_all_here(dbm__pg *q) {
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
-
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -22833,7 +22103,6 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
     q->copy_blind = true;
     return PQconsumeInput(q->conn) != 1;
 }
-
 /* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
@@ -22866,7 +22135,6 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     *step = dbm__pg_done(q);
     return true;
 }
-
 /* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
 static bool dbm__pg_solo_over(dbm__pg *q) {
     q->solo = false;
@@ -22878,7 +22146,6 @@ static bool dbm__pg_solo_over(dbm__pg *q) {
     q->emitted = q->sent.count;
     return true;
 }
-
 /* True: it is done. False: dbm__pg_step() goes on. */
 static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -22920,9 +22187,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_execute_done(q, s, DBM__PG_ALL);
     return true;
 }
-
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
-
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
@@ -23002,9 +22267,7 @@ wait:
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
 }
-
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
-
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
@@ -23012,7 +22275,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
     return n > 0 && (count == 0 || n == count);
 }
-
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
@@ -23048,7 +22310,6 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
     return true;
 }
-
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
     if (s->texts == NULL) {
@@ -23064,7 +22325,6 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
     t->serial = s->serial;
     return t;
 }
-
 static void dbm__pg_uuid(const char *data, char *out) {
     static const char digits[] = "0123456789abcdef";
     int i;
@@ -23076,9 +22336,7 @@ static void dbm__pg_uuid(const char *data, char *out) {
     }
     *out = '\0';
 }
-
 DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
@@ -23099,7 +22357,6 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     *at = '\0';
     return (size_t)(at - out);
 }
-
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
@@ -23134,17 +22391,14 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
     out->as.text.size = text->size;
     return DBM_OK;
 }
-
 static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-
 static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
     return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR);
 }
-
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     dbm__pg *q = s->q;
@@ -23246,12 +22500,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
     return DBM_OK;
 }
-
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     (void)c;
     return PQfname(((dbm__pg_statement *)op->result)->res, i);
 }
-
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     dbm_op look;
@@ -23262,9 +22514,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (PQnfields(s->res) == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
     return v.as.integer;
 }
-
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
-
 static void dbm__pg_notice(void *ud, const PGresult *res) {
     dbm__pg *q = (dbm__pg *)ud;
     const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY), *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
@@ -23280,7 +22530,6 @@ static void dbm__pg_notice(void *ud, const PGresult *res) {
     dbm__text_end(&t);
     dbm_adapter_notice(q->c, block);
 }
-
 #if DBM__PG_CANCEL_KEY
 /* libpq 14 to 16 tell the process and not the key that a cancel needs; but its trace shows both. The trace is read once and wiped. */
 static void dbm__pg_trace_begin(dbm__pg *q) {
@@ -23289,7 +22538,6 @@ static void dbm__pg_trace_begin(dbm__pg *q) {
     PQtrace(q->conn, q->trace);
     PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS);
 }
-
 static int dbm__pg_trace_number(const char **at) {
     uint32_t n = 0;
     bool minus = false;
@@ -23301,7 +22549,6 @@ static int dbm__pg_trace_number(const char **at) {
     for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
     return (int)(minus ? 0 - n : n);
 }
-
 static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace == NULL) return;
     if (q->conn != NULL) PQuntrace(q->conn);
@@ -23325,7 +22572,6 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
 static void dbm__pg_trace_begin(dbm__pg *q) { (void)q; }
 static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 #endif
-
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
@@ -23341,7 +22587,6 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_adapter_free(db, (void *)q->params);
     dbm_adapter_free(db, q);
 }
-
 /* The `n`-th of a list with commas. */
 static const char *dbm__pg_nth(const char *list, int n) {
     for (; n > 0 && list != NULL; n--) {
@@ -23350,7 +22595,6 @@ static const char *dbm__pg_nth(const char *list, int n) {
     }
     return list;
 }
-
 /* Begins a connect, with the hosts from q->host on. Where there are several, each has its share of the time: libpq itself would wait for the
  * first one as long as the system does. */
 static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
@@ -23384,9 +22628,7 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
-
 /* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
 static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     char said[1400], block[900], sqlstate[6] = "";
@@ -23436,7 +22678,6 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status;
 }
-
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     dbm_database *db = dbm_adapter_database(c);
     dbm__pg *q = (dbm__pg *)dbm_adapter_alloc(db, sizeof *q);
@@ -23456,7 +22697,6 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     op->fd = PQsocket(q->conn);
     return DBM_OK;
 }
-
 static bool dbm__pg_connected(dbm__pg *q) {
     (void)PQsetErrorVerbosity(q->conn, PQERRORS_DEFAULT);
     dbm__pg_trace_end(q, true);
@@ -23479,12 +22719,10 @@ static bool dbm__pg_connected(dbm__pg *q) {
     dbm__pg_look_at_settings(q);
     return true;
 }
-
 static bool dbm__pg_local(const char *host, size_t size) {
     return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
            (size >= 4 && memcmp(host, "127.", 4) == 0);
 }
-
 static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
     op->status = status;
     if (status != DBM_OK) {
@@ -23493,7 +22731,6 @@ static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) 
     }
     return DBM_STEP_DONE;
 }
-
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     bool tls = PQstatus(q->conn) == CONNECTION_SSL_STARTUP;
@@ -23530,7 +22767,6 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     op->wake_us = q->host_until_us;
     return next == PGRES_POLLING_WRITING ? DBM_STEP_WRITE : DBM_STEP_READ;
 }
-
 static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (q == NULL) return;
@@ -23549,7 +22785,6 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
 #endif
     dbm__pg_free(q);
 }
-
 /* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
 static dbm_status dbm__pg_alive(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
@@ -23568,9 +22803,7 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     }
     return DBM_E_LOST;
 }
-
 /* ---- cancel ---------------------------------------------------------------------------------------------------------- */
-
 #if DBM__PG_CANCEL_KEY
 /* A CancelRequest on a connection of its own, without waiting for a server that is silent: the end of that connection says that the request
  * has been done, so that it can't meet a later statement. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
@@ -23613,7 +22846,6 @@ static void dbm__pg_cancel_by_key(dbm__pg *q) {
     (void)close(fd);
 }
 #endif
-
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (q == NULL) return;
@@ -23647,9 +22879,7 @@ static void dbm__pg_cancel(dbm_connection *c) {
     }
 #endif
 }
-
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
     char hint[80] = "";
@@ -23662,7 +22892,6 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint);
 }
-
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
     int count = 1;
@@ -23690,13 +22919,11 @@ static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool 
         }
     }
 }
-
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
     if (value == NULL) return;
     base->keys[base->count] = key;
     base->values[base->count++] = value;
 }
-
 /* A number in the block behind `*at`. */
 static const char *dbm__pg_number(char **at, int n) {
     dbm__text t = dbm__text_in(*at, 16);
@@ -23704,7 +22931,6 @@ static const char *dbm__pg_number(char **at, int n) {
     *at += 16;
     return t.data;
 }
-
 static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     static const char prefix[] = "connect_args.";
     static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
@@ -23765,7 +22991,6 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     PQconninfoFree(known);
     return status;
 }
-
 static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -23788,13 +23013,11 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
-
 static void dbm__pg_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
     if (base != NULL) dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
@@ -23807,16 +23030,10 @@ static const dbm_adapter dbm__postgresql_adapter = {
     dbm__pg_start, dbm__pg_step,
     dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
-
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- src/adapters/postgresql_copy.c --- */
-/* PostgreSQL's COPY: the rows of a bulk in its binary form, or in its text form where a column has a type that is not known here.
- * May call: api/, base/, sql/ (conversions), what postgresql.h declares, and libpq.
- * Must not know: how commands are sent and answered, pools, sessions, other adapters. */
 #if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
-
 /* The server checks of a binary row only that each cell has its type's size, so a wrong type could be stored as a wrong value of the same size. That
  * is why each bulk asks for the columns' types, in the round trip of its BEGIN or SAVEPOINT, and remembers none: the lock that the question takes
  * keeps the table as it is until the transaction ends. One column of another type than those below makes all rows texts, which the
@@ -23829,11 +23046,9 @@ enum { /* how a column is written; the first ones in the order of dbm__pg_limits
 static const struct { int64_t min, max; int size; } dbm__pg_limits[] = {
     { INT16_MIN, INT16_MAX, 2 }, { INT32_MIN, INT32_MAX, 4 }, { INT64_MIN, INT64_MAX, 8 }, { 0, UINT32_MAX, 4 }
 };
-
 #define DBM__PG_COPY_ROOM ((size_t)65536) /* rows are sent when there are about as many bytes */
 #define DBM__PG_COPY_CELL ((size_t)20)    /* the largest one of a fixed size, a UUID */
 #define DBM__PG_DAY_US INT64_C(86400000000)
-
 struct dbm__pg_copy {
     dbm_database *db;
     dbm_bulk_plan *plan;
@@ -23844,7 +23059,6 @@ struct dbm__pg_copy {
     unsigned char *how, *fast;
     char *select, *command;
 };
-
 DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
     size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
     dbm__pg_copy *k;
@@ -23873,17 +23087,14 @@ DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
     dbm__put(&list, ") FROM STDIN");
     return k;
 }
-
 DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
     if (k == NULL) return;
     if (k->columns != NULL) PQclear(k->columns);
     dbm_adapter_free(k->db, k->rows);
     dbm_adapter_free(k->db, k);
 }
-
 DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
 DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
-
 static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     switch ((int)type) {
     case DBM__PG_INT2: return DBM__PG_AS_INT2;
@@ -23905,9 +23116,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     default: return DBM__PG_AS_OTHER;
     }
 }
-
 /* ---- the buffer -------------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
     size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
     char *rows;
@@ -23922,7 +23131,6 @@ static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
 DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
     return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
 }
-
 /* These write where there is room already, and answer where the next byte goes. */
 DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
     unsigned char *at = (unsigned char *)to;
@@ -23961,12 +23169,10 @@ DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
-
 static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
     dbm__copy_cut(why->text, sizeof why->text, text);
     return DBM_E_RANGE;
 }
-
 /* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
 static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
@@ -23983,9 +23189,7 @@ static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t siz
     }
     return dbm__pg_put_bytes(k, data, size, why);
 }
-
 /* ---- values -------------------------------------------------------------------------------------------------------- */
-
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
     dbm__text t;
@@ -23999,9 +23203,7 @@ static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *s
     *size = t.size;
     return block;
 }
-
 static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
-
 /* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
 static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -24065,7 +23267,6 @@ static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm_
     }
     return DBM_OK;
 }
-
 /* A time as text. Its zone counts for timestamptz alone, as with the server. */
 static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
     char block[80] = "2000-01-01 ";
@@ -24081,7 +23282,6 @@ static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *u
     while (n > 10 && text[n - 1] == ' ') n--;
     return dbm__timestamp_read(text, n, us);
 }
-
 static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     int64_t us = v->as.integer, part;
     bool minus = dbm__pg_is_text(v, "-infinity");
@@ -24103,7 +23303,6 @@ static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v
     else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
     return DBM_OK;
 }
-
 /* Digits, in fours or not, and braces, as the server reads them. */
 static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     const char *text = v->as.text.data;
@@ -24126,7 +23325,6 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
     if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
     return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
 }
-
 /* Bytes as they are, or a text in one of the forms that bytea shows them in. */
 static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -24142,7 +23340,6 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     k->size += i;
     return DBM_OK;
 }
-
 static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     double x;
     float single;
@@ -24161,7 +23358,6 @@ static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v
     dbm__pg_put_number(k, 4, bits);
     return DBM_OK;
 }
-
 /* One cell in binary. There is room for all of the row that has a fixed size. */
 static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -24203,7 +23399,6 @@ static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v
     default: return dbm__pg_cell_bytea(k, v, why);
     }
 }
-
 /* One cell as text, and the tab or the end of the line behind it. */
 static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
     static const char digits[] = "0123456789abcdef";
@@ -24240,24 +23435,19 @@ static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v
     k->size = (size_t)(at - k->rows);
     return DBM_OK;
 }
-
 /* ---- rows ---------------------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
     k->size = from;
     if (i >= 0) k->plan->failed_column = i;
     return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
 }
-
 DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
 DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
-
 /* Whether a text fits as it is, and all cells of a fixed size behind it. */
 DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
     size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
     return left > rest && size <= left - rest;
 }
-
 /* A cell of any kind. */
 static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
     dbm_status st = DBM_OK;
@@ -24268,7 +23458,6 @@ static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const d
     *to = k->rows + k->size;
     return st;
 }
-
 /* The usual ones are written here. In rows of texts no column is as these are. */
 DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
@@ -24298,10 +23487,8 @@ DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_val
     k->size = (size_t)(to - k->rows);
     return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
 }
-
 /* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
 enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
-
 static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
     if (a->type != DBM_TYPE_NULL && a->type != DBM_TYPE_TEXT) return DBM__PG_FAST_NONE;
     if (a->kind == DBM__TO_INT && a->size == 4 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT32;
@@ -24310,7 +23497,6 @@ static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
     if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
     return DBM__PG_FAST_NONE;
 }
-
 static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
     dbm_value v;
     dbm_status st = dbm_adapter_element(a, row, &v);
@@ -24318,7 +23504,6 @@ static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const db
     dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
     return st;
 }
-
 DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
     dbm__why why;
@@ -24377,9 +23562,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
     *taken = count;
     return DBM_OK;
 }
-
 /* ---- to and from the server ------------------------------------------------------------------------------------------ */
-
 DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
     static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
     const char *zone = PQparameterStatus(conn, "TimeZone");
@@ -24401,7 +23584,6 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     k->size = sizeof header;
     return true;
 }
-
 DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
     size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
     int put;
@@ -24418,13 +23600,11 @@ DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
     }
     return 1;
 }
-
 DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
     if (!dbm__pg_copy_room(k, 2)) return false;
     if (k->binary) dbm__pg_put16(k, 0xFFFFu);
     return true;
 }
-
 /* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
 DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
     size_t n = 0;
@@ -24460,12 +23640,8 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
     name[n] = '\0';
     for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
 }
-
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- src/adapters/mysql.c --- */
-/* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
- * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
- * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_MYSQL
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
@@ -24482,7 +23658,6 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #  error "dbm: DBM_WITH_MYSQL needs mysql.h: install libmariadb-dev or default-libmysqlclient-dev (Debian), mariadb-connector-c-dev (Alpine), mariadb-connector-c or mysql-client (macOS), or put its directory on the include path (mariadb_config --cflags, mysql_config --cflags)"
 #else
 #include DBM__MYSQL_HEADER
-
 /* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
@@ -24531,7 +23706,6 @@ typedef bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_POSIX 0
 #endif
-
 /* Numbers of errors that are looked at here; the libraries' headers do not all name them. */
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
@@ -24545,11 +23719,8 @@ enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
 #define DBM__MYSQL_LEAVE_ROWS 20000       /* without a transaction: rows that are read past before the server is told to stop */
-
 /* ---- what it keeps ------------------------------------------------------------------------------------------------------------ */
-
 typedef struct dbm__mysql_host { char *name; unsigned port; } dbm__mysql_host; /* name: NULL for the local socket */
-
 /* Of a database, from init to close. The texts lie behind it in the same block, or belong to the configuration. */
 typedef struct dbm__mysql_base {
     dbm__mysql_host *hosts;
@@ -24558,7 +23729,6 @@ typedef struct dbm__mysql_base {
     dbm_tls tls;
     bool autocommit;                        /* a connection begins with it on */
 } dbm__mysql_base;
-
 /* How a column is read. */
 enum {
     DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
@@ -24570,7 +23740,6 @@ typedef struct dbm__mysql_column {
     unsigned long length;
     int how;                 /* DBM__MYSQL_INT ... */
 } dbm__mysql_column;
-
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
     dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
@@ -24581,13 +23750,11 @@ typedef struct dbm__mysql_cell {
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
-
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
 typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
 typedef struct dbm__mysql_chunk { struct dbm__mysql_chunk *next; size_t size, used; } dbm__mysql_chunk;
 #define DBM__MYSQL_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
 #define DBM__MYSQL_CHUNK ((size_t)8192) /* the first one */
-
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__mysql_statement {
     struct dbm__mysql_statement *next;  /* in the list of those to be closed */
@@ -24621,21 +23788,17 @@ typedef struct dbm__mysql_statement {
     dbm__mysql_chunk *chunks;
     size_t kept;             /* bytes in chunks */
 } dbm__mysql_statement;
-
 /* Whether an operation runs that may be cancelled. A cancel turns ACTIVE into KILLING and back when the server has answered it; until then the
  * operation does not end, so that none is left over for the next one. */
 enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
-
 /* The calls of the library that talk to the server. */
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
     DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
     DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
-
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
-
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -24650,6 +23813,11 @@ typedef struct dbm__mysql {
     bool tls;
     bool broken;             /* no byte is sent any more */
     bool connecting, connected;
+    bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
+#if DBM__MYSQL_AHEAD
+    PVIO_METHODS io;         /* the library's, but for async_read, */
+    ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
+#endif
     /* The call in progress. */
     int call, wait;          /* wait: what the library waits for; 0: nothing */
     int phase, sub, pre;     /* where the flows stand */
@@ -24688,9 +23856,7 @@ typedef struct dbm__mysql {
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
-
 /* ---- failures ----------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -24703,13 +23869,11 @@ static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *s
     q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
     return q->status;
 }
-
 static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
     q->refused = true;
     q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
     return q->status;
 }
-
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native, bool *retryable) {
     *retryable = false;
@@ -24747,13 +23911,11 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     default: return DBM_OK;
     }
 }
-
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
     (void)sqlstate;
     return dbm__mysql_status(native, retryable);
 }
-
 /* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
 static void dbm__mysql_part(const char *text, const char *before, char end, char *block, size_t capacity) {
     const char *at = NULL, *p = text, *stop;
@@ -24769,7 +23931,6 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
     memcpy(block, at, size);
     block[size] = '\0';
 }
-
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     char name[128];
@@ -24810,7 +23971,6 @@ static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
-
 /* The failure of the last call, kept: a statement's, or else the connection's. */
 static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
     dbm__mysql_error *e = &q->error;
@@ -24825,7 +23985,6 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
     }
     q->failed = true;
 }
-
 /* Reports the failure that was kept. */
 static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
@@ -24885,9 +24044,41 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
 }
-
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
-
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+/* The library's first read after it has sent. The answer is as good as never there yet, so when there is nothing else to do meanwhile it is waited for
+ * here: that saves the read that finds out. After a second the call is left as ever. */
+static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t size) {
+    dbm__mysql *q = (dbm__mysql *)(void *)((char *)io->methods - offsetof(dbm__mysql, io));
+    if (q->waits) {
+        q->waits = false;
+        if (dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    return q->read(io, buffer, size);
+}
+#endif
+/* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
+static void dbm__mysql_let_wait(dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+    if (q->tls || mysql_get_client_version() / 100 != MARIADB_PACKAGE_VERSION_ID / 100) return;
+    q->io = *q->my->net.pvio->methods;
+    q->read = q->io.async_read;
+    q->io.async_read = dbm__mysql_read;
+    q->my->net.pvio->methods = &q->io;
+#else
+    (void)q;
+#endif
+}
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -24908,9 +24099,7 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     return DBM__MYSQL_UNKNOWN;
 #endif
 }
-
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
-
 /* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
 #define DBM__MYSQL_CALLS(X) \
     X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
@@ -24926,7 +24115,6 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
-
 /* Begins a call; what it then waits for, or 0 when it is through. */
 static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     const dbm__mysql_base *base = q->base;
@@ -24954,7 +24142,6 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     return 0;
 #endif
 }
-
 /* Goes on with the call that waited. */
 static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
 #if DBM__MYSQL_MARIADB
@@ -24975,15 +24162,6 @@ static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
 #  define MYSQL_WAIT_EXCEPT 4
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
-
-static int dbm__mysql_socket(MYSQL *my) {
-#if DBM__MYSQL_MARIADB
-    return (int)mysql_get_socket(my);
-#else
-    return (int)my->net.fd;
-#endif
-}
-
 /* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
 static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
@@ -25010,13 +24188,15 @@ static void dbm__mysql_unblock(MYSQL *my) {
     (void)my;
 #endif
 }
-
 /* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
  * process ignore it, which dbm__mysql_library takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__hush quiet;
     int wait;
-    if (ready == 0) q->call = call;
+    if (ready == 0) {
+        q->call = call;
+        q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+    }
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
@@ -25027,16 +24207,13 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     }
     return wait;
 }
-
 static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
     q->sql = sql;
     q->sql_size = strlen(sql);
     return DBM__MYSQL_QUERY;
 }
-
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
-
 /* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
  * they left off. */
 #define DBM__MYSQL_AWAIT(place, number, call) \
@@ -25059,9 +24236,7 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
         case (number):; \
         } \
     } while (0)
-
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
-
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     while (s->chunks != NULL) {
         dbm__mysql_chunk *next = s->chunks->next;
@@ -25073,7 +24248,6 @@ static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     s->last = &s->first;
     s->kept = 0;
 }
-
 static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
     const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
     dbm__mysql_chunk *chunk = s->chunks;
@@ -25099,11 +24273,8 @@ static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size
     chunk->used += size;
     return at;
 }
-
 /* ---- columns ------------------------------------------------------------------------------------------------------------------- */
-
 static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
-
 static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
 #if DBM__MYSQL_MARIADB && defined(MARIADB_FIELD_ATTR_LAST)
     MARIADB_CONST_STRING attr;
@@ -25118,7 +24289,6 @@ static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *
     return false;
 #endif
 }
-
 static int dbm__mysql_how(const MYSQL_FIELD *field) {
     switch ((int)field->type) {
     case MYSQL_TYPE_TINY:
@@ -25141,7 +24311,6 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     if (field->charsetnr == DBM__MYSQL_BINARY) return DBM__MYSQL_BLOB;
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
 }
-
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer = &cell->as;
@@ -25180,9 +24349,7 @@ static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
         break;
     }
 }
-
 static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
-
 static dbm_type dbm__mysql_text_type(int how) {
     switch (how) {
     case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
@@ -25192,12 +24359,10 @@ static dbm_type dbm__mysql_text_type(int how) {
     default: return DBM_TYPE_TEXT;
     }
 }
-
 static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
     return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
 }
-
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
     if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
@@ -25210,7 +24375,6 @@ static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     s->columns = 0;
     s->roomy[0] = s->roomy[1] = s->large = false;
 }
-
 /* Room for the texts of one set of cells. */
 static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
@@ -25229,7 +24393,6 @@ static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     s->roomy[side] = true;
     return true;
 }
-
 /* After EXECUTE: how its columns are read. As a rule nothing has changed since the last time. False: reported. */
 static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
@@ -25275,7 +24438,6 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_no_memory(q);
     return false;
 }
-
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
@@ -25289,7 +24451,6 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     s->rebind = false;
     return true;
 }
-
 /* A row has come whose texts did not all fit: more room, and those columns once more. */
 static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
@@ -25321,9 +24482,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
     }
     return dbm__mysql_bind_result(q, s);
 }
-
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
-
 static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
     int i;
     for (i = digits - 1; i >= 0; i--) {
@@ -25332,7 +24491,6 @@ static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
     }
     *at += digits;
 }
-
 static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
     static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
     if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
@@ -25340,7 +24498,6 @@ static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned deci
     *(*at)++ = '.';
     dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
 }
-
 /* "2024-02-29" */
 static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
     dbm__mysql_digits(at, t->year, 4);
@@ -25349,7 +24506,6 @@ static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
     *(*at)++ = '-';
     dbm__mysql_digits(at, t->day, 2);
 }
-
 /* "12:34:56.789", "-838:59:59" */
 static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
     unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
@@ -25361,20 +24517,17 @@ static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval,
     dbm__mysql_digits(at, t->second, 2);
     dbm__mysql_write_fraction(at, t->second_part, decimals);
 }
-
 /* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
 static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
     int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-
 static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
     char *at = cell->written;
@@ -25391,7 +24544,6 @@ static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column,
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
-
 static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
     uint64_t v = 0;
     size_t i;
@@ -25399,12 +24551,10 @@ static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
     out->type = DBM_TYPE_UINT;
     out->as.uinteger = v;
 }
-
 static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
     out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
     out->as.integer = v;
 }
-
 static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
     if (v > (uint64_t)INT64_MAX) {
         out->type = DBM_TYPE_UINT;
@@ -25414,7 +24564,6 @@ static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
         out->as.integer = (int64_t)v;
     }
 }
-
 /* Of a row that came in the binary form: what is not simply copied. */
 static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
@@ -25429,9 +24578,7 @@ static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, 
     default: dbm__mysql_time_value(column, cell, out); return;
     }
 }
-
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
-
 DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
     dbm__mysql_cell *cell = &cells[i];
     if (DBM__UNLIKELY(cell->null)) {
@@ -25446,7 +24593,6 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         dbm__mysql_converted(&s->plan[i], cell, out);
     }
 }
-
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
     const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
@@ -25494,7 +24640,6 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     }
     dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
-
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
@@ -25503,7 +24648,6 @@ static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, d
     else dbm__mysql_value_of_text(s, i, out);
     return DBM_OK;
 }
-
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
@@ -25511,7 +24655,6 @@ static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, 
     dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
-
 static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     const char *name = NULL;
@@ -25521,7 +24664,6 @@ static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) 
     else if (s->stmt != NULL && s->stmt->fields != NULL) name = s->stmt->fields[i].name;
     return name != NULL ? name : "";
 }
-
 /* Copies the row that the library has just given behind those put aside before. */
 static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status = DBM_OK;
@@ -25546,17 +24688,13 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     s->last = &row->next;
     return DBM_OK;
 }
-
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
-
 static void dbm__mysql_kill(dbm__mysql *q);
-
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     s->open = false;
     if (q->active == s) q->active = NULL;
 }
-
 /* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
  * q->rc is not 0. */
 static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
@@ -25584,7 +24722,6 @@ static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
     q->sub = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -25623,7 +24760,6 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = true;
     return DBM__MYSQL_DONE;
 }
-
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
@@ -25685,7 +24821,6 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
     q->pre = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_drop(q, s);
@@ -25694,7 +24829,6 @@ static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm_adapter_free(q->owner, s->values);
     dbm_adapter_free(q->owner, s);
 }
-
 /* Before a statement is sent: no result is on its way any more, and statements that were given up are closed. After a failure q->refused is set. */
 static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     dbm__mysql_statement *s;
@@ -25714,11 +24848,8 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
-
 static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-
 /* The first word of a statement, past blanks, comments and brackets. */
 static const char *dbm__mysql_first_word(const char *p, const char *end) {
     while (p < end) {
@@ -25735,12 +24866,10 @@ static const char *dbm__mysql_first_word(const char *p, const char *end) {
     }
     return p;
 }
-
 static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
     for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
     return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
 }
-
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
     const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
@@ -25758,12 +24887,10 @@ static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_p
                dbm__mysql_word_is(word, end, "values");
     return s;
 }
-
 /* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
 static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared *p) {
     return p->parameters == 0 && !p->returns_rows && !s->changes && !s->calls;
 }
-
 /* Prepares s->stmt for p. A failure is reported; s->stmt is NULL when it must go as text. */
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
@@ -25825,7 +24952,6 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     q->sub = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* The same for a statement that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     switch (q->pre) {
@@ -25847,7 +24973,6 @@ static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared
     q->pre = 0;
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
@@ -25880,7 +25005,6 @@ static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     switch (q->phase) {
@@ -25901,7 +25025,6 @@ static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
     switch (q->sub) {
@@ -25917,7 +25040,6 @@ static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
     q->sub = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* The server's autocommit, as this session needs it. */
 static int dbm__mysql_mode(dbm__mysql *q) {
     if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
@@ -25931,9 +25053,7 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     char text[32];
     int part[6], i, at = 0;
@@ -25962,7 +25082,6 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
 }
-
 /* Describes a value to the library. False: reported. */
 static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
     b->is_unsigned = 0;
@@ -25994,7 +25113,6 @@ static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME 
     dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
     return false;
 }
-
 /* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
  * told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
@@ -26029,7 +25147,6 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
     s->bound = true;
     return true;
 }
-
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
     const char *own;
@@ -26057,7 +25174,6 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
     q->sub = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
@@ -26085,7 +25201,6 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
     q->sub = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
     dbm__mysql_note_status(q);
@@ -26100,13 +25215,11 @@ static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op
     }
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
 }
-
 #if !DBM__MYSQL_MARIADB
 static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) {
     int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
     return ms > 0 ? ms : 0;
 }
-
 /* The calls block, so that it is the server that ends a statement at its deadline: it is told how long the next one may take, when that is not what
  * it was told before. */
 static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
@@ -26131,19 +25244,16 @@ static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
     return call;
 }
 #endif
-
 static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64_t affected, uint64_t id) {
     if (!op->prepared->writes) return;
     op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
 }
-
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
     if (!q->unit || !q->undone) return false;
     dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
     return true;
 }
-
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
     switch (q->pre) {
@@ -26192,14 +25302,12 @@ static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *o
     q->pre = 0;
     return DBM__MYSQL_DONE;
 }
-
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
     mysql_free_result(s->text_rows);
     s->text_rows = NULL;
     s->text_row = NULL;
 }
-
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     switch (q->pre) {
@@ -26234,7 +25342,6 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     q->pre = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* Whether the rows end with what has been read already: then they have ended. */
 static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
@@ -26244,7 +25351,6 @@ static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = true;
     return true;
 }
-
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
@@ -26252,7 +25358,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
-
 /* RETURNING: how many rows it was, and the key that was generated, which is by custom the first column. */
 static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     const dbm__mysql_row *row;
@@ -26262,7 +25367,6 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
-
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
@@ -26387,7 +25491,6 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     switch (q->phase) {
@@ -26430,7 +25533,6 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 #if DBM__MYSQL_MARIADB
 /* FETCH and FINISH that need no word from the server. */
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
@@ -26455,13 +25557,11 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     return q->status;
 }
 #endif
-
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
     return dbm__mysql_hold(q, s, op->row_buffer);
 }
-
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
@@ -26493,11 +25593,8 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
-
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
-
 /* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
  * rows. Arrays of the caller are sent from where they are. */
 typedef struct dbm__mysql_bulk {
@@ -26519,12 +25616,10 @@ typedef struct dbm__mysql_bulk {
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
-
 /* What a value takes in a message, at most. */
 static size_t dbm__mysql_bulk_size(const dbm_value *v) {
     return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
 }
-
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
@@ -26536,7 +25631,6 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
-
 /* NULL: reported. */
 static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool arrays) {
     size_t limit = q->packet > 160 ? (size_t)q->packet - 128 : 32, most = (size_t)(arrays ? DBM__MYSQL_BULK_CELLS : 8192) / columns, cells;
@@ -26566,7 +25660,6 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     b->many.inserts = b->many.changes = true;
     return b;
 }
-
 /* Whether the server takes arrays. */
 static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 #if DBM__MYSQL_MARIADB
@@ -26579,7 +25672,6 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
     return false;
 #endif
 }
-
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     switch (q->phase) {
@@ -26610,7 +25702,6 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* Looks at a row as it will be bound, and adds up its size. */
 static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
     int i;
@@ -26627,7 +25718,6 @@ static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_val
     return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
                           "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
 }
-
 static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
@@ -26648,7 +25738,6 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     b->bytes += size;
     return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
 }
-
 /* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
 static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
     dbm__mysql_bulk *b = q->bulk;
@@ -26681,14 +25770,12 @@ static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value 
     }
     return true;
 }
-
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
     memset(b->marked, 0, sizeof b->marked);
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
-
 /* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
 static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
     size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
@@ -26703,7 +25790,6 @@ static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
         bytes += size;
     }
 }
-
 /* An INSERT of so many rows. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
@@ -26726,7 +25812,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
 }
-
 /* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
 static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
     const char *info = mysql_get_server_info(q->my);
@@ -26737,7 +25822,6 @@ static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
     if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
     return major > 10 || (major == 10 && minor >= 7);
 }
-
 /* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
 static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
     MYSQL_ROW row;
@@ -26761,7 +25845,6 @@ static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_pla
     q->sub = 0;
     return DBM__MYSQL_DONE;
 }
-
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 #if DBM__MYSQL_MARIADB
@@ -26771,7 +25854,6 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
     (void)rows;
 #endif
 }
-
 /* Sends what was gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
@@ -26856,7 +25938,6 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     q->pre = 0;
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
     switch (q->phase) {
@@ -26880,7 +25961,6 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
  * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
@@ -26933,14 +26013,11 @@ stop:
     *taken = r;
     return DBM_DONE;
 }
-
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__mysql_unit_over(dbm__mysql *q) {
     q->unit = q->failed = q->wrote = q->undone = false;
     dbm__mysql_note_status(q);
 }
-
 static const char *dbm__mysql_level(dbm_isolation isolation) {
     switch (isolation) {
     case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
@@ -26951,7 +26028,6 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
     }
     return NULL;
 }
-
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
@@ -26973,7 +26049,6 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     if (q->refused) q->unit = false;
     return DBM__MYSQL_DONE;
 }
-
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
@@ -26999,7 +26074,6 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     switch (q->phase) {
     case 0:
@@ -27031,7 +26105,6 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
     switch (q->phase) {
     case 0:
@@ -27047,7 +26120,6 @@ static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_ping(dbm__mysql *q) {
     switch (q->phase) {
     case 0:
@@ -27061,10 +26133,8 @@ static int dbm__mysql_op_ping(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
 static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
-
 /* What every session of the server begins with, in one statement. Those modes are taken out of the server's; the rest of it stays. */
 static void dbm__mysql_set_up_text(dbm__mysql *q) {
     const dbm_config *config = dbm_adapter_config(q->owner);
@@ -27093,7 +26163,6 @@ static void dbm__mysql_set_up_text(dbm__mysql *q) {
     }
     DBM_ASSERT(!t.cut);
 }
-
 static int dbm__mysql_set_up(dbm__mysql *q) {
     int call;
     if (q->sub == 0) dbm__mysql_set_up_text(q);
@@ -27108,7 +26177,6 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     dbm__mysql_note_status(q);
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_reset(dbm__mysql *q) {
     switch (q->phase) {
     case 0:
@@ -27129,9 +26197,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
-
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
 typedef struct dbm__mysql_arg { const char *name; int option, kind; } dbm__mysql_arg;
 /* What connect_args.x and parameters of the URL may set in the library. */
@@ -27161,10 +26227,8 @@ static const dbm__mysql_arg dbm__mysql_args[] = {
 /* Those that dbm.h itself looks at. */
 static const char *const dbm__mysql_own_args[] = { "charset", "program_name", "socket", "unix_socket", "sql_mode", "ssl-mode", "ssl_mode", "sslmode" };
 #define DBM__MYSQL_OWN_ARGS (sizeof dbm__mysql_own_args / sizeof dbm__mysql_own_args[0])
-
 /* Sets an option; what the library answers is of no use: it takes everything and complains when it connects. */
 static void dbm__mysql_option(MYSQL *my, int option, const void *value) { (void)mysql_options(my, (enum mysql_option)option, (const char *)value); }
-
 static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
@@ -27236,7 +26300,6 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     (void)no;
 #endif
 }
-
 /* Puts a dead socket in the place of the connection's: from now on not a byte of ours reaches the server, whatever the library does, and what it
  * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
 static void dbm__mysql_sever(MYSQL *my) {
@@ -27251,7 +26314,6 @@ static void dbm__mysql_sever(MYSQL *my) {
     (void)my;
 #endif
 }
-
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -27274,7 +26336,6 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         dbm__mysql_statement_free(q, s);
     }
 }
-
 static void dbm__mysql_free(dbm__mysql *q) {
     if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
     dbm_adapter_free(q->owner, q->user);
@@ -27282,7 +26343,6 @@ static void dbm__mysql_free(dbm__mysql *q) {
     dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
 }
-
 static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
@@ -27290,7 +26350,6 @@ static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql_free(q);
     dbm_adapter_set_data(c, NULL);
 }
-
 static dbm_status dbm__mysql_alive(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm_status status;
@@ -27301,14 +26360,12 @@ static dbm_status dbm__mysql_alive(dbm_connection *c) {
     dbm_adapter_broken(c);
     return DBM_E_LOST;
 }
-
 static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
     size_t size = strlen(text) + 1;
     char *copy = (char *)dbm_adapter_alloc(q->owner, size);
     if (copy != NULL) memcpy(copy, text, size);
     return copy;
 }
-
 /* The library's side of an attempt to connect to q->host. False: reported. */
 static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     int64_t now = dbm_adapter_clock(q->owner), left;
@@ -27325,11 +26382,9 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     dbm__mysql_options(q, q->my, left);
     return true;
 }
-
 static bool dbm__mysql_local(const char *name) {
     return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
-
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     switch (q->phase) {
     case 0:
@@ -27360,6 +26415,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
         q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
         q->id = mysql_thread_id(q->my);
+        dbm__mysql_let_wait(q);
         if (q->base->hosts[q->host].name != NULL) {
             dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
         }
@@ -27370,7 +26426,6 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* Makes what we keep of a connection. NULL: reported. */
 static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
@@ -27396,9 +26451,7 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     }
     return q;
 }
-
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
-
 /* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
  * after the connect, and reports nothing. */
 static void dbm__mysql_kill(dbm__mysql *q) {
@@ -27461,7 +26514,6 @@ static void dbm__mysql_kill(dbm__mysql *q) {
     mysql_close(my);
     dbm__hush_end(&quiet);
 }
-
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
@@ -27469,9 +26521,7 @@ static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql_kill(q);
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
-
 /* ---- operations ---------------------------------------------------------------------------------------------------------------- */
-
 static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
@@ -27496,12 +26546,10 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
-
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
     return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
            kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
-
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q;
     op->status = DBM_OK;
@@ -27510,11 +26558,11 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
     q->refused = q->killed = false;
+    q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
-
 /* A connection that is gone: what needs no server is done all the same. */
 static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
     if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE || op->kind == DBM_OP_FETCH) {
@@ -27528,7 +26576,6 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
-
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     int ready;
@@ -27567,6 +26614,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 return DBM_STEP_TIMER;
             }
             op->status = q->status;
+            q->waits = false; /* the program may use the handle itself */
             if (op->kind == DBM_OP_CONNECT) {
                 q->connecting = false;
                 if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);
@@ -27580,7 +26628,6 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
     return ready == MYSQL_WAIT_WRITE ? DBM_STEP_WRITE : ready == MYSQL_WAIT_READ ? DBM_STEP_READ : DBM_STEP_BOTH;
 }
-
 #if !DBM__MYSQL_MARIADB
 /* Oracle's library: the same flows, whose calls block. It says of a server that was silent for too long only that it is lost: the clock tells. */
 static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
@@ -27599,9 +26646,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
     return op->status;
 }
 #endif
-
 /* ---- configuration ------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
@@ -27638,7 +26683,6 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text_end(&t);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
-
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
     static const char prefix[] = "connect_args.";
     const dbm_url *url = dbm_adapter_url(db);
@@ -27655,7 +26699,6 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
     }
     return status;
 }
-
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
     const char *p = mode;
     size_t i;
@@ -27674,7 +26717,6 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
     const dbm_config *config = dbm_adapter_config(db);
     bool local = true;
@@ -27700,7 +26742,6 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
 #endif
     return DBM_OK;
 }
-
 /* The library's own start, once in a process. Oracle's is not safe when two threads begin with it at once. */
 static bool dbm__mysql_library(void) {
     static dbm__word state; /* 0: not yet, 1: under way, 2: done; the library's own state is the process's too */
@@ -27722,7 +26763,6 @@ static bool dbm__mysql_library(void) {
     while (dbm__load_acquire(&state) == 1) dbm__sleep_us(100);
     return dbm__load_acquire(&state) == 2;
 }
-
 static dbm_status dbm__mysql_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const char *hosts = url->hosts != NULL ? url->hosts : "", *path = url->path != NULL ? url->path : "", *p;
@@ -27770,13 +26810,11 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
-
 static void dbm__mysql_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
     if (base != NULL) dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
@@ -27795,11 +26833,8 @@ static const dbm_adapter dbm__mysql_adapter = {
 #endif
     dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
-
 DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
-
 #endif /* DBM__MYSQL_HEADER */
 #endif /* DBM_HAS_MYSQL */
 /* --- src/adapters/redis.c --- */
@@ -27847,15 +26882,12 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #    include <signal.h>
 #  endif
 #endif
-
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
 #define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
-
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
-
 /* Of a database, for all its connections. */
 typedef struct dbm__redis_base {
     const char *hosts;        /* NULL: path */
@@ -27868,7 +26900,6 @@ typedef struct dbm__redis_base {
     dbm__lock lock;
 #endif
 } dbm__redis_base;
-
 enum { DBM__REDIS_NIL, DBM__REDIS_INTEGER, DBM__REDIS_BOOL, DBM__REDIS_TEXT, DBM__REDIS_STATUS, DBM__REDIS_NUMBER, DBM__REDIS_ERROR, DBM__REDIS_ARRAY,
        DBM__REDIS_MAP, DBM__REDIS_BLOB }; /* NUMBER: a double, or one too big for an integer, as text; BLOB: a TEXT that was seen to be none */
 typedef struct dbm__redis_node {
@@ -27876,7 +26907,6 @@ typedef struct dbm__redis_node {
     size_t size;              /* bytes; of an array its elements, of a map too (keys and values) */
     union { size_t at; int64_t integer; } is;
 } dbm__redis_node;
-
 typedef struct dbm__redis_reply {
     struct dbm__redis_reply *next;  /* spare */
     struct dbm__redis_reply *older; /* of all of the connection */
@@ -27894,7 +26924,6 @@ typedef struct dbm__redis_reply {
     size_t json_size, json_room, json_row;
     size_t json_at[2];
 } dbm__redis_reply;
-
 /* What a command's name says about what it does to the connection. */
 typedef enum dbm__redis_kind {
     DBM__REDIS_PLAIN, DBM__REDIS_MULTI, DBM__REDIS_EXEC, DBM__REDIS_DISCARD, DBM__REDIS_WATCH, DBM__REDIS_UNWATCH, DBM__REDIS_SELECT,
@@ -27910,12 +26939,9 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
-
 #define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
-
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
-
 /* A command of the pipeline: what was sent, and what is known of its reply. */
 typedef struct dbm__redis_asked {
     const char *site;
@@ -27924,7 +26950,6 @@ typedef struct dbm__redis_asked {
     unsigned char command, pairs;
     bool writes, queued;
 } dbm__redis_asked;
-
 typedef struct dbm__redis {
     dbm_connection *connection;
     dbm_database *db;
@@ -27961,9 +26986,7 @@ typedef struct dbm__redis {
 #endif
     char in[16384];
 } dbm__redis;
-
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
-
 /* Room for `more` bytes behind `size`; false without memory. */
 static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
     size_t want;
@@ -27977,16 +27000,13 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     *room = want;
     return true;
 }
-
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     if (*room <= DBM__REDIS_KEPT) return;
     dbm_adapter_free(db, *block);
     *block = NULL;
     *room = 0;
 }
-
 /* ---- replies: what the reader builds -------------------------------------------------------------------------------- */
-
 static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
     if (DBM__LIKELY(reply != NULL)) {
@@ -28000,13 +27020,11 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     r->all = reply;
     return reply;
 }
-
 static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
     reply->no_memory = reply->rows = reply->pairs = false;
 }
-
 static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     dbm__redis_reply_clear(reply);
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
@@ -28019,7 +27037,6 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->next = r->spare;
     r->spare = reply;
 }
-
 static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node;
@@ -28039,7 +27056,6 @@ static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     node->is.integer = 0;
     return node;
 }
-
 static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node = dbm__redis_node_new(r, kind);
@@ -28056,7 +27072,6 @@ static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, siz
     if (kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
     return reply;
 }
-
 static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
     dbm__redis *r = (dbm__redis *)task->privdata;
     int kind = DBM__REDIS_TEXT;
@@ -28070,7 +27085,6 @@ static void *dbm__redis_string(const redisReadTask *task, char *text, size_t siz
 #endif
     return dbm__redis_text_node(r, kind, text, size);
 }
-
 #if HIREDIS_MAJOR >= 1
 static void *dbm__redis_array(const redisReadTask *task, size_t elements) {
 #else
@@ -28089,7 +27103,6 @@ static void *dbm__redis_array(const redisReadTask *task, int elements) {
     node->size = (size_t)elements;
     return ((dbm__redis *)task->privdata)->building;
 }
-
 static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
     dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
@@ -28106,7 +27119,6 @@ static void *dbm__redis_double(const redisReadTask *task, double value, char *te
 static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
 #endif
 static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
-
 static void dbm__redis_functions(redisReplyObjectFunctions *f) {
     memset(f, 0, sizeof *f);
     f->createString = dbm__redis_string;
@@ -28119,9 +27131,7 @@ static void dbm__redis_functions(redisReplyObjectFunctions *f) {
 #endif
     f->freeObject = dbm__redis_forget;
 }
-
 /* ---- replies: what rows show ------------------------------------------------------------------------------------------- */
-
 /* The node behind this one and all that is in it. */
 static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
     size_t open = 1;
@@ -28132,7 +27142,6 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
     }
     return at;
 }
-
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
@@ -28153,10 +27162,8 @@ static bool dbm__redis_is_text(const char *bytes, size_t size) {
     }
     return true;
 }
-
 typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool no_memory, deep; } dbm__redis_json;
 #define DBM__REDIS_DEPTH 100
-
 static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t size) {
     dbm__redis_reply *reply = j->reply;
     if (j->no_memory) return;
@@ -28168,7 +27175,6 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
     reply->json_size += size;
     reply->json[reply->json_size] = 0;
 }
-
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t i;
@@ -28186,7 +27192,6 @@ static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, s
     }
     dbm__redis_json_put(j, "\"}", 2);
 }
-
 static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t size) {
     static const char digits[] = "0123456789abcdef";
     size_t i, from = 0;
@@ -28221,7 +27226,6 @@ static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t si
     dbm__redis_json_put(j, text + from, size - from);
     dbm__redis_json_put(j, "\"", 1);
 }
-
 /* One node and what is in it; returns the node behind. */
 static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /* NOLINT(misc-no-recursion): DBM__REDIS_DEPTH */
     const dbm__redis_node *node = &j->reply->nodes[at];
@@ -28252,7 +27256,6 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     }
     return next;
 }
-
 /* The nested values of the row in hand, all at once, so that none moves another's text. */
 static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *reply) {
     dbm__redis_json j;
@@ -28275,7 +27278,6 @@ static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *rep
     reply->json_row = reply->at + 1;
     return DBM_OK;
 }
-
 static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
     size_t at = reply->at;
@@ -28310,12 +27312,10 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
     return DBM_OK;
 }
-
 static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) {
     (void)c;
     return ((const dbm__redis_reply *)op->result)->names[i];
 }
-
 /* Makes rows of a reply, and stands on the first. */
 static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) {
     const dbm__redis_node *root = &reply->nodes[0];
@@ -28334,7 +27334,6 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->row = reply->left != 0;
     if (op->row) reply->left -= (size_t)op->columns;
 }
-
 static dbm_status dbm__redis_fetch(dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
     if (reply == NULL || reply->left == 0) return DBM_DONE;
@@ -28343,9 +27342,7 @@ static dbm_status dbm__redis_fetch(dbm_op *op) {
     reply->left -= reply->pairs ? 2 : 1;
     return DBM_OK;
 }
-
 /* ---- failures ------------------------------------------------------------------------------------------------------------ */
-
 /* What the first word of an error says, and whether the same may work a little later. */
 static const struct { const char *word; dbm_status status; bool retryable; } dbm__redis_errors[] = {
     { "WRONGPASS", DBM_E_AUTH, false }, { "NOAUTH", DBM_E_AUTH, false }, { "NOPERM", DBM_E_AUTH, false }, { "DENIED", DBM_E_AUTH, false },
@@ -28353,7 +27350,6 @@ static const struct { const char *word; dbm_status status; bool retryable; } dbm
     { "BUSY", DBM_E_SQL, true }, { "TRYAGAIN", DBM_E_SQL, true }, { "NOREPLICAS", DBM_E_SQL, true }, { "READONLY", DBM_E_READ_ONLY, false },
     { "OOM", DBM_E_LIMIT, false }, { "EXECABORT", DBM_E_ROLLED_BACK, false }, { "MOVED", DBM_E_UNSUPPORTED, false }, { "ASK", DBM_E_UNSUPPORTED, false }
 };
-
 /* An error of the server, with what it means here. `element`: its place in an array, from 1; 0: it is the whole reply. */
 static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t size, size_t element, char greeting) {
     char block[700], word[20];
@@ -28389,11 +27385,9 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     if (retryable) dbm_adapter_fail_retryable(r->connection);
     return status;
 }
-
 static dbm_status dbm__redis_too_much(dbm__redis *r) {
     return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends");
 }
-
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
@@ -28401,9 +27395,7 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
-
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
-
 static size_t dbm__redis_digits(char *out, uint64_t v) {
     char block[20];
     size_t n = 0, i;
@@ -28411,7 +27403,6 @@ static size_t dbm__redis_digits(char *out, uint64_t v) {
     for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
     return n;
 }
-
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     size_t n = 1 + dbm__redis_digits(out + 1, v);
     out[0] = mark;
@@ -28419,13 +27410,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     out[n + 1] = '\n';
     return n + 2;
 }
-
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
     return true;
 }
-
 static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
@@ -28438,7 +27427,6 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     r->out_size = (size_t)(out + 2 - r->out);
     return true;
 }
-
 /* A command of texts; NULL ends them. */
 static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
     int n = b == NULL ? 1 : c == NULL ? 2 : 3;
@@ -28446,13 +27434,11 @@ static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const 
     return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
         && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
 }
-
 static bool dbm__redis_select(dbm__redis *r) {
     char number[24];
     dbm__format(number, sizeof number, "%l", r->base->number);
     return dbm__redis_words(r, "SELECT", number, NULL);
 }
-
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
     const char *why = op->values[i].type == DBM_TYPE_NULL ? "is NULL, which Redis does not know: leave the key out, or delete it"
@@ -28461,7 +27447,6 @@ static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
     return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
 }
-
 static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     int i;
     if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
@@ -28498,9 +27483,7 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     }
     return DBM_OK;
 }
-
 static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
-
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -28508,9 +27491,7 @@ static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size = v->as.text.size == SIZE_MAX ? strlen(v->as.text.data) : v->as.text.size;
     return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word);
 }
-
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
-
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     const dbm_value *v = op->values;
@@ -28558,7 +27539,6 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 /* What a command that was answered has done to the connection. */
 static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok, bool queued) {
     switch ((dbm__redis_kind)command) {
@@ -28572,9 +27552,7 @@ static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok
     }
     dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE);
 }
-
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
-
 #if DBM_HAS_REDIS_TLS
 static const char *dbm__redis_tls_reason(SSL *ssl) {
     unsigned long e = ERR_peek_last_error();
@@ -28584,14 +27562,12 @@ static const char *dbm__redis_tls_reason(SSL *ssl) {
     else if (e != 0) reason = ERR_reason_error_string(e);
     return reason != NULL ? reason : "the server does not speak TLS, or hung up";
 }
-
 static dbm_status dbm__redis_tls_failed(dbm__redis *r, const char *what, SSL *ssl) {
     char block[300];
     dbm__format(block, sizeof block, "TLS with %s: %s: %s", r->dial.host, what, dbm__redis_tls_reason(ssl));
     ERR_clear_error();
     return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, block);
 }
-
 /* The settings of a database, made once. NULL: reported. */
 static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(r->db);
@@ -28626,7 +27602,6 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
     dbm__lock_give(&base->lock);
     return made;
 }
-
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
     dbm__hush hush;
@@ -28662,7 +27637,6 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     }
     return DBM_OK;
 }
-
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     dbm__hush hush;
@@ -28679,7 +27653,6 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
     return DBM_STEP_DONE;
 }
-
 /* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
     dbm__hush hush;
@@ -28695,7 +27668,6 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     if (rc != REDIS_OK) return DBM_E_LOST;
     return done ? DBM_OK : DBM_E_TIMEOUT;
 }
-
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
     dbm__hush hush;
     int rc, e;
@@ -28709,9 +27681,7 @@ static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room,
     return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
 }
 #endif
-
 /* ---- the flow ---------------------------------------------------------------------------------------------------------------------- */
-
 /* Sends what there is. DBM_OK: all of it; DBM_E_TIMEOUT: the rest later; else it can't be sent, but an answer may lie there. */
 static dbm_status dbm__redis_send(dbm__redis *r) {
     dbm_status st = DBM_OK;
@@ -28729,26 +27699,22 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
     if (st == DBM_OK) r->sent_now = true;
     return st;
 }
-
 static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
 #if DBM_HAS_REDIS_TLS
     if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
-
 static dbm_status dbm__redis_receive(dbm__redis *r) {
     size_t n;
     dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
     if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
     return st;
 }
-
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
     r->out_size = r->out_sent = 0;
 }
-
 static void dbm__redis_free(dbm__redis *r) {
     dbm__dial_end(&r->dial);
 #if DBM_HAS_REDIS_TLS
@@ -28774,9 +27740,7 @@ static void dbm__redis_free(dbm__redis *r) {
     dbm_adapter_free(r->db, r->raw);
     dbm_adapter_free(r->db, r);
 }
-
 /* ---- connect ---- */
-
 static dbm_status dbm__redis_make(dbm_connection *c) {
     dbm_database *db = dbm_adapter_database(c);
     const dbm_config *config = dbm_adapter_config(db);
@@ -28805,7 +27769,6 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     dbm_adapter_set_data(c, r);
     return DBM_OK;
 }
-
 /* AUTH, SELECT, CLIENT SETNAME and PING, in one send; the last one so that there is always an answer. */
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
@@ -28836,7 +27799,6 @@ static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     r->phase = DBM__REDIS_TALK;
     return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
 }
-
 /* The socket is there. */
 static dbm_status dbm__redis_reached(dbm__redis *r) {
     dbm_tls mode = r->base->secure && dbm_adapter_config(r->db)->tls == DBM_TLS_DEFAULT ? DBM_TLS_VERIFY_FULL : dbm_adapter_tls(r->db, r->dial.local);
@@ -28849,7 +27811,6 @@ static dbm_status dbm__redis_reached(dbm__redis *r) {
     return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis");
 #endif
 }
-
 static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     char block[500];
     if (r->dial.status == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
@@ -28858,7 +27819,6 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status;
 }
-
 /* One answer of the greeting. PING may be forbidden to a user who may do other things. */
 static void dbm__redis_greeting_answer(dbm__redis *r) {
     const dbm__redis_node *node = &r->building->nodes[0];
@@ -28868,9 +27828,7 @@ static void dbm__redis_greeting_answer(dbm__redis *r) {
     if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
     r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
 }
-
 /* ---- one operation ---- */
-
 /* The answer to a command, complete. */
 static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     dbm__redis_reply *reply = r->building;
@@ -28894,7 +27852,6 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     r->building = NULL;
     return st;
 }
-
 /* All answers of the operation are in. */
 static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     const dbm__redis_node *root;
@@ -28922,7 +27879,6 @@ static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
     char block[200];
     dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
@@ -28931,7 +27887,6 @@ static dbm_status dbm__redis_garbage(dbm__redis *r) {
     dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
     return dbm__redis_lost(r, block);
 }
-
 /* Reads answers as far as they are there. DBM_DONE: more must come. */
 static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     while (r->expected > 0) {
@@ -28955,7 +27910,6 @@ static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
     dbm_status st;
@@ -28972,11 +27926,8 @@ static void dbm__redis_push(dbm__redis *r) {
         r->out_sent = 0;
     }
 }
-
 /* ---- the pipeline ---- */
-
 static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
-
 /* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
 static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
     dbm__redis_asked *s;
@@ -29001,7 +27952,6 @@ static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
     r->unanswered++;
     return true;
 }
-
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -29013,7 +27963,6 @@ static void dbm__redis_line_empty(dbm__redis *r) {
         r->line_room = 0;
     }
 }
-
 /* The number of a line that ends before `end`; -1 is one, too. */
 static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     if (end - c == 2 && c[0] == '-' && c[1] == '1') {
@@ -29027,7 +27976,6 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     }
     return true;
 }
-
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
@@ -29062,7 +28010,6 @@ static bool dbm__redis_scan(dbm__redis *r) {
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true;
 }
-
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
 static dbm_status dbm__redis_gather(dbm__redis *r) {
     size_t n;
@@ -29079,7 +28026,6 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     if (st == DBM_OK) r->raw_size += n;
     return st;
 }
-
 /* A whole reply that is no array; what it is not sure of is left to hiredis. */
 static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     const char *end = c + size - 2;
@@ -29094,7 +28040,6 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     default: return NULL;
     }
 }
-
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
@@ -29125,7 +28070,6 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     if (st != DBM_OK) op->site = s.site;
     return st;
 }
-
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
@@ -29140,7 +28084,6 @@ static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
         op->result = NULL;
     }
 }
-
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
@@ -29149,14 +28092,12 @@ static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     if (st != DBM_OK) r->out_size = before;
     return st;
 }
-
 /* Too much is under way for one more. */
 static bool dbm__redis_full(dbm__redis *r) {
     if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
     else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
     return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
 }
-
 /* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
 static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
     switch (op->kind) {
@@ -29179,7 +28120,6 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return r->line_count == 0;
     }
 }
-
 /* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
@@ -29209,9 +28149,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
     return DBM_STEP_DONE;
 }
-
 /* ---- one after the other ---- */
-
 /* Sends and reads until the operation is over, or has to wait. */
 static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
     dbm_status st;
@@ -29236,12 +28174,10 @@ static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
     op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
     return DBM_STEP_DONE;
 }
-
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
     r->building = NULL;
 }
-
 /* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
 static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
@@ -29253,13 +28189,11 @@ static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
     }
     dbm__redis_building_drop(r);
 }
-
 static void dbm__redis_connect_failed(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm_adapter_set_data(c, NULL);
     dbm__redis_free(r);
 }
-
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)op->state;
     dbm_step want = DBM_STEP_DONE;
@@ -29286,11 +28220,9 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
     return DBM_STEP_DONE;
 }
-
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
 }
-
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
@@ -29372,7 +28304,6 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
 }
-
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
@@ -29380,22 +28311,18 @@ static void dbm__redis_cancel(dbm_connection *c) {
     dbm__net_shut(r->fd);
     dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
 }
-
 static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
     if (r != NULL) dbm__redis_free(r);
 }
-
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
     dbm_status st = dbm__net_peek(r->fd);
     return st == DBM_E_UNSUPPORTED ? DBM_OK : st;
 }
-
 /* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -29449,7 +28376,6 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     }
     return DBM_OK;
 }
-
 static void dbm__redis_close(dbm_database *db) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
@@ -29461,7 +28387,6 @@ static void dbm__redis_close(dbm_database *db) {
     dbm_adapter_free(db, base->path);
     dbm_adapter_free(db, base);
 }
-
 static dbm_status dbm__redis_init(dbm_database *db) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_alloc(db, sizeof *base);
     dbm_status st;
@@ -29478,7 +28403,6 @@ static dbm_status dbm__redis_init(dbm_database *db) {
     if (st != DBM_OK) dbm__redis_close(db);
     return st;
 }
-
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
@@ -29491,9 +28415,7 @@ static const dbm_adapter dbm__redis_adapter = {
     dbm__redis_start, dbm__redis_step,
     NULL, NULL
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
-
 #endif /* DBM__REDIS_MISSING */
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
@@ -29541,16 +28463,12 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 /* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
 #define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
 #define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
-
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
-
 /* ---- what it keeps -------------------------------------------------------------------------------------------------------- */
-
 /* The driver, once per process: it can't be started again after it has been ended. */
 enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
-
 typedef struct dbm__mongo_pool {
     struct dbm__mongo_pool *older;
     mongoc_client_pool_t *pool;
@@ -29560,7 +28478,6 @@ typedef struct dbm__mongo_pool {
     struct dbm__mongo_wire *wires; /* of its clients */
     char *user, *password;   /* that it was made with; NULL: none */
 } dbm__mongo_pool;
-
 /* Of a database, from init to close. */
 typedef struct dbm__mongo_base {
     dbm_database *db;
@@ -29574,7 +28491,6 @@ typedef struct dbm__mongo_base {
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
-
 /* One field of the document in hand: where it is. (An iterator would want memory of 128 bytes' alignment.) */
 typedef struct dbm__mongo_field {
     const char *key;
@@ -29582,7 +28498,6 @@ typedef struct dbm__mongo_field {
     char *json;              /* what was written out for it */
     char small[48];
 } dbm__mongo_field;
-
 /* Documents being read: of a cursor, or one of our own. */
 typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
@@ -29595,7 +28510,6 @@ typedef struct dbm__mongo_result {
     int fields_room;
     int columns;
 } dbm__mongo_result;
-
 /* ---- the wire --------------------------------------------------------------------------------------------------------------
  * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
  * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
@@ -29606,10 +28520,8 @@ typedef struct dbm__mongo_result {
  *
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
  * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
-
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
-
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
 typedef struct dbm__mongo_wire {
     struct dbm__mongo_wire *next;
@@ -29624,7 +28536,6 @@ typedef struct dbm__mongo_wire {
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
-
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
@@ -29641,9 +28552,7 @@ static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     }
 #endif
 }
-
 #if DBM__MONGO_STREAMS
-
 typedef struct dbm__mongo_stream {
     mongoc_stream_t vtable;  /* the driver's; first */
     dbm__mongo_wire *wire;
@@ -29657,13 +28566,10 @@ typedef struct dbm__mongo_stream {
     size_t held, taken;      /* bytes of `in` */
     char in[4096];
 } dbm__mongo_stream;
-
 enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
-
 static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
     return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
 }
-
 /* Whether the operation has to be given up at this moment. */
 static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
     if (w->over != DBM_OK) return now >= w->last_us;
@@ -29673,7 +28579,6 @@ static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
     w->last_us = now + DBM__MONGO_GRACE_US;
     return true;
 }
-
 /* Waits for the socket. False: it is lost, or there is no more time. */
 static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     dbm__mongo_wire *w = q->wire;
@@ -29692,7 +28597,6 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     q->late = true;
     return false;
 }
-
 /* errno is looked at by the driver's TLS: "try again" there would make it spin. */
 static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
 #if defined(_WIN32)
@@ -29702,7 +28606,6 @@ static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
 #endif
     return -1;
 }
-
 /* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
 static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
     size_t have = 0, n;
@@ -29717,7 +28620,6 @@ static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, s
     }
     return (ssize_t)have;
 }
-
 static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
     while (size > 0) {
         size_t n;
@@ -29730,7 +28632,6 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
     }
     return true;
 }
-
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
     static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
@@ -29757,7 +28658,6 @@ static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
     q->taken = 0;
     q->held = total;
 }
-
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->mute) return;
     q->mute = true;
@@ -29765,7 +28665,6 @@ static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
     else (void)mongoc_stream_close(q->tls);
 }
-
 static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
     size_t have = 0, n;
     ssize_t got;
@@ -29798,12 +28697,10 @@ static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size
     }
     return (ssize_t)have;
 }
-
 static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
 }
-
 static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     ssize_t sum = 0;
@@ -29840,7 +28737,6 @@ static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, si
     }
     return sum;
 }
-
 /* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
 static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
     char *out = q->in;
@@ -29868,7 +28764,6 @@ static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov,
     }
     return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
 }
-
 static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     dbm__mongo_wire *w = q->wire;
@@ -29892,14 +28787,12 @@ static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, s
     }
     return sent < 0 ? dbm__mongo_dead(q) : sent;
 }
-
 static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     if (q->tls != NULL) return mongoc_stream_close(q->tls);
     dbm__net_shut(q->fd);
     return 0;
 }
-
 static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     if (q->mute) q->wire->mute--;
@@ -29907,16 +28800,13 @@ static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
     else dbm__net_close(q->fd);
     dbm_adapter_free(q->wire->base->db, q);
 }
-
 static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
 static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
 static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
-
 static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
 }
-
 /* Asked for by the driver's TLS, for the one stream below it. */
 static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
@@ -29927,7 +28817,6 @@ static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int3
     streams[0].revents = streams[0].events;
     return 1;
 }
-
 /* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
 static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
@@ -29949,7 +28838,6 @@ static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc
     q->tls = tls;
     return &q->vtable;
 }
-
 #if defined(MONGOC_ENABLE_SSL)
 /* Takes the stream below over in any case. */
 static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
@@ -29978,7 +28866,6 @@ static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *
     return NULL;
 }
 #endif
-
 /* The driver wants a connection to a server: its stream initiator. */
 static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
     dbm__mongo_wire *w = (dbm__mongo_wire *)ud;
@@ -30015,7 +28902,6 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
     return stream;
 }
 #endif /* DBM__MONGO_STREAMS */
-
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
     dbm_connection *c;
@@ -30032,9 +28918,7 @@ typedef struct dbm__mongo_lease {
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
-
 /* ---- failures ----------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int native, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -30046,11 +28930,9 @@ static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int nat
     dbm__text_end(&t);
     return dbm_adapter_fail(m->c, status, NULL, native, block);
 }
-
 static bool dbm__mongo_late(const dbm__mongo_lease *m, int64_t deadline_us) {
     return deadline_us != INT64_MAX && dbm_adapter_clock(m->owner) >= deadline_us;
 }
-
 /* Which of our statuses a server's code is. Source: MongoDB's error_codes.yml, and the specification of retryable writes. */
 static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *retryable) {
     *sqlstate = NULL;
@@ -30072,7 +28954,6 @@ static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *
     default: return DBM_E_SQL;
     }
 }
-
 /* The index of "E11000 duplicate key error collection: db.users index: email_1 dup key: { ... }". */
 static void dbm__mongo_index(const char *said, char *out, size_t room) {
     const char *begin = strstr(said, "index: "), *end;
@@ -30086,12 +28967,10 @@ static void dbm__mongo_index(const char *said, char *out, size_t room) {
     memcpy(out, begin, n);
     out[n] = 0;
 }
-
 /* Whether it was TLS that failed. The driver has no code of its own for it: its words are the same from 1.17 to 2.x. */
 static bool dbm__mongo_is_tls(const char *said) {
     return strstr(said, "TLS handshake") != NULL || strstr(said, "initialize TLS state") != NULL || strstr(said, "create TLS stream") != NULL;
 }
-
 /* What the driver or the server said about a command. `what` is its name, `coll` its collection or NULL; reply may be NULL. */
 static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_op *op, const bson_error_t *error, const bson_t *reply, const char *what, const char *coll) {
     const char *sqlstate = NULL, *said = error->message[0] != 0 ? error->message : "no reason was given";
@@ -30159,16 +29038,12 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
 }
-
 /* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
-
 /* The values of a call that stand for placeholders, taken in order. */
 typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
-
 /* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
 #define DBM__MONGO_MARK "\001?"
 #define DBM__MONGO_MARK_JSON "\"\\u0001?\""
-
 /* `json` is the program's own text; NULL: a value, which is never shown. */
 static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
     char near_it[40];
@@ -30179,7 +29054,6 @@ static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t a
     near_it[n] = 0;
     return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
 }
-
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
     for (i = 0; i < size; i++) {
@@ -30192,13 +29066,10 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     }
     return n == bytes * 2;
 }
-
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
-
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
     return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
 }
-
 /* One value under one key. Only a failure of libbson's own limits (a document of 2 GiB) answers false. */
 static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *key, int key_size, const dbm_value *v, int number) {
     bool ok = false;
@@ -30265,7 +29136,6 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
     }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
-
 /* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
 static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
     dbm_status status = DBM_OK;
@@ -30310,10 +29180,8 @@ static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t
     }
     return status;
 }
-
 /* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
 typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
-
 static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
     size_t i, depth = 0;
     bool done = false;
@@ -30346,13 +29214,11 @@ static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t 
     if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
     return DBM_OK;
 }
-
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
     return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
 }
-
 /* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
     dbm__mongo_shape shape;
@@ -30420,9 +29286,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
     }
     return status;
 }
-
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
@@ -30431,7 +29295,6 @@ static void dbm__mongo_forget(dbm__mongo_result *r) {
     r->columns = 0;
     r->doc = NULL;
 }
-
 /* `doc` is the row in hand: its fields are found. */
 static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
     bson_iter_t it;
@@ -30456,7 +29319,6 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
     op->columns = r->columns;
     return DBM_OK;
 }
-
 static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     dbm__mongo_result *r = m->spare;
     if (r != NULL) {
@@ -30468,7 +29330,6 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r;
 }
-
 /* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
 static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
     mongoc_collection_t *kept = m->kept;
@@ -30477,13 +29338,11 @@ static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const cha
     if (kept != NULL) mongoc_collection_destroy(kept);
     return mongoc_client_get_collection(m->client, m->base->name, name);
 }
-
 static void dbm__mongo_collection_give(dbm__mongo_lease *m, mongoc_collection_t *collection) {
     if (m->kept != NULL) mongoc_collection_destroy(m->kept);
     m->kept = m->changed ? NULL : collection;
     if (m->changed && collection != NULL) mongoc_collection_destroy(collection);
 }
-
 static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
@@ -30495,7 +29354,6 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     r->next = m->spare;
     m->spare = r;
 }
-
 static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
@@ -30504,7 +29362,6 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
         m->spare = next;
     }
 }
-
 static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r) {
     const bson_t *doc = NULL, *reply = NULL;
     bson_error_t error;
@@ -30516,7 +29373,6 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     }
     return DBM_DONE;
 }
-
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
 static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
     bson_t wrap = BSON_INITIALIZER;
@@ -30540,7 +29396,6 @@ static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
     *size = n;
     return json;
 }
-
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
     static const char digits[] = "0123456789abcdef";
     size_t i;
@@ -30551,7 +29406,6 @@ static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool d
     }
     *out = 0;
 }
-
 static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
@@ -30624,21 +29478,17 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
 }
-
 static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     (void)c;
     return r != NULL && i < r->columns ? r->fields[i].key : "";
 }
-
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bound(m->wire, op);
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
-
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
-
 /* One command on its way: what was passed, as BSON. */
 typedef struct dbm__mongo_job {
     dbm__mongo_lease *m;
@@ -30656,11 +29506,9 @@ typedef struct dbm__mongo_job {
     bool replied;
     bson_error_t error;
 } dbm__mongo_job;
-
 static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
     return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
 }
-
 /* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
 static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
     for (;;) {
@@ -30677,7 +29525,6 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writi
         dbm__sleep_us(2000);
     }
 }
-
 /* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
 static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
     if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
@@ -30685,7 +29532,6 @@ static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bo
     if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
     return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
 }
-
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
@@ -30693,14 +29539,12 @@ static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
     bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
 }
-
 static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
     dbm__mongo_lease *m = j->m;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
     if (!mongoc_client_session_append(m->session, to, &j->error)) return dbm__mongo_failed(j);
     return DBM_OK;
 }
-
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     const dbm_op *op = j->op;
@@ -30746,18 +29590,15 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
 }
-
 static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
     if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
     if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
     return DBM_OK;
 }
-
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
     return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
 }
-
 /* The answer is a document of our own. Takes it over. */
 static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
@@ -30776,7 +29617,6 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
     j->op->row = true;
     return DBM_OK;
 }
-
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
@@ -30801,7 +29641,6 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     j->op->row = true;
     return DBM_OK;
 }
-
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     bson_oid_t oid;
@@ -30813,7 +29652,6 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     bson_concat(*made, doc);
     return *made;
 }
-
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     bson_t *made, *row;
     const bson_t *doc;
@@ -30832,7 +29670,6 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     if (made != NULL) bson_destroy(made);
     return dbm__mongo_answer(j, row);
 }
-
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
     bson_iter_t it, list, one;
@@ -30849,7 +29686,6 @@ static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
     }
     return dbm__mongo_failed(j);
 }
-
 static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     const bson_t **docs;
     bson_t **owned;
@@ -30886,7 +29722,6 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
 }
-
 static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
     dbm_status status = dbm__mongo_needs(j, 0, false);
     if (status != DBM_OK) return status;
@@ -30897,7 +29732,6 @@ static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
     }
     return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
 }
-
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
     if (!bson_iter_init(&it, pipeline)) return false;
@@ -30906,7 +29740,6 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     }
     return false;
 }
-
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
     dbm_status status = dbm__mongo_needs(j, 0, true);
     if (status != DBM_OK) return status;
@@ -30916,7 +29749,6 @@ static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
     }
     return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
 }
-
 static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
     bool ok;
     dbm_status status = dbm__mongo_needs(j, 0, false);
@@ -30930,7 +29762,6 @@ static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) 
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
     bool ok;
     dbm_status status = dbm__mongo_needs(j, 0, false);
@@ -30942,7 +29773,6 @@ static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
     bson_t *row;
@@ -30955,7 +29785,6 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     bson_append_int64(row, "n", 1, n);
     return dbm__mongo_answer(j, row);
 }
-
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
@@ -30984,7 +29813,6 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_destroy(&one);
     return status;
 }
-
 static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER;
     dbm_status status = DBM_OK;
@@ -30997,7 +29825,6 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     bson_destroy(&command);
     return status;
 }
-
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
 static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
@@ -31018,7 +29845,6 @@ static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
     }
     return dbm__mongo_answer(j, answer);
 }
-
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     const char *name = j->name;
     dbm_status status;
@@ -31047,7 +29873,6 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
     return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
 }
-
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
@@ -31073,13 +29898,10 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     if (j.replied) bson_destroy(&j.reply);
     return status;
 }
-
 /* ---- rows in bulk ---------------------------------------------------------------------------------------------------------------------------------
  * Rows are documents of the columns' names, gathered by the driver and inserted a batch at a time, in order; .each_row: in any, so that one that is
  * refused stops no other. */
-
 enum { DBM__MONGO_BATCH = 10000, DBM__MONGO_BATCH_BYTES = 2 << 20 };
-
 typedef struct dbm__mongo_bulk {
     mongoc_collection_t *collection;
     mongoc_bulk_operation_t *batch;
@@ -31091,7 +29913,6 @@ typedef struct dbm__mongo_bulk {
     int64_t first;           /* the number of the batch's first row, or (numbers != NULL) */
     int64_t *numbers;        /* that of each: some were refused before they got there */
 } dbm__mongo_bulk;
-
 static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     dbm__mongo_bulk *b = m->bulk;
     if (b == NULL) return;
@@ -31103,7 +29924,6 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
     dbm_adapter_free(m->owner, b);
 }
-
 static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     const dbm_bulk_plan *plan = op->bulk;
     dbm__mongo_bulk *b;
@@ -31129,7 +29949,6 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bulk_free(m);
     return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
 }
-
 static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bulk *b = m->bulk;
@@ -31157,7 +29976,6 @@ static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     b->bytes += b->row->len;
     return ++b->count >= DBM__MONGO_BATCH || b->bytes >= DBM__MONGO_BATCH_BYTES ? DBM_DONE : DBM_OK;
 }
-
 /* The documents of a batch that the server refused, each with its place in it. */
 static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const bson_error_t *error, const bson_t *reply) {
     dbm__mongo_bulk *b = m->bulk;
@@ -31188,7 +30006,6 @@ static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const
     }
     return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table);
 }
-
 static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bulk *b = m->bulk;
     bson_error_t error;
@@ -31210,16 +30027,13 @@ static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
     b->bytes = 0;
     return status;
 }
-
 static dbm_status dbm__mongo_bulk_end(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status = op->bulk->abandon ? DBM_OK : dbm__mongo_bulk_send(m, op);
     op->affected = m->bulk->affected;
     dbm__mongo_bulk_free(m);
     return status;
 }
-
 /* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     mongoc_server_description_t *server;
@@ -31246,7 +30060,6 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (options != NULL) mongoc_transaction_opts_destroy(options);
     return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
 }
-
 static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     bson_t reply;
@@ -31269,7 +30082,6 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bson_destroy(&reply);
     return status;
 }
-
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
@@ -31277,9 +30089,7 @@ static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
 }
-
 /* ---- connections ------------------------------------------------------------------------------------------------------------------------------ */
-
 static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
@@ -31297,7 +30107,6 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     }
     dbm_adapter_free(base->db, p);
 }
-
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
     static const char digits[] = "0123456789ABCDEF";
     for (; *text != 0; text++) {
@@ -31310,7 +30119,6 @@ static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
         dbm__put_n(t, coded, plain ? 1 : 3);
     }
 }
-
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -31322,13 +30130,11 @@ static const char *dbm__mongo_said(dbm_database *db, const char *name) {
     for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
     return NULL;
 }
-
 static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
     dbm__putf(t, "%c%s=", *between, name);
     dbm__mongo_put_encoded(t, value);
     *between = '&';
 }
-
 static void dbm__mongo_put_tls(const dbm__mongo_base *base, dbm__text *t, char *between) {
     const dbm_config *config = dbm_adapter_config(base->db);
     if (config->tls == DBM_TLS_DEFAULT) return; /* as the URL says; the driver's default is off, on for mongodb+srv */
@@ -31336,7 +30142,6 @@ static void dbm__mongo_put_tls(const dbm__mongo_base *base, dbm__text *t, char *
     if (config->tls == DBM_TLS_REQUIRE) dbm__mongo_put_option(t, between, "tlsAllowInvalidCertificates", "true");
     if (config->tls == DBM_TLS_VERIFY_CA) dbm__mongo_put_option(t, between, "tlsAllowInvalidHostnames", "true");
 }
-
 /* The URL as the driver is given it. It holds the password: to be wiped. */
 static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const char *password, size_t *capacity) {
     dbm_database *db = base->db;
@@ -31390,9 +30195,7 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     *capacity = need;
     return text;
 }
-
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
-
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm_database *db = base->db;
@@ -31436,14 +30239,12 @@ fail:
     if (p != NULL) dbm__mongo_pool_free(base, p);
     return NULL;
 }
-
 /* In a child process the lock may have been held by a thread that is not here. */
 static void dbm__mongo_after_fork(dbm__mongo_base *base) {
     dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
     if (was == epoch || !dbm__cas(&base->epoch, &was, epoch)) return;
     dbm__lock_init(&base->lock);
 }
-
 /* The current pool for these credentials, one user more; NULL: *error says why, or there is no memory. */
 static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm__mongo_pool *p, *idle = NULL;
@@ -31468,7 +30269,6 @@ static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *
     if (idle != NULL) dbm__mongo_pool_free(base, idle);
     return p;
 }
-
 static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     dbm__mongo_pool **at;
     bool gone;
@@ -31482,9 +30282,7 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     dbm__lock_give(&base->lock);
     if (gone) dbm__mongo_pool_free(base, p);
 }
-
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
-
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
@@ -31512,7 +30310,6 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #endif
     return DBM_OK;
 }
-
 /* One look at each host, through a client outside of the pool, for a pool tells of a bad certificate only when all of serverSelectionTimeoutMS is over:
  * a better one might come. True: a server can be used. It does not authenticate. */
 static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t *error) {
@@ -31536,7 +30333,6 @@ static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t
     if (uri != NULL) mongoc_uri_destroy(uri);
     return server != NULL;
 }
-
 /* Before the first command of a client: that the driver will find a server for it in time, or why it won't. */
 static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     int64_t began = dbm_adapter_clock(m->owner), limit = op->deadline_us, left_ms = limit == INT64_MAX ? INT64_MAX : (limit - began) / 1000;
@@ -31552,7 +30348,6 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     dbm_adapter_fail_retryable(m->c);
     return status;
 }
-
 static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char *what) {
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
@@ -31571,7 +30366,6 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     bson_destroy(&command);
     return status;
 }
-
 /* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
 static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     dbm__mongo_wire *w;
@@ -31596,7 +30390,6 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     m->wire = w;
     return DBM_OK;
 }
-
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
     dbm__mongo_bulk_free(m);
@@ -31621,7 +30414,6 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
-
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_database *db = dbm_adapter_database(c);
     dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
@@ -31664,7 +30456,6 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_adapter_set_data(c, m);
     return DBM_OK;
 }
-
 static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     if (m == NULL) return;
@@ -31675,9 +30466,7 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     }
     dbm__mongo_lease_end(m);
 }
-
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
-
 /* All that can be changed on a client. */
 static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
@@ -31690,7 +30479,6 @@ static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     switch (op->kind) {
@@ -31721,9 +30509,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     }
     return DBM_E_UNSUPPORTED;
 }
-
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
-
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
     "appName", "authMechanism", "authMechanismProperties", "authSource", "canonicalizeHostname", "compressors", "connectTimeoutMS", "directConnection",
@@ -31735,7 +30521,6 @@ static const char *const dbm__mongo_known[] = {
     "sslClientCertificateKeyFile", "sslClientCertificateKeyPassword", "sslCertificateAuthorityFile", "sslAllowInvalidCertificates", "sslAllowInvalidHostnames"
 };
 enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
-
 static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
     const char *near_one;
     char hint[80] = "";
@@ -31746,7 +30531,6 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
-
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -31758,7 +30542,6 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     }
     return status;
 }
-
 static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
@@ -31779,7 +30562,6 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
     }
     return DBM_OK;
 }
-
 static bool dbm__mongo_local(const char *hosts) {
     while (*hosts != 0) {
         size_t n = strcspn(hosts, ",");
@@ -31791,13 +30573,11 @@ static bool dbm__mongo_local(const char *hosts) {
     }
     return true;
 }
-
 static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
     const char *said = dbm__mongo_said(db, name);
     int64_t ms = 0;
     return said != NULL && dbm__parse_int(said, 0, INT32_MAX, &ms) ? (int)ms : otherwise;
 }
-
 /* Warnings of the driver hold addresses and what servers sent, and would go to stderr: what matters comes as the error of a call. */
 static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const char *message, void *ud) {
     (void)level;
@@ -31805,7 +30585,6 @@ static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const c
     (void)message;
     (void)ud;
 }
-
 static dbm_status dbm__mongo_start(dbm_database *db) {
     const char *log = dbm_adapter_option(db, "driver_log");
     dbm__word was = DBM__MONGO_NEW;
@@ -31821,7 +30600,6 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -31851,7 +30629,6 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
-
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     dbm__mongo_base *base;
@@ -31885,7 +30662,6 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     dbm_adapter_set_db_native(db, p->pool);
     return DBM_OK;
 }
-
 static void dbm__mongo_close(dbm_database *db) {
     dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
     if (base == NULL) return;
@@ -31899,7 +30675,6 @@ static void dbm__mongo_close(dbm_database *db) {
     dbm__lock_free(&base->lock);
     dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
@@ -31913,21 +30688,14 @@ static const dbm_adapter dbm__mongo_adapter = {
     NULL, NULL, /* start, step: the driver blocks */
     dbm__mongo_bulk_row, NULL
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
-
 DBM__FN void dbm__adapter_mongodb_shutdown(void) {
     dbm__word was = DBM__MONGO_STARTED;
     if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_ENDED)) mongoc_cleanup();
 }
-
 #endif /* DBM__MONGOC_H */
 #endif /* DBM_HAS_MONGODB */
 /* --- src/manager/manager.h --- */
-/* The manager: names to databases, the adapter map, the configuration's way to a database that is ready, start and shutdown.
- * May call: everything above.
- * Must not know: drivers. Adapters come in through their public tables, the built-in ones too. */
-
 /* The databases by name, in the order they were added. Replaced as a whole when one is added, so that readers need no lock; the old ones
  * are kept until the end. */
 typedef struct dbm__names {
@@ -31935,7 +30703,6 @@ typedef struct dbm__names {
     int count;
     dbm_database *items[1];
 } dbm__names;
-
 struct dbm_manager {
     dbm__shared *shared;             /* outlives the manager while sessions are out */
     dbm__word names;                 /* dbm__names * */
@@ -31951,7 +30718,6 @@ struct dbm_manager {
     dbm__word upkeep_fork;           /* the fork epoch in which the thread was started: a child has it not */
     dbm__signal upkeep_signal;
 };
-
 DBM__INLINE dbm__names *dbm__manager_names(const dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
 DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
@@ -31968,16 +30734,11 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
-/* Databases in and out: registering adapters, loading configurations, finding by name, getting one ready.
- * May call: everything above manager/.
- * Must not know: what a session does. */
-
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
 extern const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION;
 DBM__DEF const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION = 1;
 #endif
-
 /* Types that dbm.h knows by name, whether or not they are compiled in. Without a package: this version has no adapter for it. */
 typedef struct dbm__builtin { const char *type, *schemes, *macro, *package; } dbm__builtin;
 static const dbm__builtin dbm__builtins[] = {
@@ -31988,7 +30749,6 @@ static const dbm__builtin dbm__builtins[] = {
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", "libmongoc-dev" }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
-
 DBM__DEF bool dbm_compiled_with(const char *what) {
     if (what == NULL) return false;
     if (dbm__same_word(what, "sqlite")) return DBM_HAS_SQLITE != 0;
@@ -32000,15 +30760,12 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
     return false;
 }
-
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
-
 static const dbm_adapter *dbm__adapter_find(dbm_manager *mgr, const char *type) {
     int i;
     for (i = 0; i < mgr->adapter_count; i++) if (dbm__same_word(mgr->adapters[i]->type, type)) return mgr->adapters[i];
     return NULL;
 }
-
 static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *scheme, size_t size) {
     int i;
     for (i = 0; i < mgr->adapter_count; i++) {
@@ -32017,7 +30774,6 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
     }
     return NULL;
 }
-
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
@@ -32051,7 +30807,6 @@ DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm__lock_give(&mgr->lock);
     return DBM_OK;
 }
-
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
     dbm__known_type *types;
@@ -32082,9 +30837,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
     *count = n;
     return DBM_OK;
 }
-
 /* ---- names ------------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
     char block[500];
@@ -32103,14 +30856,12 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
                      block);
 }
-
 static void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
     dbm__free(&shared->host, db);
 }
-
 /* Adds databases, all or none; takes the settings over. */
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count) {
     dbm__host *host = &mgr->shared->host;
@@ -32170,13 +30921,11 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     dbm__lock_give(&mgr->lock);
     return st;
 }
-
 /* Problems are lines; a message does not end in one. */
 static void dbm__trim_newline(char *text) {
     size_t n = strlen(text);
     if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
 }
-
 static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
     dbm__known_type *types = NULL;
     dbm__settings_list list;
@@ -32196,19 +30945,16 @@ static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char 
     dbm__free(&mgr->shared->host, types);
     return st;
 }
-
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
     return dbm__load_from(mgr, path, NULL, 0);
 }
-
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
     return dbm__load_from(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size);
 }
-
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
     dbm__known_type *types = NULL;
     dbm__settings *settings = NULL;
@@ -32229,9 +30975,7 @@ DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config)
     dbm__free(&mgr->shared->host, types);
     return st;
 }
-
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     dbm_status st = DBM_OK;
     dbm__word state = dbm__load_acquire(&db->state);
@@ -32266,7 +31010,6 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     dbm__lock_give(&db->init_lock);
     return st;
 }
-
 DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     dbm_database *db;
     if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("manager"); return NULL; }
@@ -32275,18 +31018,15 @@ DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     if (DBM__UNLIKELY(dbm__database_ready(db) != DBM_OK)) return NULL;
     return db;
 }
-
 DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
-
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
     return &db->settings->config;
 }
-
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     void *native;
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -32301,12 +31041,7 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     return native;
 }
 /* --- src/manager/lifecycle.c --- */
-/* Start and end: creating a manager, opening all, health, upkeep, closing all, freeing.
- * May call: everything above manager/.
- * Must not know: how a configuration is written. */
-
 /* ---- creating -------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__shared *shared = mgr->shared;
     dbm__names *names = dbm__manager_names(mgr);
@@ -32320,7 +31055,6 @@ static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__lock_free(&mgr->lock);
     dbm__free(&shared->host, mgr);
 }
-
 /* The shared struct lives in memory of the host that it holds. */
 static void dbm__shared_drop(dbm__shared *shared) {
     dbm__host host;
@@ -32329,7 +31063,6 @@ static void dbm__shared_drop(dbm__shared *shared) {
     dbm__free(&host, shared);
     dbm__host_free(&host);
 }
-
 /* What is compiled in goes through the public call, as everything else does. */
 static dbm_status dbm__register_builtins(dbm_manager *mgr) {
     dbm_status st = DBM_OK;
@@ -32351,7 +31084,6 @@ static dbm_status dbm__register_builtins(dbm_manager *mgr) {
 #endif
     return st;
 }
-
 /* opts.own_drivers: what drivers keep for the whole process goes with the manager. */
 static void dbm__shutdown_drivers(void) {
 #if DBM_HAS_SQLITE
@@ -32364,7 +31096,6 @@ static void dbm__shutdown_drivers(void) {
     dbm__adapter_mongodb_shutdown();
 #endif
 }
-
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
     dbm__host host;
     dbm__shared *shared;
@@ -32414,7 +31145,6 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
     *out = mgr;
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const dbm_options *options) {
     dbm_status st = dbm_manager_create(out, options);
     if (st != DBM_OK) return st;
@@ -32427,12 +31157,9 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
     }
     return st;
 }
-
 /* ---- opening, health ---------------------------------------------------------------------------------------------------------- */
-
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
-
 static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm_session s;
     dbm__work *w;
@@ -32454,51 +31181,45 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm__session_close(&s);
     return DBM_OK;
 }
-
 /* The first failure of several stays. */
 static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
     if (st == DBM_OK || *result != DBM_OK) return;
     *result = st;
     *first = dbm__self()->last;
 }
-
-/* Ends an opening as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
-static bool dbm__opening_done(dbm__opening *o, dbm_status *result, dbm_error_info *first) {
-    if (o->running.want != DBM_STEP_DONE) return false;
-    dbm__first_failure(result, first, dbm__opening_end(o));
-    o->slot = NULL;
+/* One step of an opening. Ends it as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
+static bool dbm__opening_step(dbm__slot **opening, dbm__net_item *item, dbm_status *result, dbm_error_info *first) {
+    dbm__slot *slot = *opening;
+    int want = dbm__connect_step(slot, item->heard, true);
+    item->fd = want == DBM_STEP_TIMER ? -1 : slot->way.fd;
+    item->want = want & DBM_STEP_BOTH;
+    if (want != DBM_STEP_DONE) return false;
+    dbm__first_failure(result, first, slot->way.status);
+    dbm__pool_open_end(slot, slot->way.status);
+    *opening = NULL;
     return true;
 }
-
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
-static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
-    dbm__net_item items[DBM__NET_MANY];
-    int of[DBM__NET_MANY], i, left = count;
+static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    int i, left = count;
     while (left > 0) {
         int64_t until = INT64_MAX;
-        int waiting = 0;
-        for (i = 0; i < count; i++) {
-            dbm__opening *o = &openings[i];
-            int64_t own;
-            if (o->slot == NULL) continue;
-            own = dbm__running_until(&o->running);
-            if (own < until) until = own;
-            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
-            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
-            of[waiting++] = i;
+        for (i = 0, left = 0; i < count; i++) {
+            if (openings[i] == NULL) continue;
+            if (openings[i]->way.until_us < until) until = openings[i]->way.until_us;
+            openings[left] = openings[i];
+            items[left++] = items[i];
         }
-        dbm__net_wait_many(host, items, waiting, until);
-        for (i = 0; i < waiting; i++) {
-            dbm__running_heard(&openings[of[i]].running, items[i].heard);
-            if (dbm__opening_done(&openings[of[i]], result, first)) left--;
-        }
+        count = left;
+        if (left > 0) dbm__net_wait_many(host, items, left, until);
+        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first);
     }
 }
-
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
     dbm__host *host;
-    dbm__opening *openings;
+    dbm__slot **openings;
+    dbm__net_item items[DBM__NET_MANY];
     bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
@@ -32508,7 +31229,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
     room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
-    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    openings = (dbm__slot **)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
     if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
     tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
@@ -32518,15 +31239,17 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
             dbm__first_failure(&result, &first, st);
             tried[i] = true;
-        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+        } else if (dbm__pool_steps(db->pool) && (openings[opening] = dbm__pool_open_begin(db->pool, 1)) != NULL) {
             tried[i] = true;
-            if (!dbm__opening_done(&openings[opening], &result, &first) && ++opening == room) {
-                dbm__open_side_by_side(openings, opening, host, &result, &first);
+            dbm__connect_start(openings[opening], INT64_MAX);
+            items[opening].heard = DBM_OK;
+            if (!dbm__opening_step(&openings[opening], &items[opening], &result, &first) && ++opening == room) {
+                dbm__open_side_by_side(openings, items, opening, host, &result, &first);
                 opening = 0;
             }
         }
     }
-    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    dbm__open_side_by_side(openings, items, opening, host, &result, &first);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm_stats_info s;
@@ -32537,7 +31260,6 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
-
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     dbm_status st;
     if (db == NULL) return dbm__fail_null("database");
@@ -32548,7 +31270,6 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     }
     return dbm__database_check(db, "dbm_ping");
 }
-
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
     const dbm__names *names;
     dbm_error_info first;
@@ -32591,7 +31312,6 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
     }
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
-
 DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_stats: out is NULL");
     memset(out, 0, sizeof *out);
@@ -32599,9 +31319,7 @@ DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
     return DBM_OK;
 }
-
 /* ---- upkeep ---------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     const dbm__names *names;
     int i;
@@ -32613,7 +31331,6 @@ DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     }
     return DBM_OK;
 }
-
 #if DBM__THREADS && !defined(_WIN32)
 static void *dbm__upkeep_main(void *ud) {
     dbm_manager *mgr = (dbm_manager *)ud;
@@ -32628,12 +31345,10 @@ static void *dbm__upkeep_main(void *ud) {
     dbm__lock_give(&mgr->lock);
     return NULL;
 }
-
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) {
     mgr->upkeep_fork = dbm__fork_epoch();
     mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0;
 }
-
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
     if (!mgr->upkeep_running) return;
     mgr->upkeep_running = false;
@@ -32651,9 +31366,7 @@ DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; }
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) { (void)mgr; }
 #endif
-
 /* ---- closing ---------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     const dbm__names *names;
     int64_t until;
@@ -32697,7 +31410,6 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     if (leaked == 0) return DBM_OK;
     return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block);
 }
-
 /* Everything but the manager itself: when it goes, or when the last session that outlived it ends. */
 static void dbm__shared_free_all(dbm__shared *shared) {
     dbm_manager *mgr = (dbm_manager *)shared->owner;
@@ -32720,7 +31432,6 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     dbm__shared_drop(shared);
     if (own_drivers) dbm__shutdown_drivers();
 }
-
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     dbm__shared *shared;
     const dbm__names *names;
@@ -32739,10 +31450,6 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared);
 }
 /* --- src/manager/byname.c --- */
-/* The calls that the block macros make with a manager and a name.
- * May call: everything above manager/.
- * Must not know: anything but how a name becomes a database. */
-
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
 static DBM__NOINLINE dbm_database *dbm__by_name_first(dbm_manager *mgr, const char *name, const char *site) {
     dbm_database *db = dbm_get(mgr, name);
@@ -32754,7 +31461,6 @@ DBM__INLINE dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const
     if (DBM__LIKELY(mgr != NULL && (db = dbm__manager_find(mgr, name)) != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
     return dbm__by_name_first(mgr, name, site);
 }
-
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
@@ -32763,7 +31469,6 @@ DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const 
     dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }
-
 DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
@@ -32771,7 +31476,6 @@ DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_sta
     else dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_AUTO);
     return s;
 }
-
 DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
@@ -32791,9 +31495,7 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *
  * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
 #if DBM_HAS_ASYNC
-
 /* ---- loop.c ---- */
-
 /* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
 typedef struct dbm__job {
     struct dbm__job *next;
@@ -32801,33 +31503,43 @@ typedef struct dbm__job {
 } dbm__job;
 DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
-
-/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
+/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
 typedef struct dbm__watch {
     void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
     struct dbm__watch *next;             /* the loop's */
     int64_t until_us;
-    int fd, want;                        /* fd -1: only the time */
-    int timer;                           /* its place among the times; -1: none */
+    int fd;                              /* -1: only the time, or not watched */
+    int timer;                           /* its place among the times; DBM__WATCH_NONE, _DUE */
+    short want, status;
+    uint32_t serial;                     /* of the connection whose descriptor it is, 0: none: when it is another than the last one's, the number was used again */
 } dbm__watch;
+enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
+/* In `want`, beside READ and WRITE: the descriptor may be another than the one of this number that was watched before (while connecting, drivers close and open
+ * them by themselves). */
+enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
 DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
-/* Before a driver closes a descriptor, the loop forgets it. */
+/* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 /* Called when the next wait would begin: what became ready in a turn leaves in one send. */
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
-
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What is asked to end when the loop does: each such list is walked by dbm_loop_free(). acts.c and task.c put themselves in. */
-typedef struct dbm__ending { struct dbm__ending *next; void (*end_all)(dbm_loop *loop); } dbm__ending;
-
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
+DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+/* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
+enum { DBM__LOOP_BLOCK = 1024 };
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 /* ---- worker.c ---- */
-
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
 typedef struct dbm__worked {
@@ -32841,55 +31553,3155 @@ typedef struct dbm__worked {
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
-
-/* ---- acts ---- */
-
+/* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
+/* For loop.c. */
+struct dbm__workers;
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
+DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
+DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
+DBM__FN void dbm__workers_run_one(dbm_loop *loop);
+DBM__FN void dbm__workers_end(dbm_loop *loop);   /* nothing may be queued */
+/* ---- acts: task.c ---- */
+/* How a kind of act is ended. */
+typedef struct dbm__act_kind {
+    void (*stop)(dbm_act *act);          /* asks it to end soon, with E_CANCELLED; it may end otherwise. Called once at the most; NULL: it can't be */
+    void (*tell)(dbm_act *act);          /* of the callback form: it has ended. The failure is this thread's last one. NULL: its task is told */
+    void (*reap)(dbm_act *act);          /* after it was told: its memory */
+} dbm__act_kind;
 /* Something that can be awaited; the first field of a larger one. It is under way until dbm__act_done(), and freed by `reap` after it was told. */
-typedef struct dbm__act {
-    dbm__job job;                        /* tells, soon */
-    dbm_loop *loop;
-    dbm_task *task;                      /* in whose name it was made, or NULL */
-    struct dbm__act *of_task, **in_task; /* the list of what its task has under way; task.c's */
-    void (*stop)(struct dbm__act *act);  /* asks it to end soon, with E_CANCELLED; it may end otherwise */
-    void (*tell)(struct dbm__act *act);  /* of the callback form; NULL: its task is told. The failure is this thread's last one */
-    void (*reap)(struct dbm__act *act);
+struct dbm__act {
+    dbm__job job;                        /* task.c's, as all but what is said otherwise */
+    union { dbm_task *task; dbm_loop *loop; } of; /* dbm__act_task(), dbm__act_loop() */
+    dbm_act *next, **in;                 /* the list of what its task has under way, or its loop */
+    const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
-    dbm_status status;
-    bool done, awaited;
-} dbm__act;
-/* task.c: `task` NULL for the callback form. Holds the loop until it was told. */
-DBM__FN void dbm__act_begin(dbm__act *act, dbm_loop *loop, dbm_task *task, void (*stop)(dbm__act *), void (*reap)(dbm__act *));
-/* Exactly once. For a failure: this thread's last. */
-DBM__FN void dbm__act_done(dbm__act *act, dbm_status st);
+    dbm_status status;                   /* of its end; anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
+    unsigned char own[3];                /* of whatever it is the first field of */
+};
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+/* In the name of a task, whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
+ * dbm__loop_ends(), those are refused before: E_CLOSED). */
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
+/* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
+DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
-/* A session of a task, so that its end ends it: in the order they were begun; ended in reverse. */
-DBM__FN void dbm__task_owns(dbm_task *task, dbm__work *work);
-DBM__FN void dbm__task_disowns(dbm_task *task, dbm__work *work);
-
+DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
+DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
+/* What ends with its task, a session: in the reverse of the order in which they were begun. */
+typedef struct dbm__owned {
+    struct dbm__owned *next;
+    /* Begins its end, as an act of the task (which was never to be awaited by anybody else): commits, or, when the task failed, rolls back, and gives
+     * back. It is not owned any more. NULL: it ended without one; then *st is how, a failure being this thread's last. */
+    dbm_act *(*end)(struct dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st);
+} dbm__owned;
+DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
+DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
 /* The loop: descriptors, times, jobs, and the ways to be part of another loop.
- * May call: api/, base/, net/, async.h.
- * Must not know: sessions, tasks. */
+ * May call: api/, base/, net/, manager/, async.h.
+ * Must not know: sessions, tasks.
+ *
+ * One turn: wait - descriptors that are ready - posts and jobs - times that have come - their jobs - what was kept for the end of the turn - changes of what is
+ * watched are told to the system. A descriptor stays registered for reading when nobody waits for it: the next read of the same connection then costs no
+ * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
 #if DBM_HAS_ASYNC
+#if defined(__linux__)
+#  define DBM__EPOLL 1
+#  include <sys/epoll.h>
+#  include <sys/eventfd.h>
+#else
+#  define DBM__EPOLL 0
+#endif
+#if defined(_WIN32)
+#  include <winsock2.h>
+#elif DBM__POLL
+#  include <errno.h>
+#  include <fcntl.h>
+#endif
+typedef struct dbm__fd {
+    dbm__watch *first;
+    void *mine;                          /* the hooks' */
+    int next_changed, place;             /* place: in `polled` */
+    uint32_t gen;                        /* of this use of the number, for epoll */
+    uint32_t serial;                     /* of the connection that was watched last */
+    unsigned char told;                  /* what it is registered for */
+    bool changed;                        /* listed, to be compared with what is wanted */
+    bool drop;                           /* reading too is taken out unless it is wanted */
+    bool anew;                           /* registered again whatever is known */
+} dbm__fd;
+typedef struct dbm__block { struct dbm__block *next; } dbm__block;
+enum { DBM__BLOCK_STEP = 32, DBM__LOOP_ENDINGS = 4, DBM__LOOP_ROUNDS = 1000 };
+struct dbm_loop {
+    dbm_manager *mgr;
+    dbm__host *host;
+    dbm_loop_options options;
+    dbm_loop_hooks hooks;
+    bool hooked, turning, freed, ends, asked, forgot;
+    dbm__word fork, posted, posting, sleeping, stopped;
+    /* descriptors */
+    dbm__fd *fds;
+    int fd_count, changed;               /* changed: the first of a list; -1: none */
+    int wake_read, wake_write;           /* the same for an eventfd; -1: none */
+    int epoll;                           /* -1: poll() */
+#if DBM__POLL
+    dbm__poll_fd *polled;
+    int polled_count, polled_room;
+#endif
+    /* times */
+    dbm__watch **times;
+    int time_count, time_room;
+    int64_t timer_us;                    /* what the hook was told; INT64_MAX: none */
+    /* what to do */
+    dbm__watch *due, **last_due;
+    dbm__job *jobs, **last_job, *at_end, **last_at_end;
+    size_t holds;
+    /* what others keep here */
+    void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
+    struct dbm__workers *workers;
+    void *acts, *tasks;
+    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+};
+DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
+DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
+DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
+DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
+    *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
+    *waiting = loop->options.work_queue;
+}
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
+    int i;
+    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    loop->endings[i] = end_all;
+}
+/* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    dbm__block *block;
+    if (size > DBM__LOOP_BLOCK || size == 0) return dbm__alloc(loop->host, size);
+    block = loop->blocks[i - 1];
+    if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
+    loop->blocks[i - 1] = block->next;
+    return block;
+}
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
+        dbm__free(loop->host, block);
+        return;
+    }
+    ((dbm__block *)block)->next = loop->blocks[i - 1];
+    loop->blocks[i - 1] = (dbm__block *)block;
+}
+/* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
+/* Something was begun outside of a turn. */
+static void dbm__loop_ask(dbm_loop *loop) {
+    if (!loop->hooked || loop->turning || loop->asked) return;
+    loop->asked = true;
+    if (loop->hooks.soon != NULL) {
+        loop->hooks.soon(loop->hooks.ud);
+    } else {
+        loop->timer_us = INT64_MIN;
+        loop->hooks.timer(loop->hooks.ud, 0);
+    }
+}
+DBM__FN void dbm__loop_hold(dbm_loop *loop) {
+    if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true);
+}
+DBM__FN void dbm__loop_release(dbm_loop *loop) {
+    if (--loop->holds == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+}
+/* ---- jobs ---------------------------------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_job = job;
+    loop->last_job = &job->next;
+    dbm__loop_ask(loop);
+}
+DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_at_end = job;
+    loop->last_at_end = &job->next;
+    dbm__loop_ask(loop);
+}
+#if DBM__POLL && !defined(_WIN32)
+static void dbm__wake_write(int fd) {
+    uint64_t one = 1;
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) { } /* full: it is awake */
+}
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) { }
+}
+#elif DBM__POLL
+static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+}
+#else
+static void dbm__wake_write(int fd) { (void)fd; }
+static void dbm__wake_drain(int fd) { (void)fd; }
+#endif
+/* Any thread. Only a loop that sleeps, or is about to, is woken; a swap each way, so that one of the two sees the other. */
+static void dbm__loop_wake(dbm_loop *loop) {
+    if (!dbm__swap(&loop->sleeping, 0)) return;
+    if (loop->hooks.wake != NULL) loop->hooks.wake(loop->hooks.ud);
+    else if (loop->wake_write >= 0) dbm__wake_write(loop->wake_write);
+}
+DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
+    dbm__word newest;
+    (void)dbm__add(&loop->posting, 1);
+    newest = dbm__load(&loop->posted);
+    do job->next = (dbm__job *)newest;
+    while (!dbm__cas(&loop->posted, &newest, (dbm__word)job));
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */
+}
+static void dbm__loop_take_posts(dbm_loop *loop) {
+    dbm__job *job, *next, *oldest = NULL;
+    if (dbm__load_acquire(&loop->posted) == 0) return;
+    for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
+        next = job->next;
+        job->next = oldest;
+        oldest = job;
+    }
+    for (; oldest != NULL; oldest = next) {
+        next = oldest->next;
+        dbm__loop_soon(loop, oldest);
+    }
+}
+/* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
+static void dbm__loop_run_jobs(dbm_loop *loop) {
+    int rounds;
+    for (rounds = 0; loop->jobs != NULL && rounds < DBM__LOOP_ROUNDS; rounds++) {
+        dbm__job *job = loop->jobs, *next;
+        loop->jobs = NULL;
+        loop->last_job = &loop->jobs;
+        for (; job != NULL; job = next) {
+            next = job->next;
+            job->run(job);
+        }
+    }
+}
+/* ---- times: a heap, the earliest first ------------------------------------------------------------------------------------------- */
+static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
+    loop->times[i] = w;
+    w->timer = i;
+}
+static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
+    while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
+        dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    for (;;) {
+        int child = 2 * i + 1;
+        if (child + 1 < loop->time_count && loop->times[child + 1]->until_us < loop->times[child]->until_us) child++;
+        if (child >= loop->time_count || loop->times[child]->until_us >= w->until_us) break;
+        dbm__time_put(loop, i, loop->times[child]);
+        i = child;
+    }
+    dbm__time_put(loop, i, w);
+}
+static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
+    if (loop->time_count == loop->time_room) {
+        int room = loop->time_room > 0 ? loop->time_room * 2 : 64;
+        dbm__watch **more = room < loop->time_room ? NULL : (dbm__watch **)dbm__resize(loop->host, (void *)loop->times, (size_t)room * sizeof *more);
+        if (more == NULL) return false;
+        loop->times = more;
+        loop->time_room = room;
+    }
+    dbm__time_sift(loop, loop->time_count++, w);
+    return true;
+}
+static void dbm__time_remove(dbm_loop *loop, dbm__watch *w) {
+    int i = w->timer;
+    dbm__watch *last;
+    if (i < 0) return;
+    w->timer = DBM__WATCH_NONE;
+    last = loop->times[--loop->time_count];
+    if (last != w) dbm__time_sift(loop, i, last);
+}
+/* ---- descriptors ------------------------------------------------------------------------------------------------------------------- */
+#if defined(_WIN32)
+#  define DBM__FD_PLACE(fd) ((fd) >> 2) /* handles are multiples of four */
+#  define DBM__FD_OF(place) ((place) * 4)
+#else
+#  define DBM__FD_PLACE(fd) (fd)
+#  define DBM__FD_OF(place) (place)
+#endif
+enum { DBM__FD_MOST = 1 << 22 };
+static dbm__fd *dbm__fd_find(dbm_loop *loop, int fd) { return fd >= 0 && DBM__FD_PLACE(fd) < loop->fd_count ? &loop->fds[DBM__FD_PLACE(fd)] : NULL; }
+static dbm__fd *dbm__fd_make(dbm_loop *loop, int fd) {
+    int at = DBM__FD_PLACE(fd), count = loop->fd_count > 0 ? loop->fd_count : 64;
+    dbm__fd *more;
+    if (at < loop->fd_count) return &loop->fds[at];
+    if (at >= DBM__FD_MOST) return NULL;
+    while (count <= at) count *= 2;
+    more = (dbm__fd *)dbm__resize(loop->host, loop->fds, (size_t)count * sizeof *more);
+    if (more == NULL) return NULL;
+    memset(more + loop->fd_count, 0, (size_t)(count - loop->fd_count) * sizeof *more);
+    loop->fds = more;
+    loop->fd_count = count;
+    return &more[at];
+}
+static void dbm__fd_changed(dbm_loop *loop, int fd, dbm__fd *f) {
+    if (f->changed) return;
+    f->changed = true;
+    f->next_changed = loop->changed;
+    loop->changed = DBM__FD_PLACE(fd);
+}
+#if DBM__EPOLL
+static dbm_status dbm__epoll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    struct epoll_event e;
+    int how = f->told == 0 ? EPOLL_CTL_ADD : want == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD, rc;
+    memset(&e, 0, sizeof e);
+    e.events = (want & DBM_STEP_READ ? (uint32_t)EPOLLIN : 0) | (want & DBM_STEP_WRITE ? (uint32_t)EPOLLOUT : 0);
+    if (fd == loop->wake_read) e.events |= (uint32_t)EPOLLET; /* told once for each write, and never read */
+    e.data.u64 = (uint64_t)f->gen << 32 | (uint32_t)fd;
+    rc = epoll_ctl(loop->epoll, how, fd, &e);
+    /* What is known may be of another descriptor that had this number. */
+    if (rc != 0 && errno == ENOENT && how == EPOLL_CTL_MOD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e);
+    if (rc != 0 && errno == EEXIST && how == EPOLL_CTL_ADD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &e);
+    if (rc == 0 || want == 0) return DBM_OK;
+    return errno == ENOMEM ? DBM_E_NOMEM : errno == ENOSPC ? DBM_E_LIMIT : errno == EPERM ? DBM_E_UNSUPPORTED : DBM_E_LOST;
+}
+#endif
+#if DBM__POLL
+static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    if (want == 0) {
+        if (f->told == 0) return DBM_OK;
+        loop->polled[f->place] = loop->polled[--loop->polled_count];
+        loop->fds[DBM__FD_PLACE((int)loop->polled[f->place].fd)].place = f->place;
+        return DBM_OK;
+    }
+    if (f->told == 0) {
+        if (loop->polled_count == loop->polled_room) {
+            int room = loop->polled_room > 0 ? loop->polled_room * 2 : 16;
+            dbm__poll_fd *more = (dbm__poll_fd *)dbm__resize(loop->host, loop->polled, (size_t)room * sizeof *more);
+            if (more == NULL) return DBM_E_NOMEM;
+            loop->polled = more;
+            loop->polled_room = room;
+        }
+        f->place = loop->polled_count++;
+    }
+    memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
+    loop->polled[f->place].fd = (dbm__poll_number)fd;
+    loop->polled[f->place].events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+    return DBM_OK;
+}
+#endif
+/* Registers fd for `want`, 0: not at all. */
+static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    dbm_status st = DBM_E_UNSUPPORTED;
+    if (loop->hooked) {
+        if (f->told != 0 && f->anew && want != 0) {
+            (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine);
+            f->mine = NULL;
+        }
+        st = loop->hooks.watch(loop->hooks.ud, fd, want, &f->mine);
+        if (want == 0) f->mine = NULL;
+    } else {
+#if DBM__EPOLL
+        if (loop->epoll >= 0) st = dbm__epoll_tell(loop, fd, f, want);
+        else
+#endif
+#if DBM__POLL
+        st = dbm__poll_tell(loop, fd, f, want);
+#endif
+    }
+    f->told = st == DBM_OK ? (unsigned char)want : 0;
+    return st;
+}
+static void dbm__watch_due(dbm_loop *loop, dbm__watch *w, dbm_status st) {
+    dbm__time_remove(loop, w);
+    w->timer = DBM__WATCH_DUE;
+    w->status = (short)st;
+    w->next = NULL;
+    *loop->last_due = w;
+    loop->last_due = &w->next;
+}
+/* All that wait for fd for one of `what`. */
+static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
+    dbm__watch **p = &f->first, *w;
+    bool any = false;
+    while ((w = *p) != NULL) {
+        if (w->want & what) {
+            *p = w->next;
+            dbm__watch_due(loop, w, st);
+            any = true;
+        } else {
+            p = &w->next;
+        }
+    }
+    return any;
+}
+static void dbm__loop_tell_due(dbm_loop *loop) {
+    dbm__watch *w;
+    while ((w = loop->due) != NULL) {
+        loop->due = w->next;
+        if (loop->due == NULL) loop->last_due = &loop->due;
+        w->timer = DBM__WATCH_NONE;
+        w->fd = -1;
+        w->heard(w, (dbm_status)w->status);
+    }
+}
+DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard)) {
+    memset(w, 0, sizeof *w);
+    w->heard = heard;
+    w->fd = -1;
+    w->timer = DBM__WATCH_NONE;
+}
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us) {
+    dbm__fd *f = NULL;
+    w->want = (short)(want & DBM_STEP_BOTH);
+    w->fd = w->want != 0 ? fd : -1;
+    w->until_us = until_us;
+    w->timer = DBM__WATCH_NONE;
+    if (w->fd >= 0 && (f = dbm__fd_make(loop, fd)) == NULL) dbm__watch_due(loop, w, DBM__FD_PLACE(fd) >= DBM__FD_MOST ? DBM_E_LIMIT : DBM_E_NOMEM);
+    else if (until_us != INT64_MAX && !dbm__time_add(loop, w)) dbm__watch_due(loop, w, DBM_E_NOMEM);
+    if (w->timer != DBM__WATCH_DUE && f != NULL) {
+        w->next = f->first;
+        f->first = w;
+        if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
+        f->serial = w->serial;
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    }
+    dbm__loop_ask(loop);
+}
+DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
+    dbm__fd *f = dbm__fd_find(loop, w->fd);
+    dbm__watch **p;
+    if (w->timer == DBM__WATCH_DUE) {
+        for (p = &loop->due; *p != w; p = &(*p)->next) { }
+        *p = w->next;
+        if (loop->last_due == &w->next) loop->last_due = p;
+        w->timer = DBM__WATCH_NONE;
+    } else {
+        dbm__time_remove(loop, w);
+        if (f != NULL) {
+            for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
+            if (*p != NULL) *p = w->next;
+            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f);
+        }
+    }
+    w->fd = -1;
+}
+DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (f->told != 0 && !dbm__loop_forked(loop)) (void)dbm__fd_tell(loop, fd, f, 0);
+    f->told = 0;
+    f->gen++;
+    loop->forgot = true;
+}
+/* What is registered becomes what is wanted. */
+static void dbm__loop_tell_changes(dbm_loop *loop) {
+    while (loop->changed >= 0) {
+        int fd = DBM__FD_OF(loop->changed), want = 0;
+        dbm__fd *f = &loop->fds[loop->changed];
+        const dbm__watch *w;
+        dbm_status st;
+        loop->changed = f->next_changed;
+        f->changed = false;
+        for (w = f->first; w != NULL; w = w->next) want |= w->want;
+        if (fd == loop->wake_read) want = DBM_STEP_READ;
+        if (!f->drop && !loop->hooked) want |= f->told & DBM_STEP_READ; /* others' loops may stumble over a descriptor that was closed meanwhile */
+        if (f->anew) f->gen++;
+        st = want != f->told || (f->anew && want != 0) ? dbm__fd_tell(loop, fd, f, want) : DBM_OK;
+        f->drop = f->anew = false;
+        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st);
+    }
+}
+static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (fd == loop->wake_read) {
+        if (loop->epoll < 0 || loop->hooked) dbm__wake_drain(fd);
+        return;
+    }
+    if (!dbm__fd_due(loop, f, what, DBM_OK)) f->drop = true;
+    if (broken) f->drop = f->anew = true; /* what comes after it may be another descriptor */
+    if (f->drop || loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, fd, f);
+    dbm__loop_tell_due(loop);
+}
+/* ---- the parts of a turn -------------------------------------------------------------------------------------------------------------- */
+/* Posts, jobs and times. */
+static void dbm__loop_work_off(dbm_loop *loop) {
+    int most;
+    dbm__loop_tell_due(loop);
+    dbm__loop_take_posts(loop);
+    dbm__loop_run_jobs(loop);
+    if (loop->time_count > 0) {
+        int64_t now = dbm__now(loop->host);
+        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
+            dbm__watch *w = loop->times[0];
+            dbm__loop_unwatch(loop, w);
+            w->heard(w, DBM_E_TIMEOUT);
+        }
+        dbm__loop_run_jobs(loop);
+    }
+    if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
+}
+/* What was kept for now, then the system is told. */
+static void dbm__loop_end_turn(dbm_loop *loop) {
+    dbm__job *job = loop->at_end, *next;
+    loop->at_end = NULL;
+    loop->last_at_end = &loop->at_end;
+    for (; job != NULL; job = next) {
+        next = job->next;
+        job->run(job);
+    }
+    dbm__loop_run_jobs(loop);
+    dbm__loop_tell_changes(loop);
+    loop->forgot = false;
+}
+/* Something is to be done without waiting for anything. */
+static bool dbm__loop_has_work(dbm_loop *loop) {
+    return loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || loop->changed >= 0 || dbm__load_acquire(&loop->posted) != 0
+           || dbm__load_acquire(&loop->stopped) != 0 || dbm__workers_here(loop);
+}
+static bool dbm__loop_under_way(dbm_loop *loop) {
+    return loop->holds != 0 || loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || dbm__load_acquire(&loop->posted) != 0;
+}
+/* Milliseconds, rounded up so that the last one is not spent in a spin; -1: without limit. */
+static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
+    int64_t now, left;
+    if (dbm__loop_has_work(loop)) return 0;
+    if (loop->wake_read < 0) return 1; /* nothing could wake it */
+    if (loop->time_count > 0 && loop->times[0]->until_us < until_us) until_us = loop->times[0]->until_us;
+    if (until_us == INT64_MAX) return -1;
+    if (until_us == INT64_MIN) return 0;
+    now = dbm__now(loop->host);
+    if (now >= until_us) return 0;
+    if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
+    left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
+    return (int)((left + 999) / 1000);
+}
+#if DBM__EPOLL
+enum { DBM__EPOLL_EVENTS = 64 };
+/* A description that lives on in another process is told under a number that is not its own any more, and can't be taken out. */
+static void dbm__epoll_anew(dbm_loop *loop) {
+    int epoll = epoll_create1(EPOLL_CLOEXEC), i;
+    if (epoll < 0) return;
+    (void)close(loop->epoll);
+    loop->epoll = epoll;
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        int want = f->told;
+        f->told = 0;
+        if (want != 0 && dbm__epoll_tell(loop, i, f, want) == DBM_OK) f->told = (unsigned char)want;
+        else if (f->first != NULL) dbm__fd_changed(loop, i, f);
+    }
+}
+static void dbm__epoll_wait(dbm_loop *loop, int ms) {
+    struct epoll_event events[DBM__EPOLL_EVENTS];
+    bool stale = false;
+    int i, n = epoll_wait(loop->epoll, events, DBM__EPOLL_EVENTS, ms);
+    dbm__store(&loop->sleeping, 0);
+    for (i = 0; i < n; i++) {
+        uint32_t e = events[i].events;
+        int fd = (int)(uint32_t)(events[i].data.u64 & 0xFFFFFFFFu);
+        const dbm__fd *f = dbm__fd_find(loop, fd);
+        bool broken = (e & ((uint32_t)EPOLLERR | (uint32_t)EPOLLHUP)) != 0;
+        if (f == NULL || f->gen != (uint32_t)(events[i].data.u64 >> 32)) stale = stale || !loop->forgot;
+        else dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & (uint32_t)EPOLLIN ? DBM_STEP_READ : 0) | (e & (uint32_t)EPOLLOUT ? DBM_STEP_WRITE : 0), broken);
+    }
+    if (stale) dbm__epoll_anew(loop);
+}
+#endif
+#if DBM__POLL
+static void dbm__poll_wait(dbm_loop *loop, int ms) {
+    bool again;
+    int i, n = dbm__poll(loop->polled, loop->polled_count, ms, &again);
+    dbm__store(&loop->sleeping, 0);
+    if (n <= 0) return;
+    for (i = loop->polled_count; i-- > 0;) { /* downwards: one that is forgotten is replaced by one that was told */
+        int fd, e;
+        bool broken;
+        if (i >= loop->polled_count || (e = loop->polled[i].revents) == 0) continue;
+        loop->polled[i].revents = 0;
+        fd = (int)loop->polled[i].fd;
+        broken = (e & ~(DBM__POLL_IN | DBM__POLL_OUT)) != 0;
+        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken);
+    }
+}
+#endif
+static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
+    int ms = dbm__loop_wait_ms(loop, until_us);
+    if (ms != 0) {
+        (void)dbm__swap(&loop->sleeping, 1);
+        if (dbm__loop_has_work(loop)) ms = 0;
+    }
+#if DBM__EPOLL
+    if (loop->epoll >= 0) {
+        dbm__epoll_wait(loop, ms);
+        return;
+    }
+#endif
+#if DBM__POLL
+    dbm__poll_wait(loop, ms);
+#else
+    dbm__sleep_us((int64_t)ms * 1000);
+    dbm__store(&loop->sleeping, 0);
+#endif
+}
+/* ---- running --------------------------------------------------------------------------------------------------------------------------- */
+static void dbm__loop_end(dbm_loop *loop);
+static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
+    if (loop == NULL) return dbm__fail_null(call);
+    if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
+    if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
+    if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
+    loop->turning = true;
+    return DBM_OK;
+}
+/* True: the loop was freed. */
+static bool dbm__loop_leave(dbm_loop *loop) {
+    bool freed = loop->freed;
+    loop->turning = false;
+    if (freed) dbm__loop_end(loop);
+    return freed;
+}
+static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
+    dbm__loop_wait(loop, until_us);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+}
+static int64_t dbm__loop_until(dbm_loop *loop, int timeout_ms) {
+    return timeout_ms == 0 ? INT64_MIN : timeout_ms < 0 ? INT64_MAX : dbm__deadline(loop->host, timeout_ms);
+}
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_run");
+    int64_t until_us;
+    if (st != DBM_OK) return st;
+    until_us = dbm__loop_until(loop, timeout_ms);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    while (!loop->freed && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
+        dbm__loop_turn(loop, until_us);
+        if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
+            if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
+            break;
+        }
+    }
+    dbm__store(&loop->stopped, 0);
+    if (loop->freed) st = DBM_E_CLOSED;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_step");
+    if (st != DBM_OK) return st;
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    if (!loop->freed) dbm__loop_turn(loop, loop->options.stay || dbm__loop_under_way(loop) ? dbm__loop_until(loop, timeout_ms) : INT64_MIN);
+    dbm__store(&loop->stopped, 0);
+    st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
+    if (loop == NULL) return;
+    (void)dbm__add(&loop->posting, 1);
+    dbm__store_release(&loop->stopped, 1);
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1);
+}
+typedef struct dbm__posted {
+    dbm__job job;
+    dbm__host *host;
+    void (*fn)(void *ud);
+    void *ud;
+} dbm__posted;
+static void dbm__posted_run(dbm__job *job) {
+    dbm__posted *p = (dbm__posted *)(void *)job, post = *p;
+    dbm__free(post.host, p);
+    post.fn(post.ud);
+}
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
+    dbm__posted *p;
+    if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
+    if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
+    p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
+    if (p == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    p->job.run = dbm__posted_run;
+    p->host = loop->host;
+    p->fn = fn;
+    p->ud = ud;
+    dbm__loop_post(loop, &p->job);
+    return DBM_OK;
+}
+/* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
+static void dbm__loop_arrange(dbm_loop *loop) {
+    int64_t until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX, now;
+    if (dbm__loop_leave(loop)) return;
+    dbm__store(&loop->stopped, 0); /* there is nothing to stop */
+    (void)dbm__swap(&loop->sleeping, 1);
+    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop);
+    if (until >= loop->timer_us) return; /* a timer that is early finds nothing, and is set anew then */
+    loop->timer_us = until;
+    now = dbm__now(loop->host);
+    loop->hooks.timer(loop->hooks.ud, until > now ? until - now : 0);
+}
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
+    dbm__loop_work_off(loop);
+    if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
+    dbm__loop_arrange(loop);
+}
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    loop->asked = false;
+    loop->timer_us = INT64_MAX; /* gone off, or set anew below */
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    dbm__loop_arrange(loop);
+}
+/* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
+/* The loop's own way to wait; also for its end, when the other loop is not run any more. */
+static bool dbm__loop_open(dbm_loop *loop) {
+#if DBM__EPOLL
+    if (!loop->options.use_poll && (loop->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) return false;
+#endif
+    (void)loop;
+    return true;
+}
+static void dbm__fd_close(int fd) {
+#if defined(_WIN32)
+    if (fd >= 0) (void)closesocket((SOCKET)fd);
+#elif DBM__POLL
+    if (fd >= 0) (void)close(fd);
+#else
+    (void)fd;
+#endif
+}
+#if DBM__POLL && !DBM__EPOLL && !defined(_WIN32)
+static bool dbm__fd_quiet(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
+#endif
+static bool dbm__loop_open_wake(dbm_loop *loop) {
+#if DBM__EPOLL
+    loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return loop->wake_read >= 0;
+#elif defined(_WIN32)
+    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+#elif DBM__POLL
+    int fds[2];
+    if (pipe(fds) != 0) return false;
+    loop->wake_read = fds[0];
+    loop->wake_write = fds[1];
+    return dbm__fd_quiet(fds[0]) && dbm__fd_quiet(fds[1]);
+#else
+    (void)loop;
+    return true;
+#endif
+}
+static void dbm__loop_destroy(dbm_loop *loop) {
+    dbm__host *host = loop->host;
+    size_t i;
+    if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
+    dbm__fd_close(loop->wake_read);
+    dbm__fd_close(loop->epoll);
+    for (i = 0; i < sizeof loop->blocks / sizeof loop->blocks[0]; i++) {
+        while (loop->blocks[i] != NULL) {
+            dbm__block *block = loop->blocks[i];
+            loop->blocks[i] = block->next;
+            dbm__free(host, block);
+        }
+    }
+#if DBM__POLL
+    dbm__free(host, loop->polled);
+#endif
+    dbm__free(host, loop->acts);
+    dbm__free(host, loop->tasks);
+    dbm__free(host, (void *)loop->times);
+    dbm__free(host, loop->fds);
+    dbm__free(host, loop);
+}
+static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
+    if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
+    if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
+    if (o->hooks != NULL && (o->hooks->watch == NULL || o->hooks->timer == NULL)) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: hooks without watch or timer");
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
+    dbm_loop *loop;
+    dbm__fd *f;
+    dbm_status st;
+    if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
+    *out = NULL;
+    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
+    if (options != NULL && (st = dbm__loop_bad_options(options)) != DBM_OK) return st;
+    loop = (dbm_loop *)dbm__alloc_zero(&mgr->shared->host, sizeof *loop);
+    if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    loop->mgr = mgr;
+    loop->host = &mgr->shared->host;
+    if (options != NULL) loop->options = *options;
+    if (loop->options.workers == 0) loop->options.workers = 4;
+    if (loop->options.work_queue == 0) loop->options.work_queue = 10000;
+    loop->fork = dbm__fork_epoch();
+    loop->changed = loop->epoll = loop->wake_read = loop->wake_write = -1;
+    loop->last_due = &loop->due;
+    loop->last_job = &loop->jobs;
+    loop->last_at_end = &loop->at_end;
+    loop->timer_us = INT64_MAX;
+    if (loop->options.hooks != NULL) {
+        loop->hooked = true;
+        loop->hooks = *loop->options.hooks;
+        loop->options.hooks = NULL;
+        loop->sleeping = 1;
+    }
+    if ((!loop->hooked && !dbm__loop_open(loop)) || (loop->hooks.wake == NULL && !dbm__loop_open_wake(loop))) {
+        dbm__loop_destroy(loop);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: no descriptor could be had");
+    }
+    if (loop->wake_read >= 0) {
+        f = dbm__fd_make(loop, loop->wake_read);
+        st = f == NULL ? DBM_E_NOMEM : dbm__fd_tell(loop, loop->wake_read, f, DBM_STEP_READ);
+        if (st != DBM_OK) {
+            dbm__loop_destroy(loop);
+            return dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: the loop can't be woken");
+        }
+    }
+    *out = loop;
+    return DBM_OK;
+}
+/* The other loop lets go of all; what is under way goes on in the loop's own way. */
+static void dbm__loop_unhook(dbm_loop *loop) {
+    int i;
+    (void)dbm__swap(&loop->sleeping, 0); /* from now on nobody looks at the hooks */
+    while (dbm__load_acquire(&loop->posting) != 0) dbm__yield();
+    if (loop->hooks.wake != NULL && dbm__loop_open_wake(loop)) (void)dbm__fd_make(loop, loop->wake_read);
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        if (f->told != 0) (void)dbm__fd_tell(loop, DBM__FD_OF(i), f, 0);
+        if (f->first != NULL || DBM__FD_OF(i) == loop->wake_read) dbm__fd_changed(loop, DBM__FD_OF(i), f);
+    }
+    loop->hooks.timer(loop->hooks.ud, -1);
+    if (loop->holds != 0 && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+    if (loop->hooks.end != NULL) loop->hooks.end(loop->hooks.ud);
+    loop->hooked = false;
+    loop->hooks.wake = NULL;
+    (void)dbm__loop_open(loop); /* without a descriptor: poll() */
+}
+/* The grace period is over: whoever still waits is told that the time has come. */
+static void dbm__loop_time_out(dbm_loop *loop) {
+    int i;
+    for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
+    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
+}
+static void dbm__loop_end(dbm_loop *loop) {
+    int64_t until_us;
+    int i;
+    loop->ends = loop->turning = true;
+    if (!dbm__loop_forked(loop)) {
+        if (loop->hooked) dbm__loop_unhook(loop);
+        until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_work_off(loop);
+        dbm__loop_end_turn(loop);
+        while (dbm__loop_under_way(loop)) {
+            if (dbm__now(loop->host) >= until_us) {
+                dbm__loop_time_out(loop);
+                until_us = dbm__deadline(loop->host, 10);
+            }
+            dbm__store(&loop->stopped, 0);
+            dbm__loop_turn(loop, until_us);
+        }
+        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */
+    }
+    dbm__workers_end(loop);
+    dbm__loop_destroy(loop);
+}
+DBM__DEF void dbm_loop_free(dbm_loop *loop) {
+    if (loop == NULL || loop->freed) return;
+    loop->freed = true;
+    if (!loop->turning) dbm__loop_end(loop);
+}
+#else /* !DBM_HAS_ASYNC */
+static dbm_status dbm__no_async(dbm_loop **out) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+}
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return dbm__no_async(out); }
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return dbm__no_async(NULL); }
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) { (void)loop; (void)fd; (void)what; }
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif /* DBM_HAS_ASYNC */
+/* Loops of others that are not compiled in. */
+#if !DBM_HAS_LIBUV || !DBM_HAS_LIBEV || !DBM_HAS_LIBEVENT
+static dbm_status dbm__no_binding(dbm_loop **out, const char *loop, const char *macro) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the binding to %s is not compiled in: define %s where DBM_IMPLEMENTATION is", loop, macro);
+}
+#endif
+#if !DBM_HAS_LIBUV
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    (void)mgr; (void)uv; (void)options;
+    return dbm__no_binding(out, "libuv", "DBM_WITH_LIBUV");
+}
+#endif
+#if !DBM_HAS_LIBEV
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    (void)mgr; (void)ev; (void)options;
+    return dbm__no_binding(out, "libev", "DBM_WITH_LIBEV");
+}
+#endif
+#if !DBM_HAS_LIBEVENT
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    (void)mgr; (void)base; (void)options;
+    return dbm__no_binding(out, "libevent", "DBM_WITH_LIBEVENT");
+}
+#endif
 /* --- src/async/worker.c --- */
-/* Worker threads for what blocks: a bounded queue, lanes in order.
- * May call: api/, base/, async.h.
- * Must not know: what is run. */
 #if DBM_HAS_ASYNC
+#if DBM__THREADS && !defined(_WIN32)
+#  include <signal.h>
+#endif
+enum { DBM__WORKERS_MOST = 64 };
+typedef struct dbm__workers {
+    dbm__lock lock;                      /* guards all of it, and the lanes */
+    dbm__signal signal;
+    dbm__worked *first, *last;           /* may run now */
+    int waiting, most_waiting;           /* those of lanes that are busy included */
+    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    bool stop;
+#if DBM__THREADS && defined(_WIN32)
+    HANDLE thread[DBM__WORKERS_MOST];
+#elif DBM__THREADS
+    pthread_t thread[DBM__WORKERS_MOST];
+#endif
+} dbm__workers;
+static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    work->next = NULL;
+    if (*first != NULL) (*last)->next = work;
+    else *first = work;
+    *last = work;
+}
+static dbm__worked *dbm__worked_pop(dbm__worked **first) {
+    dbm__worked *work = *first;
+    *first = work->next;
+    return work;
+}
+static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    dbm__worked **p = first, *before = NULL;
+    while (*p != NULL && *p != work) { before = *p; p = &before->next; }
+    if (*p == NULL) return false;
+    *p = work->next;
+    if (*last == work) *last = before;
+    return true;
+}
+static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
+    dbm__worked_append(&ws->first, &ws->last, work);
+    ws->ready++;
+}
+/* Under the lock: what comes next in the lane of one that is over. */
+static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
+    if (lane == NULL) return;
+    if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
+    else lane->busy = false;
+}
+/* On the loop. */
+static void dbm__worked_told(dbm__job *job) {
+    dbm__worked *work = (dbm__worked *)(void *)job;
+    dbm__loop_release(work->loop);
+    work->done(work);
+}
+/* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
+static void dbm__worker_turn(dbm__workers *ws) {
+    dbm__worked *work = dbm__worked_pop(&ws->first);
+    dbm_loop *loop = work->loop;
+    ws->ready--;
+    ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    work->run(work);
+    dbm__lock_take(&ws->lock);
+    dbm__lane_next(ws, work->lane);
+    work->job.run = dbm__worked_told;
+    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */
+}
+#if DBM__THREADS
+static void dbm__worker_main(dbm__workers *ws) {
+    dbm__lock_take(&ws->lock);
+    for (;;) {
+        if (ws->first != NULL) {
+            dbm__worker_turn(ws);
+            continue;
+        }
+        if (ws->stop) break;
+        ws->idle++;
+        dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
+        ws->idle--;
+    }
+    dbm__lock_give(&ws->lock);
+}
+#  if defined(_WIN32)
+static DWORD WINAPI dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return 0; }
+static bool dbm__worker_start(dbm__workers *ws) {
+    HANDLE thread = CreateThread(NULL, 0, dbm__worker_thread, ws, 0, NULL);
+    if (thread == NULL) return false;
+    ws->thread[ws->threads++] = thread;
+    return true;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) {
+    (void)WaitForSingleObject(ws->thread[i], INFINITE);
+    (void)CloseHandle(ws->thread[i]);
+}
+#  else
+static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
+/* The program's signals are for its own threads. */
+static bool dbm__worker_start(dbm__workers *ws) {
+    sigset_t all, before;
+    bool ok;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
+    ok = pthread_create(&ws->thread[ws->threads], NULL, dbm__worker_thread, ws) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (ok) ws->threads++;
+    return ok;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) { (void)pthread_join(ws->thread[i], NULL); }
+#  endif
+#else
+static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
+#endif
+static dbm__workers *dbm__workers_of(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws != NULL) return ws;
+    ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
+    if (ws == NULL) return NULL;
+    if (!dbm__lock_init(&ws->lock)) {
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    if (!dbm__signal_init(&ws->signal)) {
+        dbm__lock_free(&ws->lock);
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
+    return *at = ws;
+}
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
+    dbm__workers *ws = dbm__workers_of(loop);
+    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    work->loop = loop;
+    work->lane = lane;
+    dbm__lock_take(&ws->lock);
+    if (ws->waiting >= ws->most_waiting) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
+    }
+    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
+    }
+    ws->waiting++;
+    if (lane != NULL && lane->busy) {
+        dbm__worked_append(&lane->first, &lane->last, work);
+    } else {
+        if (lane != NULL) lane->busy = true;
+        dbm__worked_ready(ws, work);
+        if (ws->idle != 0) dbm__signal_one(&ws->signal);
+    }
+    dbm__lock_give(&ws->lock);
+    dbm__loop_hold(loop);
+    return DBM_OK;
+}
+DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    bool found = false;
+    if (ws == NULL) return false;
+    dbm__lock_take(&ws->lock);
+    if (dbm__worked_unlink(&ws->first, &ws->last, work)) {
+        found = true;
+        ws->ready--;
+        dbm__lane_next(ws, work->lane);
+    } else if (work->lane != NULL) {
+        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work);
+    }
+    if (found) ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    if (found) dbm__loop_release(loop);
+    return found;
+}
+DBM__FN bool dbm__workers_here(dbm_loop *loop) {
+    const dbm__workers *ws = *dbm__loop_workers(loop);
+    return ws != NULL && ws->most == 0 && ws->first != NULL;
+}
+DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    dbm__lock_take(&ws->lock);
+    dbm__worker_turn(ws);
+    dbm__lock_give(&ws->lock);
+}
+DBM__FN void dbm__workers_end(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws == NULL) return;
+    dbm__lock_take(&ws->lock);
+    ws->stop = true;
+    dbm__signal_all(&ws->signal);
+    dbm__lock_give(&ws->lock);
+#if DBM__THREADS
+    if (!dbm__loop_forked(loop)) while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+#endif
+    dbm__signal_free(&ws->signal);
+    dbm__lock_free(&ws->lock);
+    dbm__free(dbm__loop_host(loop), ws);
+    *at = NULL;
+}
+/* ---- failures across threads ------------------------------------------------------------------------------------------------ */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st) {
+    dbm_error_info *error = st < DBM_E_NOT_FOUND ? NULL : (dbm_error_info *)dbm__alloc(host, sizeof *error);
+    if (error != NULL) *error = *dbm_last_error();
+    return error;
+}
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st) {
+    if (error != NULL) {
+        (void)dbm__fail_again(error);
+        dbm__free(host, error);
+    } else if (st >= DBM_E_NOT_FOUND) {
+        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL);
+    }
+    return st;
+}
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/task.c --- */
 /* Tasks and what they await: how they are resumed, joined, cancelled and ended.
  * May call: api/, base/, async.h.
- * Must not know: statements. */
+ * Must not know: statements.
+ *
+ * What is under way is a tree. Its first level, in the loop, are the tasks that dbm_spawn() started and the acts of the callback form; below each task
+ * are the acts that it has begun and not awaited, children among them, for a task is itself an act. What a task awaits stands first in its list. It is
+ * resumed by the job of that act, so by the loop alone: nothing here calls a task's function but dbm__task_go().
+ *
+ *     BODY --- the function says DONE or FAILED ---> ACTS: all in the list end ---> OWNED: sessions end, in reverse ---> CLEAN_UP: the function, at
+ *     DBM_TASK_FINALLY ---> LAST_ACTS ---> LAST_OWNED ---> OVER: it is told, and its slot is spare
+ *
+ * In ACTS the list shrinks to nothing; `at` counts what is left. A slot is never anything but a task, until the loop is freed: so a handle can look at
+ * its generation. */
 #if DBM_HAS_ASYNC
+enum { DBM__IN_BODY = 0, DBM__IN_ACTS, DBM__IN_OWNED, DBM__IN_CLEAN_UP, DBM__IN_LAST_ACTS, DBM__IN_LAST_OWNED, DBM__IN_OVER };
+#define DBM__AT_FINALLY 0xffffffffu
+#define DBM__AWAITS_AT_ONCE 64 /* this many awaits that need not wait, and then the others have a turn */
+/* What few tasks need. */
+typedef struct dbm__task_more {
+    dbm__watch watch;                    /* first */
+    dbm_task *task;
+    const char *site;
+    int64_t until_us, await_until_us;    /* of the body, and of the await that is under way; INT64_MAX: no limit */
+    int64_t armed_us;                    /* when it wakes */
+    bool late;                           /* await_until_us has passed */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm__task_more;
+struct dbm_task {
+    dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_task_fn fn;
+    void *data;
+    dbm_act *acts;
+    dbm__owned *owned;
+    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* next: among the spare ones */
+    uint32_t at, gen;
+};
+#define DBM__WHERE own[0]
+#define DBM__ASKED own[1]
+#define DBM__CREDIT own[2]
+static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
+/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+/* What there is one of in a loop: made with the first act. */
+typedef struct dbm__tasks {
+    dbm_act *first;                      /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *spare;                     /* ended ones */
+    dbm_task_stats_info stats;
+} dbm__tasks;
+static void dbm__tasks_end(dbm_loop *loop);
+static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__loop_of_tasks(loop); }
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
+    void **tasks = dbm__loop_of_tasks(loop), *p = NULL;
+    if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
+    if (*tasks != NULL) p = dbm__loop_take(loop, size);
+    if (p != NULL) memset(p, 0, size);
+    else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+    return p;
+}
+/* ---- acts --------------------------------------------------------------------------------------------------------------- */
+static void dbm__child_stop(dbm_act *act);
+static void dbm__task_told(dbm_act *act);
+static void dbm__task_reap(dbm_act *act);
+static void dbm__joined_stop(dbm_act *act);
+static void dbm__joined_reap(dbm_act *act);
+static void dbm__task_go(dbm_task *t);
+static const dbm__act_kind dbm__child_kind = { dbm__child_stop, NULL, dbm__task_reap };
+static const dbm__act_kind dbm__spawned_kind = { dbm__child_stop, dbm__task_told, dbm__task_reap };
+static const dbm__act_kind dbm__joined_kind = { dbm__joined_stop, NULL, dbm__joined_reap };
+typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* left: acts that it still waits for */
+static bool dbm__is_task(const dbm_act *act) { return act->kind == &dbm__child_kind || act->kind == &dbm__spawned_kind; }
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
+    while (!t->act.of_loop) t = t->act.of.task;
+    return t->act.of.loop;
+}
+static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
+/* Whether it waits for all that is below it, to go on when that has ended. */
+static bool dbm__task_settles(const dbm_task *t) { return t->act.DBM__WHERE == DBM__IN_ACTS || t->act.DBM__WHERE == DBM__IN_LAST_ACTS; }
+static void dbm__act_link(dbm_act *act, dbm_act **in) {
+    act->next = *in;
+    act->in = in;
+    if (act->next != NULL) act->next->in = &act->next;
+    *in = act;
+}
+static void dbm__act_unlink(dbm_act *act) {
+    *act->in = act->next;
+    if (act->next != NULL) act->next->in = act->in;
+}
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
+    act->kind = kind;
+    if (t == NULL) {
+        act->of.loop = loop;
+        act->of_loop = true;
+        dbm__act_link(act, &dbm__tasks_of(loop)->first);
+        dbm__loop_hold(loop);
+        return;
+    }
+    act->of.task = t;
+    if (dbm__task_settles(t)) t->at++;
+    if (t->acts != NULL && (t->acts->awaited)) { /* begun for it by somebody else, while it waits */
+        if (t->acts->kind == &dbm__joined_kind && !t->acts->done) ((dbm__joined *)t->acts)->left++;
+        dbm__act_link(act, &t->acts->next);
+    } else {
+        dbm__act_link(act, &t->acts);
+    }
+}
+/* Its end, for a failure with this thread's last one; an earlier failure stays. */
+static void dbm__act_fails(dbm_act *act, dbm_status st) {
+    if (dbm__failing(act->status)) return;
+    act->status = st;
+    if (!dbm__failing(st)) return;
+    if (dbm__self()->last.status != st) (void)dbm__fail(st, DBM_STAGE_NONE, "", "", NULL);
+    act->error = (dbm_error_info *)dbm__alloc(dbm__loop_host(dbm__act_loop(act)), sizeof *act->error);
+    if (act->error != NULL) *act->error = dbm__self()->last;
+}
+/* The same with the failure of another. */
+static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
+    if (dbm__failing(act->status)) return;
+    act->status = other->status;
+    act->error = other->error;
+    other->error = NULL;
+}
+static void dbm__act_fail_again(const dbm_act *act) {
+    if (!dbm__failing(act->status)) return;
+    if (act->error != NULL) (void)dbm__fail_again(act->error);
+    else (void)dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL);
+}
+/* It was told, or nobody wants to know. */
+static void dbm__act_drop(dbm_act *act) {
+    dbm__act_unlink(act);
+    if (act->error != NULL) dbm__free(dbm__loop_host(dbm__act_loop(act)), act->error);
+    act->error = NULL;
+    act->kind->reap(act);
+}
+static void dbm__act_tell(dbm__job *job) {
+    dbm_act *act = (dbm_act *)job;
+    dbm_loop *loop = act->of.loop;
+    dbm__act_fail_again(act);
+    act->kind->tell(act);
+    dbm__act_drop(act);
+    dbm__loop_release(loop);
+}
+static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
+static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
+DBM__FN void dbm__act_stop(dbm_act *act) {
+    if (act->done || act->stopped) return;
+    act->stopped = true;
+    if (act->kind->stop != NULL) act->kind->stop(act);
+}
+static void dbm__acts_stop(dbm_act *first) {
+    for (; first != NULL; first = first->next) dbm__act_stop(first);
+}
+static void dbm__act_ended(dbm_act *act);
+/* One of those that an `all` waits for has ended. */
+static void dbm__joined_one(dbm__joined *all, dbm_act *one) {
+    if (one != NULL && dbm__failing(one->status) && !dbm__failing(all->act.status)) {
+        dbm__act_fails_as(&all->act, one);
+        dbm__acts_stop(all->act.next);
+    }
+    if (--all->left > 0) return;
+    all->act.done = true;
+    dbm__act_ended(&all->act);
+}
+/* Somebody is told, soon. */
+static void dbm__act_ended(dbm_act *act) {
+    dbm_task *t;
+    if (act->of_loop) {
+        act->job.run = dbm__act_tell;
+        dbm__loop_soon(act->of.loop, &act->job);
+        return;
+    }
+    t = act->of.task;
+    if (act->awaited) {
+        act->job.run = dbm__act_resume;
+        dbm__loop_soon(dbm__task_loop(t), &act->job);
+    } else if (dbm__task_settles(t)) {
+        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
+            dbm__act_fails_as(&t->act, act);
+            dbm__acts_stop(t->acts);
+        }
+        if (--t->at > 0) return;
+        t->act.job.run = dbm__task_resume;
+        dbm__loop_soon(dbm__task_loop(t), &t->act.job);
+    } else if (t->acts->kind == &dbm__joined_kind && !t->acts->done && act != t->acts) {
+        dbm__joined_one((dbm__joined *)t->acts, act);
+    }
+}
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
+    DBM_ASSERT(!act->done);
+    dbm__act_fails(act, st);
+    act->done = true;
+    dbm__act_ended(act);
+}
+/* ---- asked to end ------------------------------------------------------------------------------------------------------- */
+/* Down the chain of children that await one another; only what runs side by side takes stack. */
+static void dbm__task_ask(dbm_task *t, dbm_status why) {
+    dbm_act *act;
+    for (;;) {
+        int where = t->act.DBM__WHERE;
+        bool body = where == DBM__IN_BODY || where == DBM__IN_ACTS;
+        if (where == DBM__IN_OVER || t->act.DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && (!body || t->act.DBM__ASKED != DBM_OK)) return; /* the sessions' end and the clean-up are not disturbed */
+        t->act.DBM__ASKED = (unsigned char)why;
+        if (dbm__task_settles(t)) {
+            dbm__acts_stop(t->acts);
+            return;
+        }
+        act = t->acts;
+        if (act == NULL || !act->awaited || act->done || act->stopped) return;
+        if (!dbm__is_task(act)) {
+            dbm__act_stop(act);
+            return;
+        }
+        act->stopped = true;
+        t = (dbm_task *)act;
+        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED;
+    }
+}
+static void dbm__child_stop(dbm_act *act) {
+    dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED);
+}
+static bool dbm__task_must_end(const dbm_task *t) {
+    return t->act.DBM__ASKED != DBM_OK && (t->act.DBM__WHERE <= DBM__IN_ACTS || t->act.DBM__ASKED == DBM_E_CLOSED);
+}
+static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
+    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
+                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
+                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
+}
+static void dbm__tasks_end(dbm_loop *loop) {
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    dbm_act *act;
+    while (tasks->spare != NULL) {
+        dbm_task *t = tasks->spare;
+        tasks->spare = t->u.next;
+        dbm__loop_give(loop, t, sizeof *t);
+    }
+    for (act = tasks->first; act != NULL; act = act->next) {
+        if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
+        else dbm__act_stop(act);
+    }
+}
+typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
+static void dbm__cancel_now(dbm__job *job) {
+    dbm__cancelling *c = (dbm__cancelling *)job;
+    dbm_task *t = (dbm_task *)c->handle.slot;
+    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked */
+    dbm__free(dbm__loop_host(c->handle.loop), c);
+}
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
+    dbm__cancelling *c;
+    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
+    if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
+    c->handle = handle;
+    c->job.run = dbm__cancel_now;
+    dbm__loop_post(handle.loop, &c->job);
+    return DBM_OK;
+}
+DBM__DEF void dbm_async_cancel(dbm_task *t, dbm_act *act) {
+    (void)t;
+    if (act != NULL) dbm__act_stop(act);
+}
+/* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
+static void dbm__more_arm(dbm__task_more *m) {
+    int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
+    dbm_loop *loop = dbm__task_loop(m->task);
+    if (until >= m->armed_us) return; /* it wakes early, and looks again */
+    dbm__loop_unwatch(loop, &m->watch);
+    m->armed_us = until;
+    dbm__loop_watch(loop, &m->watch, -1, 0, until);
+}
+static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
+    dbm__task_more *m = (dbm__task_more *)w;
+    dbm_task *t = m->task;
+    int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
+    (void)heard;
+    m->armed_us = INT64_MAX;
+    if (m->until_us <= now) {
+        m->until_us = INT64_MAX;
+        dbm__task_ask(t, DBM_E_TIMEOUT);
+    }
+    if (m->await_until_us <= now) {
+        m->await_until_us = INT64_MAX;
+        if (t->acts != NULL && t->acts->awaited && !t->acts->done) {
+            m->late = true;
+            dbm__act_stop(t->acts);
+        }
+    }
+    dbm__more_arm(m);
+}
+static void dbm__task_has_more(dbm_task *t, dbm__task_more *m) {
+    dbm__watch_init(&m->watch, dbm__more_heard);
+    m->task = t;
+    m->site = t->u.site;
+    m->until_us = m->await_until_us = m->armed_us = INT64_MAX;
+    t->u.more = m;
+    t->act.more = true;
+}
+static dbm__task_more *dbm__task_more_of(dbm_task *t) {
+    dbm__task_more *m;
+    if (t->act.more) return t->u.more;
+    m = (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
+    if (m != NULL) dbm__task_has_more(t, m);
+    return m;
+}
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
+    dbm__task_more *m = dbm__task_more_of(t);
+    if (m == NULL) return DBM_E_NOMEM;
+    m->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(m);
+    return DBM_OK;
+}
+/* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
+/* Told of one end for all of them. Until it is awaited it counts as done. */
+static void dbm__joined_begin(dbm__joined *all) {
+    dbm_act *act;
+    all->act.done = false;
+    all->left = 1;
+    for (act = all->act.next; act != NULL; act = act->next) {
+        if (!act->done) all->left++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&all->act, act);
+    }
+    if (dbm__failing(all->act.status)) dbm__acts_stop(all->act.next);
+    dbm__joined_one(all, NULL);
+}
+static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
+static void dbm__joined_reap(dbm_act *act) {
+    dbm_task *t = act->of.task;
+    while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
+    dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
+}
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
+    dbm__joined *all = (dbm__joined *)dbm__act_take(dbm__task_loop(t), sizeof *all, site);
+    if (all == NULL) return NULL;
+    dbm__act_begin(&all->act, NULL, t, &dbm__joined_kind);
+    all->act.done = true;
+    return &all->act;
+}
+/* Where the function goes on. */
+DBM__DEF long long dbm__task_at(dbm_task *t) {
+    return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at);
+}
+/* Where it lands when it can't go on there. */
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
+    if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
+    return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
+}
+/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
+DBM__DEF bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site) {
+    t->at = (uint32_t)at;
+    if (act == NULL) {
+        if (!dbm__failing(dbm__self()->last.status)) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "nothing is to be awaited: NULL");
+        return false;
+    }
+    if (act->of_loop || act->of.task != t || act->awaited) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
+        return false;
+    }
+    if (dbm__task_must_end(t)) {
+        dbm__act_stop(act);
+        (void)dbm__asked_fail(t, t->act.DBM__ASKED);
+        return false;
+    }
+    if (t->acts != act) {
+        dbm__act_unlink(act);
+        dbm__act_link(act, &t->acts);
+    }
+    if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
+    act->awaited = true;
+    if (!act->done) return true;
+    if (t->act.DBM__CREDIT > 0) {
+        t->act.DBM__CREDIT--;
+        return false;
+    }
+    act->job.run = dbm__act_resume;
+    dbm__loop_soon(dbm__task_loop(t), &act->job);
+    return true;
+}
+DBM__DEF bool dbm__await_within(dbm_task *t, int at, int ms, dbm_act *act, const char *site) {
+    dbm__task_more *m = dbm__task_more_of(t);
+    if (m == NULL) {
+        if (act != NULL) dbm__act_stop(act);
+        act = NULL;
+    }
+    if (!dbm__await(t, at, act, site)) return false;
+    m->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(m);
+    return true;
+}
+/* How the await ended that is over now; a failure is this thread's last one. */
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
+    dbm_act *act = t->acts;
+    dbm_status st;
+    bool late = false;
+    if (act == NULL || !act->awaited) return dbm__self()->last.status; /* it did not begin */
+    if (t->act.more) {
+        late = t->u.more->late;
+        t->u.more->late = false;
+        t->u.more->await_until_us = INT64_MAX;
+    }
+    st = act->status;
+    if (st == DBM_E_CANCELLED && act->stopped && dbm__task_must_end(t)) st = dbm__asked_fail(t, t->act.DBM__ASKED);
+    else if (st == DBM_E_CANCELLED && late) st = dbm__asked_fail(t, DBM_E_TIMEOUT);
+    else dbm__act_fail_again(act);
+    dbm__act_drop(act);
+    return st;
+}
+DBM__DEF bool dbm__await_failed(dbm_task *t) {
+    dbm_status st = dbm__awaited(t);
+    if (!dbm__failing(st)) return false;
+    dbm__act_fails(&t->act, st);
+    return true;
+}
+/* ---- tasks -------------------------------------------------------------------------------------------------------------- */
+static void dbm__task_told(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    const dbm_error_info *error = dbm__failing(act->status) ? &dbm__self()->last : NULL;
+    if (t->act.more && t->u.more->on_end != NULL) t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error ? act->error : error);
+    else if (error != NULL)
+        dbm__event(dbm__loop_host(act->of.loop), DBM_EVENT_TASK_FAILED, DBM_LOG_WARNING, error->database, dbm__task_site(t), act->status, 0,
+                   "the task that was started at %s failed: %s", dbm__task_site(t), error->message);
+}
+static void dbm__task_reap(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    dbm_loop *loop = dbm__act_loop(act);
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
+    if (dbm__loop_ends(loop)) {
+        dbm__loop_give(loop, t, sizeof *t);
+        return;
+    }
+    t->gen++;
+    t->u.next = tasks->spare;
+    tasks->spare = t;
+}
+static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn, void *data, const char *site) {
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    dbm_task *t = tasks != NULL ? tasks->spare : NULL;
+    uint32_t gen = 0;
+    if (dbm__loop_ends(loop)) {
+        (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
+        return NULL;
+    }
+    if (t != NULL) {
+        tasks->spare = t->u.next;
+        gen = t->gen;
+        memset(t, 0, sizeof *t);
+    } else {
+        t = (dbm_task *)dbm__act_take(loop, sizeof *t, site);
+        if (t == NULL) return NULL;
+        tasks = dbm__tasks_of(loop);
+    }
+    t->gen = gen;
+    t->fn = fn;
+    t->data = data;
+    t->u.site = site;
+    tasks->stats.begun++;
+    tasks->stats.running++;
+    dbm__act_begin(&t->act, loop, parent, parent != NULL ? &dbm__child_kind : &dbm__spawned_kind);
+    t->act.job.run = dbm__task_resume;
+    dbm__loop_soon(loop, &t->act.job);
+    return t;
+}
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle handle;
+    dbm__task_more *more = NULL;
+    dbm_task *t;
+    memset(&handle, 0, sizeof handle);
+    if (loop == NULL || fn == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+        return handle;
+    }
+    if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
+    t = dbm__task_new(loop, NULL, fn, data, site);
+    if (t == NULL) {
+        if (more != NULL) dbm__loop_give(loop, more, sizeof *more);
+        return handle;
+    }
+    if (more != NULL) {
+        more->on_end = options->on_end;
+        more->on_end_ud = options->on_end_ud;
+        dbm__task_has_more(t, more);
+        if (options->deadline_ms != 0) (void)dbm_task_deadline(t, options->deadline_ms);
+    }
+    handle.loop = loop;
+    handle.slot = t;
+    handle.gen = t->gen;
+    return handle;
+}
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
+    dbm_task *child = dbm__task_new(dbm__task_loop(t), t, fn, data, site);
+    return child != NULL ? &child->act : NULL;
+}
+DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
+    owned->next = t->owned;
+    t->owned = owned;
+}
+DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
+    dbm__owned **at = &t->owned;
+    while (*at != NULL && *at != owned) at = &(*at)->next;
+    if (*at != NULL) *at = owned->next;
+}
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    memset(out, 0, sizeof *out);
+    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
+}
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
+    dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
+    return DBM_TASK_FAILED;
+}
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) {
+    dbm__act_fail_again(&t->act);
+    return t->act.status;
+}
+/* The function, until it waits or is over. */
+static bool dbm__task_runs(dbm_task *t) {
+    dbm_task_status said;
+    t->act.DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    said = t->fn(t);
+    if (said == DBM_TASK_WAITS) {
+        if (t->acts != NULL && t->acts->awaited) return true;
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task said that it waits, but awaits nothing"));
+    } else if (said != DBM_TASK_DONE && !dbm__failing(t->act.status)) {
+        (void)dbm_task_fail(t, dbm__self()->last.status);
+    }
+    return false;
+}
+/* Whether something is under way that it has not awaited. */
+static bool dbm__task_waits_for_all(dbm_task *t) {
+    dbm_act *act;
+    t->at = 1; /* so that none of those that are stopped here is the last */
+    for (act = t->acts; act != NULL; act = act->next) {
+        if (!act->done) t->at++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+    }
+    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    return --t->at > 0;
+}
+/* Whether a session's end is under way. */
+static bool dbm__task_gives_back(dbm_task *t) {
+    if (t->acts != NULL && t->acts->awaited) {
+        dbm__act_fails_as(&t->act, t->acts);
+        dbm__act_drop(t->acts);
+    }
+    while (t->owned != NULL) {
+        dbm__owned *owned = t->owned;
+        dbm_status st = DBM_OK;
+        dbm_act *act;
+        t->owned = owned->next;
+        act = owned->end(owned, t, dbm__failing(t->act.status), &st);
+        if (act != NULL) {
+            act->awaited = true;
+            if (!act->done) return true;
+            dbm__act_fails_as(&t->act, act);
+            dbm__act_drop(act);
+        } else if (dbm__failing(st)) {
+            dbm__act_fails(&t->act, st);
+        }
+    }
+    return false;
+}
+static void dbm__task_go(dbm_task *t) {
+    for (;;) switch (t->act.DBM__WHERE) {
+        case DBM__IN_BODY:
+        case DBM__IN_CLEAN_UP:
+            if (dbm__task_runs(t)) return;
+            t->act.DBM__WHERE++;
+            if (dbm__task_must_end(t)) dbm__act_fails(&t->act, dbm__asked_fail(t, t->act.DBM__ASKED));
+            if (dbm__task_waits_for_all(t)) return;
+            break;
+        case DBM__IN_ACTS:
+        case DBM__IN_LAST_ACTS: /* all have ended */
+            if (dbm__task_must_end(t)) dbm__act_fails(&t->act, dbm__asked_fail(t, t->act.DBM__ASKED));
+            while (t->acts != NULL) dbm__act_drop(t->acts);
+            t->act.DBM__WHERE++;
+            break;
+        case DBM__IN_OWNED:
+        case DBM__IN_LAST_OWNED:
+            if (dbm__task_gives_back(t)) return;
+            t->at = DBM__AT_FINALLY;
+            t->act.DBM__WHERE++;
+            break;
+        default:
+            if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
+            dbm__tasks_of(dbm__task_loop(t))->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
+            t->act.done = true;
+            dbm__act_ended(&t->act);
+            return;
+        }
+}
+/* ---- sleeps and calls --------------------------------------------------------------------------------------------------- */
+typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
+static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
+    dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
+    (void)heard;
+    dbm__act_done(&sleep->act, DBM_OK);
+}
+/* What was stopped, and does not say more about it. */
+static dbm_status dbm__cancelled(void) { return dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, "", "", NULL); }
+static void dbm__sleep_stop(dbm_act *act) {
+    dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
+    dbm__act_done(act, dbm__cancelled());
+}
+static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
+static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
+    if (sleep == NULL) return NULL;
+    dbm__act_begin(&sleep->act, NULL, t, &dbm__sleep_kind);
+    dbm__watch_init(&sleep->watch, dbm__sleep_over);
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    return &sleep->act;
+}
+typedef struct dbm__called {
+    dbm_act act;
+    dbm__worked work;
+    dbm_status (*fn)(void *ud);
+    void *ud;
+    dbm_status status;
+    dbm_error_info *error;               /* of the worker's thread */
+} dbm__called;
+static dbm__called *dbm__called_of(dbm__worked *work) { return (dbm__called *)(void *)((char *)work - offsetof(dbm__called, work)); }
+static void dbm__called_run(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    call->status = call->fn(call->ud);
+    if (dbm__failing(call->status) && dbm__self()->last.status != call->status) (void)dbm__fail(call->status, DBM_STAGE_NONE, "", "", NULL);
+    call->error = dbm__error_keep(dbm__loop_host(work->loop), call->status);
+}
+static void dbm__called_done(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status));
+}
+static void dbm__called_stop(dbm_act *act) {
+    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, dbm__cancelled());
+}
+static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
+static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    if (call == NULL) return NULL;
+    call->fn = fn;
+    call->ud = ud;
+    call->work.run = dbm__called_run;
+    call->work.done = dbm__called_done;
+    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
+        dbm__loop_give(loop, call, sizeof *call);
+        return NULL;
+    }
+    dbm__act_begin(&call->act, NULL, t, &dbm__called_kind);
+    return &call->act;
+}
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/side.h --- */
+/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
+ * May call: api/, session/, async.h.
+ * Must not know: how anything is done.
+ *
+ * It is kept beside its work from the first asynchronous session on, and serves one after the other, whichever loop they are of. While calls are in its
+ * queue the first one is under way: in flow.c where the adapter has start and step, else as the synchronous call on a worker. */
+#if DBM_HAS_ASYNC
+struct dbm__async;
+/* One call, in one block with the text and the values of its statement. */
+typedef struct dbm__request {
+    dbm_act act;
+    struct dbm__request *next;           /* in the queue */
+    struct dbm__async *side;
+    size_t size;                         /* of the block */
+    const char *site;
+    const char *sql;
+    const dbm_value *values;
+    int count;
+    dbm__async_kind kind;
+    unsigned hint;                       /* dbm__cache_hint() of the caller's text */
+    bool named;
+    bool writes;                         /* COMMAND: it does; END: what was done is committed */
+    dbm_row *row;                        /* what it found */
+    dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
+    dbm_row **row_out;
+    dbm_rows **rows_out;
+    void (*fn)(void *ud, dbm_status status); /* the callback form */
+    void *ud;
+    dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
+    dbm_status status;
+    int want;                            /* what a blocking step said */
+    bool given;                          /* END: the session is over, and its connection on its way back */
+    dbm__worked worked;
+} dbm__request;
+typedef struct dbm__async {
+    dbm__side side;                      /* first */
+    dbm__owned owned;
+    dbm__work *work;
+    dbm_loop *loop;
+    dbm_task *task;                      /* NULL: of the callback form */
+    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    dbm__request *first, *last;
+    dbm__request *end;                   /* made with the session, so that it can't fail */
+    dbm__request *ending;                /* that, from when it has left on */
+    uint32_t gen;                        /* of its session */
+    bool blocks;                         /* its calls run on workers */
+    bool on;                             /* the first one is under way */
+    /* flow.c's */
+    bool waits;                          /* for `running` */
+    bool was_clean, replaced;
+    int at, after, fd;
+    dbm_status rc, failed;
+    dbm__watch watch;
+    dbm__running running;
+    int (*way)(dbm__slot *slot, dbm_status heard, bool may_block);
+    dbm_op own, *op;
+    dbm__entry *entry;
+    dbm_rows *rows;
+    dbm_row *holding;
+    dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
+    dbm_error_info kept;                 /* why `failed` */
+} dbm__async;
+/* ---- act.c ---- */
+/* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
+DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
+/* ---- flow.c ---- */
+DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/flow.c --- */
+/* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, async.h, side.h.
+ * Must not know: tasks, workers, how a call came to be.
+ *
+ * Each case of dbm__flow() is what session/ does between two operations, in the same words; `after` is where a part that several ways share goes on. */
+#if DBM_HAS_ASYNC
+enum {
+    DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
+    DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
+    DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
+};
+/* ---- one operation ------------------------------------------------------------------------------------------------------- */
+static void dbm__flow_watch(dbm__async *a) {
+    const dbm__running *r = &a->running;
+    int want = (int)r->want & DBM_STEP_BOTH;
+    a->waits = true;
+    a->fd = want != 0 ? a->op->fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running));
+}
+/* True: it has ended, with a->rc. */
+static bool dbm__flow_on(dbm__async *a) {
+    dbm_connection *c = &a->work->slot.connection;
+    if (a->running.want == DBM_STEP_DONE) {
+        a->rc = dbm__op_end(c, a->op, a->op->status);
+        return true;
+    }
+    if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
+    dbm__flow_watch(a);
+    return false;
+}
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
+    a->waits = false;
+    if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
+    dbm__running_heard(&a->running, heard);
+    return dbm__flow_on(a);
+}
+static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
+    dbm_connection *c = &a->work->slot.connection;
+    const dbm_adapter *adapter = c->db->adapter;
+    dbm_status st = DBM_E_UNSUPPORTED;
+    a->op = op;
+    a->at = next;
+    c->reported = op->queued = op->of_pipeline = false;
+    op->answered = 0;
+    op->sent_affected = op->sent_last_id = -1;
+    if (op->kind == DBM_OP_FETCH && adapter->fetch != NULL) st = adapter->fetch(c, op);
+    else if (op->kind == DBM_OP_FINISH && adapter->execute != NULL) st = adapter->execute(c, op);
+    if (st != DBM_E_UNSUPPORTED) {
+        a->rc = dbm__op_end(c, op, st);
+        return true;
+    }
+    dbm__running_start(&a->running, c, op);
+    return dbm__flow_on(a);
+}
+static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
+    dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
+    return &a->own;
+}
+DBM__FN void dbm__flow_cancel(dbm__async *a) {
+    if (!a->waits) return;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
+}
+/* ---- parts ----------------------------------------------------------------------------------------------------------------- */
+static bool dbm__flow_end(dbm__async *a, dbm_status st) {
+    a->at = DBM__AT_START;
+    a->rc = st;
+    return true;
+}
+static dbm_op *dbm__flow_finish(dbm_row *row) {
+    row->op.kind = DBM_OP_FINISH;
+    return &row->op;
+}
+static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
+    row->op.result = NULL;
+    row->ended = true;
+    w->open_rows--;
+}
+/* The next row that has a result, or (to be held) needs it no more. */
+static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
+    dbm__work *w = a->work;
+    dbm_rows *rows = hold && !w->db->one_result ? w->rows : &w->one;
+    a->rc = DBM_OK;
+    while (rows != NULL) {
+        if (rows->row.open && rows->row.op.result != NULL) {
+            dbm_status st = hold ? dbm__row_holding(w, &rows->row, a->first->site) : DBM_OK;
+            if (st == DBM_OK) return &rows->row;
+            if (st != DBM_DONE) {
+                a->rc = st;
+                return NULL;
+            }
+        }
+        rows = rows == &w->one ? w->rows : rows->next;
+    }
+    return NULL;
+}
+/* The statement's own place: of its rows, or for the call alone. */
+static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
+/* What dbm__work_query() does first. */
+static dbm_status dbm__flow_place(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
+    if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
+        return dbm__work_fail(w, r->site);
+    }
+    if (a->rows != NULL) {
+        dbm__rows_reset(w, a->rows, r->site);
+        a->rows->row.op.result = NULL;
+    }
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session's deadline (timeout_ms) passed before the %s was sent",
+                  r->kind == DBM__ASYNC_COMMAND ? "command" : "statement");
+        return dbm__work_fail(w, r->site);
+    }
+    if (r->kind == DBM__ASYNC_COMMAND && r->writes && w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session is .read_only and the command writes");
+        return dbm__work_fail(w, r->site);
+    }
+    return DBM_OK;
+}
+/* The end of a statement that failed: its place goes back. */
+static bool dbm__flow_over(dbm__async *a, dbm_status st) {
+    dbm_rows *rows = a->rows;
+    if (rows != NULL) {
+        rows->row.entry = NULL;
+        rows->row.op.result = NULL;
+        if (rows != &a->work->one) dbm__rows_spare(a->work, rows);
+    }
+    return dbm__flow_end(a, st);
+}
+/* The entry is found or made; false: it is to be prepared. */
+static bool dbm__flow_find(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm_connection *c = &a->work->slot.connection;
+    dbm__entry *e = c->cache->hints[r->hint];
+    if (DBM__LIKELY(e != NULL && dbm__cache_serves(e, r->named) && r->sql != NULL && strcmp(e->text, r->sql) == 0)) {
+        e->uses++;
+        dbm__cache_hit(c, e);
+        a->entry = e;
+        a->rc = DBM_OK;
+        return true;
+    }
+    a->entry = NULL;
+    a->rc = dbm__cache_search(c, r->sql, r->hint, r->named, r->site, &e);
+    if (a->rc == DBM_OK) a->entry = e;
+    return a->rc != DBM_OK || e->uses != 0;
+}
+/* What is refused before anything is sent. */
+static dbm_status dbm__flow_refuse(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    if (e->verb >= DBM__VERB_STATE || w->read_only) {
+        dbm_status st = dbm__refuse(w, e, r->site);
+        if (st != DBM_OK) return st;
+    }
+    return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK;
+}
+/* The values in the order of the statement, where they stay until it has ended. */
+static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *count) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    dbm_value ordered[DBM__MAX_VALUES];
+    const dbm_value *values = r->values;
+    *out = values;
+    *count = r->count;
+    if (r->named) {
+        dbm_status st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
+        if (st != DBM_OK) return st;
+        values = ordered;
+        if (e->prepared.parameters >= 0) *count = e->prepared.parameters;
+    }
+    if (*count == 0 || (a->rows == NULL && !r->named)) return DBM_OK;
+    return dbm__keep_values(w, a->rows != NULL ? a->rows : &w->one, values, *count, out); /* nothing reads from `one` now */
+}
+static dbm_status dbm__flow_execute(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    const dbm_value *values = r->values;
+    int count = r->count;
+    if (r->kind != DBM__ASYNC_COMMAND) {
+        dbm_status st = dbm__flow_values(a, &values, &count);
+        if (st != DBM_OK) return st;
+        if (w->echo) dbm__echo(w, a->entry->text, values, count, r->site);
+    }
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    dbm__op_init(op, r->kind != DBM__ASYNC_COMMAND ? DBM_OP_EXECUTE : DBM_OP_COMMAND, dbm__work_deadline(w));
+    op->values = values;
+    op->value_count = count;
+    op->last_id = -1;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    if (r->kind == DBM__ASYNC_COMMAND) {
+        op->last_id = 0;
+        op->write = r->writes;
+    } else {
+        op->sql = a->entry->prepared.sql;
+        op->sql_size = a->entry->prepared.sql_size;
+        op->prepared = &a->entry->prepared;
+        op->one_row = r->kind == DBM__ASYNC_ONE;
+    }
+    return DBM_OK;
+}
+/* A statement has run: what that means, and where it goes on. */
+static dbm_status dbm__flow_executed(dbm__async *a) {
+    dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    dbm_rows *rows = a->rows;
+    dbm_status st = a->rc == DBM_DONE ? DBM_OK : a->rc;
+    if (st == DBM_OK && op->ended) st = dbm__work_ended(w, r->site);
+    if (st != DBM_OK) return st;
+    if (a->entry->prepared.writes) dbm__work_wrote(w, a->entry, op);
+    if (op->result == NULL) dbm__cache_give(&w->slot.connection, a->entry);
+    if (rows != NULL) {
+        rows->row.entry = op->result != NULL ? a->entry : NULL;
+        dbm__rows_opened(w, rows);
+        r->rows = rows;
+    }
+    return DBM_OK;
+}
+static dbm_op *dbm__flow_begin_op(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
+    op->isolation = w->isolation;
+    op->read_only = w->read_only;
+    op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
+    return op;
+}
+static dbm_status dbm__flow_first(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    if (w->points != 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, r->site, "dbm_async_... inside DBM_SAVEPOINT: leave that block first");
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, r->site) : DBM_OK;
+}
+/* ---- the machine ------------------------------------------------------------------------------------------------------------- */
+#define DBM__RUN(op, next) do { if (!dbm__flow_run(a, op, next)) return false; } while (0)
+DBM__FN bool dbm__flow(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_connection *c = &w->slot.connection;
+    for (;;) {
+        dbm__request *r = a->first;
+        dbm_row *row;
+        dbm_op *op;
+        switch (a->at) {
+        case DBM__AT_START:
+            a->replaced = false;
+            a->entry = NULL;
+            a->rows = NULL;
+            a->was_clean = !w->in_transaction;
+            a->after = DBM__AT_OVER;
+            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w); /* by dbm_send, which waits anyway */
+            switch (r->kind) {
+            case DBM__ASYNC_COMMIT:
+                if (w->top->sticky == DBM_OK && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_commit")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                w->top->asked = true;
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_COMMIT;
+                break;
+            case DBM__ASYNC_ROLLBACK:
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_rollback")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_END:
+                if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) (void)dbm__work_trouble(w, w->top->site);
+                a->at = DBM__AT_END_ROWS;
+                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_BEGIN:
+                a->at = DBM__AT_BEGIN;
+                a->rc = DBM_OK;
+                break;
+            case DBM__ASYNC_NEXT:
+                a->rows = r->rows;
+                if (!a->rows->row.open) {
+                    return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended"));
+                }
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_ROW;
+                break;
+            case DBM__ASYNC_ROWS_END:
+                row = &r->rows->row;
+                a->at = DBM__AT_ROWS_CLOSED;
+                if (row->open && row->op.result != NULL) DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_CLOSED);
+                break;
+            default: /* a statement */
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_STATEMENT;
+                break;
+            }
+            break;
+        case DBM__AT_STATEMENT:
+            a->at = DBM__AT_ONE_ENDED;
+            if (w->one.row.open && w->one.row.op.result != NULL) DBM__RUN(dbm__flow_finish(&w->one.row), DBM__AT_ONE_ENDED);
+            break;
+        case DBM__AT_ONE_ENDED:
+            if (w->one.row.open) {
+                if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
+                dbm__rows_close(&w->one);
+            }
+            if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
+            a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
+            if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            break;
+        case DBM__AT_HOLD:
+            row = dbm__flow_next_row(a, true);
+            if (row == NULL) {
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(&row->op, DBM__AT_HELD);
+            break;
+        case DBM__AT_HELD:
+            a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
+            break;
+        case DBM__AT_TAKE:
+            if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+            a->at = DBM__AT_ENTRY;
+            if (!dbm__flow_find(a)) {
+                dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w));
+                DBM__RUN(&a->own, DBM__AT_PREPARED);
+            }
+            break;
+        case DBM__AT_PREPARED:
+            a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
+            if (a->rc != DBM_OK) a->entry = NULL;
+            a->at = DBM__AT_ENTRY;
+            break;
+        case DBM__AT_ENTRY:
+            if (a->rc != DBM_OK) {
+                if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+                a->at = DBM__AT_RENEW;
+                a->after = DBM__AT_TAKE;
+                break;
+            }
+            a->rc = dbm__flow_refuse(a);
+            a->at = a->after = DBM__AT_BEGIN;
+            if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
+            break;
+        case DBM__AT_BEGIN:
+            a->at = a->rc == DBM_OK ? DBM__AT_EXECUTE : DBM__AT_FAILED;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_BEGUN);
+            break;
+        case DBM__AT_BEGUN:
+            a->at = DBM__AT_FAILED;
+            if (a->rc != DBM_OK) break;
+            w->in_transaction = true;
+            w->wrote = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_EXECUTE;
+            break;
+        case DBM__AT_EXECUTE:
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
+            a->rc = dbm__flow_execute(a);
+            a->at = DBM__AT_FAILED;
+            if (a->rc == DBM_OK) DBM__RUN(dbm__flow_statement_op(a), r->kind == DBM__ASYNC_COMMAND ? DBM__AT_COMMANDED : DBM__AT_EXECUTED);
+            break;
+        case DBM__AT_EXECUTED:
+            a->rc = dbm__flow_executed(a);
+            a->at = a->rc != DBM_OK ? DBM__AT_FAILED : r->kind == DBM__ASYNC_EXEC ? DBM__AT_REST : r->kind == DBM__ASYNC_ONE ? DBM__AT_ROW : DBM__AT_OVER;
+            break;
+        case DBM__AT_FAILED: { /* before it was run, or by it */
+            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->entry != NULL && a->entry->prepared.writes;
+            if (!a->replaced && dbm__may_replace(w, a->rc, a->was_clean, writes)) {
+                if (a->entry != NULL) dbm__cache_give(c, a->entry);
+                a->entry = NULL;
+                a->at = DBM__AT_RENEW;
+                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
+                break;
+            }
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
+            op = dbm__flow_statement_op(a);
+            a->failed = a->rc;
+            a->kept = dbm__self()->last;
+            a->at = DBM__AT_FAILED_ENDED;
+            if (op->result != NULL && (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMAND)) {
+                op->kind = DBM_OP_FINISH;
+                DBM__RUN(op, DBM__AT_FAILED_ENDED);
+            }
+            break;
+        }
+        case DBM__AT_FAILED_ENDED:
+            dbm__self()->last = a->kept;
+            if (r->kind == DBM__ASYNC_COMMAND) return dbm__flow_over(a, dbm__command_over(w, dbm__flow_statement_op(a), a->failed, r->writes, r->site));
+            return dbm__flow_over(a, dbm__run_over(w, a->entry, a->failed, r->sql, r->site));
+        case DBM__AT_REST: /* rows that nobody wants */
+            op = dbm__flow_statement_op(a);
+            if (op->result == NULL) return dbm__flow_end(a, DBM_OK);
+            op->row = false;
+            op->kind = DBM_OP_FETCH;
+            DBM__RUN(op, DBM__AT_RESTED);
+            break;
+        case DBM__AT_RESTED:
+            a->at = DBM__AT_REST;
+            if (a->rc == DBM_OK) break;
+            a->failed = a->rc;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            op = dbm__flow_statement_op(a);
+            op->kind = DBM_OP_FINISH;
+            DBM__RUN(op, DBM__AT_REST_ENDED);
+            break;
+        case DBM__AT_REST_ENDED:
+            if (a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            return dbm__flow_end(a, dbm__exec_over(w, a->entry, dbm__flow_statement_op(a), a->failed, r->site));
+        case DBM__AT_ROW:
+            row = &a->rows->row;
+            a->at = DBM__AT_ROW_GOT;
+            if (dbm__rows_at_hand(a->rows, &a->rc)) break;
+            row->op.kind = DBM_OP_FETCH;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
+            DBM__RUN(&row->op, DBM__AT_FETCHED);
+            break;
+        case DBM__AT_FETCHED:
+            row = &a->rows->row;
+            a->failed = a->rc;
+            a->at = DBM__AT_FETCH_ENDED;
+            if (a->rc == DBM_OK || row->op.result == NULL) break;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED);
+            break;
+        case DBM__AT_FETCH_ENDED:
+            if (a->failed != DBM_OK && a->rows->row.op.result != NULL) dbm__flow_finished(w, &a->rows->row);
+            if (a->failed != DBM_OK && a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            a->rc = dbm__rows_fetched(a->rows, a->failed);
+            a->at = DBM__AT_ROW_GOT;
+            break;
+        case DBM__AT_ROW_GOT:
+            if (a->rc == DBM_OK) r->row = &a->rows->row;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_NEXT) return dbm__flow_end(a, a->rc == DBM_DONE ? DBM_OK : a->rc);
+            dbm__rows_close(a->rows);
+            if (a->rc == DBM_DONE && r->kind == DBM__ASYNC_COMMAND) a->rc = DBM_OK;
+            else if (a->rc == DBM_DONE) a->rc = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, r->site, "no row matched");
+            return dbm__flow_end(a, a->rc);
+        case DBM__AT_COMMANDED:
+            op = dbm__flow_statement_op(a);
+            if (a->rc == DBM_DONE) a->rc = DBM_OK;
+            if (a->rc == DBM_OK && op->ended) a->rc = dbm__work_ended(w, r->site);
+            if (c->broken && a->rc != DBM_OK) w->commands = 0;
+            a->at = DBM__AT_FAILED;
+            r->writes = op->write;
+            if (a->rc != DBM_OK) break;
+            (void)dbm__command_over(w, op, DBM_OK, op->write, r->site);
+            dbm__rows_opened(w, a->rows);
+            a->at = DBM__AT_ROW;
+            break;
+        case DBM__AT_END_ROWS:
+            row = dbm__flow_next_row(a, false);
+            if (row == NULL) {
+                dbm__rows_close_all(w);
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
+            break;
+        case DBM__AT_ROWS_ENDED:
+            dbm__flow_finished(w, a->holding);
+            a->at = DBM__AT_END_ROWS;
+            break;
+        case DBM__AT_ROWS_CLOSED:
+            if (r->rows->row.open) {
+                if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
+                dbm__rows_close(r->rows);
+            }
+            return dbm__flow_end(a, DBM_OK);
+        case DBM__AT_COMMIT:
+            a->at = DBM__AT_UNDO;
+            if (w->top->sticky != DBM_OK) break;
+            a->at = DBM__AT_COMMIT_OVER;
+            if (!w->in_transaction) break;
+            op = dbm__flow_op(a, DBM_OP_COMMIT);
+            if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
+                (void)dbm__work_late(w);
+                a->at = DBM__AT_UNDO;
+                break;
+            }
+            op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
+            dbm__work_shield(w);
+            DBM__RUN(op, DBM__AT_COMMITTED);
+            break;
+        case DBM__AT_COMMITTED:
+            dbm__store(&w->committing, 0);
+            a->at = DBM__AT_UNDO;
+            if (a->rc != DBM_OK) {
+                (void)dbm__work_uncommitted(w, &a->own, a->rc);
+                break;
+            }
+            dbm__sent_drop(w);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_COMMIT_OVER;
+            break;
+        case DBM__AT_COMMIT_OVER:
+            if (r->kind == DBM__ASYNC_END) {
+                dbm__session_finish(w);
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            return dbm__flow_end(a, dbm__level_commit(w, w->top));
+        case DBM__AT_UNDO:
+            a->at = DBM__AT_UNDONE;
+            a->rc = DBM_OK;
+            if (!w->in_transaction || c->broken) break;
+            if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
+            dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            DBM__RUN(&a->own, DBM__AT_UNDONE);
+            break;
+        case DBM__AT_UNDONE:
+            if (a->rc != DBM_OK) c->broken = true;
+            dbm__store(&w->committing, 0);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
+                a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
+                break;
+            }
+            if (r->kind == DBM__ASYNC_END) {
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            w->wrote = false;
+            a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
+            break;
+        case DBM__AT_ROLLED_BACK:
+            return dbm__flow_end(a, dbm__level_undone(w, w->top, a->rc));
+        case DBM__AT_RENEW:
+            a->replaced = true;
+            dbm__work_renewing(w);
+            dbm__side_closes(a);
+            dbm__reconnect_begin(&w->slot, dbm__work_deadline(w));
+            a->at = DBM__AT_RENEWED;
+            if (!dbm__side_way(a, r, dbm__connect_step)) return false;
+            break;
+        case DBM__AT_RENEWED:
+            a->rc = dbm__reconnect_end(&w->slot);
+            dbm__store(&w->committing, 0);
+            a->at = a->after;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
+            a->rc = dbm__work_fail(w, r->site);
+            return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
+        default: return dbm__flow_end(a, DBM_OK);
+        }
+    }
+}
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
-/* The calls of a session that are awaited: the same promises as the synchronous ones, step by step.
- * May call: api/, base/, net/, adapter/, pool/, sql/, session/, manager/, async.h.
- * Must not know: any driver, or how a loop waits. */
+/* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
+ * Must not know: how a statement is run.
+ *
+ *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *
+ * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
+#define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
+static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static void dbm__async_go(dbm__async *a);
+/* ---- requests ------------------------------------------------------------------------------------------------------------ */
+static void dbm__request_reap(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__loop_give(dbm__act_loop(act), r, r->size);
+}
+static void dbm__request_tell(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    if (r->fn != NULL) r->fn(r->ud, act->status);
+}
+/* The session with it: what comes later on it fails, too. */
+static void dbm__request_stop(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__async *a = r->side;
+    dbm_session s;
+    if (r->kind == DBM__ASYNC_END || r->kind == DBM__ASYNC_ROLLBACK) return;
+    s.slot = a->work;
+    s.gen = dbm__load32(&a->work->base.gen);
+    s.step = 0;
+    if (a->blocks) {
+        (void)dbm_cancel(&s);
+        return;
+    }
+    dbm__store(&a->work->cancelled, 1);
+    dbm__store(&a->work->slot.connection.cancelled, 1);
+    dbm__store_release(&a->work->trouble, 1);
+    if (a->first == r) dbm__flow_cancel(a);
+}
+static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
+static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
+static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
+    dbm__request *r;
+    char *at;
+    int i;
+    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    r = (dbm__request *)dbm__act_take(loop, size, site);
+    if (r == NULL) return NULL;
+    r->size = size;
+    r->kind = kind;
+    r->site = site;
+    r->named = named;
+    r->count = count;
+    r->values = dbm__values_put(values, count, (char *)r + head);
+    at = (char *)r + head + room;
+    if (named) {
+        dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
+        for (i = 0; i < count; i++) {
+            size_t n = strlen(values[i].name) + 1;
+            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            at += n;
+        }
+    }
+    if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
+    r->hint = dbm__cache_hint(sql);
+    return r;
+}
+/* One that has failed already, in its turn: this thread's last failure. */
+static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
+    dbm__request *r = dbm__request_make(loop, DBM__ASYNC_FAIL, site, NULL, NULL, 0, false);
+    if (r == NULL) return NULL;
+    r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
+    return r;
+}
+static void dbm__request_done(dbm__request *r, dbm_status st) {
+    if (r->row_out != NULL) *r->row_out = r->row;
+    if (r->rows_out != NULL) *r->rows_out = r->rows;
+    dbm__act_done(&r->act, st);
+}
+/* ---- the queue -------------------------------------------------------------------------------------------------------------- */
+static void dbm__async_put(dbm__async *a, dbm__request *r) {
+    r->side = a;
+    if (a->first != NULL) {
+        a->last = a->last->next = r;
+        return;
+    }
+    a->first = a->last = r;
+    a->side.busy = true;
+    if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    dbm__async_go(a);
+}
+/* The first one is over. A failure is this thread's last. */
+static void dbm__async_next(dbm__async *a, dbm_status st) {
+    dbm__request *r = a->first;
+    a->first = r->next;
+    if (a->first == NULL) {
+        a->side.busy = false;
+        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
+    }
+    dbm__request_done(r, st);
+}
+/* The end of a session, its connection apart. Why it failed stays with the request. */
+static void dbm__async_leave(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_status st;
+    a->side.busy = false;
+    dbm__store(&a->side.runner, 0);
+    if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
+    r->given = true;
+    st = dbm__session_leave(w);
+    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    if (r->status == DBM_OK) return;
+    dbm__self()->last = w->base.error;
+    r->error = dbm__error_keep(w->db->host, st);
+}
+static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
+    dbm_status st = dbm__error_kept(dbm__loop_host(loop), r->error, r->status);
+    r->error = NULL;
+    dbm__request_done(r, st);
+}
+/* ---- what blocks ---------------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_session s;
+    s.slot = w;
+    s.gen = dbm__load32(&w->gen);
+    s.step = 0;
+    switch (r->kind) {
+    case DBM__ASYNC_BEGIN: return dbm__transaction_begin(w, r->site);
+    case DBM__ASYNC_EXEC: return dbm__execv(&s, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_QUERY: return dbm__queryv(&s, &r->rows, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_ONE: return dbm__query_onev(&s, &r->row, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
+    case DBM__ASYNC_NEXT: {
+        dbm_status st = dbm_rows_next(r->rows, &r->row);
+        return st == DBM_DONE ? DBM_OK : st;
+    }
+    case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
+    case DBM__ASYNC_COMMIT: return dbm_commit(&s);
+    case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
+    default: return DBM_OK;
+    }
+}
+/* On a worker. */
+static void dbm__async_run(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm__work *w = a->work;
+    dbm__host *host = w->db->host;
+    if (r->kind == DBM__ASYNC_END) {
+        if (r->writes) dbm__session_finish(w);
+        dbm__async_leave(a, r);
+        dbm__pool_give(&w->slot);
+        return;
+    }
+    dbm__store(&a->side.runner, dbm__thread_number());
+    r->status = dbm__async_sync(a, r);
+    dbm__store(&a->side.runner, 0);
+    r->error = dbm__error_keep(host, r->status);
+}
+static void dbm__async_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm_status st;
+    if (r->given) {
+        dbm__async_ended(worked->loop, r);
+        return;
+    }
+    st = dbm__error_kept(dbm__loop_host(worked->loop), r->error, r->status);
+    r->error = NULL;
+    a->on = false;
+    dbm__async_next(a, st);
+    dbm__async_go(a);
+}
+/* Has it run, where workers can't be had on this thread. */
+static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.run = run;
+    r->worked.done = done;
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
+    r->worked.loop = a->loop;
+    run(&r->worked);
+    done(&r->worked);
+}
+/* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
+static void dbm__way_run(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__slot *slot = &r->side->work->slot;
+    dbm__host *host = slot->pool->db->host;
+    r->want = r->side->way(slot, DBM_OK, true);
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status);
+}
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
+static void dbm__way_over(dbm_loop *loop, dbm__async *a, dbm__request *r) {
+    if (r->given) dbm__async_ended(loop, r);
+    else dbm__async_go(a);
+}
+static void dbm__way_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    if (!r->given && r->want == DBM_STEP_DONE) {
+        (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
+        r->error = NULL;
+    }
+    if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
+}
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
+    dbm__slot *slot;
+    if (want == DBM_STEP_DONE) return true;
+    slot = &a->work->slot;
+    if (want == DBM__STEP_BLOCKS) {
+        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        return false;
+    }
+    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    return false;
+}
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
+    a->way = way;
+    return dbm__way_on(a, r, way(&a->work->slot, DBM_OK, false));
+}
+DBM__FN void dbm__side_closes(dbm__async *a) {
+    if (a->fd >= 0) dbm__loop_forget(a->loop, a->fd);
+    a->fd = -1;
+}
+static void dbm__async_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__async *a = DBM__ASYNC_OF(watch, watch);
+    dbm__request *r = a->ending != NULL ? a->ending : a->first;
+    dbm_loop *loop = a->loop;
+    if (a->waits) {
+        if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+    } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
+        dbm__way_over(loop, a, r);
+    }
+}
+/* ---- one after the other -------------------------------------------------------------------------------------------------------------- */
+static void dbm__async_unlink(dbm__async *a) {
+    if (a->in == NULL) return;
+    *a->in = a->next;
+    if (a->next != NULL) a->next->in = a->in;
+    a->in = NULL;
+}
+static void dbm__async_give(dbm__async *a, dbm__request *r) {
+    dbm__slot *slot = &a->work->slot;
+    dbm_loop *loop = a->loop;
+    a->ending = r;
+    dbm__async_leave(a, r);
+    if (slot->connection.broken) dbm__side_closes(a);
+    if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r);
+}
+static void dbm__async_go(dbm__async *a) {
+    dbm__request *r;
+    while ((r = a->first) != NULL) {
+        dbm_status st;
+        if (r->kind == DBM__ASYNC_FAIL) {
+            (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
+            r->error = NULL;
+            st = dbm__work_fail(a->work, r->site);
+        } else if (a->blocks) {
+            if (a->on) return;
+            a->on = true;
+            if (r->kind == DBM__ASYNC_END) a->first = NULL;
+            dbm__async_work(a, r, dbm__async_run, dbm__async_ran);
+            return;
+        } else {
+            bool over;
+            a->on = true;
+            dbm__store(&a->side.runner, dbm__thread_number());
+            over = dbm__flow(a);
+            dbm__store(&a->side.runner, 0);
+            if (!over) return;
+            a->on = false;
+            st = a->rc;
+            if (r->kind == DBM__ASYNC_END) {
+                a->first = NULL;
+                dbm__async_give(a, r);
+                return;
+            }
+        }
+        dbm__async_next(a, st);
+    }
+}
+/* Nothing comes after it. */
+static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
+    a->end = NULL;
+    r->writes = commit;
+    dbm__async_unlink(a);
+    if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
+    dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__async_put(a, r);
+}
+static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
+    dbm__async *a = DBM__ASYNC_OF(owned, owned);
+    dbm__request *r = a->end;
+    *st = DBM_OK;
+    a->task = NULL;
+    dbm__async_end(a, r, task, !failed, &dbm__request_awaited);
+    return &r->act;
+}
+/* The loop ends: sessions of the callback form are rolled back. */
+static void dbm__async_end_all(dbm_loop *loop) {
+    dbm__async *a, *next;
+    for (a = (dbm__async *)*dbm__loop_of_acts(loop); a != NULL; a = next) {
+        next = a->next;
+        if (a->first != NULL) dbm__act_stop(&a->first->act);
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+    }
+}
+/* ---- beginning ------------------------------------------------------------------------------------------------------------------------ */
+static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
+/* The side of a session that was just taken; NULL: no memory. */
+static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
+    dbm__async *a = (dbm__async *)(void *)w->side;
+    dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
+    if (end == NULL) return NULL;
+    if (a == NULL) {
+        a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a);
+        if (a == NULL) {
+            dbm__loop_give(loop, end, end->size);
+            (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
+            return NULL;
+        }
+        a->side.free = dbm__async_free;
+        a->work = w;
+        w->side = &a->side;
+    }
+    a->loop = loop;
+    a->task = task;
+    a->end = end;
+    a->first = a->last = a->ending = NULL;
+    a->on = a->waits = false;
+    a->at = 0;
+    a->fd = -1;
+    a->gen = w->base.gen;
+    a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
+    dbm__watch_init(&a->watch, dbm__async_heard);
+    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
+    a->owned.end = dbm__async_owned_end;
+    if (task != NULL) {
+        dbm__task_owns(task, &a->owned);
+    } else {
+        dbm__async **all = (dbm__async **)(void *)dbm__loop_of_acts(loop);
+        a->next = *all;
+        a->in = all;
+        if (a->next != NULL) a->next->in = &a->next;
+        *all = a;
+        dbm__loop_at_end(loop, dbm__async_end_all);
+    }
+    return a;
+}
+typedef struct dbm__beginning {
+    dbm_act act;
+    dbm__taking taking;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    bool queued, reaped, has_options;
+    int want;
+    dbm_loop *loop;
+    dbm_task *task;
+    dbm_session *out;
+    void (*fn)(void *ud, dbm_status status);
+    void *ud;
+    dbm_error_info *error;
+    int64_t deadline_us;
+    dbm_session_options options;
+    dbm__watch watch;
+    dbm__worked worked;
+} dbm__beginning;
+#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+static void dbm__beginning_reap(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    b->reaped = true;
+    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b);
+}
+static void dbm__beginning_tell(dbm_act *act) {
+    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
+    if (b->fn != NULL) b->fn(b->ud, act->status);
+}
+static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    dbm__act_done(&b->act, st);
+}
+/* .transaction: BEGIN has come back. */
+static void dbm__beginning_begun(void *ud, dbm_status st) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
+    if (st != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+        dbm__self()->last = kept;
+    }
+    dbm__beginning_over(b, st);
+}
+static void dbm__beginning_taken(dbm__beginning *b) {
+    dbm__slot *slot = b->taking.slot;
+    const dbm_session_options *options = b->has_options ? &b->options : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__request *r = NULL;
+    dbm__async *a = dbm__async_begin(w, b->loop, b->task, b->taking.site);
+    bool begins = options != NULL && options->transaction && w->db->transactions_asked;
+    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a == NULL) {
+        (void)dbm__session_leave(w);
+        dbm__pool_give(slot);
+        dbm__beginning_over(b, DBM_E_NOMEM);
+    } else if (begins && r == NULL) {
+        dbm__beginning_begun(b, DBM_E_NOMEM);
+    } else if (begins) {
+        r->fn = dbm__beginning_begun;
+        r->ud = b;
+        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__async_put(a, r);
+    } else {
+        dbm__beginning_over(b, DBM_OK);
+    }
+}
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+static void dbm__beginning_run(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
+    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status);
+}
+static void dbm__beginning_on(dbm__beginning *b);
+static void dbm__beginning_ran(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
+    b->error = NULL;
+    if (b->want != DBM_STEP_DONE && b->act.stopped) {
+        dbm__taking_abandon(&b->taking);
+        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+        return;
+    }
+    dbm__beginning_on(b);
+}
+/* Waits for what the step wanted. */
+static void dbm__beginning_on(dbm__beginning *b) {
+    b->queued = b->want == DBM__STEP_QUEUED;
+    if (b->want == DBM_STEP_DONE) {
+        if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
+        else dbm__beginning_over(b, b->taking.status);
+    } else if (b->want == DBM__STEP_BLOCKS) {
+        b->worked.run = dbm__beginning_run;
+        b->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__taking_abandon(&b->taking);
+            dbm__beginning_over(b, dbm__fail_again(&kept));
+        }
+    } else {
+        int want = b->want & DBM_STEP_BOTH;
+        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us);
+    }
+}
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
+    b->want = dbm__taking_step(&b->taking, heard, false);
+    dbm__beginning_on(b);
+}
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
+    dbm__beginning_step(b, b->queued ? DBM_OK : heard);
+}
+static void dbm__beginning_woken(dbm__job *job) {
+    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
+    dbm__store_release(&b->posted, 0);
+    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
+    else if (b->queued) {
+        dbm__loop_unwatch(b->loop, &b->watch);
+        dbm__beginning_step(b, DBM_OK);
+    }
+}
+/* Any thread. */
+static void dbm__beginning_wake(void *ud) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken);
+}
+static void dbm__beginning_stop(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    if (b->want == DBM__STEP_BLOCKS || b->want == DBM_STEP_DONE) return; /* a worker has it; then it is seen */
+    dbm__loop_unwatch(b->loop, &b->watch);
+    dbm__taking_abandon(&b->taking);
+    b->queued = false;
+    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+}
+static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
+static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
+static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                void (*fn)(void *ud, dbm_status status), void *ud, const char *site) {
+    dbm__beginning *b;
+    dbm_status st;
+    if (out == NULL) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_async_session: the session is NULL");
+        return NULL;
+    }
+    out->slot = NULL;
+    out->step = 0;
+    st = dbm__session_allowed(db, options, site);
+    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b == NULL) {
+        (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
+        return NULL;
+    }
+    out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
+    b->loop = loop;
+    b->task = task;
+    b->out = out;
+    b->fn = fn;
+    b->ud = ud;
+    b->deadline_us = INT64_MAX;
+    b->woken.run = dbm__beginning_woken;
+    if (options != NULL) {
+        b->has_options = true;
+        b->options = *options;
+        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+    }
+    dbm__watch_init(&b->watch, dbm__beginning_heard);
+    dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
+    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
+    dbm__beginning_step(b, DBM_OK);
+    return &b->act;
+}
+/* ---- the public calls ------------------------------------------------------------------------------------------------------------------- */
+static bool dbm__async_task_given(dbm_task *t) {
+    if (t == NULL) (void)dbm__fail_null("task");
+    return t != NULL;
+}
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
+}
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    dbm_database *db;
+    if (!dbm__async_task_given(t)) return NULL;
+    db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
+    return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL;
+}
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                          void (*fn)(void *ud, dbm_status status), void *ud, const char *site) {
+    if (loop == NULL) return dbm__fail_null("loop");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
+    return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
+}
+/* The side of a session, for a call of a task (fn NULL) or of the callback form. */
+static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm__async *a;
+    if (w == NULL) {
+        (void)dbm__session_bad(s, site);
+        return NULL;
+    }
+    a = (dbm__async *)(void *)w->side;
+    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+        return NULL;
+    }
+    if (of_task && a->task == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
+        return NULL;
+    }
+    if (!of_task && dbm__loop_ends(a->loop)) {
+        dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
+        return NULL;
+    }
+    return a;
+}
+static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+    if (r == NULL) return NULL;
+    r->fn = to.fn;
+    r->ud = to.ud;
+    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__async_put(a, r);
+    return &r->act;
+}
+static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    dbm__request *r = dbm__request_make(a->loop, to.kind, site, sql, values, count, named);
+    if (r == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_QUERY) r->rows_out = (dbm_rows **)to.out;
+    else r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+/* A failure of the call's values comes in its turn, and sticks. */
+static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
+typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
+static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int count, bool writes) {
+    dbm__async_words *x = (dbm__async_words *)ud;
+    dbm__request *r = dbm__request_make(x->a->loop, DBM__ASYNC_COMMAND, x->site, NULL, words, count, false);
+    if (r == NULL) return DBM_E_NOMEM;
+    r->writes = writes;
+    r->row_out = (dbm_row **)x->to.out;
+    x->act = dbm__async_add(x->a, r, x->to);
+    return DBM_OK;
+}
+static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
+    if (to.out != NULL) *(void **)to.out = NULL;
+    return dbm__async_of(s, !to.told, site);
+}
+/* A command's words; its values by codes, or from an array. */
+static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
+    dbm__async_words x;
+    dbm__redis_use use;
+    dbm_session on = dbm__database_target(a->work->db);
+    dbm_status st;
+    x.a = a;
+    x.to = to;
+    x.site = site;
+    x.act = NULL;
+    use.use = dbm__async_words_put;
+    use.ud = &x;
+    st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
+        : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
+    return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act;
+}
+static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, va_list *ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, NULL, 0, codes, ap);
+    if (codes[0] != 0 && dbm__values_read(values, &count, &named, codes, *ap) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, values, count, named);
+}
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) {
+    dbm_act *act;
+    va_list ap;
+    va_start(ap, codes);
+    act = dbm__async_do(s, to, site, sql, codes, &ap);
+    va_end(ap);
+    return act;
+}
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    int i;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
+    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        return dbm__async_bad(a, to, site);
+    }
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (values[i].name != NULL) named = true;
+    }
+    if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, copy, count, named);
+}
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_END) {
+        dbm__request *r = a->end;
+        r->fn = to.fn;
+        r->ud = to.ud;
+        s->slot = NULL;
+        s->gen = 0;
+        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
+        return &r->act;
+    }
+    return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to);
+}
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) {
+    dbm_session s;
+    dbm__async *a;
+    dbm__request *r;
+    if (to.out != NULL) *(void **)to.out = NULL;
+    if (rows == NULL) {
+        (void)dbm__fail_null("rows");
+        return NULL;
+    }
+    if (!rows->row.open) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL;
+    }
+    s.slot = rows->row.work;
+    s.gen = rows->row.gen;
+    s.step = 0;
+    a = dbm__async_of(&s, !to.told, site);
+    r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->rows = rows;
+    r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+/* A row that is in memory: no act is needed for it. */
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+    dbm__work *w;
+    dbm_status st;
+    *row = NULL;
+    if (rows == NULL || !rows->row.open) return false;
+    w = rows->row.work;
+    if (w->side == NULL || w->side->busy || dbm__load(&w->trouble) != 0 || rows->row.gen != w->gen || w->db->gate != NULL || !dbm__pool_steps(w->slot.pool)) return false;
+    if ((rows->row.number & 63) == 63) return false; /* others have a turn */
+    if (!rows->row.fresh) {
+        if (rows->row.ended || rows->row.op.result == NULL || w->db->adapter->fetch == NULL) return false;
+        rows->row.op.kind = DBM_OP_FETCH;
+        st = w->db->adapter->fetch(&w->slot.connection, &rows->row.op);
+        if (st == DBM_E_UNSUPPORTED) return false;
+        if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+        if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
+    } else {
+        (void)dbm__rows_at_hand(rows, &st);
+    }
+    *row = &rows->row;
+    return true;
+}
+#else
+static dbm_status dbm__no_sessions(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)t; (void)db; (void)options; (void)site;
+    if (out != NULL) { out->slot = NULL; out->step = 0; out->gen = (uint32_t)DBM_E_NOT_COMPILED; }
+    (void)dbm__no_sessions();
+    return NULL;
+}
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)name;
+    return dbm__async_session_on(t, NULL, options, out, site);
+}
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site) {
+    (void)loop; (void)fn; (void)ud;
+    (void)dbm__async_session_on(NULL, db, options, out, site);
+    return DBM_E_NOT_COMPILED;
+}
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) { (void)s; (void)to; (void)site; (void)sql; (void)codes; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) { (void)s; (void)to; (void)site; (void)sql; (void)values; (void)count; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */
 #endif
 /* --- src/api/licence.h --- */

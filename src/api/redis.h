@@ -38,6 +38,7 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
     DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
     DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
+    DBM__REDIS_WANT_WORDS,       /* dbm__redis_use: its words, which somebody else sends */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
