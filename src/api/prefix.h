@@ -20,6 +20,7 @@
 #  define dbm__async_task DBM__PREFIXED(dbm__async_task)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
 #  define dbm__await DBM__PREFIXED(dbm__await)
+#  define dbm__await_at DBM__PREFIXED(dbm__await_at)
 #  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
 #  define dbm__await_within DBM__PREFIXED(dbm__await_within)
 #  define dbm__awaited DBM__PREFIXED(dbm__awaited)

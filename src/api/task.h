@@ -20,7 +20,7 @@
  * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
- * An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
+ * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
  * hold an await.
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
@@ -77,7 +77,7 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
  *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
  *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
  *                                 be cancelled
- *   dbm_async_cancel(t, act)      asks one to end; it is still to be awaited, or ends with the task */
+ *   dbm_async_cancel(act)         asks one to end; it is still to be awaited, or ends with the task */
 #define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
 #define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
 #define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
@@ -87,13 +87,14 @@ DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const 
 DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
 DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
-DBM_API void dbm_async_cancel(dbm_task *t, dbm_act *act);
+DBM_API void dbm_async_cancel(dbm_act *act);
 
 DBM_API void *dbm__task_data(dbm_task *t);
 DBM_API long long dbm__task_at(dbm_task *t);
 DBM_API dbm_task_status dbm__task_over(dbm_task *t);
-DBM_API bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site);
-DBM_API bool dbm__await_within(dbm_task *t, int at, int ms, dbm_act *act, const char *site);
+DBM_API bool dbm__await_at(dbm_task *t, int at);
+DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
+DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
 
@@ -119,10 +120,12 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 #define DBM_TASK_FINALLY(t) return DBM_TASK_DONE; case DBM__TASK_FINALLY:
 #define DBM_TASK_END(t) return DBM_TASK_DONE; default: ; } return dbm__task_over(t)
 #define DBM__AWAIT(begun, n, then) do { if (begun) { return DBM_TASK_WAITS; case DBM__TASK_LABEL(n): ; } then; } while (0)
-#define DBM__AWAIT1(t, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
-#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
-#define DBM__AWAIT3(t, ms, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
-#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT1(t, call, n) \
+    DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT3(t, ms, call, n) \
+    DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
 #define DBM_AWAIT(t, ...) DBM__AWAIT1(t, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_TRY_AWAIT(t, rc, ...) DBM__AWAIT2(t, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)

@@ -7,6 +7,11 @@
  * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
 #include "async.h"
 #include "../manager/manager.h"
+
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro);
+}
 #if DBM_HAS_ASYNC
 #if defined(__linux__)
 #  define DBM__EPOLL 1
@@ -111,16 +116,12 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
 
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 
-/* Something was begun outside of a turn. */
-static void dbm__loop_ask(dbm_loop *loop) {
+/* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
+static void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
-    if (loop->hooks.soon != NULL) {
-        loop->hooks.soon(loop->hooks.ud);
-    } else {
-        loop->timer_us = INT64_MIN;
-        loop->hooks.timer(loop->hooks.ud, 0);
-    }
+    if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
+    else loop->hooks.timer(loop->hooks.ud, 0);
 }
 
 DBM__FN void dbm__loop_hold(dbm_loop *loop) {
@@ -136,14 +137,14 @@ DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_job = job;
     loop->last_job = &job->next;
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_at_end = job;
     loop->last_at_end = &job->next;
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 
 #if DBM__POLL && !defined(_WIN32)
@@ -411,7 +412,7 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         f->serial = w->serial;
         if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
     }
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
@@ -705,16 +706,17 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
 
 /* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
 
-static void dbm__loop_arrange(dbm_loop *loop) {
-    int64_t until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX, now;
+static void dbm__loop_arrange(dbm_loop *loop, bool again) {
+    int64_t until, now;
     if (dbm__loop_leave(loop)) return;
     dbm__store(&loop->stopped, 0); /* there is nothing to stop */
     (void)dbm__swap(&loop->sleeping, 1);
-    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop);
-    if (until >= loop->timer_us) return; /* a timer that is early finds nothing, and is set anew then */
+    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop, again);
+    until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX;
+    if (loop->asked || until == loop->timer_us || (until > loop->timer_us && until != INT64_MAX)) return; /* one that is early finds nothing, and is set anew then */
     loop->timer_us = until;
-    now = dbm__now(loop->host);
-    loop->hooks.timer(loop->hooks.ud, until > now ? until - now : 0);
+    now = until == INT64_MAX ? 0 : dbm__now(loop->host);
+    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
 }
 
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
@@ -724,7 +726,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
     dbm__loop_work_off(loop);
     if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
-    dbm__loop_arrange(loop);
+    dbm__loop_arrange(loop, false);
 }
 
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
@@ -735,7 +737,7 @@ DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     dbm__store(&loop->sleeping, 0);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
-    dbm__loop_arrange(loop);
+    dbm__loop_arrange(loop, true);
 }
 
 /* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
@@ -910,43 +912,26 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
     if (!loop->turning) dbm__loop_end(loop);
 }
 
-#else /* !DBM_HAS_ASYNC */
-static dbm_status dbm__no_async(dbm_loop **out) {
-    if (out != NULL) *out = NULL;
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+    dbm_loop_options o;
+    *out = NULL;
+    memset(&o, 0, sizeof o);
+    if (options != NULL) o = *options;
+    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    o.hooks = hooks;
+    return dbm_loop_create(out, mgr, &o);
 }
-DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return dbm__no_async(out); }
-DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
-DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
-DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return dbm__no_async(NULL); }
+
+#else /* !DBM_HAS_ASYNC */
+#define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return DBM__NO_ASYNC(NULL); }
 DBM__DEF void dbm_loop_stop(dbm_loop *loop) { (void)loop; }
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) { (void)loop; (void)fd; (void)what; }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) { (void)loop; }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif /* DBM_HAS_ASYNC */
 
-/* Loops of others that are not compiled in. */
-#if !DBM_HAS_LIBUV || !DBM_HAS_LIBEV || !DBM_HAS_LIBEVENT
-static dbm_status dbm__no_binding(dbm_loop **out, const char *loop, const char *macro) {
-    if (out != NULL) *out = NULL;
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the binding to %s is not compiled in: define %s where DBM_IMPLEMENTATION is", loop, macro);
-}
-#endif
-#if !DBM_HAS_LIBUV
-DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
-    (void)mgr; (void)uv; (void)options;
-    return dbm__no_binding(out, "libuv", "DBM_WITH_LIBUV");
-}
-#endif
-#if !DBM_HAS_LIBEV
-DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
-    (void)mgr; (void)ev; (void)options;
-    return dbm__no_binding(out, "libev", "DBM_WITH_LIBEV");
-}
-#endif
-#if !DBM_HAS_LIBEVENT
-DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
-    (void)mgr; (void)base; (void)options;
-    return dbm__no_binding(out, "libevent", "DBM_WITH_LIBEVENT");
-}
-#endif
