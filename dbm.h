@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 85a80881f8d98c32: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 991467b61177a996: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -635,6 +635,7 @@
 #  define dbm__async_task DBM__PREFIXED(dbm__async_task)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
 #  define dbm__await DBM__PREFIXED(dbm__await)
+#  define dbm__await_at DBM__PREFIXED(dbm__await_at)
 #  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
 #  define dbm__await_within DBM__PREFIXED(dbm__await_within)
 #  define dbm__awaited DBM__PREFIXED(dbm__awaited)
@@ -2901,7 +2902,7 @@ DBM_API void dbm_loop_free(dbm_loop *loop);
  * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
- * An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
+ * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
  * hold an await.
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
@@ -2958,7 +2959,7 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
  *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
  *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
  *                                 be cancelled
- *   dbm_async_cancel(t, act)      asks one to end; it is still to be awaited, or ends with the task */
+ *   dbm_async_cancel(act)         asks one to end; it is still to be awaited, or ends with the task */
 #define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
 #define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
 #define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
@@ -2968,13 +2969,14 @@ DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const 
 DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
 DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
-DBM_API void dbm_async_cancel(dbm_task *t, dbm_act *act);
+DBM_API void dbm_async_cancel(dbm_act *act);
 
 DBM_API void *dbm__task_data(dbm_task *t);
 DBM_API long long dbm__task_at(dbm_task *t);
 DBM_API dbm_task_status dbm__task_over(dbm_task *t);
-DBM_API bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site);
-DBM_API bool dbm__await_within(dbm_task *t, int at, int ms, dbm_act *act, const char *site);
+DBM_API bool dbm__await_at(dbm_task *t, int at);
+DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
+DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
 
@@ -3000,10 +3002,12 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 #define DBM_TASK_FINALLY(t) return DBM_TASK_DONE; case DBM__TASK_FINALLY:
 #define DBM_TASK_END(t) return DBM_TASK_DONE; default: ; } return dbm__task_over(t)
 #define DBM__AWAIT(begun, n, then) do { if (begun) { return DBM_TASK_WAITS; case DBM__TASK_LABEL(n): ; } then; } while (0)
-#define DBM__AWAIT1(t, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
-#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
-#define DBM__AWAIT3(t, ms, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
-#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT1(t, call, n) \
+    DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT3(t, ms, call, n) \
+    DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
 #define DBM_AWAIT(t, ...) DBM__AWAIT1(t, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_TRY_AWAIT(t, rc, ...) DBM__AWAIT2(t, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
@@ -9159,7 +9163,6 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
 }
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
-    dbm_error_info kept = dbm__self()->last;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
     c->open = slot->way.phase == DBM__CONNECT_MADE;
     c->broken = c->open;
@@ -9167,7 +9170,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false;
-    dbm__self()->last = kept;
 }
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
@@ -9603,11 +9605,11 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
+    t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
-    else t->phase = DBM__TAKE_LINE;
     if (orphaned) dbm__orphan_returned(t->db->shared);
-    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
 DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
     dbm_database *db = t->db;
@@ -9670,10 +9672,11 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -9681,6 +9684,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     }
     slot = t->slot;
     t->slot = NULL;
+    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
         slot->way.close = false;
@@ -9696,6 +9700,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 /* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
@@ -31494,6 +31499,8 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
  * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+/* The answer of what is left out. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC
 /* ---- loop.c ---- */
 /* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
@@ -31539,6 +31546,9 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
+/* For bind_*.c. */
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 /* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
@@ -31584,7 +31594,7 @@ struct dbm__act {
 };
 /* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
-/* In the name of a task, whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
+/* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
  * dbm__loop_ends(), those are refused before: E_CLOSED). */
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
@@ -31611,6 +31621,10 @@ DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when 
  * One turn: wait - descriptors that are ready - posts and jobs - times that have come - their jobs - what was kept for the end of the turn - changes of what is
  * watched are told to the system. A descriptor stays registered for reading when nobody waits for it: the next read of the same connection then costs no
  * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro);
+}
 #if DBM_HAS_ASYNC
 #if defined(__linux__)
 #  define DBM__EPOLL 1
@@ -31705,16 +31719,12 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     loop->blocks[i - 1] = (dbm__block *)block;
 }
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
-/* Something was begun outside of a turn. */
-static void dbm__loop_ask(dbm_loop *loop) {
+/* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
+static void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
-    if (loop->hooks.soon != NULL) {
-        loop->hooks.soon(loop->hooks.ud);
-    } else {
-        loop->timer_us = INT64_MIN;
-        loop->hooks.timer(loop->hooks.ud, 0);
-    }
+    if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
+    else loop->hooks.timer(loop->hooks.ud, 0);
 }
 DBM__FN void dbm__loop_hold(dbm_loop *loop) {
     if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true);
@@ -31727,13 +31737,13 @@ DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_job = job;
     loop->last_job = &job->next;
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_at_end = job;
     loop->last_at_end = &job->next;
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 #if DBM__POLL && !defined(_WIN32)
 static void dbm__wake_write(int fd) {
@@ -31978,7 +31988,7 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         f->serial = w->serial;
         if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
     }
-    dbm__loop_ask(loop);
+    dbm__loop_ask(loop, false);
 }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
@@ -32244,16 +32254,17 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
     return DBM_OK;
 }
 /* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
-static void dbm__loop_arrange(dbm_loop *loop) {
-    int64_t until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX, now;
+static void dbm__loop_arrange(dbm_loop *loop, bool again) {
+    int64_t until, now;
     if (dbm__loop_leave(loop)) return;
     dbm__store(&loop->stopped, 0); /* there is nothing to stop */
     (void)dbm__swap(&loop->sleeping, 1);
-    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop);
-    if (until >= loop->timer_us) return; /* a timer that is early finds nothing, and is set anew then */
+    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop, again);
+    until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX;
+    if (loop->asked || until == loop->timer_us || (until > loop->timer_us && until != INT64_MAX)) return; /* one that is early finds nothing, and is set anew then */
     loop->timer_us = until;
-    now = dbm__now(loop->host);
-    loop->hooks.timer(loop->hooks.ud, until > now ? until - now : 0);
+    now = until == INT64_MAX ? 0 : dbm__now(loop->host);
+    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
 }
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
@@ -32262,7 +32273,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
     dbm__loop_work_off(loop);
     if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
-    dbm__loop_arrange(loop);
+    dbm__loop_arrange(loop, false);
 }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
@@ -32272,7 +32283,7 @@ DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     dbm__store(&loop->sleeping, 0);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
-    dbm__loop_arrange(loop);
+    dbm__loop_arrange(loop, true);
 }
 /* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
 /* The loop's own way to wait; also for its end, when the other loop is not run any more. */
@@ -32434,45 +32445,27 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
     loop->freed = true;
     if (!loop->turning) dbm__loop_end(loop);
 }
-#else /* !DBM_HAS_ASYNC */
-static dbm_status dbm__no_async(dbm_loop **out) {
-    if (out != NULL) *out = NULL;
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+    dbm_loop_options o;
+    *out = NULL;
+    memset(&o, 0, sizeof o);
+    if (options != NULL) o = *options;
+    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    o.hooks = hooks;
+    return dbm_loop_create(out, mgr, &o);
 }
-DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return dbm__no_async(out); }
-DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
-DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return dbm__no_async(NULL); }
-DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return dbm__no_async(NULL); }
+#else /* !DBM_HAS_ASYNC */
+#define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return DBM__NO_ASYNC(NULL); }
 DBM__DEF void dbm_loop_stop(dbm_loop *loop) { (void)loop; }
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) { (void)loop; (void)fd; (void)what; }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) { (void)loop; }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif /* DBM_HAS_ASYNC */
-/* Loops of others that are not compiled in. */
-#if !DBM_HAS_LIBUV || !DBM_HAS_LIBEV || !DBM_HAS_LIBEVENT
-static dbm_status dbm__no_binding(dbm_loop **out, const char *loop, const char *macro) {
-    if (out != NULL) *out = NULL;
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the binding to %s is not compiled in: define %s where DBM_IMPLEMENTATION is", loop, macro);
-}
-#endif
-#if !DBM_HAS_LIBUV
-DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
-    (void)mgr; (void)uv; (void)options;
-    return dbm__no_binding(out, "libuv", "DBM_WITH_LIBUV");
-}
-#endif
-#if !DBM_HAS_LIBEV
-DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
-    (void)mgr; (void)ev; (void)options;
-    return dbm__no_binding(out, "libev", "DBM_WITH_LIBEV");
-}
-#endif
-#if !DBM_HAS_LIBEVENT
-DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
-    (void)mgr; (void)base; (void)options;
-    return dbm__no_binding(out, "libevent", "DBM_WITH_LIBEVENT");
-}
-#endif
 /* --- src/async/worker.c --- */
 #if DBM_HAS_ASYNC
 #if DBM__THREADS && !defined(_WIN32)
@@ -32686,6 +32679,317 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
     return st;
 }
 #endif /* DBM_HAS_ASYNC */
+/* --- src/async/bind_uv.c --- */
+#if DBM_HAS_LIBUV
+#if defined(__has_include)
+#  if !__has_include(<uv.h>)
+#    define DBM__UV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__UV_MISSING)
+#  error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
+#else
+#include <uv.h>
+#include <stdlib.h>
+/* libuv has its handles until their close callbacks, which may come when the loop and its manager are gone: hence malloc. */
+typedef struct dbm__uv {
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_async_t async;
+    dbm_loop *loop;
+    uv_loop_t *uv;
+    int handles;
+} dbm__uv;
+typedef struct dbm__uv_fd { uv_poll_t poll; int fd; } dbm__uv_fd;
+static void dbm__uv_ready(uv_poll_t *poll, int status, int events) {
+    int what = status < 0 ? DBM_STEP_BOTH : (events & UV_READABLE ? DBM_STEP_READ : 0) | (events & UV_WRITABLE ? DBM_STEP_WRITE : 0);
+    dbm_loop_ready(((dbm__uv *)poll->data)->loop, ((dbm__uv_fd *)(void *)poll)->fd, what);
+}
+static void dbm__uv_fd_closed(uv_handle_t *handle) { free(handle); }
+/* Its poll handle is closed when nobody waits: libuv must know of no descriptor that somebody may close. */
+static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
+    dbm__uv *b = (dbm__uv *)ud;
+    dbm__uv_fd *p = (dbm__uv_fd *)*mine;
+    int rc;
+    if (p == NULL && want == 0) return DBM_OK;
+    if (p == NULL) {
+        p = (dbm__uv_fd *)malloc(sizeof *p);
+        if (p == NULL) return DBM_E_NOMEM;
+        rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
+        if (rc != 0) {
+            free(p);
+            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST;
+        }
+        p->fd = fd;
+        p->poll.data = b;
+        *mine = p;
+    }
+    if (want != 0 && uv_poll_start(&p->poll, (want & DBM_STEP_READ ? UV_READABLE : 0) | (want & DBM_STEP_WRITE ? UV_WRITABLE : 0), dbm__uv_ready) == 0) return DBM_OK;
+    *mine = NULL;
+    uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
+    return want == 0 ? DBM_OK : DBM_E_LOST;
+}
+static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_timer(void *ud, int64_t after_us) {
+    dbm__uv *b = (dbm__uv *)ud;
+    if (after_us < 0) (void)uv_timer_stop(&b->timer);
+    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+}
+static void dbm__uv_prepared(uv_prepare_t *prepare) {
+    (void)uv_prepare_stop(prepare);
+    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop);
+}
+static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
+static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
+static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
+static void dbm__uv_busy(void *ud, bool busy) {
+    if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
+    else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async);
+}
+static void dbm__uv_closed(uv_handle_t *handle) {
+    dbm__uv *b = (dbm__uv *)handle->data;
+    if (--b->handles == 0) free(b);
+}
+static void dbm__uv_end(void *ud) {
+    dbm__uv *b = (dbm__uv *)ud;
+    uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
+}
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__uv *b;
+    dbm_status st;
+    if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
+    b = (dbm__uv *)calloc(1, sizeof *b);
+    if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
+        free(b);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    (void)uv_timer_init(uv, &b->timer);
+    (void)uv_prepare_init(uv, &b->prepare);
+    uv_unref((uv_handle_t *)&b->async);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    b->handles = 3;
+    b->uv = uv;
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__uv_watch;
+    hooks.timer = dbm__uv_timer;
+    hooks.soon = dbm__uv_soon;
+    hooks.wake = dbm__uv_wake;
+    hooks.busy = dbm__uv_busy;
+    hooks.end = dbm__uv_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__uv_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    (void)mgr; (void)uv; (void)options;
+    return dbm__loop_left_out(out, "the binding to libuv", "DBM_WITH_LIBUV");
+}
+#endif
+/* --- src/async/bind_ev.c --- */
+#if DBM_HAS_LIBEV
+#if defined(__has_include)
+#  if !__has_include(<ev.h>)
+#    define DBM__EV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EV_MISSING)
+#  error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
+#else
+#include <ev.h>
+typedef struct dbm__ev {
+    ev_timer timer;
+    ev_prepare prepare;
+    ev_async async;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct ev_loop *ev;
+} dbm__ev;
+static void dbm__ev_ready(struct ev_loop *ev, ev_io *io, int events) {
+    (void)ev;
+    dbm_loop_ready(((dbm__ev *)io->data)->loop, io->fd, events & EV_ERROR ? DBM_STEP_BOTH : (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_io *io = (ev_io *)*mine;
+    if (io != NULL) ev_io_stop(b->ev, io);
+    if (want == 0) {
+        dbm__free(b->host, io);
+        return DBM_OK;
+    }
+    if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
+    ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    io->data = b;
+    ev_io_start(b->ev, io);
+    return DBM_OK;
+}
+static void dbm__ev_time(struct ev_loop *ev, ev_timer *timer, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)timer->data)->loop);
+}
+static void dbm__ev_timer(void *ud, int64_t after_us) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    if (after_us < 0) return;
+    if (after_us > 0) ev_now_update(b->ev); /* libev counts from the beginning of its turn */
+    ev_timer_set(&b->timer, (double)after_us / 1e6, 0.);
+    ev_timer_start(b->ev, &b->timer);
+}
+static void dbm__ev_prepared(struct ev_loop *ev, ev_prepare *prepare, int events) {
+    (void)events;
+    ev_prepare_stop(ev, prepare);
+    dbm_loop_timeout(((dbm__ev *)prepare->data)->loop);
+}
+static void dbm__ev_soon(void *ud) { ev_prepare_start(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->prepare); }
+static void dbm__ev_woken(struct ev_loop *ev, ev_async *async, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)async->data)->loop);
+}
+static void dbm__ev_wake(void *ud) { ev_async_send(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->async); }
+static void dbm__ev_busy(void *ud, bool busy) {
+    if (busy) ev_ref(((dbm__ev *)ud)->ev);
+    else ev_unref(((dbm__ev *)ud)->ev);
+}
+static void dbm__ev_end(void *ud) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    ev_prepare_stop(b->ev, &b->prepare);
+    ev_ref(b->ev);
+    ev_async_stop(b->ev, &b->async);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__ev *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
+    b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) {
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    b->host = dbm__host_of(mgr);
+    b->ev = ev;
+    ev_init(&b->timer, dbm__ev_time);
+    ev_prepare_init(&b->prepare, dbm__ev_prepared);
+    ev_async_init(&b->async, dbm__ev_woken);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    ev_async_start(ev, &b->async);
+    ev_unref(ev);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__ev_watch;
+    hooks.timer = dbm__ev_timer;
+    hooks.soon = dbm__ev_soon;
+    hooks.wake = dbm__ev_wake;
+    hooks.busy = dbm__ev_busy;
+    hooks.end = dbm__ev_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__ev_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    (void)mgr; (void)ev; (void)options;
+    return dbm__loop_left_out(out, "the binding to libev", "DBM_WITH_LIBEV");
+}
+#endif
+/* --- src/async/bind_event.c --- */
+#if DBM_HAS_LIBEVENT
+#if defined(__has_include)
+#  if !__has_include(<event2/event.h>)
+#    define DBM__EVENT_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EVENT_MISSING)
+#  error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
+#else
+#include <event2/event.h>
+typedef struct dbm__event_base {
+    struct event *timer, *soon;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct event_base *base;
+} dbm__event_base;
+static void dbm__event_ready(evutil_socket_t fd, short events, void *ud) {
+    dbm_loop_ready(((dbm__event_base *)ud)->loop, (int)fd, (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    struct event *e = (struct event *)*mine;
+    short what = (short)(EV_PERSIST | (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    if (want == 0) {
+        if (e != NULL) event_free(e);
+        return DBM_OK;
+    }
+    if (e != NULL) {
+        (void)event_del(e);
+        if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
+        return DBM_E_NOMEM;
+    }
+    if (event_add(e, NULL) == 0) return DBM_OK;
+    event_free(e);
+    *mine = NULL;
+    return DBM_E_LOST;
+}
+static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
+    (void)fd; (void)events;
+    dbm_loop_timeout(((dbm__event_base *)ud)->loop);
+}
+static void dbm__event_timer(void *ud, int64_t after_us) {
+    struct timeval tv;
+    tv.tv_sec = after_us / 1000000;
+    tv.tv_usec = after_us % 1000000;
+    if (after_us < 0) (void)event_del(((dbm__event_base *)ud)->timer);
+    else (void)event_add(((dbm__event_base *)ud)->timer, &tv);
+}
+static void dbm__event_soon(void *ud) { event_active(((dbm__event_base *)ud)->soon, EV_TIMEOUT, 0); }
+static void dbm__event_end(void *ud) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    if (b->timer != NULL) event_free(b->timer);
+    if (b->soon != NULL) event_free(b->soon);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__event_base *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
+    *out = NULL;
+    b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    b->host = dbm__host_of(mgr);
+    b->base = base;
+    b->timer = event_new(base, -1, 0, dbm__event_time, b);
+    b->soon = event_new(base, -1, 0, dbm__event_time, b);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__event_watch;
+    hooks.timer = dbm__event_timer;
+    hooks.soon = dbm__event_soon;
+    hooks.end = dbm__event_end;
+    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__event_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    (void)mgr; (void)base; (void)options;
+    return dbm__loop_left_out(out, "the binding to libevent", "DBM_WITH_LIBEVENT");
+}
+#endif
 /* --- src/async/task.c --- */
 /* Tasks and what they await: how they are resumed, joined, cancelled and ended.
  * May call: api/, base/, async.h.
@@ -32698,8 +33002,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
  *     BODY --- the function says DONE or FAILED ---> ACTS: all in the list end ---> OWNED: sessions end, in reverse ---> CLEAN_UP: the function, at
  *     DBM_TASK_FINALLY ---> LAST_ACTS ---> LAST_OWNED ---> OVER: it is told, and its slot is spare
  *
- * In ACTS the list shrinks to nothing; `at` counts what is left. A slot is never anything but a task, until the loop is freed: so a handle can look at
- * its generation. */
+ * A slot is never anything but a task, until the loop is freed: so a handle can look at its generation. */
 #if DBM_HAS_ASYNC
 enum { DBM__IN_BODY = 0, DBM__IN_ACTS, DBM__IN_OWNED, DBM__IN_CLEAN_UP, DBM__IN_LAST_ACTS, DBM__IN_LAST_OWNED, DBM__IN_OVER };
 #define DBM__AT_FINALLY 0xffffffffu
@@ -32721,49 +33024,55 @@ struct dbm_task {
     void *data;
     dbm_act *acts;
     dbm__owned *owned;
-    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* next: among the spare ones */
-    uint32_t at, gen;
+    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* more: when act.more; next: among the spare ones */
+    uint32_t at;                         /* where the function goes on; in ACTS: how many have not ended */
+    uint32_t gen;
 };
-#define DBM__WHERE own[0]
-#define DBM__ASKED own[1]
-#define DBM__CREDIT own[2]
-static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
-/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+#define DBM__WHERE act.own[0]
+#define DBM__ASKED act.own[1]
+#define DBM__CREDIT act.own[2]
 /* What there is one of in a loop: made with the first act. */
 typedef struct dbm__tasks {
     dbm_act *first;                      /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *current;                   /* whose function runs now */
     dbm_task *spare;                     /* ended ones */
     dbm_task_stats_info stats;
 } dbm__tasks;
-static void dbm__tasks_end(dbm_loop *loop);
-static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__loop_of_tasks(loop); }
-DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
-    void **tasks = dbm__loop_of_tasks(loop), *p = NULL;
-    if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
-    if (*tasks != NULL) p = dbm__loop_take(loop, size);
-    if (p != NULL) memset(p, 0, size);
-    else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
-    return p;
-}
-/* ---- acts --------------------------------------------------------------------------------------------------------------- */
-static void dbm__child_stop(dbm_act *act);
+typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* dbm_async_all(); left: acts that it still waits for */
+static void dbm__task_stop(dbm_act *act);
 static void dbm__task_told(dbm_act *act);
 static void dbm__task_reap(dbm_act *act);
+static void dbm__task_go(dbm_task *t);
+static void dbm__tasks_end(dbm_loop *loop);
 static void dbm__joined_stop(dbm_act *act);
 static void dbm__joined_reap(dbm_act *act);
-static void dbm__task_go(dbm_task *t);
-static const dbm__act_kind dbm__child_kind = { dbm__child_stop, NULL, dbm__task_reap };
-static const dbm__act_kind dbm__spawned_kind = { dbm__child_stop, dbm__task_told, dbm__task_reap };
+static const dbm__act_kind dbm__child_kind = { dbm__task_stop, NULL, dbm__task_reap };
+static const dbm__act_kind dbm__spawned_kind = { dbm__task_stop, dbm__task_told, dbm__task_reap };
 static const dbm__act_kind dbm__joined_kind = { dbm__joined_stop, NULL, dbm__joined_reap };
-typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* left: acts that it still waits for */
+static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
 static bool dbm__is_task(const dbm_act *act) { return act->kind == &dbm__child_kind || act->kind == &dbm__spawned_kind; }
+static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__loop_of_tasks(loop); }
+static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
+/* Whether it waits for all that is below it, to go on when that has ended. */
+static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
+static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
     while (!t->act.of_loop) t = t->act.of.task;
     return t->act.of.loop;
 }
-static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
-/* Whether it waits for all that is below it, to go on when that has ended. */
-static bool dbm__task_settles(const dbm_task *t) { return t->act.DBM__WHERE == DBM__IN_ACTS || t->act.DBM__WHERE == DBM__IN_LAST_ACTS; }
+/* ---- acts --------------------------------------------------------------------------------------------------------------- */
+static bool dbm__tasks_made(dbm_loop *loop) {
+    void **tasks = dbm__loop_of_tasks(loop);
+    if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
+    return *tasks != NULL;
+}
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
+    void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
+    if (p != NULL) memset(p, 0, size);
+    else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+    return p;
+}
 static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->next = *in;
     act->in = in;
@@ -32783,23 +33092,19 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm
         dbm__loop_hold(loop);
         return;
     }
+    if (dbm__tasks_of(loop)->current != NULL) t = dbm__tasks_of(loop)->current;
     act->of.task = t;
     if (dbm__task_settles(t)) t->at++;
-    if (t->acts != NULL && (t->acts->awaited)) { /* begun for it by somebody else, while it waits */
-        if (t->acts->kind == &dbm__joined_kind && !t->acts->done) ((dbm__joined *)t->acts)->left++;
-        dbm__act_link(act, &t->acts->next);
-    } else {
-        dbm__act_link(act, &t->acts);
-    }
+    if (dbm__task_joins(t) != NULL) dbm__task_joins(t)->left++;
+    dbm__act_link(act, dbm__task_awaits(t) != NULL ? &t->acts->next : &t->acts);
 }
-/* Its end, for a failure with this thread's last one; an earlier failure stays. */
+/* It ends with this; a failure is this thread's last one. The first failure stays. */
 static void dbm__act_fails(dbm_act *act, dbm_status st) {
     if (dbm__failing(act->status)) return;
     act->status = st;
     if (!dbm__failing(st)) return;
     if (dbm__self()->last.status != st) (void)dbm__fail(st, DBM_STAGE_NONE, "", "", NULL);
-    act->error = (dbm_error_info *)dbm__alloc(dbm__loop_host(dbm__act_loop(act)), sizeof *act->error);
-    if (act->error != NULL) *act->error = dbm__self()->last;
+    act->error = dbm__error_keep(dbm__loop_host(dbm__act_loop(act)), st);
 }
 /* The same with the failure of another. */
 static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
@@ -32808,10 +33113,9 @@ static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
     act->error = other->error;
     other->error = NULL;
 }
-static void dbm__act_fail_again(const dbm_act *act) {
-    if (!dbm__failing(act->status)) return;
-    if (act->error != NULL) (void)dbm__fail_again(act->error);
-    else (void)dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL);
+static dbm_status dbm__act_fail_again(const dbm_act *act) {
+    if (act->error != NULL) return dbm__fail_again(act->error);
+    return dbm__failing(act->status) ? dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL) : act->status;
 }
 /* It was told, or nobody wants to know. */
 static void dbm__act_drop(dbm_act *act) {
@@ -32823,13 +33127,17 @@ static void dbm__act_drop(dbm_act *act) {
 static void dbm__act_tell(dbm__job *job) {
     dbm_act *act = (dbm_act *)job;
     dbm_loop *loop = act->of.loop;
-    dbm__act_fail_again(act);
+    (void)dbm__act_fail_again(act);
     act->kind->tell(act);
     dbm__act_drop(act);
     dbm__loop_release(loop);
 }
 static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
 static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
+static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
+    act->job.run = run;
+    dbm__loop_soon(dbm__act_loop(act), &act->job);
+}
 DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || act->stopped) return;
     act->stopped = true;
@@ -32838,63 +33146,59 @@ DBM__FN void dbm__act_stop(dbm_act *act) {
 static void dbm__acts_stop(dbm_act *first) {
     for (; first != NULL; first = first->next) dbm__act_stop(first);
 }
-static void dbm__act_ended(dbm_act *act);
-/* One of those that an `all` waits for has ended. */
-static void dbm__joined_one(dbm__joined *all, dbm_act *one) {
-    if (one != NULL && dbm__failing(one->status) && !dbm__failing(all->act.status)) {
-        dbm__act_fails_as(&all->act, one);
-        dbm__acts_stop(all->act.next);
-    }
-    if (--all->left > 0) return;
-    all->act.done = true;
-    dbm__act_ended(&all->act);
-}
 /* Somebody is told, soon. */
 static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
+    dbm__joined *joined;
+    act->done = true;
     if (act->of_loop) {
-        act->job.run = dbm__act_tell;
-        dbm__loop_soon(act->of.loop, &act->job);
+        dbm__soon(act, dbm__act_tell);
         return;
     }
     t = act->of.task;
+    joined = dbm__task_joins(t);
     if (act->awaited) {
-        act->job.run = dbm__act_resume;
-        dbm__loop_soon(dbm__task_loop(t), &act->job);
+        dbm__soon(act, dbm__act_resume);
     } else if (dbm__task_settles(t)) {
         if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
             dbm__act_fails_as(&t->act, act);
             dbm__acts_stop(t->acts);
         }
-        if (--t->at > 0) return;
-        t->act.job.run = dbm__task_resume;
-        dbm__loop_soon(dbm__task_loop(t), &t->act.job);
-    } else if (t->acts->kind == &dbm__joined_kind && !t->acts->done && act != t->acts) {
-        dbm__joined_one((dbm__joined *)t->acts, act);
+        if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
+    } else if (joined != NULL) {
+        if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
+            dbm__act_fails_as(&joined->act, act);
+            dbm__acts_stop(joined->act.next);
+        }
+        if (--joined->left == 0) dbm__act_ended(&joined->act);
     }
 }
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
     DBM_ASSERT(!act->done);
     dbm__act_fails(act, st);
-    act->done = true;
     dbm__act_ended(act);
 }
 /* ---- asked to end ------------------------------------------------------------------------------------------------------- */
-/* Down the chain of children that await one another; only what runs side by side takes stack. */
+static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
+    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
+                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
+                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
+}
+/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
+ * when the loop ends. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
-        int where = t->act.DBM__WHERE;
-        bool body = where == DBM__IN_BODY || where == DBM__IN_ACTS;
-        if (where == DBM__IN_OVER || t->act.DBM__ASKED == DBM_E_CLOSED) return;
-        if (why != DBM_E_CLOSED && (!body || t->act.DBM__ASKED != DBM_OK)) return; /* the sessions' end and the clean-up are not disturbed */
-        t->act.DBM__ASKED = (unsigned char)why;
+        if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
+        t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
+            dbm__act_fails(&t->act, dbm__asked_fail(t, why));
             dbm__acts_stop(t->acts);
             return;
         }
-        act = t->acts;
-        if (act == NULL || !act->awaited || act->done || act->stopped) return;
+        act = dbm__task_awaits(t);
+        if (act == NULL || act->done || act->stopped) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
             return;
@@ -32904,24 +33208,16 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED;
     }
 }
-static void dbm__child_stop(dbm_act *act) {
-    dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED);
-}
-static bool dbm__task_must_end(const dbm_task *t) {
-    return t->act.DBM__ASKED != DBM_OK && (t->act.DBM__WHERE <= DBM__IN_ACTS || t->act.DBM__ASKED == DBM_E_CLOSED);
-}
-static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
-    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
-                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
-                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
-}
+static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
+/* Whether its awaits fail. */
+static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
 static void dbm__tasks_end(dbm_loop *loop) {
     dbm__tasks *tasks = dbm__tasks_of(loop);
     dbm_act *act;
     while (tasks->spare != NULL) {
         dbm_task *t = tasks->spare;
         tasks->spare = t->u.next;
-        dbm__loop_give(loop, t, sizeof *t);
+        dbm__free(dbm__loop_host(loop), t);
     }
     for (act = tasks->first; act != NULL; act = act->next) {
         if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
@@ -32932,7 +33228,7 @@ typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__ca
 static void dbm__cancel_now(dbm__job *job) {
     dbm__cancelling *c = (dbm__cancelling *)job;
     dbm_task *t = (dbm_task *)c->handle.slot;
-    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked */
+    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked, and slots go */
     dbm__free(dbm__loop_host(c->handle.loop), c);
 }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
@@ -32945,8 +33241,7 @@ DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__loop_post(handle.loop, &c->job);
     return DBM_OK;
 }
-DBM__DEF void dbm_async_cancel(dbm_task *t, dbm_act *act) {
-    (void)t;
+DBM__DEF void dbm_async_cancel(dbm_act *act) {
     if (act != NULL) dbm__act_stop(act);
 }
 /* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
@@ -32964,20 +33259,18 @@ static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
     (void)heard;
     m->armed_us = INT64_MAX;
+    if (m->await_until_us <= now) {
+        m->await_until_us = INT64_MAX;
+        m->late = true; /* of the await that is under way, which ends this limit when it is over */
+        dbm__act_stop(t->acts);
+    }
     if (m->until_us <= now) {
         m->until_us = INT64_MAX;
         dbm__task_ask(t, DBM_E_TIMEOUT);
     }
-    if (m->await_until_us <= now) {
-        m->await_until_us = INT64_MAX;
-        if (t->acts != NULL && t->acts->awaited && !t->acts->done) {
-            m->late = true;
-            dbm__act_stop(t->acts);
-        }
-    }
     dbm__more_arm(m);
 }
-static void dbm__task_has_more(dbm_task *t, dbm__task_more *m) {
+static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
     dbm__watch_init(&m->watch, dbm__more_heard);
     m->task = t;
     m->site = t->u.site;
@@ -32985,32 +33278,28 @@ static void dbm__task_has_more(dbm_task *t, dbm__task_more *m) {
     t->u.more = m;
     t->act.more = true;
 }
-static dbm__task_more *dbm__task_more_of(dbm_task *t) {
-    dbm__task_more *m;
-    if (t->act.more) return t->u.more;
-    m = (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
-    if (m != NULL) dbm__task_has_more(t, m);
-    return m;
+static bool dbm__task_more_make(dbm_task *t) {
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
+    if (m != NULL) dbm__task_more_put(t, m);
+    return t->act.more;
 }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
-    dbm__task_more *m = dbm__task_more_of(t);
-    if (m == NULL) return DBM_E_NOMEM;
-    m->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
-    dbm__more_arm(m);
+    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(t->u.more);
     return DBM_OK;
 }
 /* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
-/* Told of one end for all of them. Until it is awaited it counts as done. */
-static void dbm__joined_begin(dbm__joined *all) {
+static void dbm__joined_begin(dbm__joined *joined) {
     dbm_act *act;
-    all->act.done = false;
-    all->left = 1;
-    for (act = all->act.next; act != NULL; act = act->next) {
-        if (!act->done) all->left++;
-        else if (dbm__failing(act->status)) dbm__act_fails_as(&all->act, act);
+    joined->act.done = false;
+    joined->left = 1; /* so that none of those that are stopped here is the last */
+    for (act = joined->act.next; act != NULL; act = act->next) {
+        if (!act->done) joined->left++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act);
     }
-    if (dbm__failing(all->act.status)) dbm__acts_stop(all->act.next);
-    dbm__joined_one(all, NULL);
+    if (dbm__failing(joined->act.status)) dbm__acts_stop(joined->act.next);
+    joined->act.done = --joined->left == 0;
 }
 static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
 static void dbm__joined_reap(dbm_act *act) {
@@ -33019,35 +33308,31 @@ static void dbm__joined_reap(dbm_act *act) {
     dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
 }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm__joined *all = (dbm__joined *)dbm__act_take(dbm__task_loop(t), sizeof *all, site);
-    if (all == NULL) return NULL;
-    dbm__act_begin(&all->act, NULL, t, &dbm__joined_kind);
-    all->act.done = true;
-    return &all->act;
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    if (joined == NULL) return NULL;
+    dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
+    joined->act.done = true; /* until it is awaited */
+    return &joined->act;
 }
-/* Where the function goes on. */
-DBM__DEF long long dbm__task_at(dbm_task *t) {
-    return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at);
-}
-/* Where it lands when it can't go on there. */
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+/* Where the function lands when it can't go on there. */
 DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
     if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
     return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
 }
-/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
-DBM__DEF bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site) {
+/* Before an await begins anything: whether it may. */
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) {
     t->at = (uint32_t)at;
-    if (act == NULL) {
-        if (!dbm__failing(dbm__self()->last.status)) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "nothing is to be awaited: NULL");
-        return false;
-    }
-    if (act->of_loop || act->of.task != t || act->awaited) {
-        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
-        return false;
-    }
-    if (dbm__task_must_end(t)) {
-        dbm__act_stop(act);
-        (void)dbm__asked_fail(t, t->act.DBM__ASKED);
+    if (!dbm__task_asked(t)) return true;
+    (void)dbm__asked_fail(t, t->DBM__ASKED);
+    return false;
+}
+/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
+    if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
+        if (act != NULL || !dbm__failing(dbm__self()->last.status))
+            (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
         return false;
     }
     if (t->acts != act) {
@@ -33057,54 +33342,50 @@ DBM__DEF bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site) {
     if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
     act->awaited = true;
     if (!act->done) return true;
-    if (t->act.DBM__CREDIT > 0) {
-        t->act.DBM__CREDIT--;
+    if (t->DBM__CREDIT > 0) {
+        t->DBM__CREDIT--;
         return false;
     }
-    act->job.run = dbm__act_resume;
-    dbm__loop_soon(dbm__task_loop(t), &act->job);
+    dbm__soon(act, dbm__act_resume);
     return true;
 }
-DBM__DEF bool dbm__await_within(dbm_task *t, int at, int ms, dbm_act *act, const char *site) {
-    dbm__task_more *m = dbm__task_more_of(t);
-    if (m == NULL) {
-        if (act != NULL) dbm__act_stop(act);
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
+    if (act != NULL && !dbm__task_more_make(t)) {
+        dbm__act_stop(act);
         act = NULL;
     }
-    if (!dbm__await(t, at, act, site)) return false;
-    m->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
-    dbm__more_arm(m);
+    if (!dbm__await(t, act, site)) return false;
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(t->u.more);
     return true;
 }
 /* How the await ended that is over now; a failure is this thread's last one. */
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
-    dbm_act *act = t->acts;
+    dbm_act *act = dbm__task_awaits(t);
     dbm_status st;
     bool late = false;
-    if (act == NULL || !act->awaited) return dbm__self()->last.status; /* it did not begin */
+    if (act == NULL) return dbm__self()->last.status; /* it did not begin */
     if (t->act.more) {
         late = t->u.more->late;
         t->u.more->late = false;
         t->u.more->await_until_us = INT64_MAX;
     }
-    st = act->status;
-    if (st == DBM_E_CANCELLED && act->stopped && dbm__task_must_end(t)) st = dbm__asked_fail(t, t->act.DBM__ASKED);
-    else if (st == DBM_E_CANCELLED && late) st = dbm__asked_fail(t, DBM_E_TIMEOUT);
-    else dbm__act_fail_again(act);
+    st = dbm__act_fail_again(act);
+    if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
     return st;
 }
 DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
-    if (!dbm__failing(st)) return false;
-    dbm__act_fails(&t->act, st);
-    return true;
+    if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    return dbm__failing(st);
 }
 /* ---- tasks -------------------------------------------------------------------------------------------------------------- */
 static void dbm__task_told(dbm_act *act) {
     dbm_task *t = (dbm_task *)act;
-    const dbm_error_info *error = dbm__failing(act->status) ? &dbm__self()->last : NULL;
-    if (t->act.more && t->u.more->on_end != NULL) t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error ? act->error : error);
+    const dbm_error_info *error = dbm__failing(act->status) ? dbm_last_error() : NULL;
+    if (act->more && t->u.more->on_end != NULL)
+        t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error != NULL ? act->error : error);
     else if (error != NULL)
         dbm__event(dbm__loop_host(act->of.loop), DBM_EVENT_TASK_FAILED, DBM_LOG_WARNING, error->database, dbm__task_site(t), act->status, 0,
                    "the task that was started at %s failed: %s", dbm__task_site(t), error->message);
@@ -33115,7 +33396,7 @@ static void dbm__task_reap(dbm_act *act) {
     dbm__tasks *tasks = dbm__tasks_of(loop);
     if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
     if (dbm__loop_ends(loop)) {
-        dbm__loop_give(loop, t, sizeof *t);
+        dbm__free(dbm__loop_host(loop), t);
         return;
     }
     t->gen++;
@@ -33123,22 +33404,22 @@ static void dbm__task_reap(dbm_act *act) {
     tasks->spare = t;
 }
 static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn, void *data, const char *site) {
-    dbm__tasks *tasks = dbm__tasks_of(loop);
-    dbm_task *t = tasks != NULL ? tasks->spare : NULL;
-    uint32_t gen = 0;
+    dbm__tasks *tasks;
+    dbm_task *t = NULL;
+    uint32_t gen;
     if (dbm__loop_ends(loop)) {
         (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
         return NULL;
     }
-    if (t != NULL) {
-        tasks->spare = t->u.next;
-        gen = t->gen;
-        memset(t, 0, sizeof *t);
-    } else {
-        t = (dbm_task *)dbm__act_take(loop, sizeof *t, site);
-        if (t == NULL) return NULL;
-        tasks = dbm__tasks_of(loop);
+    if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
+    if (t == NULL) {
+        (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+        return NULL;
     }
+    tasks = dbm__tasks_of(loop);
+    if (t == tasks->spare) tasks->spare = t->u.next;
+    gen = t->gen;
+    memset(t, 0, sizeof *t);
     t->gen = gen;
     t->fn = fn;
     t->data = data;
@@ -33146,8 +33427,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     tasks->stats.begun++;
     tasks->stats.running++;
     dbm__act_begin(&t->act, loop, parent, parent != NULL ? &dbm__child_kind : &dbm__spawned_kind);
-    t->act.job.run = dbm__task_resume;
-    dbm__loop_soon(loop, &t->act.job);
+    dbm__soon(&t->act, dbm__task_resume);
     return t;
 }
 DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
@@ -33168,8 +33448,8 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     if (more != NULL) {
         more->on_end = options->on_end;
         more->on_end_ud = options->on_end_ud;
-        dbm__task_has_more(t, more);
-        if (options->deadline_ms != 0) (void)dbm_task_deadline(t, options->deadline_ms);
+        dbm__task_more_put(t, more);
+        if (options->deadline_ms > 0) (void)dbm_task_deadline(t, options->deadline_ms);
     }
     handle.loop = loop;
     handle.slot = t;
@@ -33189,31 +33469,29 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     while (*at != NULL && *at != owned) at = &(*at)->next;
     if (*at != NULL) *at = owned->next;
 }
-DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
-    memset(out, 0, sizeof *out);
-    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
-}
 DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
 DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
     dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
     return DBM_TASK_FAILED;
 }
-DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) {
-    dbm__act_fail_again(&t->act);
-    return t->act.status;
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    memset(out, 0, sizeof *out);
+    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
 }
-/* The function, until it waits or is over. */
+/* The function, until it waits (true) or is over. */
 static bool dbm__task_runs(dbm_task *t) {
+    dbm__tasks *tasks = dbm__tasks_of(dbm__task_loop(t));
     dbm_task_status said;
-    t->act.DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    tasks->current = t;
     said = t->fn(t);
-    if (said == DBM_TASK_WAITS) {
-        if (t->acts != NULL && t->acts->awaited) return true;
-        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task said that it waits, but awaits nothing"));
-    } else if (said != DBM_TASK_DONE && !dbm__failing(t->act.status)) {
-        (void)dbm_task_fail(t, dbm__self()->last.status);
-    }
+    tasks->current = NULL;
+    if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
+    if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
     return false;
 }
 /* Whether something is under way that it has not awaited. */
@@ -33229,53 +33507,43 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
 }
 /* Whether a session's end is under way. */
 static bool dbm__task_gives_back(dbm_task *t) {
-    if (t->acts != NULL && t->acts->awaited) {
-        dbm__act_fails_as(&t->act, t->acts);
-        dbm__act_drop(t->acts);
-    }
-    while (t->owned != NULL) {
+    for (;;) {
         dbm__owned *owned = t->owned;
         dbm_status st = DBM_OK;
-        dbm_act *act;
+        dbm_act *act = dbm__task_awaits(t);
+        if (act != NULL) {
+            if (!act->done) return true;
+            if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+            dbm__act_drop(act);
+        }
+        if (owned == NULL) return false;
         t->owned = owned->next;
         act = owned->end(owned, t, dbm__failing(t->act.status), &st);
-        if (act != NULL) {
-            act->awaited = true;
-            if (!act->done) return true;
-            dbm__act_fails_as(&t->act, act);
-            dbm__act_drop(act);
-        } else if (dbm__failing(st)) {
-            dbm__act_fails(&t->act, st);
-        }
+        if (act != NULL) act->awaited = true;
+        else if (dbm__failing(st)) dbm__act_fails(&t->act, st);
     }
-    return false;
 }
 static void dbm__task_go(dbm_task *t) {
-    for (;;) switch (t->act.DBM__WHERE) {
+    for (;; t->DBM__WHERE++) switch (t->DBM__WHERE) {
         case DBM__IN_BODY:
         case DBM__IN_CLEAN_UP:
             if (dbm__task_runs(t)) return;
-            t->act.DBM__WHERE++;
-            if (dbm__task_must_end(t)) dbm__act_fails(&t->act, dbm__asked_fail(t, t->act.DBM__ASKED));
+            t->DBM__WHERE++;
             if (dbm__task_waits_for_all(t)) return;
-            break;
+            /* fall through */
         case DBM__IN_ACTS:
         case DBM__IN_LAST_ACTS: /* all have ended */
-            if (dbm__task_must_end(t)) dbm__act_fails(&t->act, dbm__asked_fail(t, t->act.DBM__ASKED));
             while (t->acts != NULL) dbm__act_drop(t->acts);
-            t->act.DBM__WHERE++;
             break;
         case DBM__IN_OWNED:
         case DBM__IN_LAST_OWNED:
             if (dbm__task_gives_back(t)) return;
             t->at = DBM__AT_FINALLY;
-            t->act.DBM__WHERE++;
             break;
         default:
             if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
             dbm__tasks_of(dbm__task_loop(t))->stats.running--;
             if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
-            t->act.done = true;
             dbm__act_ended(&t->act);
             return;
         }
@@ -33284,14 +33552,11 @@ static void dbm__task_go(dbm_task *t) {
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
-    (void)heard;
-    dbm__act_done(&sleep->act, DBM_OK);
+    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard);
 }
-/* What was stopped, and does not say more about it. */
-static dbm_status dbm__cancelled(void) { return dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, "", "", NULL); }
 static void dbm__sleep_stop(dbm_act *act) {
     dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
-    dbm__act_done(act, dbm__cancelled());
+    dbm__act_done(act, DBM_E_CANCELLED);
 }
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
@@ -33299,7 +33564,7 @@ DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
     dbm_loop *loop = dbm__task_loop(t);
     dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
     if (sleep == NULL) return NULL;
-    dbm__act_begin(&sleep->act, NULL, t, &dbm__sleep_kind);
+    dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
     dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
     return &sleep->act;
@@ -33324,7 +33589,7 @@ static void dbm__called_done(dbm__worked *work) {
     dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status));
 }
 static void dbm__called_stop(dbm_act *act) {
-    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, dbm__cancelled());
+    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, DBM_E_CANCELLED);
 }
 static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
@@ -33340,7 +33605,7 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
         dbm__loop_give(loop, call, sizeof *call);
         return NULL;
     }
-    dbm__act_begin(&call->act, NULL, t, &dbm__called_kind);
+    dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act;
 }
 #endif /* DBM_HAS_ASYNC */
@@ -33673,7 +33938,11 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->rows = NULL;
             a->was_clean = !w->in_transaction;
             a->after = DBM__AT_OVER;
-            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w); /* by dbm_send, which waits anyway */
+            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+                if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
+                dbm__bulk_leave(w, w->top);
+            }
+            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
             switch (r->kind) {
             case DBM__ASYNC_COMMIT:
                 if (w->top->sticky == DBM_OK && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);

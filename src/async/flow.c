@@ -281,7 +281,11 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->rows = NULL;
             a->was_clean = !w->in_transaction;
             a->after = DBM__AT_OVER;
-            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w); /* by dbm_send, which waits anyway */
+            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+                if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
+                dbm__bulk_leave(w, w->top);
+            }
+            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
             switch (r->kind) {
             case DBM__ASYNC_COMMIT:
                 if (w->top->sticky == DBM_OK && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
