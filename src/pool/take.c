@@ -97,6 +97,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -364,6 +365,7 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }

@@ -20,7 +20,7 @@ typedef struct task {
     dbm_database *db;
     dbm__slot *slot;
     int want;
-    dbm__word woken;
+    dbm__word woken, gone;
 } task;
 
 static dbm_database *waking_in; /* whose locks must be free in a wake */
@@ -346,6 +346,43 @@ static void test_retries(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* Served while its wake is being called, for the pause's sake: it is called again. */
+static dbm__slot *to_give;
+static int wakes;
+static void wake_and_give(void *ud) {
+    dbm__slot *slot = to_give;
+    to_give = NULL;
+    wakes++;
+    if (slot != NULL) slot_give(slot);
+    wake(ud);
+}
+static void test_served_in_a_wake(void **state) {
+    server *v = server_make();
+    dbm_config config = pool_of(2, 0);
+    dbm_manager *mgr = server_manager_virtual();
+    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    task a, b, c;
+    (void)state;
+    task_take(&a, db);
+    plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_CONNECT, "08001");
+    memset(&b, 0, sizeof b);
+    b.db = db;
+    dbm__taking_start(&b.t, db, INT64_MAX, NULL, wake_and_give, &b);
+    CHECK(task_run(&b) == DBM__STEP_QUEUED);
+    wakes = 0;
+    to_give = a.slot;
+    task_start(&c, db, INT64_MAX);
+    CHECK(task_run(&c) == DBM__STEP_QUEUED);
+    assert_null(to_give);
+    assert_int_equal(wakes, 2);
+    CHECK(task_run(&b) == DBM_STEP_DONE);
+    CHECK_STATUS(b.t.status, DBM_OK);
+    dbm__taking_abandon(&c.t);
+    slot_give(b.slot);
+    settled(db, v, 1, 0, 0, 0);
+    dbm_manager_free(mgr);
+}
+
 /* ---- given up --------------------------------------------------------------------------------------------------------------- */
 
 /* A checkout that connects, or pings, is given up before each of its steps; one that waits, too, and one that has just been served. Then the next one in
@@ -461,7 +498,17 @@ static void test_abandon_in_line(void **state) {
 
 static dbm__word stop;
 static void job_churn(worker *w) {
-    while (!dbm__load(&stop)) DBM_SESSION_ON(w->db, s) (void)s;
+    uint32_t random = 5;
+    while (!dbm__load(&stop)) {
+        random = random * 1664525u + 1013904223u;
+        DBM_SESSION_ON(w->db, s) if (random >> 28 == 0) pause_us(30);
+    }
+}
+static void wake_slowly(void *ud) {
+    task *k = (task *)ud;
+    pause_us(20);
+    CHECK(dbm__load(&k->gone) == 0);
+    dbm__store_release(&k->woken, 1);
 }
 
 /* Tasks that are started, served, given up and freed as fast as it goes, while threads hand over: a wake must never meet memory that is gone. */
@@ -484,9 +531,11 @@ static void test_wakes(void **state) {
     for (int64_t until = real_us() + 700000; real_us() < until;) {
         task *k = (task *)malloc(sizeof *k);
         CHECK(k != NULL);
-        task_start(k, db, INT64_MAX);
+        memset(k, 0, sizeof *k);
+        k->db = db;
+        dbm__taking_start(&k->t, db, INT64_MAX, NULL, wake_slowly, k);
         random = random * 1664525u + 1013904223u;
-        int patience = (int)(random >> 24);
+        int patience = (int)(random >> 24) - 64;
         while (task_run(k) == DBM__STEP_QUEUED && patience-- > 0) {
             while (patience-- > 0 && dbm__load_acquire(&k->woken) == 0) dbm__yield();
             dbm__store(&k->woken, 0);
@@ -499,7 +548,7 @@ static void test_wakes(void **state) {
             dbm__taking_abandon(&k->t);
             given_up++;
         }
-        CHECK(dbm__load(&k->t.waking) == 0);
+        dbm__store(&k->gone, 1);
         free(k);
     }
     dbm__store(&stop, 1);
@@ -515,7 +564,7 @@ static void test_wakes(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
-    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_abandon), T(test_abandon_in_line),
+    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_served_in_a_wake), T(test_abandon), T(test_abandon_in_line),
         T(test_wakes) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
