@@ -10,6 +10,7 @@
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
 #  define dbm__async_row DBM__PREFIXED(dbm__async_row)
 #  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
+#  define dbm__async_run DBM__PREFIXED(dbm__async_run)
 #  define dbm__async_session DBM__PREFIXED(dbm__async_session)
 #  define dbm__async_session_cb DBM__PREFIXED(dbm__async_session_cb)
 #  define dbm__async_session_on DBM__PREFIXED(dbm__async_session_on)

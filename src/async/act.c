@@ -14,6 +14,8 @@
 static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
 static void dbm__async_go(dbm__async *a);
 
+static void dbm__turn_forego(dbm__async *a);
+
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
 
 static void dbm__request_reap(dbm_act *act) {
@@ -26,23 +28,35 @@ static void dbm__request_tell(dbm_act *act) {
     if (r->fn != NULL) r->fn(r->ud, act->status);
 }
 
-/* The session with it: what comes later on it fails, too. */
+static bool dbm__request_stops(const dbm__request *r) {
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END;
+}
+
+/* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
+enum { DBM__CALL_CANCELLED = 2 };
 static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
-    dbm_session s;
-    if (r->kind == DBM__ASYNC_END || r->kind == DBM__ASYNC_ROLLBACK) return;
-    s.slot = a->work;
-    s.gen = dbm__load32(&a->work->base.gen);
-    s.step = 0;
-    if (a->blocks) {
-        (void)dbm_cancel(&s);
-        return;
+    dbm__word not_yet = 0;
+    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (a->turned) dbm__turn_forego(a);
+    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+        dbm__work *w = a->work;
+        dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
+        dbm__store_release(&w->trouble, 1);
+        if (!a->blocks) {
+            dbm__flow_cancel(a);
+            return;
+        }
+        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
-    dbm__store(&a->work->cancelled, 1);
-    dbm__store(&a->work->slot.connection.cancelled, 1);
-    dbm__store_release(&a->work->trouble, 1);
-    if (a->first == r) dbm__flow_cancel(a);
+}
+
+/* That is over. */
+static void dbm__request_stopped(dbm__work *w) {
+    dbm__word mine = DBM__CALL_CANCELLED;
+    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0);
 }
 
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
@@ -94,6 +108,7 @@ static void dbm__request_done(dbm__request *r, dbm_status st) {
 
 static void dbm__async_put(dbm__async *a, dbm__request *r) {
     r->side = a;
+    if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
     if (a->first != NULL) {
         a->last = a->last->next = r;
         return;
@@ -108,6 +123,7 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
 static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
     a->first = r->next;
+    if (r->act.stopped) dbm__request_stopped(a->work);
     if (a->first == NULL) {
         a->side.busy = false;
         if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
@@ -154,6 +170,7 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
         dbm_status st = dbm_rows_next(r->rows, &r->row);
         return st == DBM_DONE ? DBM_OK : st;
     }
+    case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
     case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
@@ -162,36 +179,136 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
 }
 
 /* On a worker. */
-static void dbm__async_run(dbm__worked *worked) {
+static void dbm__async_worker(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
     dbm__work *w = a->work;
     dbm__host *host = w->db->host;
+    bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
+        dbm__turns *turns = a->turns;
         if (r->writes) dbm__session_finish(w);
         dbm__async_leave(a, r);
+        if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
         return;
     }
     dbm__store(&a->side.runner, dbm__thread_number());
-    r->status = dbm__async_sync(a, r);
+    if (a->turns == NULL || w->gate_held) {
+        r->status = dbm__async_sync(a, r);
+    } else {
+        dbm__thread *self = dbm__self();
+        self->impatient = r->kind != DBM__ASYNC_RUN && (a->turns->patient != a || dbm__load(&a->turns->held) != 0);
+        r->status = dbm__async_sync(a, r);
+        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        self->impatient = self->turned_away = false;
+        if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
+        if (w->gate_held) dbm__store(&a->turns->held, 1);
+    }
+    if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
-    r->error = dbm__error_keep(host, r->status);
+    r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
+}
+
+/* ---- turns to write ---- */
+
+static void dbm__async_go(dbm__async *a);
+
+static void dbm__turn_out(dbm__async *a) {
+    dbm__async **p;
+    for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
+    *p = a->next_turn;
+    if (a->turns->last == &a->next_turn) a->turns->last = p;
+    a->turned = false;
+    dbm__loop_unwatch(a->loop, &a->watch);
+}
+
+/* The next one that wrote in vain, now that nobody of this loop writes. */
+static void dbm__turns_next(dbm__turns *turns) {
+    dbm__async *a = turns->first;
+    if (a == NULL || turns->patient != NULL || dbm__load(&turns->held) != 0) return;
+    turns->patient = a;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+
+static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
+    dbm__turns *turns = a->turns;
+    int64_t until = dbm__work_deadline(a->work), most = r->began_us + (int64_t)a->work->db->settings->config.pool.timeout_ms * 1000;
+    r->turned = false;
+    a->turned = true;
+    if (turns->patient == a) { /* it keeps its place */
+        turns->patient = NULL;
+        a->next_turn = turns->first;
+        if (turns->first == NULL) turns->last = &a->next_turn;
+        turns->first = a;
+    } else {
+        a->next_turn = NULL;
+        *turns->last = a;
+        turns->last = &a->next_turn;
+    }
+    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+}
+
+/* It need not wait any more, for it is cancelled or late. */
+static void dbm__turn_forego(dbm__async *a) {
+    if (!a->turned) return;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+
+static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
+    dbm__turns **p;
+    if (--turns->sessions > 0) {
+        dbm__turns_next(turns);
+        return;
+    }
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
+    *p = turns->next;
+    dbm__loop_give(loop, turns, sizeof *turns);
+}
+
+/* Those of a gate, for a session that begins; NULL: no memory. */
+static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *site) {
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
+    dbm__turns *turns = sides->turns;
+    while (turns != NULL && turns->gate != gate) turns = turns->next;
+    if (turns == NULL) {
+        turns = (dbm__turns *)dbm__act_take(loop, sizeof *turns, site);
+        if (turns == NULL) return NULL;
+        turns->gate = gate;
+        turns->last = &turns->first;
+        turns->next = sides->turns;
+        sides->turns = turns;
+    }
+    turns->sessions++;
+    return turns;
 }
 
 static void dbm__async_ran(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
+    dbm__turns *turns;
     dbm_status st;
     if (r->given) {
+        turns = r->turns;
         dbm__async_ended(worked->loop, r);
+        if (turns != NULL) dbm__turns_left(worked->loop, turns);
         return;
     }
-    st = dbm__error_kept(dbm__loop_host(worked->loop), r->error, r->status);
-    r->error = NULL;
+    turns = a->turns;
     a->on = false;
-    dbm__async_next(a, st);
-    dbm__async_go(a);
+    if (r->turned) {
+        dbm__turn_wait(a, r);
+    } else {
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->late = false;
+        st = dbm__error_kept(dbm__loop_host(worked->loop), r->error, r->status);
+        r->error = NULL;
+        dbm__async_next(a, st);
+        dbm__async_go(a);
+    }
+    if (turns != NULL) dbm__turns_next(turns);
 }
 
 /* Has it run, where workers can't be had on this thread. */
@@ -256,7 +373,10 @@ static void dbm__async_heard(dbm__watch *watch, dbm_status heard) {
     dbm__async *a = DBM__ASYNC_OF(watch, watch);
     dbm__request *r = a->ending != NULL ? a->ending : a->first;
     dbm_loop *loop = a->loop;
-    if (a->waits) {
+    if (a->turned) {
+        a->late = true;
+        dbm__turn_forego(a);
+    } else if (a->waits) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r);
@@ -289,11 +409,20 @@ static void dbm__async_go(dbm__async *a) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
             st = dbm__work_fail(a->work, r->site);
-        } else if (a->blocks) {
-            if (a->on) return;
+        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+            st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
+            if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
+        } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
+            if (a->on || a->turned) return;
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+                dbm__turn_wait(a, r);
+                dbm__turns_next(a->turns);
+                return;
+            }
             a->on = true;
+            r->turns = a->turns;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            dbm__async_work(a, r, dbm__async_run, dbm__async_ran);
+            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
             return;
         } else {
             bool over;
@@ -336,7 +465,7 @@ static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool fai
 /* The loop ends: sessions of the callback form are rolled back. */
 static void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
-    for (a = (dbm__async *)*dbm__loop_of_acts(loop); a != NULL; a = next) {
+    for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
@@ -350,19 +479,25 @@ static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
+    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
-    if (end == NULL) return NULL;
-    if (a == NULL) {
-        a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a);
-        if (a == NULL) {
-            dbm__loop_give(loop, end, end->size);
-            (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
-            return NULL;
-        }
+    dbm__turns *turns = NULL;
+    bool ok = end != NULL;
+    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
+    if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
+    if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
         a->work = w;
         w->side = &a->side;
     }
+    if (ok && w->db->gate != NULL) ok = (turns = dbm__turns_of(loop, w->db->gate, site)) != NULL;
+    if (!ok) {
+        if (end != NULL) dbm__loop_give(loop, end, end->size);
+        (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
+        return NULL;
+    }
+    a->turns = turns;
+    a->turned = a->late = false;
     a->loop = loop;
     a->task = task;
     a->end = end;
@@ -378,7 +513,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (task != NULL) {
         dbm__task_owns(task, &a->owned);
     } else {
-        dbm__async **all = (dbm__async **)(void *)dbm__loop_of_acts(loop);
+        dbm__async **all = &(*sides)->told;
         a->next = *all;
         a->in = all;
         if (a->next != NULL) a->next->in = &a->next;
@@ -398,7 +533,7 @@ typedef struct dbm__beginning {
     dbm_loop *loop;
     dbm_task *task;
     dbm_session *out;
-    void (*fn)(void *ud, dbm_status status);
+    dbm_async_fn fn;
     void *ud;
     dbm_error_info *error;
     int64_t deadline_us;
@@ -540,7 +675,7 @@ static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL,
 static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
 
 static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
-                                void (*fn)(void *ud, dbm_status status), void *ud, const char *site) {
+                                dbm_async_fn fn, void *ud, const char *site) {
     dbm__beginning *b;
     dbm_status st;
     if (out == NULL) {
@@ -594,7 +729,7 @@ DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_se
 }
 
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
-                                          void (*fn)(void *ud, dbm_status status), void *ud, const char *site) {
+                                          dbm_async_fn fn, void *ud, const char *site) {
     if (loop == NULL) return dbm__fail_null("loop");
     if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
@@ -731,6 +866,15 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
     return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to);
 }
 
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->run = run;
+    r->run_ud = ud;
+    return dbm__async_add(a, r, to);
+}
+
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) {
     dbm_session s;
     dbm__async *a;
@@ -800,5 +944,6 @@ DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const c
 DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) { (void)s; (void)to; (void)site; (void)sql; (void)values; (void)count; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */

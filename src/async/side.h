@@ -10,6 +10,7 @@
 #if DBM_HAS_ASYNC
 
 struct dbm__async;
+struct dbm__turns;
 /* One call, in one block with the text and the values of its statement. */
 typedef struct dbm__request {
     dbm_act act;
@@ -28,14 +29,31 @@ typedef struct dbm__request {
     dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
     dbm_row **row_out;
     dbm_rows **rows_out;
-    void (*fn)(void *ud, dbm_status status); /* the callback form */
+    dbm_async_fn fn;                     /* the callback form */
     void *ud;
+    dbm_async_run_fn run;                /* RUN */
+    void *run_ud;
     dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
     dbm_status status;
     int want;                            /* what a blocking step said */
+    bool turned;                         /* from a worker: it has to wait for its turn */
     bool given;                          /* END: the session is over, and its connection on its way back */
+    int64_t began_us;                    /* where turns to write are taken: when it was made */
+    struct dbm__turns *turns;
     dbm__worked worked;
 } dbm__request;
+
+/* Whose turn it is to write, among the sessions of one loop that run on workers: one that would have to wait for another one of them is run again when it need not,
+ * for it must not keep the worker that the other one needs. At most one waits in the gate's own queue, for writers elsewhere. */
+typedef struct dbm__turns {
+    struct dbm__turns *next;
+    dbm__gate *gate;
+    int sessions;
+    dbm__word held;                      /* one of them has the gate */
+    struct dbm__async *patient;          /* the one that waits for it on a worker */
+    struct dbm__async *first, **last;    /* the others */
+} dbm__turns;
+typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form */
 
 typedef struct dbm__async {
     dbm__side side;                      /* first */
@@ -44,6 +62,9 @@ typedef struct dbm__async {
     dbm_loop *loop;
     dbm_task *task;                      /* NULL: of the callback form */
     struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
+    struct dbm__async *next_turn;
+    bool turned, late;                   /* it waits for its turn; and for too long */
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */

@@ -257,6 +257,7 @@ typedef struct dbm__thread {
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
