@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9d321c659f3e10d5: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 522c1bb35682575d: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -12746,7 +12746,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && dbm__load(&w->trouble) == 0 && w->points_sent == w->points; }
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
@@ -33552,6 +33552,7 @@ typedef struct dbm__request {
     dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
     dbm_status status;
     int want;                            /* what a blocking step said */
+    bool patient;                        /* it may wait for its turn on the worker */
     bool turned;                         /* from a worker: it has to wait for its turn */
     bool given;                          /* END: the session is over, and its connection on its way back */
     int64_t began_us;                    /* where turns to write are taken: when it was made */
@@ -34347,7 +34348,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         r->status = dbm__async_sync(a, r);
     } else {
         dbm__thread *self = dbm__self();
-        self->impatient = r->kind != DBM__ASYNC_RUN && (a->turns->patient != a || dbm__load(&a->turns->held) != 0);
+        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
         r->status = dbm__async_sync(a, r);
         r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
         self->impatient = self->turned_away = false;
@@ -34549,6 +34550,7 @@ static void dbm__async_go(dbm__async *a) {
             }
             a->on = true;
             r->turns = a->turns;
+            r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
             dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
             return;

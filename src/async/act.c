@@ -198,7 +198,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         r->status = dbm__async_sync(a, r);
     } else {
         dbm__thread *self = dbm__self();
-        self->impatient = r->kind != DBM__ASYNC_RUN && (a->turns->patient != a || dbm__load(&a->turns->held) != 0);
+        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
         r->status = dbm__async_sync(a, r);
         r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
         self->impatient = self->turned_away = false;
@@ -421,6 +421,7 @@ static void dbm__async_go(dbm__async *a) {
             }
             a->on = true;
             r->turns = a->turns;
+            r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
             dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
             return;
@@ -528,7 +529,7 @@ typedef struct dbm__beginning {
     dbm__taking taking;
     dbm__job woken;
     dbm__word posted;                    /* `woken` is on its way */
-    bool queued, reaped, has_options;
+    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
     int want;
     dbm_loop *loop;
     dbm_task *task;
@@ -619,6 +620,7 @@ static void dbm__beginning_ran(dbm__worked *worked) {
 /* Waits for what the step wanted. */
 static void dbm__beginning_on(dbm__beginning *b) {
     b->queued = b->want == DBM__STEP_QUEUED;
+    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
     if (b->want == DBM_STEP_DONE) {
         if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
         else dbm__beginning_over(b, b->taking.status);
@@ -664,10 +666,10 @@ static void dbm__beginning_wake(void *ud) {
 
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (b->want == DBM__STEP_BLOCKS || b->want == DBM_STEP_DONE) return; /* a worker has it; then it is seen */
+    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
     dbm__loop_unwatch(b->loop, &b->watch);
     dbm__taking_abandon(&b->taking);
-    b->queued = false;
+    b->queued = b->waits = false;
     dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
 }
 

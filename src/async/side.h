@@ -36,6 +36,7 @@ typedef struct dbm__request {
     dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
     dbm_status status;
     int want;                            /* what a blocking step said */
+    bool patient;                        /* it may wait for its turn on the worker */
     bool turned;                         /* from a worker: it has to wait for its turn */
     bool given;                          /* END: the session is over, and its connection on its way back */
     int64_t began_us;                    /* where turns to write are taken: when it was made */

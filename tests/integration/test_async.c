@@ -655,9 +655,13 @@ static void redis_and_mongodb(void **state) {
     assert_ok(dbm_loop_run(loop, 5000));
     if (e.status != DBM_E_CANCELLED && e.status != DBM_E_IN_DOUBT) fail_msg("%s", e.error.message);
     assert_true(now_ms() - began < 3000);
+#if !defined(__SANITIZE_THREAD__) /* libmongoc's own threads race */
     memset(&x, 0, sizeof x);
     assert_ok(run_one(mongo_find, &x));
     assert_true(x.i >= 1);
+#else
+    (void)mongo_find;
+#endif
     dbm_loop_free(loop);
     assert_ok(dbm_stats(dbm_get(mgr, "redis"), &s));
     assert_int_equal(s.out, 0);
