@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 89a39e5803b171e0: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 672aff83b381bcdb: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -623,6 +623,7 @@
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
 #  define dbm__async_all DBM__PREFIXED(dbm__async_all)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
 #  define dbm__async_task DBM__PREFIXED(dbm__async_task)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
@@ -765,6 +766,10 @@
 #  define dbm_init_all DBM__PREFIXED(dbm_init_all)
 #  define dbm_last_error DBM__PREFIXED(dbm_last_error)
 #  define dbm_last_id DBM__PREFIXED(dbm_last_id)
+#  define dbm_listen DBM__PREFIXED(dbm_listen)
+#  define dbm_listen_end DBM__PREFIXED(dbm_listen_end)
+#  define dbm_listen_no_more DBM__PREFIXED(dbm_listen_no_more)
+#  define dbm_listen_to DBM__PREFIXED(dbm_listen_to)
 #  define dbm_load DBM__PREFIXED(dbm_load)
 #  define dbm_load_text DBM__PREFIXED(dbm_load_text)
 #  define dbm_loop_create DBM__PREFIXED(dbm_loop_create)
@@ -2466,7 +2471,8 @@ enum {
     DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
-    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_LISTEN       = 2048 /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -3032,6 +3038,61 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 /* Sessions and statements that are awaited: by tasks, or with a callback.
  * May call: types.h, session.h, loop.h, task.h.
  * Must not know: how they are driven. */
+/* --- src/api/listen.h --- */
+/* Listeners: what others publish on channels, on a connection that is theirs alone.
+ * May call: types.h, adapter.h, loop.h, task.h.
+ * Must not know: how it is heard. */
+
+/* >>listeners
+ * PostgreSQL's LISTEN and NOTIFY, Redis' publish and subscribe, on a loop:
+ *     dbm_listener *l;
+ *     dbm_listen(loop, dbm_get(mgr, "default"), heard, ud, &l);
+ *     dbm_listen_to(l, DBM_LISTEN_CHANNEL, "orders");
+ * The connection is outside of the pool and its limits. When it breaks, that is told (DBM_HEARD_GAP), it is made again, and all channels are subscribed to again
+ * (DBM_HEARD_READY): whatever was published in between is lost, so that a program which must miss nothing reads the state itself when it hears READY.
+ * Source    that a lost connection is told rather than hidden: asyncpg's termination listeners; that subscriptions come back: lettuce. */
+typedef enum dbm_heard_kind {
+    DBM__HEARD_SIGNED = -1,
+    DBM_HEARD_MESSAGE = 1, /* `message` */
+    DBM_HEARD_READY,       /* every channel that was asked for is subscribed to, for the first time or again */
+    DBM_HEARD_GAP          /* from here on, until READY, nothing is heard: `status` and dbm_last_error() say why. Told once for each gap */
+} dbm_heard_kind;
+
+typedef struct dbm_heard {
+    dbm_heard_kind kind;
+    dbm_status status;                 /* GAP: E_LOST, E_CONNECT, ..., or E_SQL and its like where the server refused to subscribe */
+    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until the next await of dbm_async_heard() */
+} dbm_heard;
+typedef struct dbm_listener dbm_listener;
+typedef void (*dbm_heard_fn)(void *ud, const dbm_heard *heard);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
+ * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
+ * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
+ * Ownership ended by dbm_listen_end(), or with the loop. It does not keep dbm_loop_run() going; what awaits it does.
+ * Threads   the loop's, as all calls below. */
+DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
+
+/* Adds a channel, of kind DBM_LISTEN_CHANNEL, _PATTERN or _SHARD (Redis), or takes it away. They return before the server was asked: READY follows when all is subscribed. The name is
+ * copied. A channel that is there already, or not there, changes nothing.
+ * Errors    E_NOMEM, E_MISUSE, E_LIMIT (a name over 1,000 bytes). */
+DBM_API dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel);
+DBM_API dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel);
+
+/* What is heard next, for a task: DBM_AWAIT(t, dbm_async_heard(t, l, &x->heard)). One task at a time (E_MISUSE). E_CLOSED: the listener has ended. */
+#define dbm_async_heard(t, l, out) dbm__async_heard(t, l, out, DBM__SITE)
+DBM_API dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site);
+
+/* Ends it: its connection is closed, fn is not called any more, and the task that awaits gets E_CLOSED. NULL is allowed. */
+DBM_API void dbm_listen_end(dbm_listener *l);
+
+#ifdef __cplusplus
+}
+#endif
 #endif /* DBM_DATABASE_MANAGER_H */
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
@@ -4925,6 +4986,8 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 /* Checks and completes a struct from code. Its texts are taken as they are: no variables, no overrides. Statuses as above. */
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
+/* Whether a connect has to look a host's name up, which may block. "localhost" is none; what can't be told is one. */
+DBM__FN bool dbm__settings_named(const dbm__settings *settings);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
 /* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
@@ -5969,6 +6032,29 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     }
     dbm__url_mask(job, authority);
     return !job->keep->failed;
+}
+/* ---- names that must be looked up ---------------------------------------------------------------------------------- */
+static bool dbm__url_is_name(const char *host, size_t size) {
+    size_t i;
+    if (size == 0 || host[0] == '/' || host[0] == '[' || (size > 2 && host[0] == '%' && host[1] == '2') || dbm__same_word_n(host, size, "localhost")) return false;
+    for (i = 0; i < size; i++) if ((host[i] < '0' || host[i] > '9') && host[i] != '.') return true;
+    return false;
+}
+static bool dbm__url_has_name(const char *hosts) {
+    while (*hosts != 0) {
+        size_t size = strcspn(hosts, ","), host = hosts[0] == '[' ? size : strcspn(hosts, ",:");
+        if (dbm__url_is_name(hosts, host)) return true;
+        hosts += size;
+        if (*hosts == ',') hosts++;
+    }
+    return false;
+}
+DBM__FN bool dbm__settings_named(const dbm__settings *settings) {
+    const dbm_url *url = &settings->url;
+    size_t i;
+    if (url->scheme[0] == 0) return true;
+    for (i = 0; i < url->parameter_count; i++) if (dbm__same_word(url->parameters[i].name, "host") && dbm__url_has_name(url->parameters[i].value)) return true;
+    return dbm__url_has_name(url->hosts != NULL ? url->hosts : "");
 }
 /* --- src/config/settings.c --- */
 /* ---- the table -----------------------------------------------------------------------------------------------------------
@@ -8978,7 +9064,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
     dbm_connection *c = &slot->connection;
-    if (!dbm__pool_steps(slot->pool)) {
+    if (!dbm__pool_steps(slot->pool) || (kind == DBM_OP_CONNECT && !way->on && dbm__settings_named(slot->pool->db->settings))) {
         if (!may_block) return DBM__STEP_BLOCKS;
         dbm__op_init(&way->op, kind, deadline_us);
         way->status = dbm__op_run(c, &way->op);
@@ -22851,7 +22937,7 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
@@ -27926,7 +28012,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
@@ -31158,6 +31244,7 @@ DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, 
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
@@ -31295,7 +31382,7 @@ struct dbm_loop {
     /* what others keep here */
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
-    void *acts, *tasks;
+    void *acts, *tasks, *listeners;
     dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
 };
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
@@ -31303,6 +31390,7 @@ DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
 DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
@@ -33227,6 +33315,404 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 #if DBM_HAS_ASYNC
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/listen.c --- */
+/* Listeners: a connection of their own that hears what others publish, and is made again when it breaks.
+ * May call: api/, base/, adapter/, async.h.
+ * Must not know: the pool, sessions, any driver.
+ *
+ *     NEW --job--> CONNECT --> WANTS <--change-- HEARS --message--> told, HEARS
+ *                     ^        | LISTEN for what is not as it should be; READY when nothing is left
+ *                     +--time--+--failure--> GAP
+ *
+ * A name that is taken away stays in the list until the server has confirmed it. With fn NULL nothing is started until a task asks. */
+#if DBM_HAS_ASYNC
+enum { DBM__LISTEN_NEW = 0, DBM__LISTEN_CONNECT, DBM__LISTEN_WANTS, DBM__LISTEN_HEARS, DBM__LISTEN_GAP, DBM__LISTEN_ENDED };
+enum { DBM__LISTEN_NAMES = 32 }; /* in one operation */
+typedef struct dbm__heard_name {
+    struct dbm__heard_name *next;
+    int kind;
+    bool wanted, there, asked;           /* asked: in the operation that is under way */
+    size_t size;
+    char name[1];
+} dbm__heard_name;
+/* A task that waits for what is heard. */
+typedef struct dbm__hearing {
+    dbm_act act;
+    dbm_listener *of;
+    dbm_heard *out;
+} dbm__hearing;
+struct dbm_listener {
+    dbm_listener *next, **in;            /* of the loop */
+    dbm_loop *loop;
+    dbm_database *db;
+    dbm_heard_fn fn;
+    void *ud;
+    dbm__heard_name *names;
+    dbm__hearing *hearing;
+    int state;
+    bool ready;                          /* READY was told, and no GAP since */
+    bool gap;                            /* GAP was told, and no READY since */
+    bool running;                        /* an operation is under way */
+    bool works;                          /* a worker connects */
+    bool soon;                           /* `job` is queued */
+    int failures, fd;
+    dbm__job job;
+    dbm__watch watch;
+    dbm__worked worked;
+    dbm_error_info *error;               /* of the worker; or of a gap that nobody awaits yet, */
+    dbm_status gap_status;               /* and its status */
+    dbm_connection connection;
+    dbm_op op;
+    dbm__running run;
+    dbm_error_info reported;             /* what the adapter said of the operation under way, while others have failures on this thread */
+    dbm_value values[DBM__LISTEN_NAMES];
+};
+static void dbm__listen_soon(dbm_listener *l) {
+    if (l->soon || l->works) return;
+    l->soon = true;
+    dbm__loop_soon(l->loop, &l->job);
+}
+/* ---- telling ------------------------------------------------------------------------------------------------------------ */
+static bool dbm__listen_wanted(const dbm_listener *l) { return l->fn != NULL || l->hearing != NULL; }
+/* The failure of a GAP is this thread's last one. */
+static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status status) {
+    dbm_heard heard;
+    dbm__hearing *h = l->hearing;
+    heard.kind = kind;
+    heard.status = status;
+    heard.message = kind == DBM_HEARD_MESSAGE ? (const dbm_notification *)l->op.native : NULL;
+    l->ready = kind == DBM_HEARD_READY || (kind == DBM_HEARD_MESSAGE && l->ready);
+    l->gap = kind == DBM_HEARD_GAP;
+    if (l->fn != NULL) {
+        l->fn(l->ud, &heard);
+    } else if (h != NULL) {
+        l->hearing = NULL;
+        *h->out = heard;
+        dbm__act_done(&h->act, DBM_OK);
+    }
+}
+/* ---- one operation after the other ---------------------------------------------------------------------------------------- */
+/* The operation is done. */
+static dbm_status dbm__listen_over(dbm_listener *l) {
+    dbm_status st;
+    l->running = false;
+    st = dbm__op_end(&l->connection, &l->op, l->op.status);
+    return l->state == DBM__LISTEN_CONNECT ? dbm__connection_made_alone(&l->connection, st) : st;
+}
+static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
+    dbm__heard_name *n;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    if (l->fd >= 0) dbm__loop_forget(l->loop, l->fd);
+    l->fd = -1;
+    if (l->running) {
+        dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
+        (void)dbm__listen_over(l);
+    }
+    dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
+    for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false;
+}
+/* It waits longer each time, up to 5 s. */
+static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    int64_t pause = (int64_t)50000 << (l->failures < 7 ? l->failures : 7);
+    bool told = l->gap;
+    dbm__listen_close(l, DBM_DISCONNECT_BROKEN);
+    dbm__self()->last = kept;
+    l->failures++;
+    l->state = DBM__LISTEN_GAP;
+    pause = (pause > 5000000 ? 5000000 : pause) / 2;
+    dbm__loop_watch(l->loop, &l->watch, -1, 0, dbm__now(l->db->host) + pause + pause * (int64_t)(dbm__random(l->db->host) & 1023u) / 1024);
+    if (told) return;
+    if (dbm__listen_wanted(l)) {
+        dbm__listen_tell(l, DBM_HEARD_GAP, st);
+        return;
+    }
+    l->gap = true;
+    l->ready = false;
+    l->gap_status = st;
+    l->error = dbm__error_keep(l->db->host, st);
+}
+static bool dbm__listen_waits(dbm_listener *l) {
+    if (l->run.want == DBM_STEP_DONE) return false;
+    if (l->connection.reported) l->reported = dbm__self()->last;
+    l->fd = l->op.fd;
+    dbm__loop_watch(l->loop, &l->watch, l->run.want == DBM_STEP_TIMER ? -1 : l->op.fd,
+                    ((int)l->run.want & DBM_STEP_BOTH) | (l->state == DBM__LISTEN_CONNECT ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+    return true;
+}
+/* True: it waits. */
+static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadline_us) {
+    dbm__op_init(&l->op, kind, deadline_us);
+    l->op.sent_affected = l->op.sent_last_id = -1;
+    l->connection.reported = false;
+    l->running = true;
+    if (kind == DBM_OP_LISTEN) {
+        dbm__heard_name *n, *first = NULL;
+        l->op.values = l->values;
+        for (n = l->names; n != NULL; n = n->next) {
+            if (n->wanted == n->there) continue;
+            if (first == NULL) first = n;
+            if (n->kind != first->kind || n->wanted != first->wanted || l->op.value_count == DBM__LISTEN_NAMES) continue;
+            n->asked = true;
+            l->values[l->op.value_count++] = dbm_textn(n->name, n->size);
+        }
+        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP);
+    }
+    dbm__running_start(&l->run, &l->connection, &l->op);
+    return dbm__listen_waits(l);
+}
+static void dbm__listen_go(dbm_listener *l);
+static int64_t dbm__listen_limit(const dbm_listener *l) { return dbm__deadline(l->db->host, l->db->settings->config.connect_timeout_ms); }
+/* Its host has a name, and looking that up blocks. */
+static void dbm__listen_connects(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm__op_init(&l->op, DBM_OP_CONNECT, dbm__listen_limit(l));
+    l->error = dbm__error_keep(l->db->host, dbm__connection_made_alone(&l->connection, dbm__op_run(&l->connection, &l->op)));
+}
+static void dbm__listen_connected(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm_status st = dbm__error_kept(l->db->host, l->error, l->op.status);
+    l->works = false;
+    l->error = NULL;
+    if (l->state == DBM__LISTEN_ENDED) {
+        dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+        dbm__listen_soon(l);
+        return;
+    }
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else l->state = DBM__LISTEN_WANTS;
+    dbm__listen_go(l);
+}
+/* What LISTEN was about is as it was asked for; what is not wanted any more goes. False: something else is to be asked. */
+static bool dbm__listen_settled(dbm_listener *l, bool done) {
+    dbm__heard_name **p = &l->names, *n;
+    bool settled = true;
+    while ((n = *p) != NULL) {
+        if (n->asked && done) n->there = (l->op.listen & DBM_LISTEN_STOP) == 0;
+        n->asked = false;
+        if (!n->wanted && !n->there) {
+            *p = n->next;
+            dbm__free(l->db->host, n);
+            continue;
+        }
+        if (n->wanted != n->there) settled = false;
+        p = &n->next;
+    }
+    return settled;
+}
+/* The adapter waits in NOTIFIED, which may be left: for a change of names, or for nobody who wants to hear. */
+static void dbm__listen_leave(dbm_listener *l) {
+    if (!l->running) return;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    l->running = false;
+}
+static void dbm__listen_done(dbm_listener *l) {
+    dbm_status st = dbm__listen_over(l);
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else if (l->state == DBM__LISTEN_CONNECT) l->state = DBM__LISTEN_WANTS;
+    else if (l->state == DBM__LISTEN_WANTS) (void)dbm__listen_settled(l, true);
+    else dbm__listen_tell(l, DBM_HEARD_MESSAGE, DBM_OK);
+}
+/* Goes on as far as it can without waiting. */
+static void dbm__listen_go(dbm_listener *l) {
+    int turns;
+    for (turns = 0; l->state != DBM__LISTEN_ENDED && !l->running && !l->works; turns++) {
+        if (turns == 64) { /* others have a turn */
+            dbm__listen_soon(l);
+            return;
+        }
+        if (l->state == DBM__LISTEN_NEW) {
+            if (!dbm__listen_wanted(l)) return;
+            if (l->error != NULL) { /* the gap that nobody awaited */
+                dbm_status st = l->gap_status;
+                (void)dbm__error_kept(l->db->host, l->error, st);
+                l->error = NULL;
+                dbm__listen_tell(l, DBM_HEARD_GAP, st);
+                continue;
+            }
+            l->state = DBM__LISTEN_CONNECT;
+            dbm__connection_alone(&l->connection, l->db);
+            if (dbm__settings_named(l->db->settings)) {
+                l->works = true;
+                if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
+                l->works = false;
+                dbm__listen_failed(l, dbm__self()->last.status);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_CONNECT, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_WANTS) {
+            if (dbm__listen_settled(l, false)) {
+                if (!dbm__listen_wanted(l)) return;
+                l->state = DBM__LISTEN_HEARS;
+                l->failures = 0;
+                if (!l->ready && l->names != NULL) dbm__listen_tell(l, DBM_HEARD_READY, DBM_OK);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_LISTEN, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_HEARS) {
+            if (!dbm__listen_wanted(l)) return;
+            if (dbm__listen_start(l, DBM_OP_NOTIFIED, INT64_MAX)) return;
+        } else {
+            return; /* a gap: until its time has come */
+        }
+        dbm__listen_done(l);
+    }
+}
+static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)watch - offsetof(dbm_listener, watch));
+    if (l->running) {
+        if (l->connection.reported) dbm__self()->last = l->reported;
+        dbm__running_heard(&l->run, heard);
+        if (dbm__listen_waits(l)) return;
+        dbm__listen_done(l);
+    } else if (l->state == DBM__LISTEN_GAP) {
+        l->state = DBM__LISTEN_NEW;
+    }
+    dbm__listen_go(l);
+}
+/* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
+static void dbm__listen_end_all(dbm_loop *loop) {
+    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop));
+}
+static void dbm__listen_job(dbm__job *job) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
+    l->soon = false;
+    if (l->state != DBM__LISTEN_ENDED) {
+        dbm__listen_go(l);
+        return;
+    }
+    while (l->names != NULL) {
+        dbm__heard_name *next = l->names->next;
+        dbm__free(l->db->host, l->names);
+        l->names = next;
+    }
+    dbm__loop_release(l->loop);
+    dbm__free(l->db->host, l->error);
+    dbm__free(l->db->host, l);
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    dbm_listener **first, *l;
+    if (out != NULL) *out = NULL;
+    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
+    if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type);
+    }
+    l = (dbm_listener *)dbm__alloc_zero(db->host, sizeof *l);
+    if (l == NULL) return dbm__no_memory(DBM_STAGE_NONE, db->name, NULL);
+    l->loop = loop;
+    l->db = db;
+    l->fn = fn;
+    l->ud = ud;
+    l->job.run = dbm__listen_job;
+    l->worked.run = dbm__listen_connects;
+    l->worked.done = dbm__listen_connected;
+    l->fd = -1;
+    dbm__watch_init(&l->watch, dbm__listen_heard);
+    first = (dbm_listener **)(void *)dbm__loop_of_listeners(loop);
+    l->next = *first;
+    l->in = first;
+    if (l->next != NULL) l->next->in = &l->next;
+    *first = l;
+    dbm__loop_at_end(loop, dbm__listen_end_all);
+    if (fn != NULL) dbm__loop_hold(loop);
+    dbm__listen_soon(l);
+    *out = l;
+    return DBM_OK;
+}
+DBM__DEF void dbm_listen_end(dbm_listener *l) {
+    if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
+    *l->in = l->next;
+    if (l->next != NULL) l->next->in = l->in;
+    if (!l->works) dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+    if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
+    l->state = DBM__LISTEN_ENDED;
+    if (l->hearing != NULL) {
+        dbm__hearing *h = l->hearing;
+        l->hearing = NULL;
+        dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended"));
+    }
+    dbm__listen_soon(l);
+}
+/* ---- channels ----------------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
+    dbm__heard_name **p, *n;
+    size_t size;
+    if (l == NULL) return dbm__fail_null("listener");
+    if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
+                         : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD");
+    }
+    size = strlen(channel);
+    if (size == 0 || size > 1000) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, l->db->name, NULL, "a channel's name has 1 to 1000 bytes, and this one %l", (int64_t)size);
+    for (p = &l->names; *p != NULL && ((*p)->kind != kind || (*p)->size != size || memcmp((*p)->name, channel, size) != 0); p = &(*p)->next) {}
+    n = *p;
+    if (n == NULL ? !wanted : n->wanted == wanted) return DBM_OK;
+    if (n == NULL) {
+        n = (dbm__heard_name *)dbm__alloc_zero(l->db->host, sizeof *n + size);
+        if (n == NULL) return dbm__no_memory(DBM_STAGE_NONE, l->db->name, NULL);
+        n->kind = kind;
+        n->size = size;
+        memcpy(n->name, channel, size);
+        *p = n;
+    }
+    n->wanted = wanted;
+    if (wanted) l->ready = false;
+    if (l->state == DBM__LISTEN_HEARS) {
+        dbm__listen_leave(l);
+        l->state = DBM__LISTEN_WANTS;
+        dbm__listen_soon(l);
+    }
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, true); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, false); }
+/* ---- tasks -------------------------------------------------------------------------------------------------------------------- */
+static void dbm__hearing_stop(dbm_act *act) {
+    dbm__hearing *h = (dbm__hearing *)(void *)act;
+    dbm_listener *l = h->of;
+    if (act->done) return;
+    l->hearing = NULL;
+    if (l->state == DBM__LISTEN_HEARS) dbm__listen_leave(l);
+    dbm__act_done(act, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, l->db->name, NULL, "the wait for a message was cancelled"));
+}
+static void dbm__hearing_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__hearing)); }
+static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__hearing_reap };
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
+    dbm__hearing *h;
+    if (t == NULL || l == NULL || out == NULL) {
+        (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
+        return NULL;
+    }
+    if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {
+        (void)dbm__fail(l->state == DBM__LISTEN_ENDED ? DBM_E_CLOSED : DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, site, "dbm_async_heard: %s",
+                        l->state == DBM__LISTEN_ENDED ? "the listener has ended" : l->fn != NULL ? "the listener has a callback" : "another task awaits it");
+        return NULL;
+    }
+    h = (dbm__hearing *)dbm__act_take(l->loop, sizeof *h, site);
+    if (h == NULL) return NULL;
+    h->of = l;
+    h->out = out;
+    dbm__act_begin(&h->act, l->loop, t, &dbm__hearing_kind);
+    l->hearing = h;
+    dbm__listen_soon(l);
+    return &h->act;
+}
+#else
+static dbm_status dbm__no_listeners(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    (void)loop; (void)db; (void)fn; (void)ud;
+    if (out != NULL) *out = NULL;
+    return dbm__no_listeners();
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) { (void)t; (void)l; (void)out; (void)site; (void)dbm__no_listeners(); return NULL; }
+DBM__DEF void dbm_listen_end(dbm_listener *l) { (void)l; }
 #endif /* DBM_HAS_ASYNC */
 #endif
 /* --- src/api/licence.h --- */

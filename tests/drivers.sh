@@ -37,6 +37,6 @@ add_driver() {
 }
 find_drivers() {
     drivers_root=$1
-    BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI" DRIVER_CFLAGS='' DRIVER_LIBS="-lsqlite3 -linih"
+    BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" DRIVER_CFLAGS='' DRIVER_LIBS="-lsqlite3 -linih"
     each_driver add_driver
 }

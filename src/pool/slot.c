@@ -123,7 +123,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
     dbm_connection *c = &slot->connection;
-    if (!dbm__pool_steps(slot->pool)) {
+    if (!dbm__pool_steps(slot->pool) || (kind == DBM_OP_CONNECT && !way->on && dbm__settings_named(slot->pool->db->settings))) {
         if (!may_block) return DBM__STEP_BLOCKS;
         dbm__op_init(&way->op, kind, deadline_us);
         way->status = dbm__op_run(c, &way->op);
