@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 672aff83b381bcdb: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 88e978b13e0a9c2a: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -4961,6 +4961,8 @@ typedef struct dbm__settings {
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
  * the 200th mistake. */
@@ -4986,8 +4988,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 /* Checks and completes a struct from code. Its texts are taken as they are: no variables, no overrides. Statuses as above. */
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
-/* Whether a connect has to look a host's name up, which may block. "localhost" is none; what can't be told is one. */
-DBM__FN bool dbm__settings_named(const dbm__settings *settings);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
 /* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
@@ -6033,28 +6033,18 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     dbm__url_mask(job, authority);
     return !job->keep->failed;
 }
-/* ---- names that must be looked up ---------------------------------------------------------------------------------- */
-static bool dbm__url_is_name(const char *host, size_t size) {
-    size_t i;
-    if (size == 0 || host[0] == '/' || host[0] == '[' || (size > 2 && host[0] == '%' && host[1] == '2') || dbm__same_word_n(host, size, "localhost")) return false;
-    for (i = 0; i < size; i++) if ((host[i] < '0' || host[i] > '9') && host[i] != '.') return true;
-    return false;
-}
-static bool dbm__url_has_name(const char *hosts) {
+DBM__FN int dbm__url_names(const char *hosts) {
+    int names = 0;
     while (*hosts != 0) {
-        size_t size = strcspn(hosts, ","), host = hosts[0] == '[' ? size : strcspn(hosts, ",:");
-        if (dbm__url_is_name(hosts, host)) return true;
-        hosts += size;
+        size_t size = strcspn(hosts, ",:"), i = 0;
+        if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
+            while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
+            if (i < size) names++;
+        }
+        hosts += strcspn(hosts, ",");
         if (*hosts == ',') hosts++;
     }
-    return false;
-}
-DBM__FN bool dbm__settings_named(const dbm__settings *settings) {
-    const dbm_url *url = &settings->url;
-    size_t i;
-    if (url->scheme[0] == 0) return true;
-    for (i = 0; i < url->parameter_count; i++) if (dbm__same_word(url->parameters[i].name, "host") && dbm__url_has_name(url->parameters[i].value)) return true;
-    return dbm__url_has_name(url->hosts != NULL ? url->hosts : "");
+    return names;
 }
 /* --- src/config/settings.c --- */
 /* ---- the table -----------------------------------------------------------------------------------------------------------
@@ -7976,6 +7966,7 @@ typedef struct dbm__way {
     bool on;                             /* the operation has been started */
     bool close;                          /* on its way back: the connection is not for anybody else */
     dbm_status status;                   /* how it ended */
+    dbm_status heard;                    /* by a step that then asked for one that may block */
     int fd;
     int64_t until_us;
     int64_t began_us, limit_us;
@@ -8027,6 +8018,7 @@ enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
     int words, slot_count, size;
+    int names;                           /* hosts that are looked up by name */
     size_t slot_size;
     char *slots;
     dbm_database *db;
@@ -8240,7 +8232,10 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  *
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
- * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
+ * once. The last one to wait sees all the others, because each enters under the lock before it waits.
+ *
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
     shared->host = *host;
@@ -8615,6 +8610,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
+    pool->names = dbm__url_names(db->settings->url.hosts);
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
     pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
         || (db->adapter->flags & DBM_ADAPTER_SHARED) != 0 || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
@@ -9064,7 +9060,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
     dbm_connection *c = &slot->connection;
-    if (!dbm__pool_steps(slot->pool) || (kind == DBM_OP_CONNECT && !way->on && dbm__settings_named(slot->pool->db->settings))) {
+    if (!dbm__pool_steps(slot->pool)) {
         if (!may_block) return DBM__STEP_BLOCKS;
         dbm__op_init(&way->op, kind, deadline_us);
         way->status = dbm__op_run(c, &way->op);
@@ -9106,6 +9102,7 @@ DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
     dbm__way *way = &slot->way;
     way->phase = DBM__CONNECT_NEW;
     way->on = false;
+    way->heard = DBM_OK;
     way->began_us = dbm__now(slot->pool->db->host);
     way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
     if (way->limit_us > deadline_us) way->limit_us = deadline_us;
@@ -9141,6 +9138,13 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         st = dbm__shared_connect(slot);
     } else if (way->phase != DBM__CONNECT_MADE) {
         int want;
+        /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
+        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
+            way->heard = heard;
+            return DBM__STEP_BLOCKS;
+        }
+        if (heard == DBM_OK) heard = way->heard;
+        way->heard = DBM_OK;
         c->broken = false;
         c->connecting = true;
         want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
@@ -9358,6 +9362,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -9496,7 +9501,7 @@ static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, i
     t->deadline_us = now + (int64_t)timeout_ms * 1000;
     t->pools_own = t->deadline_us <= session_deadline_us;
     if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
 }
 DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
     dbm__slot *had = dbm__pool_find(db->pool);
@@ -9610,6 +9615,7 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
@@ -33533,7 +33539,7 @@ static void dbm__listen_go(dbm_listener *l) {
             }
             l->state = DBM__LISTEN_CONNECT;
             dbm__connection_alone(&l->connection, l->db);
-            if (dbm__settings_named(l->db->settings)) {
+            if (dbm__url_names(l->db->settings->url.hosts) > 0) {
                 l->works = true;
                 if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
                 l->works = false;

@@ -236,7 +236,7 @@ static void dbm__listen_go(dbm_listener *l) {
             }
             l->state = DBM__LISTEN_CONNECT;
             dbm__connection_alone(&l->connection, l->db);
-            if (dbm__settings_named(l->db->settings)) {
+            if (dbm__url_names(l->db->settings->url.hosts) > 0) {
                 l->works = true;
                 if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
                 l->works = false;

@@ -65,6 +65,9 @@ typedef struct dbm__settings {
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
 
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
+
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
@@ -92,8 +95,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 /* Checks and completes a struct from code. Its texts are taken as they are: no variables, no overrides. Statuses as above. */
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
-/* Whether a connect has to look a host's name up, which may block. "localhost" is none; what can't be told is one. */
-DBM__FN bool dbm__settings_named(const dbm__settings *settings);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
 

@@ -659,29 +659,16 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     return !job->keep->failed;
 }
 
-/* ---- names that must be looked up ---------------------------------------------------------------------------------- */
-
-static bool dbm__url_is_name(const char *host, size_t size) {
-    size_t i;
-    if (size == 0 || host[0] == '/' || host[0] == '[' || (size > 2 && host[0] == '%' && host[1] == '2') || dbm__same_word_n(host, size, "localhost")) return false;
-    for (i = 0; i < size; i++) if ((host[i] < '0' || host[i] > '9') && host[i] != '.') return true;
-    return false;
-}
-
-static bool dbm__url_has_name(const char *hosts) {
+DBM__FN int dbm__url_names(const char *hosts) {
+    int names = 0;
     while (*hosts != 0) {
-        size_t size = strcspn(hosts, ","), host = hosts[0] == '[' ? size : strcspn(hosts, ",:");
-        if (dbm__url_is_name(hosts, host)) return true;
-        hosts += size;
+        size_t size = strcspn(hosts, ",:"), i = 0;
+        if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
+            while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
+            if (i < size) names++;
+        }
+        hosts += strcspn(hosts, ",");
         if (*hosts == ',') hosts++;
     }
-    return false;
-}
-
-DBM__FN bool dbm__settings_named(const dbm__settings *settings) {
-    const dbm_url *url = &settings->url;
-    size_t i;
-    if (url->scheme[0] == 0) return true;
-    for (i = 0; i < url->parameter_count; i++) if (dbm__same_word(url->parameters[i].name, "host") && dbm__url_has_name(url->parameters[i].value)) return true;
-    return dbm__url_has_name(url->hosts != NULL ? url->hosts : "");
+    return names;
 }
