@@ -118,7 +118,7 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
-static void dbm__loop_ask(dbm_loop *loop, bool again) {
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
     if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
