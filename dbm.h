@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 49758a9eab46a45a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 563b5de2caf782ac: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -625,8 +625,10 @@
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
 #  define dbm__async_task DBM__PREFIXED(dbm__async_task)
+#  define dbm__async_yield DBM__PREFIXED(dbm__async_yield)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
 #  define dbm__await DBM__PREFIXED(dbm__await)
+#  define dbm__await_at DBM__PREFIXED(dbm__await_at)
 #  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
 #  define dbm__await_within DBM__PREFIXED(dbm__await_within)
 #  define dbm__awaited DBM__PREFIXED(dbm__awaited)
@@ -2892,7 +2894,7 @@ DBM_API void dbm_loop_free(dbm_loop *loop);
  * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
- * An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
+ * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
  * hold an await.
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
@@ -2949,23 +2951,25 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
  *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
  *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
  *                                 be cancelled
- *   dbm_async_cancel(t, act)      asks one to end; it is still to be awaited, or ends with the task */
+ *   dbm_async_cancel(act)         asks one to end; it is still to be awaited, or ends with the task */
 #define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
 #define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
 #define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
-#define dbm_async_yield(t) dbm__async_sleep(t, 0, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_yield(t, DBM__SITE)
 #define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
 DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
 DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_yield(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
-DBM_API void dbm_async_cancel(dbm_task *t, dbm_act *act);
+DBM_API void dbm_async_cancel(dbm_act *act);
 
 DBM_API void *dbm__task_data(dbm_task *t);
 DBM_API long long dbm__task_at(dbm_task *t);
 DBM_API dbm_task_status dbm__task_over(dbm_task *t);
-DBM_API bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site);
-DBM_API bool dbm__await_within(dbm_task *t, int at, int ms, dbm_act *act, const char *site);
+DBM_API bool dbm__await_at(dbm_task *t, int at);
+DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
+DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
 
@@ -2991,10 +2995,12 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 #define DBM_TASK_FINALLY(t) return DBM_TASK_DONE; case DBM__TASK_FINALLY:
 #define DBM_TASK_END(t) return DBM_TASK_DONE; default: ; } return dbm__task_over(t)
 #define DBM__AWAIT(begun, n, then) do { if (begun) { return DBM_TASK_WAITS; case DBM__TASK_LABEL(n): ; } then; } while (0)
-#define DBM__AWAIT1(t, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
-#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, n, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
-#define DBM__AWAIT3(t, ms, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
-#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, n, ms, call, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT1(t, call, n) \
+    DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT3(t, ms, call, n) \
+    DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
 #define DBM_AWAIT(t, ...) DBM__AWAIT1(t, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_TRY_AWAIT(t, rc, ...) DBM__AWAIT2(t, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
@@ -31318,7 +31324,7 @@ struct dbm__act {
 };
 /* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
-/* In the name of a task, whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
+/* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
  * dbm__loop_ends(), those are refused before: E_CLOSED). */
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
@@ -32726,8 +32732,7 @@ DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct e
  *     BODY --- the function says DONE or FAILED ---> ACTS: all in the list end ---> OWNED: sessions end, in reverse ---> CLEAN_UP: the function, at
  *     DBM_TASK_FINALLY ---> LAST_ACTS ---> LAST_OWNED ---> OVER: it is told, and its slot is spare
  *
- * In ACTS the list shrinks to nothing; `at` counts what is left. A slot is never anything but a task, until the loop is freed: so a handle can look at
- * its generation. */
+ * A slot is never anything but a task, until the loop is freed: so a handle can look at its generation. */
 #if DBM_HAS_ASYNC
 enum { DBM__IN_BODY = 0, DBM__IN_ACTS, DBM__IN_OWNED, DBM__IN_CLEAN_UP, DBM__IN_LAST_ACTS, DBM__IN_LAST_OWNED, DBM__IN_OVER };
 #define DBM__AT_FINALLY 0xffffffffu
@@ -32745,53 +32750,57 @@ typedef struct dbm__task_more {
 } dbm__task_more;
 struct dbm_task {
     dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_loop *loop;
     dbm_task_fn fn;
     void *data;
     dbm_act *acts;
     dbm__owned *owned;
-    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* next: among the spare ones */
-    uint32_t at, gen;
+    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* more: when act.more; next: among the spare ones */
+    uint32_t at;                         /* where the function goes on; in ACTS: how many have not ended */
+    uint32_t gen;
 };
-#define DBM__WHERE own[0]
-#define DBM__ASKED own[1]
-#define DBM__CREDIT own[2]
-static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
-/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+#define DBM__WHERE act.own[0]
+#define DBM__ASKED act.own[1]
+#define DBM__CREDIT act.own[2]
 /* What there is one of in a loop: made with the first act. */
 typedef struct dbm__tasks {
     dbm_act *first;                      /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *current;                   /* whose function runs now */
     dbm_task *spare;                     /* ended ones */
     dbm_task_stats_info stats;
 } dbm__tasks;
+typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* dbm_async_all(); left: acts that it still waits for */
+static void dbm__task_stop(dbm_act *act);
+static void dbm__task_told(dbm_act *act);
+static void dbm__task_reap(dbm_act *act);
+static void dbm__task_go(dbm_task *t);
 static void dbm__tasks_end(dbm_loop *loop);
+static void dbm__joined_stop(dbm_act *act);
+static void dbm__joined_reap(dbm_act *act);
+static const dbm__act_kind dbm__child_kind = { dbm__task_stop, NULL, dbm__task_reap };
+static const dbm__act_kind dbm__spawned_kind = { dbm__task_stop, dbm__task_told, dbm__task_reap };
+static const dbm__act_kind dbm__joined_kind = { dbm__joined_stop, NULL, dbm__joined_reap };
+static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static bool dbm__is_task(const dbm_act *act) { return act->kind == &dbm__child_kind || act->kind == &dbm__spawned_kind; }
 static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__loop_of_tasks(loop); }
-DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
-    void **tasks = dbm__loop_of_tasks(loop), *p = NULL;
+static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
+/* Whether it waits for all that is below it, to go on when that has ended. */
+static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
+static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+/* ---- acts --------------------------------------------------------------------------------------------------------------- */
+static bool dbm__tasks_made(dbm_loop *loop) {
+    void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
-    if (*tasks != NULL) p = dbm__loop_take(loop, size);
+    return *tasks != NULL;
+}
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
+    void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
     if (p != NULL) memset(p, 0, size);
     else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
     return p;
 }
-/* ---- acts --------------------------------------------------------------------------------------------------------------- */
-static void dbm__child_stop(dbm_act *act);
-static void dbm__task_told(dbm_act *act);
-static void dbm__task_reap(dbm_act *act);
-static void dbm__joined_stop(dbm_act *act);
-static void dbm__joined_reap(dbm_act *act);
-static void dbm__task_go(dbm_task *t);
-static const dbm__act_kind dbm__child_kind = { dbm__child_stop, NULL, dbm__task_reap };
-static const dbm__act_kind dbm__spawned_kind = { dbm__child_stop, dbm__task_told, dbm__task_reap };
-static const dbm__act_kind dbm__joined_kind = { dbm__joined_stop, NULL, dbm__joined_reap };
-typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* left: acts that it still waits for */
-static bool dbm__is_task(const dbm_act *act) { return act->kind == &dbm__child_kind || act->kind == &dbm__spawned_kind; }
-DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
-    while (!t->act.of_loop) t = t->act.of.task;
-    return t->act.of.loop;
-}
-static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
-/* Whether it waits for all that is below it, to go on when that has ended. */
-static bool dbm__task_settles(const dbm_task *t) { return t->act.DBM__WHERE == DBM__IN_ACTS || t->act.DBM__WHERE == DBM__IN_LAST_ACTS; }
 static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->next = *in;
     act->in = in;
@@ -32811,23 +32820,19 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm
         dbm__loop_hold(loop);
         return;
     }
+    if (dbm__tasks_of(loop)->current != NULL) t = dbm__tasks_of(loop)->current;
     act->of.task = t;
     if (dbm__task_settles(t)) t->at++;
-    if (t->acts != NULL && (t->acts->awaited)) { /* begun for it by somebody else, while it waits */
-        if (t->acts->kind == &dbm__joined_kind && !t->acts->done) ((dbm__joined *)t->acts)->left++;
-        dbm__act_link(act, &t->acts->next);
-    } else {
-        dbm__act_link(act, &t->acts);
-    }
+    if (dbm__task_joins(t) != NULL) dbm__task_joins(t)->left++;
+    dbm__act_link(act, dbm__task_awaits(t) != NULL ? &t->acts->next : &t->acts);
 }
-/* Its end, for a failure with this thread's last one; an earlier failure stays. */
+/* It ends with this; a failure is this thread's last one. The first failure stays. */
 static void dbm__act_fails(dbm_act *act, dbm_status st) {
     if (dbm__failing(act->status)) return;
     act->status = st;
     if (!dbm__failing(st)) return;
     if (dbm__self()->last.status != st) (void)dbm__fail(st, DBM_STAGE_NONE, "", "", NULL);
-    act->error = (dbm_error_info *)dbm__alloc(dbm__loop_host(dbm__act_loop(act)), sizeof *act->error);
-    if (act->error != NULL) *act->error = dbm__self()->last;
+    act->error = dbm__error_keep(dbm__loop_host(dbm__act_loop(act)), st);
 }
 /* The same with the failure of another. */
 static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
@@ -32836,10 +32841,9 @@ static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
     act->error = other->error;
     other->error = NULL;
 }
-static void dbm__act_fail_again(const dbm_act *act) {
-    if (!dbm__failing(act->status)) return;
-    if (act->error != NULL) (void)dbm__fail_again(act->error);
-    else (void)dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL);
+static dbm_status dbm__act_fail_again(const dbm_act *act) {
+    if (act->error != NULL) return dbm__fail_again(act->error);
+    return dbm__failing(act->status) ? dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL) : act->status;
 }
 /* It was told, or nobody wants to know. */
 static void dbm__act_drop(dbm_act *act) {
@@ -32851,13 +32855,17 @@ static void dbm__act_drop(dbm_act *act) {
 static void dbm__act_tell(dbm__job *job) {
     dbm_act *act = (dbm_act *)job;
     dbm_loop *loop = act->of.loop;
-    dbm__act_fail_again(act);
+    (void)dbm__act_fail_again(act);
     act->kind->tell(act);
     dbm__act_drop(act);
     dbm__loop_release(loop);
 }
 static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
 static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
+static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
+    act->job.run = run;
+    dbm__loop_soon(dbm__act_loop(act), &act->job);
+}
 DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || act->stopped) return;
     act->stopped = true;
@@ -32866,63 +32874,59 @@ DBM__FN void dbm__act_stop(dbm_act *act) {
 static void dbm__acts_stop(dbm_act *first) {
     for (; first != NULL; first = first->next) dbm__act_stop(first);
 }
-static void dbm__act_ended(dbm_act *act);
-/* One of those that an `all` waits for has ended. */
-static void dbm__joined_one(dbm__joined *all, dbm_act *one) {
-    if (one != NULL && dbm__failing(one->status) && !dbm__failing(all->act.status)) {
-        dbm__act_fails_as(&all->act, one);
-        dbm__acts_stop(all->act.next);
-    }
-    if (--all->left > 0) return;
-    all->act.done = true;
-    dbm__act_ended(&all->act);
-}
 /* Somebody is told, soon. */
 static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
+    dbm__joined *joined;
+    act->done = true;
     if (act->of_loop) {
-        act->job.run = dbm__act_tell;
-        dbm__loop_soon(act->of.loop, &act->job);
+        dbm__soon(act, dbm__act_tell);
         return;
     }
     t = act->of.task;
+    joined = dbm__task_joins(t);
     if (act->awaited) {
-        act->job.run = dbm__act_resume;
-        dbm__loop_soon(dbm__task_loop(t), &act->job);
+        dbm__soon(act, dbm__act_resume);
     } else if (dbm__task_settles(t)) {
         if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
             dbm__act_fails_as(&t->act, act);
             dbm__acts_stop(t->acts);
         }
-        if (--t->at > 0) return;
-        t->act.job.run = dbm__task_resume;
-        dbm__loop_soon(dbm__task_loop(t), &t->act.job);
-    } else if (t->acts->kind == &dbm__joined_kind && !t->acts->done && act != t->acts) {
-        dbm__joined_one((dbm__joined *)t->acts, act);
+        if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
+    } else if (joined != NULL) {
+        if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
+            dbm__act_fails_as(&joined->act, act);
+            dbm__acts_stop(joined->act.next);
+        }
+        if (--joined->left == 0) dbm__act_ended(&joined->act);
     }
 }
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
     DBM_ASSERT(!act->done);
     dbm__act_fails(act, st);
-    act->done = true;
     dbm__act_ended(act);
 }
 /* ---- asked to end ------------------------------------------------------------------------------------------------------- */
-/* Down the chain of children that await one another; only what runs side by side takes stack. */
+static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
+    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
+                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
+                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
+}
+/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
+ * when the loop ends. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
-        int where = t->act.DBM__WHERE;
-        bool body = where == DBM__IN_BODY || where == DBM__IN_ACTS;
-        if (where == DBM__IN_OVER || t->act.DBM__ASKED == DBM_E_CLOSED) return;
-        if (why != DBM_E_CLOSED && (!body || t->act.DBM__ASKED != DBM_OK)) return; /* the sessions' end and the clean-up are not disturbed */
-        t->act.DBM__ASKED = (unsigned char)why;
+        if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
+        t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
+            dbm__act_fails(&t->act, dbm__asked_fail(t, why));
             dbm__acts_stop(t->acts);
             return;
         }
-        act = t->acts;
-        if (act == NULL || !act->awaited || act->done || act->stopped) return;
+        act = dbm__task_awaits(t);
+        if (act == NULL || act->done || act->stopped) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
             return;
@@ -32932,24 +32936,16 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED;
     }
 }
-static void dbm__child_stop(dbm_act *act) {
-    dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED);
-}
-static bool dbm__task_must_end(const dbm_task *t) {
-    return t->act.DBM__ASKED != DBM_OK && (t->act.DBM__WHERE <= DBM__IN_ACTS || t->act.DBM__ASKED == DBM_E_CLOSED);
-}
-static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
-    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
-                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
-                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
-}
+static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
+/* Whether its awaits fail. */
+static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
 static void dbm__tasks_end(dbm_loop *loop) {
     dbm__tasks *tasks = dbm__tasks_of(loop);
     dbm_act *act;
     while (tasks->spare != NULL) {
         dbm_task *t = tasks->spare;
         tasks->spare = t->u.next;
-        dbm__loop_give(loop, t, sizeof *t);
+        dbm__free(dbm__loop_host(loop), t);
     }
     for (act = tasks->first; act != NULL; act = act->next) {
         if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
@@ -32960,7 +32956,7 @@ typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__ca
 static void dbm__cancel_now(dbm__job *job) {
     dbm__cancelling *c = (dbm__cancelling *)job;
     dbm_task *t = (dbm_task *)c->handle.slot;
-    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked */
+    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked, and slots go */
     dbm__free(dbm__loop_host(c->handle.loop), c);
 }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
@@ -32973,14 +32969,13 @@ DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__loop_post(handle.loop, &c->job);
     return DBM_OK;
 }
-DBM__DEF void dbm_async_cancel(dbm_task *t, dbm_act *act) {
-    (void)t;
+DBM__DEF void dbm_async_cancel(dbm_act *act) {
     if (act != NULL) dbm__act_stop(act);
 }
 /* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
-    dbm_loop *loop = dbm__task_loop(m->task);
+    dbm_loop *loop = m->task->loop;
     if (until >= m->armed_us) return; /* it wakes early, and looks again */
     dbm__loop_unwatch(loop, &m->watch);
     m->armed_us = until;
@@ -32989,23 +32984,21 @@ static void dbm__more_arm(dbm__task_more *m) {
 static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     dbm__task_more *m = (dbm__task_more *)w;
     dbm_task *t = m->task;
-    int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
+    int64_t now = dbm__now(dbm__loop_host(t->loop));
     (void)heard;
     m->armed_us = INT64_MAX;
+    if (m->await_until_us <= now) {
+        m->await_until_us = INT64_MAX;
+        m->late = true; /* of the await that is under way, which ends this limit when it is over */
+        dbm__act_stop(t->acts);
+    }
     if (m->until_us <= now) {
         m->until_us = INT64_MAX;
         dbm__task_ask(t, DBM_E_TIMEOUT);
     }
-    if (m->await_until_us <= now) {
-        m->await_until_us = INT64_MAX;
-        if (t->acts != NULL && t->acts->awaited && !t->acts->done) {
-            m->late = true;
-            dbm__act_stop(t->acts);
-        }
-    }
     dbm__more_arm(m);
 }
-static void dbm__task_has_more(dbm_task *t, dbm__task_more *m) {
+static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
     dbm__watch_init(&m->watch, dbm__more_heard);
     m->task = t;
     m->site = t->u.site;
@@ -33013,69 +33006,61 @@ static void dbm__task_has_more(dbm_task *t, dbm__task_more *m) {
     t->u.more = m;
     t->act.more = true;
 }
-static dbm__task_more *dbm__task_more_of(dbm_task *t) {
-    dbm__task_more *m;
-    if (t->act.more) return t->u.more;
-    m = (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
-    if (m != NULL) dbm__task_has_more(t, m);
-    return m;
+static bool dbm__task_more_make(dbm_task *t) {
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(t->loop, sizeof *m, t->u.site);
+    if (m != NULL) dbm__task_more_put(t, m);
+    return t->act.more;
 }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
-    dbm__task_more *m = dbm__task_more_of(t);
-    if (m == NULL) return DBM_E_NOMEM;
-    m->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
-    dbm__more_arm(m);
+    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
+    dbm__more_arm(t->u.more);
     return DBM_OK;
 }
 /* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
-/* Told of one end for all of them. Until it is awaited it counts as done. */
-static void dbm__joined_begin(dbm__joined *all) {
+static void dbm__joined_begin(dbm__joined *joined) {
     dbm_act *act;
-    all->act.done = false;
-    all->left = 1;
-    for (act = all->act.next; act != NULL; act = act->next) {
-        if (!act->done) all->left++;
-        else if (dbm__failing(act->status)) dbm__act_fails_as(&all->act, act);
+    joined->act.done = false;
+    joined->left = 1; /* so that none of those that are stopped here is the last */
+    for (act = joined->act.next; act != NULL; act = act->next) {
+        if (!act->done) joined->left++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act);
     }
-    if (dbm__failing(all->act.status)) dbm__acts_stop(all->act.next);
-    dbm__joined_one(all, NULL);
+    if (dbm__failing(joined->act.status)) dbm__acts_stop(joined->act.next);
+    joined->act.done = --joined->left == 0;
 }
 static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
 static void dbm__joined_reap(dbm_act *act) {
     dbm_task *t = act->of.task;
     while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
-    dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
+    dbm__loop_give(t->loop, act, sizeof(dbm__joined));
 }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm__joined *all = (dbm__joined *)dbm__act_take(dbm__task_loop(t), sizeof *all, site);
-    if (all == NULL) return NULL;
-    dbm__act_begin(&all->act, NULL, t, &dbm__joined_kind);
-    all->act.done = true;
-    return &all->act;
+    dbm_loop *loop = t->loop;
+    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    if (joined == NULL) return NULL;
+    dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
+    joined->act.done = true; /* until it is awaited */
+    return &joined->act;
 }
-/* Where the function goes on. */
-DBM__DEF long long dbm__task_at(dbm_task *t) {
-    return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at);
-}
-/* Where it lands when it can't go on there. */
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+/* Where the function lands when it can't go on there. */
 DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
     if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
     return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
 }
-/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
-DBM__DEF bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site) {
+/* Before an await begins anything: whether it may. */
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) {
     t->at = (uint32_t)at;
-    if (act == NULL) {
-        if (!dbm__failing(dbm__self()->last.status)) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "nothing is to be awaited: NULL");
-        return false;
-    }
-    if (act->of_loop || act->of.task != t || act->awaited) {
-        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
-        return false;
-    }
-    if (dbm__task_must_end(t)) {
-        dbm__act_stop(act);
-        (void)dbm__asked_fail(t, t->act.DBM__ASKED);
+    if (!dbm__task_asked(t)) return true;
+    (void)dbm__asked_fail(t, t->DBM__ASKED);
+    return false;
+}
+/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
+    if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
+        if (act != NULL || !dbm__failing(dbm__self()->last.status))
+            (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
         return false;
     }
     if (t->acts != act) {
@@ -33085,54 +33070,51 @@ DBM__DEF bool dbm__await(dbm_task *t, int at, dbm_act *act, const char *site) {
     if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
     act->awaited = true;
     if (!act->done) return true;
-    if (t->act.DBM__CREDIT > 0) {
-        t->act.DBM__CREDIT--;
+    if (t->DBM__CREDIT > 0) {
+        t->DBM__CREDIT--;
         return false;
     }
     act->job.run = dbm__act_resume;
-    dbm__loop_soon(dbm__task_loop(t), &act->job);
+    dbm__loop_at_turn_end(t->loop, &act->job);
     return true;
 }
-DBM__DEF bool dbm__await_within(dbm_task *t, int at, int ms, dbm_act *act, const char *site) {
-    dbm__task_more *m = dbm__task_more_of(t);
-    if (m == NULL) {
-        if (act != NULL) dbm__act_stop(act);
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
+    if (act != NULL && !dbm__task_more_make(t)) {
+        dbm__act_stop(act);
         act = NULL;
     }
-    if (!dbm__await(t, at, act, site)) return false;
-    m->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
-    dbm__more_arm(m);
+    if (!dbm__await(t, act, site)) return false;
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
+    dbm__more_arm(t->u.more);
     return true;
 }
 /* How the await ended that is over now; a failure is this thread's last one. */
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
-    dbm_act *act = t->acts;
+    dbm_act *act = dbm__task_awaits(t);
     dbm_status st;
     bool late = false;
-    if (act == NULL || !act->awaited) return dbm__self()->last.status; /* it did not begin */
+    if (act == NULL) return dbm__self()->last.status; /* it did not begin */
     if (t->act.more) {
         late = t->u.more->late;
         t->u.more->late = false;
         t->u.more->await_until_us = INT64_MAX;
     }
-    st = act->status;
-    if (st == DBM_E_CANCELLED && act->stopped && dbm__task_must_end(t)) st = dbm__asked_fail(t, t->act.DBM__ASKED);
-    else if (st == DBM_E_CANCELLED && late) st = dbm__asked_fail(t, DBM_E_TIMEOUT);
-    else dbm__act_fail_again(act);
+    st = dbm__act_fail_again(act);
+    if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
     return st;
 }
 DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
-    if (!dbm__failing(st)) return false;
-    dbm__act_fails(&t->act, st);
-    return true;
+    if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    return dbm__failing(st);
 }
 /* ---- tasks -------------------------------------------------------------------------------------------------------------- */
 static void dbm__task_told(dbm_act *act) {
     dbm_task *t = (dbm_task *)act;
-    const dbm_error_info *error = dbm__failing(act->status) ? &dbm__self()->last : NULL;
-    if (t->act.more && t->u.more->on_end != NULL) t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error ? act->error : error);
+    const dbm_error_info *error = dbm__failing(act->status) ? dbm_last_error() : NULL;
+    if (act->more && t->u.more->on_end != NULL)
+        t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error != NULL ? act->error : error);
     else if (error != NULL)
         dbm__event(dbm__loop_host(act->of.loop), DBM_EVENT_TASK_FAILED, DBM_LOG_WARNING, error->database, dbm__task_site(t), act->status, 0,
                    "the task that was started at %s failed: %s", dbm__task_site(t), error->message);
@@ -33143,7 +33125,7 @@ static void dbm__task_reap(dbm_act *act) {
     dbm__tasks *tasks = dbm__tasks_of(loop);
     if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
     if (dbm__loop_ends(loop)) {
-        dbm__loop_give(loop, t, sizeof *t);
+        dbm__free(dbm__loop_host(loop), t);
         return;
     }
     t->gen++;
@@ -33151,31 +33133,31 @@ static void dbm__task_reap(dbm_act *act) {
     tasks->spare = t;
 }
 static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn, void *data, const char *site) {
-    dbm__tasks *tasks = dbm__tasks_of(loop);
-    dbm_task *t = tasks != NULL ? tasks->spare : NULL;
-    uint32_t gen = 0;
+    dbm__tasks *tasks;
+    dbm_task *t = NULL;
+    uint32_t gen;
     if (dbm__loop_ends(loop)) {
         (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
         return NULL;
     }
-    if (t != NULL) {
-        tasks->spare = t->u.next;
-        gen = t->gen;
-        memset(t, 0, sizeof *t);
-    } else {
-        t = (dbm_task *)dbm__act_take(loop, sizeof *t, site);
-        if (t == NULL) return NULL;
-        tasks = dbm__tasks_of(loop);
+    if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
+    if (t == NULL) {
+        (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+        return NULL;
     }
+    tasks = dbm__tasks_of(loop);
+    if (t == tasks->spare) tasks->spare = t->u.next;
+    gen = t->gen;
+    memset(t, 0, sizeof *t);
     t->gen = gen;
+    t->loop = loop;
     t->fn = fn;
     t->data = data;
     t->u.site = site;
     tasks->stats.begun++;
     tasks->stats.running++;
     dbm__act_begin(&t->act, loop, parent, parent != NULL ? &dbm__child_kind : &dbm__spawned_kind);
-    t->act.job.run = dbm__task_resume;
-    dbm__loop_soon(loop, &t->act.job);
+    dbm__soon(&t->act, dbm__task_resume);
     return t;
 }
 DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
@@ -33196,8 +33178,8 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     if (more != NULL) {
         more->on_end = options->on_end;
         more->on_end_ud = options->on_end_ud;
-        dbm__task_has_more(t, more);
-        if (options->deadline_ms != 0) (void)dbm_task_deadline(t, options->deadline_ms);
+        dbm__task_more_put(t, more);
+        if (options->deadline_ms > 0) (void)dbm_task_deadline(t, options->deadline_ms);
     }
     handle.loop = loop;
     handle.slot = t;
@@ -33205,7 +33187,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     return handle;
 }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
-    dbm_task *child = dbm__task_new(dbm__task_loop(t), t, fn, data, site);
+    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
     return child != NULL ? &child->act : NULL;
 }
 DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
@@ -33217,31 +33199,29 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     while (*at != NULL && *at != owned) at = &(*at)->next;
     if (*at != NULL) *at = owned->next;
 }
-DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
-    memset(out, 0, sizeof *out);
-    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
-}
 DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
-DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
     dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
     return DBM_TASK_FAILED;
 }
-DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) {
-    dbm__act_fail_again(&t->act);
-    return t->act.status;
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    memset(out, 0, sizeof *out);
+    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
 }
-/* The function, until it waits or is over. */
+/* The function, until it waits (true) or is over. */
 static bool dbm__task_runs(dbm_task *t) {
+    dbm__tasks *tasks = dbm__tasks_of(t->loop);
     dbm_task_status said;
-    t->act.DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    tasks->current = t;
     said = t->fn(t);
-    if (said == DBM_TASK_WAITS) {
-        if (t->acts != NULL && t->acts->awaited) return true;
-        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task said that it waits, but awaits nothing"));
-    } else if (said != DBM_TASK_DONE && !dbm__failing(t->act.status)) {
-        (void)dbm_task_fail(t, dbm__self()->last.status);
-    }
+    tasks->current = NULL;
+    if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
+    if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
     return false;
 }
 /* Whether something is under way that it has not awaited. */
@@ -33257,77 +33237,76 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
 }
 /* Whether a session's end is under way. */
 static bool dbm__task_gives_back(dbm_task *t) {
-    if (t->acts != NULL && t->acts->awaited) {
-        dbm__act_fails_as(&t->act, t->acts);
-        dbm__act_drop(t->acts);
-    }
-    while (t->owned != NULL) {
+    for (;;) {
         dbm__owned *owned = t->owned;
         dbm_status st = DBM_OK;
-        dbm_act *act;
+        dbm_act *act = dbm__task_awaits(t);
+        if (act != NULL) {
+            if (!act->done) return true;
+            if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+            dbm__act_drop(act);
+        }
+        if (owned == NULL) return false;
         t->owned = owned->next;
         act = owned->end(owned, t, dbm__failing(t->act.status), &st);
-        if (act != NULL) {
-            act->awaited = true;
-            if (!act->done) return true;
-            dbm__act_fails_as(&t->act, act);
-            dbm__act_drop(act);
-        } else if (dbm__failing(st)) {
-            dbm__act_fails(&t->act, st);
-        }
+        if (act != NULL) act->awaited = true;
+        else if (dbm__failing(st)) dbm__act_fails(&t->act, st);
     }
-    return false;
 }
 static void dbm__task_go(dbm_task *t) {
-    for (;;) switch (t->act.DBM__WHERE) {
+    for (;; t->DBM__WHERE++) switch (t->DBM__WHERE) {
         case DBM__IN_BODY:
         case DBM__IN_CLEAN_UP:
             if (dbm__task_runs(t)) return;
-            t->act.DBM__WHERE++;
-            if (dbm__task_must_end(t)) dbm__act_fails(&t->act, dbm__asked_fail(t, t->act.DBM__ASKED));
+            t->DBM__WHERE++;
             if (dbm__task_waits_for_all(t)) return;
-            break;
+            /* fall through */
         case DBM__IN_ACTS:
         case DBM__IN_LAST_ACTS: /* all have ended */
-            if (dbm__task_must_end(t)) dbm__act_fails(&t->act, dbm__asked_fail(t, t->act.DBM__ASKED));
             while (t->acts != NULL) dbm__act_drop(t->acts);
-            t->act.DBM__WHERE++;
             break;
         case DBM__IN_OWNED:
         case DBM__IN_LAST_OWNED:
             if (dbm__task_gives_back(t)) return;
             t->at = DBM__AT_FINALLY;
-            t->act.DBM__WHERE++;
             break;
         default:
-            if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
-            dbm__tasks_of(dbm__task_loop(t))->stats.running--;
-            if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
-            t->act.done = true;
+            if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
+            dbm__tasks_of(t->loop)->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
             dbm__act_ended(&t->act);
             return;
         }
 }
-/* ---- sleeps and calls --------------------------------------------------------------------------------------------------- */
+/* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
+static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
+static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
+static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    if (act == NULL) return NULL;
+    dbm__act_begin(act, loop, t, &dbm__yield_kind);
+    act->job.run = dbm__yield_over;
+    dbm__loop_at_turn_end(loop, &act->job);
+    return act;
+}
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
-    (void)heard;
-    dbm__act_done(&sleep->act, DBM_OK);
+    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard);
 }
-/* What was stopped, and does not say more about it. */
-static dbm_status dbm__cancelled(void) { return dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, "", "", NULL); }
 static void dbm__sleep_stop(dbm_act *act) {
     dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
-    dbm__act_done(act, dbm__cancelled());
+    dbm__act_done(act, DBM_E_CANCELLED);
 }
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
     if (sleep == NULL) return NULL;
-    dbm__act_begin(&sleep->act, NULL, t, &dbm__sleep_kind);
+    dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
     dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
     return &sleep->act;
@@ -33352,12 +33331,12 @@ static void dbm__called_done(dbm__worked *work) {
     dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status));
 }
 static void dbm__called_stop(dbm_act *act) {
-    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, dbm__cancelled());
+    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, DBM_E_CANCELLED);
 }
 static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
     if (call == NULL) return NULL;
     call->fn = fn;
@@ -33368,9 +33347,38 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
         dbm__loop_give(loop, call, sizeof *call);
         return NULL;
     }
-    dbm__act_begin(&call->act, NULL, t, &dbm__called_kind);
+    dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act;
 }
+#else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle none;
+    memset(&none, 0, sizeof none);
+    (void)loop; (void)fn; (void)data; (void)options;
+    (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+    return none;
+}
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) { (void)t; (void)fn; (void)ud; (void)site; return NULL; }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { (void)act; }
+DBM__DEF void *dbm__task_data(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF long long dbm__task_at(dbm_task *t) { (void)t; return -1; }
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) { (void)t; return DBM_TASK_FAILED; }
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) { (void)t; (void)at; return false; }
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t; (void)act; (void)site; return false; }
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 #if DBM_HAS_ASYNC
