@@ -236,8 +236,20 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
+/* In a variadic function: what it was given behind `format`, in the array `block`, cut in that way. */
+#define DBM__FORMAT(block, format) \
+    do { \
+        dbm__text text_ = dbm__text_in(block, sizeof block); \
+        va_list ap_; \
+        va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); \
+        va_end(ap_); \
+        dbm__text_end(&text_); \
+    } while (0)
 /* A copy of text (NULL: ""), cut in that way. */
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
+/* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);

@@ -166,6 +166,16 @@ DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text_end(&t);
 }
 
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
+    static const char digits[] = "0123456789ABCDEF";
+    code[0] = c;
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c != 0 && strchr(plain, c))) return 1;
+    code[0] = '%';
+    code[1] = digits[(unsigned char)c >> 4];
+    code[2] = digits[(unsigned char)c & 15u];
+    return 3;
+}
+
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */

@@ -413,19 +413,8 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
 
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        char code[3];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr(plain, *text)) {
-            dbm__cfg_add(b, text, 1);
-            continue;
-        }
-        code[0] = '%';
-        code[1] = digits[c >> 4];
-        code[2] = digits[c & 15];
-        dbm__cfg_add(b, code, 3);
-    }
+    char code[3];
+    for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code));
 }
 
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }

@@ -316,6 +316,26 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
 
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words) {
+    size_t at = 0, length;
+    int depth = 0;
+    const char *word = dbm__sql_word(sql, size, lexer, &at, &depth, &length);
+    return word != NULL && dbm__lex_in(words, word, length);
+}
+
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words) {
+    dbm__lex x;
+    bool named = false;
+    dbm__lex_begin(&x, sql, size, lexer);
+    for (dbm__lex_next(&x); x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN; dbm__lex_next(&x)) {
+        size_t quote = x.token == DBM__TOKEN_QUOTED ? 1 : 0; /* "random"() calls it too */
+        if (x.token == DBM__TOKEN_BLANK) continue;
+        if (named && x.code == DBM__CODE_SIGN('(')) return true;
+        named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote);
+    }
+    return false;
+}
+
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
 
 /* Which words may still open a body, whose `;` do not end the statement. */
