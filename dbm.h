@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8f3a4cea11ccd86e: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 61a1a3969e5cdfcf: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2947,10 +2947,10 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
-/* In a variadic function: what it was given behind `format`, in the array `block`, cut in that way. */
-#define DBM__FORMAT(block, format) \
+/* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
+#define DBM__FORMAT(block, capacity, format) \
     do { \
-        dbm__text text_ = dbm__text_in(block, sizeof block); \
+        dbm__text text_ = dbm__text_in(block, capacity); \
         va_list ap_; \
         va_start(ap_, format); \
         dbm__putv(&text_, format, ap_); \
@@ -2967,7 +2967,9 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
-/* Whether a comma-separated list contains a word, letter for letter; blanks around its items do not count. */
+/* The next item of a comma-separated list, without the blanks around it, and its size; NULL: there is none. *list goes behind it. */
+DBM__FN const char *dbm__list_next(const char **list, size_t *size);
+/* Whether such a list contains a word, letter for letter. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
 /* ---- errors --------------------------------------------------------------------------------------------------------
  * The one thread-local struct. `open` is the list of block sessions of this thread, newest first, kept by session/. */
@@ -3732,14 +3734,7 @@ DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     dbm__putv(t, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) {
-    dbm__text t = dbm__text_in(block, capacity);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-}
+DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) { DBM__FORMAT(block, capacity, format); }
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
@@ -3765,17 +3760,19 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     return !*b;
 }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
+DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
+    const char *from = *list, *to;
+    if (!from) return NULL;
+    while (*from == ' ' || *from == ',') from++;
+    to = *list = from + strcspn(from, ",");
+    while (to > from && to[-1] == ' ') to--;
+    *size = (size_t)(to - from);
+    return to > from ? from : NULL;
+}
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
-    if (!list || !word || !size) return false;
-    while (*list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if ((size_t)(to - from) == size && memcmp(from, word, size) == 0) return true;
-    }
+    const char *item;
+    size_t n;
+    while (word && (item = dbm__list_next(&list, &n)) != NULL) if (n == size && memcmp(item, word, size) == 0) return true;
     return false;
 }
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
@@ -3845,21 +3842,13 @@ DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last;
 DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
                                            const char *format, ...) {
     dbm_error_info error;
-    dbm__text text;
-    va_list ap;
     memset(&error, 0, sizeof error);
     error.status = status;
     error.stage = stage;
     error.retryable = status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK; /* so says what they mean */
     dbm__copy_cut(error.database, sizeof error.database, database);
     dbm__copy_cut(error.site, sizeof error.site, site);
-    if (format) {
-        text = dbm__text_in(error.message, sizeof error.message);
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    if (format) DBM__FORMAT(error.message, sizeof error.message, format);
     if (!error.message[0]) dbm__copy_cut(error.message, sizeof error.message, dbm_status_text(status));
     dbm__self()->last = error;
     return status;
@@ -3919,8 +3908,6 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     dbm_event event;
 #if DBM__LOG_TEXT
     char block[1200];
-    dbm__text text;
-    va_list ap;
 #endif
     if (!dbm__event_wanted(host, level)) return;
     event.id = id;
@@ -3931,13 +3918,8 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     event.status = status;
     event.duration_us = duration_us;
 #if DBM__LOG_TEXT
-    text = dbm__text_in(block, sizeof block);
-    if (format) {
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    block[0] = 0;
+    if (format) DBM__FORMAT(block, sizeof block, format);
     event.text = block[0] ? block : dbm__event_text(id);
 #else
     (void)format;
@@ -4651,13 +4633,16 @@ typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool f
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
+/* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
+/* Returns false, for who fails with it. */
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list); /* comma-separated */
@@ -4687,7 +4672,9 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
 DBM__FN bool dbm__cfg_name_ok(const char *name);
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out);
+/* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
+typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
@@ -4825,6 +4812,15 @@ DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     if (copy && size) memcpy(copy, text, size);
     return copy;
 }
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
+    void *more;
+    if (count < *capacity) return items;
+    more = dbm__cfg_alloc(m, (*capacity ? *capacity * 2 : 16) * size);
+    if (!more) return NULL;
+    if (count) memcpy(more, items, count * size);
+    *capacity = *capacity ? *capacity * 2 : 16;
+    return more;
+}
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -4914,32 +4910,23 @@ DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const ch
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
+    return false;
 }
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
-    while (list && *list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if (to == from) continue;
-        if (names->count == names->capacity) {
-            size_t capacity = names->capacity ? names->capacity * 2 : 64;
-            const char **items = (const char **)dbm__cfg_alloc(names->memory, capacity * sizeof *items);
-            if (!items) return;
-            if (names->count) memcpy(items, names->items, names->count * sizeof *items);
-            names->items = items;
-            names->capacity = capacity;
-        }
-        names->items[names->count] = dbm__cfg_copy(names->memory, from, (size_t)(to - from));
-        if (!names->items[names->count]) return;
+    const char *item;
+    size_t size;
+    while ((item = dbm__list_next(&list, &size)) != NULL) {
+        const char **items = (const char **)dbm__cfg_room(names->memory, (void *)names->items, names->count, &names->capacity, sizeof *items);
+        if (!items) return;
+        names->items = items;
+        items[names->count] = dbm__cfg_copy(names->memory, item, size);
+        if (!items[names->count]) return;
         names->count++;
     }
 }
@@ -4976,21 +4963,14 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
                               const dbm__cfg_at *at, const char *of, const char *part) {
     char name[128];
     const char *from = c + 2, *stop = end - 1, *value, *fallback = NULL;
-    size_t i, size;
-    if (end - c < 3 || *stop != '}') {
-        dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
-        return false;
-    }
+    size_t i;
+    if (end - c < 3 || *stop != '}') return dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
     for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
                                     (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
          i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        dbm__cfg_bad(p, at,
-                     "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written "
-                     "$$",
-                     part, of);
-        return false;
+        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
     }
     memcpy(name, from, i);
     name[i] = 0;
@@ -5001,26 +4981,16 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!value) {
 #if DBM__ENV
-        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name,
-                     name);
+        return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
 #else
-        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)",
-                     part, of, name);
+        return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
-        return false;
     }
     if (!(how & DBM__CFG_HOSTS)) {
         dbm__cfg_add(b, value, strlen(value));
         return true;
     }
-    while (*value) {
-        size = strcspn(value, "%");
-        dbm__cfg_add(b, value, size);
-        value += size;
-        if (!*value) break;
-        dbm__cfg_add(b, "%25", 3);
-        value++;
-    }
+    for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true;
 }
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -5261,22 +5231,15 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
 }
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
-    const char *c = type->schemes;
+    const char *list = type->schemes, *item;
+    char scheme[65];
+    size_t n;
     if (dbm__same_word_n(word, size, type->type)) return true;
-    if (!c) return false;
-    while (*c) {
-        size_t n = strcspn(c, ", ");
-        if (n == size) {
-            size_t i;
-            for (i = 0; i < n; i++) {
-                char a = word[i], b = c[i];
-                if (a >= 'A' && a <= 'Z') a = (char)(a - 'A' + 'a');
-                if (a != b) break;
-            }
-            if (i == n) return true;
-        }
-        c += n;
-        while (*c == ',' || *c == ' ') c++;
+    while ((item = dbm__list_next(&list, &n)) != NULL) {
+        if (n != size || n >= sizeof scheme) continue;
+        memcpy(scheme, item, n);
+        scheme[n] = 0;
+        if (dbm__same_word_n(word, size, scheme)) return true;
     }
     return false;
 }
@@ -5290,10 +5253,19 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     }
     return NULL;
 }
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out) {
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
+    dbm__text list = dbm__text_in(out->known, sizeof out->known);
+    dbm__cfg_names names;
     size_t i;
-    for (i = 0; i < count; i++) dbm__putf(out, i ? ", %s" : "%s", types[i].type);
-    dbm__text_end(out);
+    memset(&names, 0, sizeof names);
+    names.memory = m;
+    for (i = 0; i < count; i++) {
+        dbm__putf(&list, i ? ", %s" : "%s", types[i].type);
+        dbm__cfg_names_add(&names, types[i].type);
+        dbm__cfg_names_add(&names, types[i].schemes);
+    }
+    dbm__text_end(&list);
+    dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint);
 }
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
 /* One part of the text as written, NULL: not there. */
@@ -5336,11 +5308,10 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    dbm__cfg_bad(job->problems, job->at,
+    return dbm__cfg_bad(job->problems, job->at,
                  "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
                  "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
                  why);
-    return false;
 }
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
@@ -5407,22 +5378,15 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
         if (!*one.name) {
-            dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         }
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
             dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         }
-        if (count == capacity) {
-            dbm_option *more;
-            capacity = capacity ? capacity * 2 : 8;
-            more = (dbm_option *)dbm__cfg_alloc(job->keep, capacity * sizeof *more);
-            if (!more) return false;
-            if (count) memcpy(more, list, count * sizeof *more);
-            list = more;
-        }
+        list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
+        if (!list) return false;
         list[count++] = one;
         c = stop < end ? stop + 1 : end;
     }
@@ -5497,9 +5461,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     dbm_url *url = &job->settings->url;
     const char *expanded = dbm__url_expand(job, dbm__url_slice(text, end), 0, "scheme"), *plus;
     const dbm__known_type *found = NULL;
-    dbm__cfg_names names;
-    char *scheme, *c, hint[96], known[256];
-    dbm__text list;
+    dbm__cfg_types names;
+    char *scheme, *c;
     size_t size, i;
     bool ok;
     if (!expanded) return false;
@@ -5512,9 +5475,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        dbm__cfg_bad(job->problems, job->at,
+        return dbm__cfg_bad(job->problems, job->at,
                      "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
-        return false;
     }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
@@ -5529,28 +5491,17 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     url->scheme = scheme;
     url->driver = scheme + size;
     if (!found) {
-        memset(&names, 0, sizeof names);
-        names.memory = job->scratch;
-        for (i = 0; i < job->type_count; i++) {
-            dbm__cfg_names_add(&names, job->types[i].type);
-            dbm__cfg_names_add(&names, job->types[i].schemes);
-        }
-        list = dbm__text_in(known, sizeof known);
-        dbm__cfg_type_names(job->types, job->type_count, &list);
+        dbm__cfg_type_names(job->scratch, job->types, job->type_count, scheme, &names);
         if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", known);
-        } else {
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
-                         dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+            return dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", names.known);
         }
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme, names.hint, names.known);
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        dbm__cfg_bad(job->problems, job->at,
+        return dbm__cfg_bad(job->problems, job->at,
                      "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
                      found->type, job->type->type, job->type->type);
-        return false;
     }
     job->type = found;
     return true;
@@ -5560,9 +5511,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
     if (authority) {
         if (c < query && *c != '/') {
-            dbm__cfg_bad(job->problems, job->at,
+            return dbm__cfg_bad(job->problems, job->at,
                          "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
-            return false;
         }
         if (c < query) c++;
     }
@@ -5593,10 +5543,9 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        dbm__cfg_bad(job->problems, job->at,
+        return dbm__cfg_bad(job->problems, job->at,
                      "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
                      "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
-        return false;
     }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
@@ -5619,13 +5568,11 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         separator = dbm__url_separator(text, end, false);
     }
     if (text == end) {
-        dbm__cfg_bad(job->problems, job->at, "the URL is empty");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     }
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
         }
     }
     if (!separator) {
@@ -5642,10 +5589,9 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
             return dbm__url_dsn(job, written, text, expanded);
         }
         if (!separator) {
-            dbm__cfg_bad(job->problems, job->at,
+            return dbm__cfg_bad(job->problems, job->at,
                          job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
                                    : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
-            return false;
         }
     }
     if (!dbm__url_scheme(job, text, separator)) return false;
@@ -6001,27 +5947,17 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
 }
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
-    dbm__cfg_names names;
-    dbm__text list;
-    char hint[96], known[256], value[48];
-    size_t i;
+    dbm__cfg_types names;
+    char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
     d->type_failed = true;
-    memset(&names, 0, sizeof names);
-    names.memory = &d->scratch;
-    for (i = 0; i < d->type_count; i++) {
-        dbm__cfg_names_add(&names, d->types[i].type);
-        dbm__cfg_names_add(&names, d->types[i].schemes);
-    }
-    list = dbm__text_in(known, sizeof known);
-    dbm__cfg_type_names(d->types, d->type_count, &list);
+    dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
-        dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
-                     dbm__draft_value(value, sizeof value, word), hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
+                     names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known);
     }
 }
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
@@ -6058,8 +5994,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     for (i = 0; i < d->type_count; i++) {
         if (!dbm__list_has(d->types[i].options, name, size)) continue;
         if (!d->type) return true; /* the type is the mistake, and that has been said */
-        dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
-        return false;
+        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
@@ -7153,12 +7088,12 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
 }
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
     char block[1000];
-    DBM__FORMAT(block, format);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail(c, status, sqlstate, native, block);
 }
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
-    DBM__FORMAT(block, format);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block);
 }
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
@@ -9833,16 +9768,11 @@ static void dbm__rewrite_flush(dbm__rewrite *w) {
 }
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
-    char digits[12];
-    size_t at = sizeof digits;
+    char text[12];
     dbm__rewrite_flush(w);
     if (w->out->size && dbm__lex_is_word(w->out->sql[w->out->size - 1])) dbm__rewrite_put(w, " ", 1);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    digits[--at] = '$';
-    dbm__rewrite_put(w, digits + at, sizeof digits - at);
+    dbm__format(text, sizeof text, "$%d", number);
+    dbm__rewrite_put(w, text, strlen(text));
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
 /* The number of a name, a new one for a new name. The first free slot is noted in *slot when it is new. */
@@ -10183,7 +10113,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
- * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+ * column's name: "is NULL", "300 does not fit int8_t". Of the limits, min is not positive and max not negative. Of a text that is no number it tells the size only: it may be a secret. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -10418,13 +10348,9 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     size_t i;
     dbm__why_value(&t, v);
-    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (types[i].min != min || types[i].max != max) continue;
-        dbm__putf(&t, " does not fit %s", types[i].name);
-        dbm__text_end(&t);
-        return DBM_E_RANGE;
-    }
-    dbm__putf(&t, " is not within %l to %u", min, max);
+    for (i = 0; i < sizeof types / sizeof types[0] && (types[i].min != min || types[i].max != max); i++) { }
+    if (i < sizeof types / sizeof types[0]) dbm__putf(&t, " does not fit %s", types[i].name);
+    else dbm__putf(&t, " is not within %l to %u", min, max);
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
@@ -10476,22 +10402,19 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     }
     return DBM__WHOLE_NONE;
 }
-static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out,
-                                                 dbm__why *why) {
+/* The same, if it lies between min and max. */
+static dbm_status dbm__whole_within(const dbm_value *v, int64_t min, uint64_t max, bool *negative, uint64_t *m, dbm__why *why) {
+    dbm__whole_kind kind = dbm__whole_of(v, negative, m);
+    if (kind == DBM__WHOLE_NONE) return dbm__why_not(why, v, "is not an integer");
+    if (kind == DBM__WHOLE_LARGE || *m > (*negative ? 0u - (uint64_t)min : max)) return dbm__why_range(why, v, min, max);
+    return DBM_OK;
+}
+static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    int64_t x;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, min, (uint64_t)max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > (uint64_t)INT64_MAX + (negative ? 1u : 0u)) return dbm__why_range(why, v, min, (uint64_t)max);
-    x = !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
-    if (x < min || x > max) return dbm__why_range(why, v, min, (uint64_t)max);
-    *out = x;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, min, (uint64_t)max, &negative, &m, why);
+    *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
+    return st;
 }
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
@@ -10503,15 +10426,9 @@ DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, 0, max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > max || (negative && m)) return dbm__why_range(why, v, 0, max);
-    *out = m;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, 0, max, &negative, &m, why);
+    *out = st == DBM_OK ? m : 0;
+    return st;
 }
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
@@ -10676,25 +10593,15 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_VALUE:
         memcpy(out, at, sizeof *out);
         return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return DBM_OK;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return DBM_OK;
-    }
+    case DBM__TO_OPTIONAL_INT:
+        if (!dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_INT, sizeof(int64_t), at + offsetof(dbm_optional_int, value), out);
+    case DBM__TO_OPTIONAL_DOUBLE:
+        if (!dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_REAL, sizeof(double), at + offsetof(dbm_optional_double, value), out);
     case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return DBM_OK;
+        if (!dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_BOOL, sizeof(bool), at + offsetof(dbm_optional_bool, value), out);
     case DBM__TO_SIGNED: break;
     }
     return DBM_E_MISUSE;
@@ -10711,52 +10618,28 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     return st;
 }
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
+/* An integer's low bytes; sizes that no integer has are taken for 1. */
+static void dbm__target_whole(const dbm_target *t, uint64_t x) {
+    uint32_t x4 = (uint32_t)x;
+    uint16_t x2 = (uint16_t)x;
+    uint8_t x1 = (uint8_t)x;
+    if (t->size == sizeof x) memcpy(t->to, &x, sizeof x);
+    else if (t->size == sizeof x4) memcpy(t->to, &x4, sizeof x4);
+    else if (t->size == sizeof x2) memcpy(t->to, &x2, sizeof x2);
+    else memcpy(t->to, &x1, sizeof x1);
+}
+/* How far INT64_MAX and UINT64_MAX are shifted down to be an integer's largest. */
+static int dbm__target_narrow(const dbm_target *t) { return t->size == 8 ? 0 : t->size == 4 ? 32 : t->size == 2 ? 48 : 56; }
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
-    int64_t x;
-    dbm_status st;
-    if (t->size == sizeof(int64_t)) {
-        st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(int32_t)) {
-        int32_t y;
-        st = dbm__to_int(v, INT32_MIN, INT32_MAX, &x, why);
-        y = (int32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(int16_t)) {
-        int16_t y;
-        st = dbm__to_int(v, INT16_MIN, INT16_MAX, &x, why);
-        y = (int16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        int8_t y;
-        st = dbm__to_int(v, INT8_MIN, INT8_MAX, &x, why);
-        y = (int8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    int64_t x, max = INT64_MAX >> dbm__target_narrow(t);
+    dbm_status st = dbm__to_int(v, -max - 1, max, &x, why);
+    dbm__target_whole(t, (uint64_t)x);
     return st;
 }
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
-    dbm_status st;
-    if (t->size == sizeof(uint64_t)) {
-        st = dbm__to_uint(v, UINT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(uint32_t)) {
-        uint32_t y;
-        st = dbm__to_uint(v, UINT32_MAX, &x, why);
-        y = (uint32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(uint16_t)) {
-        uint16_t y;
-        st = dbm__to_uint(v, UINT16_MAX, &x, why);
-        y = (uint16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        uint8_t y;
-        st = dbm__to_uint(v, UINT8_MAX, &x, why);
-        y = (uint8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    dbm_status st = dbm__to_uint(v, UINT64_MAX >> dbm__target_narrow(t), &x, why);
+    dbm__target_whole(t, x);
     return st;
 }
 static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm__why *why) {
@@ -10838,30 +10721,18 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
+#define DBM__OPTIONAL(type, conversion) { \
+        type x; \
+        memset(&x, 0, sizeof x); \
+        if (has) st = conversion; \
+        x.has = has && st == DBM_OK; \
+        memcpy(t->to, &x, sizeof x); \
+        return st; \
     }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_double(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
-    case DBM__TO_OPTIONAL_BOOL: {
-        dbm_optional_bool x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_bool(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
+    case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
+    case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
+    case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
+#undef DBM__OPTIONAL
     case DBM__TO_SIGNED: break;
     }
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
@@ -10876,8 +10747,10 @@ static int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-static char *dbm__put_digits(char *at, int64_t v, int digits) {
+/* `before` (0: nothing), then so many digits. */
+static char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     int i;
+    if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
         v /= 10;
@@ -10897,27 +10770,15 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     shifted = (int)((5 * of_year + 2) / 153);
     month = shifted < 10 ? shifted + 3 : shifted - 9;
     year = era * 400 + year_of_era + (month <= 2 ? 1 : 0);
-    if (year < 0 || year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
-        *at++ = year < 0 ? '-' : '+';
-        at = dbm__put_digits(at, year < 0 ? -year : year, 6);
-    } else {
-        at = dbm__put_digits(at, year, 4);
-    }
-    *at++ = '-';
-    at = dbm__put_digits(at, month, 2);
-    *at++ = '-';
-    at = dbm__put_digits(at, of_year - (153 * shifted + 2) / 5 + 1, 2);
-    *at++ = ' ';
+    if (year < 0 || year > 9999) at = dbm__put_digits(at, year < 0 ? '-' : '+', year < 0 ? -year : year, 6); /* ISO 8601's expanded years: to be read by people only */
+    else at = dbm__put_digits(at, 0, year, 4);
+    at = dbm__put_digits(at, '-', month, 2);
+    at = dbm__put_digits(at, '-', of_year - (153 * shifted + 2) / 5 + 1, 2);
     seconds = rest / 1000000;
-    at = dbm__put_digits(at, seconds / 3600, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, seconds / 60 % 60, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, seconds % 60, 2);
-    if (rest % 1000000) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
-        *at++ = '.';
-        at = dbm__put_digits(at, rest % 1000000, 6);
-    }
+    at = dbm__put_digits(at, ' ', seconds / 3600, 2);
+    at = dbm__put_digits(at, ':', seconds / 60 % 60, 2);
+    at = dbm__put_digits(at, ':', seconds % 60, 2);
+    if (rest % 1000000) at = dbm__put_digits(at, '.', rest % 1000000, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
     *at = 0;
 }
 /* A text being read from its front. */
@@ -11219,65 +11080,51 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
-    dbm__big value, unit, above, below; /* value / unit is what is left; above and below are half the way to the neighbours */
+    dbm__big n[4], *value = &n[0], *unit = &n[1], *above = &n[2], *below = &n[3]; /* value / unit is what is left; above and below are half the way to the neighbours */
     bool even = !(m & 1u), low, high;
     bool edge = m == UINT64_C(1) << 52 && exponent > -1074; /* the neighbour below is nearer than the one above */
     int32_t length, power;
-    int bits = 0, count = 0;
+    int bits = 0, count = 0, up = exponent > 0 ? exponent : 0, i;
     uint64_t top;
-    value.words = room[0];
-    unit.words = room[1];
-    above.words = room[2];
-    below.words = room[3];
     for (top = m; top; top >>= 1) bits++;
-    dbm__big_set(&value, m);
-    dbm__big_set(&unit, 1);
-    dbm__big_set(&above, 1);
-    dbm__big_set(&below, 1);
-    dbm__big_shift(&value, (exponent > 0 ? exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&unit, (exponent < 0 ? -exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&above, (exponent > 0 ? exponent : 0) + (edge ? 1 : 0));
-    dbm__big_shift(&below, exponent > 0 ? exponent : 0);
+    for (i = 0; i < 4; i++) {
+        n[i].words = room[i];
+        dbm__big_set(&n[i], i == 0 ? m : 1);
+    }
+    dbm__big_shift(value, up + (edge ? 2 : 1));
+    dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
+    dbm__big_shift(above, up + (edge ? 1 : 0));
+    dbm__big_shift(below, up);
     length = (exponent + bits - 1) * 78913; /* log10(2) * 2^18 */
     power = (length >= 0 ? length : length - 262143) / 262144 + 1; /* right, or one too low */
-    if (power >= 0) {
-        dbm__big_times_5(&unit, power);
-        dbm__big_shift(&unit, power);
-    } else {
-        dbm__big_times_5(&value, -power);
-        dbm__big_shift(&value, -power);
-        dbm__big_times_5(&above, -power);
-        dbm__big_shift(&above, -power);
-        dbm__big_times_5(&below, -power);
-        dbm__big_shift(&below, -power);
+    for (i = 0; i < 4; i++) {
+        if (power >= 0 ? i != 1 : i == 1) continue; /* the unit grows, or all the others */
+        dbm__big_times_5(&n[i], power >= 0 ? power : -power);
+        dbm__big_shift(&n[i], power >= 0 ? power : -power);
     }
-    dbm__big_add(&value, &above);
-    high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
-    dbm__big_subtract(&value, &above);
+    dbm__big_add(value, above);
+    high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
+    dbm__big_subtract(value, above);
     *point = high ? power + 1 : power;
     for (;;) {
         int digit = 0;
-        if (count || !high) {
-            dbm__big_multiply(&value, 10, 0);
-            dbm__big_multiply(&above, 10, 0);
-            dbm__big_multiply(&below, 10, 0);
-        }
-        while (dbm__big_compare(&value, &unit) >= 0) {
-            dbm__big_subtract(&value, &unit);
+        for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
+        while (dbm__big_compare(value, unit) >= 0) {
+            dbm__big_subtract(value, unit);
             digit++;
         }
-        low = dbm__big_compare(&value, &below) < (even ? 1 : 0);
-        dbm__big_add(&value, &above);
-        high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
+        low = dbm__big_compare(value, below) < (even ? 1 : 0);
+        dbm__big_add(value, above);
+        high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
         if (!low && !high && count < 17) {
-            dbm__big_subtract(&value, &above);
+            dbm__big_subtract(value, above);
             digits[count++] = (char)('0' + digit);
             continue;
         }
         if (low && high) {
-            dbm__big_subtract(&value, &above);
-            dbm__big_shift(&value, 1);
-            high = dbm__big_compare(&value, &unit) >= (digit & 1 ? 0 : 1);
+            dbm__big_subtract(value, above);
+            dbm__big_shift(value, 1);
+            high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1);
         }
         digits[count++] = (char)('0' + digit + (high ? 1 : 0));
         return count;
@@ -17887,9 +17734,8 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                               "SQLite has the isolation levels SERIALIZABLE (its default), "
-                               "READ UNCOMMITTED and AUTOCOMMIT");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), READ UNCOMMITTED and "
+                                "AUTOCOMMIT");
     }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
@@ -17906,9 +17752,8 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0,
-                               "SQLite had already rolled this transaction back when one of its "
-                               "statements failed; nothing was committed");
+        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
+                                "failed; nothing was committed");
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
@@ -17932,8 +17777,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0,
-                                                  "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
@@ -17956,17 +17800,13 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0,
-                                   "the parameter %s is numbered: write ? for each value, or :name and "
-                                   "pass dbm_named(\"name\", value)", name);
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and pass "
+                                    "dbm_named(\"name\", value)", name);
         }
-        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0,
-                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
-                               "or write ? for each value", name, name + 1, name + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
+                                "? for each value", name, name + 1, name + 1);
     }
-    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0,
-                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
-                           counted);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
@@ -17983,9 +17823,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     if (stmt == NULL) return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
     if (tail != NULL && !dbm__sqlite_nothing(tail, (size_t)(sql + p->sql_size - tail))) {
         sqlite3_finalize(stmt);
-        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0,
-                               "there is text after the first statement, at byte %d: one statement at a "
-                               "time; use dbm_script for several", (int)(tail - sql) + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a time; use "
+                                "dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
     if (found != p->parameters) {
@@ -18031,33 +17870,28 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc,
-                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
-                               number, v->as.text.size);
+        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
+                                v->as.text.size);
     }
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                               v->as.uinteger);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
-                               "dbm_null() if that is meant", number);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+                                "dbm_null() if that is meant", number);
 #else
-        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
-                                                     int number) {
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
     const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
@@ -18252,8 +18086,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     return at;
 }
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
-                                   dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
     size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
     dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
@@ -18268,9 +18101,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
-            continue;
-        }
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -18290,11 +18121,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0,
-                                   "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
-                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
-                                   limit, s->seen, count);
+            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
+                                    "they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, read fewer "
+                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -18324,14 +18153,12 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "this query gave fewer rows when it was run again, so that the rest of "
-                                     "its rows can't be put aside for a statement that writes: write after the loop");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of its "
+                                      "rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "the columns of this query changed while it was being read");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -18345,9 +18172,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                               "this query calls random(), so that another run would give other rows: write "
-                               "after the loop, or read all of its rows first");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write after "
+                                "the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
@@ -18438,16 +18264,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     return status;
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0,
-                           "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
-        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -18645,9 +18468,7 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) {
-            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
-        }
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -18656,10 +18477,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0,
-                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
-                               mode);
+        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, or its "
+                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -18680,9 +18499,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0,
-                                 "a transaction on %q was open when this process forked, so that SQLite can't "
-                                 "open it safely in the child: fork outside of sessions, or exec", base->path);
+        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't open it "
+                                  "safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
 #if !DBM__SQLITE_MEMSTATUS
@@ -18801,8 +18619,7 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
-                                  (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -18830,14 +18647,11 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
-                               "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE "
+                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
-                               "DETACH%s \"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
@@ -18873,9 +18687,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
-                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
-                              name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     static const char prefix[] = "connect_args.";
@@ -18914,8 +18727,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -18925,8 +18737,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, journals[0]);
     if (base->journal == NULL) return DBM_E_CONFIG;
@@ -18935,8 +18746,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
     }
@@ -18970,8 +18780,7 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
 #endif
     (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
-        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;

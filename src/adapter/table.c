@@ -92,13 +92,13 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
 
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
     char block[1000];
-    DBM__FORMAT(block, format);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail(c, status, sqlstate, native, block);
 }
 
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
-    DBM__FORMAT(block, format);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block);
 }
 

@@ -458,9 +458,8 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                               "SQLite has the isolation levels SERIALIZABLE (its default), "
-                               "READ UNCOMMITTED and AUTOCOMMIT");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), READ UNCOMMITTED and "
+                                "AUTOCOMMIT");
     }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
@@ -479,9 +478,8 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0,
-                               "SQLite had already rolled this transaction back when one of its "
-                               "statements failed; nothing was committed");
+        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
+                                "failed; nothing was committed");
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
@@ -508,8 +506,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0,
-                                                  "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
@@ -535,17 +532,13 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0,
-                                   "the parameter %s is numbered: write ? for each value, or :name and "
-                                   "pass dbm_named(\"name\", value)", name);
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and pass "
+                                    "dbm_named(\"name\", value)", name);
         }
-        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0,
-                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
-                               "or write ? for each value", name, name + 1, name + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
+                                "? for each value", name, name + 1, name + 1);
     }
-    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0,
-                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
-                           counted);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
@@ -563,9 +556,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     if (stmt == NULL) return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
     if (tail != NULL && !dbm__sqlite_nothing(tail, (size_t)(sql + p->sql_size - tail))) {
         sqlite3_finalize(stmt);
-        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0,
-                               "there is text after the first statement, at byte %d: one statement at a "
-                               "time; use dbm_script for several", (int)(tail - sql) + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a time; use "
+                                "dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
     if (found != p->parameters) {
@@ -614,35 +606,30 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc,
-                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
-                               number, v->as.text.size);
+        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
+                                v->as.text.size);
     }
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                               v->as.uinteger);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
-                               "dbm_null() if that is meant", number);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+                                "dbm_null() if that is meant", number);
 #else
-        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
-                                                     int number) {
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
     const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
@@ -852,8 +839,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
 }
 
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
-                                   dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
     size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
     dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
@@ -868,9 +854,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
-            continue;
-        }
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -891,11 +875,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0,
-                                   "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
-                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
-                                   limit, s->seen, count);
+            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
+                                    "they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, read fewer "
+                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -927,14 +909,12 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "this query gave fewer rows when it was run again, so that the rest of "
-                                     "its rows can't be put aside for a statement that writes: write after the loop");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of its "
+                                      "rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "the columns of this query changed while it was being read");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -949,9 +929,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0,
-                               "this query calls random(), so that another run would give other rows: write "
-                               "after the loop, or read all of its rows first");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write after "
+                                "the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
@@ -1047,17 +1026,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0,
-                           "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
-        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -1273,9 +1249,7 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) {
-            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
-        }
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -1284,10 +1258,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0,
-                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
-                               mode);
+        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, or its "
+                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -1309,9 +1281,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0,
-                                 "a transaction on %q was open when this process forked, so that SQLite can't "
-                                 "open it safely in the child: fork outside of sessions, or exec", base->path);
+        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't open it "
+                                  "safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
 #if !DBM__SQLITE_MEMSTATUS
@@ -1437,8 +1408,7 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
-                                  (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -1467,14 +1437,11 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
-                               "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE "
+                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
-                               "DETACH%s \"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
@@ -1515,9 +1482,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
-                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
-                              name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
@@ -1558,8 +1524,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -1569,8 +1534,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, journals[0]);
     if (base->journal == NULL) return DBM_E_CONFIG;
@@ -1579,8 +1543,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
     }
@@ -1615,8 +1578,7 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
 #endif
     (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
-        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;

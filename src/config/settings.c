@@ -378,27 +378,17 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
-    dbm__cfg_names names;
-    dbm__text list;
-    char hint[96], known[256], value[48];
-    size_t i;
+    dbm__cfg_types names;
+    char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
     d->type_failed = true;
-    memset(&names, 0, sizeof names);
-    names.memory = &d->scratch;
-    for (i = 0; i < d->type_count; i++) {
-        dbm__cfg_names_add(&names, d->types[i].type);
-        dbm__cfg_names_add(&names, d->types[i].schemes);
-    }
-    list = dbm__text_in(known, sizeof known);
-    dbm__cfg_type_names(d->types, d->type_count, &list);
+    dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
-        dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
-                     dbm__draft_value(value, sizeof value, word), hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
+                     names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known);
     }
 }
 
@@ -438,8 +428,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     for (i = 0; i < d->type_count; i++) {
         if (!dbm__list_has(d->types[i].options, name, size)) continue;
         if (!d->type) return true; /* the type is the mistake, and that has been said */
-        dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
-        return false;
+        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;

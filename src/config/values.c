@@ -129,6 +129,16 @@ DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     return copy;
 }
 
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
+    void *more;
+    if (count < *capacity) return items;
+    more = dbm__cfg_alloc(m, (*capacity ? *capacity * 2 : 16) * size);
+    if (!more) return NULL;
+    if (count) memcpy(more, items, count * size);
+    *capacity = *capacity ? *capacity * 2 : 16;
+    return more;
+}
+
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -227,34 +237,25 @@ DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const ch
     va_end(ap);
 }
 
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
+    return false;
 }
 
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
 
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
-    while (list && *list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if (to == from) continue;
-        if (names->count == names->capacity) {
-            size_t capacity = names->capacity ? names->capacity * 2 : 64;
-            const char **items = (const char **)dbm__cfg_alloc(names->memory, capacity * sizeof *items);
-            if (!items) return;
-            if (names->count) memcpy(items, names->items, names->count * sizeof *items);
-            names->items = items;
-            names->capacity = capacity;
-        }
-        names->items[names->count] = dbm__cfg_copy(names->memory, from, (size_t)(to - from));
-        if (!names->items[names->count]) return;
+    const char *item;
+    size_t size;
+    while ((item = dbm__list_next(&list, &size)) != NULL) {
+        const char **items = (const char **)dbm__cfg_room(names->memory, (void *)names->items, names->count, &names->capacity, sizeof *items);
+        if (!items) return;
+        names->items = items;
+        items[names->count] = dbm__cfg_copy(names->memory, item, size);
+        if (!items[names->count]) return;
         names->count++;
     }
 }
@@ -297,21 +298,14 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
                               const dbm__cfg_at *at, const char *of, const char *part) {
     char name[128];
     const char *from = c + 2, *stop = end - 1, *value, *fallback = NULL;
-    size_t i, size;
-    if (end - c < 3 || *stop != '}') {
-        dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
-        return false;
-    }
+    size_t i;
+    if (end - c < 3 || *stop != '}') return dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
     for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
                                     (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
          i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        dbm__cfg_bad(p, at,
-                     "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written "
-                     "$$",
-                     part, of);
-        return false;
+        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
     }
     memcpy(name, from, i);
     name[i] = 0;
@@ -322,26 +316,16 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!value) {
 #if DBM__ENV
-        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name,
-                     name);
+        return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
 #else
-        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)",
-                     part, of, name);
+        return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
-        return false;
     }
     if (!(how & DBM__CFG_HOSTS)) {
         dbm__cfg_add(b, value, strlen(value));
         return true;
     }
-    while (*value) {
-        size = strcspn(value, "%");
-        dbm__cfg_add(b, value, size);
-        value += size;
-        if (!*value) break;
-        dbm__cfg_add(b, "%25", 3);
-        value++;
-    }
+    for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true;
 }
 

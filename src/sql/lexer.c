@@ -744,16 +744,11 @@ static void dbm__rewrite_flush(dbm__rewrite *w) {
 
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
-    char digits[12];
-    size_t at = sizeof digits;
+    char text[12];
     dbm__rewrite_flush(w);
     if (w->out->size && dbm__lex_is_word(w->out->sql[w->out->size - 1])) dbm__rewrite_put(w, " ", 1);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    digits[--at] = '$';
-    dbm__rewrite_put(w, digits + at, sizeof digits - at);
+    dbm__format(text, sizeof text, "$%d", number);
+    dbm__rewrite_put(w, text, strlen(text));
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
 
