@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 61a1a3969e5cdfcf: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 94448f03f01eede5: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3528,8 +3528,7 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
                          "dbm_options.allocator: alloc, resize and release are needed together; set all three or none");
     }
     if (hooks && o->memory) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "",
-                         "dbm_options: memory and allocator are both set; a manager lives in one of them");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options: memory and allocator are both set; a manager lives in one of them");
     }
     if (o->memory_size && !o->memory) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options.memory_size is %z, but memory is NULL", o->memory_size);
@@ -3839,8 +3838,7 @@ DBM__DEF const char *dbm_status_text(dbm_status status) {
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
 /* Built aside and then copied: the texts may come from the very error that they replace. */
-DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
-                                           const char *format, ...) {
+DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...) {
     dbm_error_info error;
     memset(&error, 0, sizeof error);
     error.status = status;
@@ -4860,8 +4858,7 @@ DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, 
     p->text = dbm__text_in(block, capacity);
     p->count = p->shown = p->not_compiled = 0;
 }
-static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key,
-                                 const char *format, va_list ap) {
+static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     if (file) {
         dbm__put(t, file);
         if (line > 0) dbm__putf(t, ":%d", line);
@@ -4871,8 +4868,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap);
 }
-static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                             const char *format, va_list ap) {
+static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     char block[512];
     dbm__text log;
     size_t before = p->text.size;
@@ -4903,8 +4899,7 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     if (section && strncmp(section, "databases.", 10) == 0) section += 10;
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                          const char *format, ...) {
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
@@ -4965,9 +4960,8 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     const char *from = c + 2, *stop = end - 1, *value, *fallback = NULL;
     size_t i;
     if (end - c < 3 || *stop != '}') return dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
-    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
-                                    (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
-         i++) {}
+    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') || (from[i] >= 'a' && from[i] <= 'z') ||
+                                    (i && from[i] >= '0' && from[i] <= '9')); i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
         return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
@@ -5008,8 +5002,7 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
             if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
-                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part,
-                             of);
+                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
             c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
@@ -5207,8 +5200,7 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
-                 end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -5308,10 +5300,8 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    return dbm__cfg_bad(job->problems, job->at,
-                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
-                 why);
+    return dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas "
+                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
 }
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
@@ -5377,9 +5367,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
-        if (!*one.name) {
-            return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
-        }
+        if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
@@ -5475,8 +5463,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        return dbm__cfg_bad(job->problems, job->at,
-                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
+        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
@@ -5499,9 +5486,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        return dbm__cfg_bad(job->problems, job->at,
-                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
-                     found->type, job->type->type, job->type->type);
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+                            found->type, job->type->type, job->type->type);
     }
     job->type = found;
     return true;
@@ -5543,9 +5529,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        return dbm__cfg_bad(job->problems, job->at,
-                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
-                     "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
+        return dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password %%40 "
+                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
     }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
@@ -5567,9 +5552,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         end = text + strlen(text);
         separator = dbm__url_separator(text, end, false);
     }
-    if (text == end) {
-        return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
-    }
+    if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
             return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
@@ -5585,13 +5568,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
-            return dbm__url_dsn(job, written, text, expanded);
-        }
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
         if (!separator) {
-            return dbm__cfg_bad(job->problems, job->at,
-                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
+            return dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
         }
     }
     if (!dbm__url_scheme(job, text, separator)) return false;
@@ -5880,8 +5860,7 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     unlimited = id == DBM__SET_MAX_OVERFLOW ? v == -1
                 : (id == DBM__SET_POOL_SIZE || id == DBM__SET_MAX_CONNECTIONS) && (v == 0 || v == -1);
     if (ok && unlimited) {
-        dbm__cfg_bad(d->p, &given->at,
-                     "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
+        dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
         return;
     }
@@ -5906,10 +5885,8 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
-        dbm__cfg_bad(d->p, &given->at,
-                     "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0",
-                     shown.text);
+        dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text);
     }
 }
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
@@ -6015,12 +5992,10 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_suggest(&names, name, hint, sizeof hint);
     }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
-        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option",
-                     dbm__setting_table[dbm__setting_find(name, size)].field);
+        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
-        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint,
-                     d->type->options && *d->type->options ? "; those of this type are " : "",
-                     d->type->options ? d->type->options : "");
+        const char *own = d->type->options ? d->type->options : "";
+        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint, *own ? "; those of this type are " : "", own);
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
     }
@@ -6044,8 +6019,7 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
     if (key->kind == DBM__SET_TIME) {
-        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min,
-                     key->none ? ", -1 for none" : "", v);
+        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
     } else {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
@@ -6124,8 +6098,7 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
-    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] &&
-        (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
+    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
         dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
@@ -6135,13 +6108,11 @@ static void dbm__draft_complete(dbm__draft *d) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
         if (d->type->package) {
-            dbm__cfg_bad(d->p, &at,
-                         "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
+            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
                          d->type->type, d->type->macro, d->type->package);
         } else {
-            dbm__cfg_bad(d->p, &at,
-                         "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave "
-                         "this database out", d->type->type);
+            dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
+                         "database out", d->type->type);
         }
     }
     dbm__draft_complete_pool(d);
@@ -6182,8 +6153,7 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     }
 }
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
-                            bool *no_memory) {
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
     dbm__draft d;
     const dbm__cfg_given *type = NULL, *url = NULL;
     const char *word;
@@ -6212,8 +6182,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     if (type) {
         d.set[DBM__SET_TYPE] = true;
         d.at[DBM__SET_TYPE] = type->at;
-        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p,
-                               &type->at, NULL);
+        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
         else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
     }
@@ -6448,13 +6417,11 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         name[size - 10] = 0;
     }
     if (ours < 0) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]",
-                     shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
         return;
     }
     if (!dbm__cfg_name_ok(name)) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                     "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
         return;
     }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
@@ -6464,8 +6431,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                         "more than 1,000 databases; this and later sections are not read");
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
             d->count++;
         }
         return;
@@ -6558,9 +6524,8 @@ static void dbm__ini_continue(dbm__ini *d) {
     if (!d->entry || !d->current) return;
     if (d->kind == DBM__INI_SECTION) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, d->current->title, NULL,
-                         "an indented line continues the value of %q above; a section begins in the first column",
-                         d->entry->key);
+            dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in "
+                         "the first column", d->entry->key);
             return;
         }
     } else if (d->kind == DBM__INI_KEY) {
@@ -6587,8 +6552,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name,
-                         "the key is above the first section; expected [databases.NAME] before it");
+            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
         }
         return;
     }
@@ -6598,9 +6562,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
-    if (other) {
-        dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
-    }
+    if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
         if (s->count == DBM__INI_ENTRIES_MAX + 1) {
             dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
@@ -6709,8 +6671,7 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     }
 }
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
-static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
-                              size_t capacity) {
+static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
     const char *value;
@@ -6813,8 +6774,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
     if (ok && d.at < d.end) {
-        dbm__problem(p, file, d.number + 1, NULL, NULL,
-                     "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+        dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
     }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
@@ -6877,9 +6837,8 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 }
 #endif
 #endif /* DBM_HAS_INI */
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
-                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
-                                    dbm__problems *p) {
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types, size_t type_count,
+                                    bool use_env, dbm__settings_list *out, dbm__problems *p) {
     out->items = NULL;
     out->count = out->capacity = 0;
 #if !DBM_HAS_INI
@@ -6890,22 +6849,19 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     (void)type_count;
     (void)use_env;
     p->not_compiled++;
-    dbm__problem(p, path ? path : "text", 0, NULL, NULL,
-                 "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
-                 "defined (link with -linih, package libinih-dev)");
+    dbm__problem(p, path ? path : "text", 0, NULL, NULL, "reading INI is not compiled into this program: define DBM_WITH_INI where "
+                 "DBM_IMPLEMENTATION is defined (link with -linih, package libinih-dev)");
     return DBM_E_NOT_COMPILED;
 #else
     if (text) {
-        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count,
-                             use_env, out, p);
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
     }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
         return DBM_E_CONFIG;
     }
 #  if !DBM__STDIO
-    dbm__problem(p, path, 0, NULL, NULL,
-                 "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
+    dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
 #  else
     {
@@ -9329,8 +9285,7 @@ static void dbm__lex_next(dbm__lex *x) {
     } else if (dbm__lex_is_digit(c)) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_VALUE, dbm__lex_name_end(s, n, i + 1));
-    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) ||
-               (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
+    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) || (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
         if (c == '[') {
             const void *found = memchr(s + i + 1, ']', n - i - 1);
             end = found ? (size_t)((const char *)found - s) + 1 : 0;
@@ -9446,8 +9401,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_CREATE:
         if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP &&
-                 x->code != DBM__KW_TEMPORARY) {
+        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
             p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         }
         break;
@@ -9569,8 +9523,7 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
     case DBM__KW_SET: /* PostgreSQL's LOCAL ends with the transaction; MySQL's does not */
-        if ((x->bits & DBM_LEX_DOLLAR) &&
-            (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
+        if ((x->bits & DBM_LEX_DOLLAR) && (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
             verb = DBM__VERB_READ;
         }
         break;
@@ -9748,8 +9701,7 @@ static int dbm__sql_column(const char *sql, size_t position) {
     }
     return column;
 }
-static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what,
-                                  const char *cure) {
+static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what, const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
                      dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
 }
@@ -9823,8 +9775,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
                                ", or ?? for an operator that has a question mark");
     }
     if (w->numbered) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two",
-                               ", or ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark");
     }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
     w->marked = true;
@@ -9839,8 +9790,7 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->named) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside values with names; write :name", "");
     if (w->placeholders != DBM_PH_DOLLAR) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "write ? instead of $1", "");
     if (w->marked) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two",
-                               ", and ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two", ", and ?? for an operator that has a question mark");
     }
     for (i = x->start + 1; i < x->at && number <= DBM__SQL_MAX_PARAMETERS; i++) number = number * 10 + (x->sql[i] - '0');
     if (!number) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "placeholders are numbered from $1", "");
@@ -9949,8 +9899,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
     if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql),
-                               "a byte 0 within the statement; pass such data as a value", "");
+        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
     for (;;) {
@@ -10006,9 +9955,7 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
-    if (!name || !name[0]) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
-    }
+    if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
         return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
@@ -10113,7 +10060,8 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
- * column's name: "is NULL", "300 does not fit int8_t". Of the limits, min is not positive and max not negative. Of a text that is no number it tells the size only: it may be a secret. */
+ * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
+ * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -10171,9 +10119,8 @@ static bool dbm__value_complete(dbm_value *v) {
     return false;
 }
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                     "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
-                     number);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "value %d is no value: a pointer that is not a text, or a text without data. "
+                     "Bytes are passed as dbm_blob(p, n)", number);
 }
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
@@ -10184,8 +10131,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
             *named = false;
-            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "",
-                             "more than %d values in one call", DBM__MAX_VALUES);
+            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "", "more than %d values in one call", DBM__MAX_VALUES);
         }
         v->name = NULL;
         switch (*codes) {
@@ -10219,8 +10165,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
     *named = any;
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
-static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database, const char *site) {
     int i;
     const char *name = "";
     for (i = 0; i < count; i++) if (values[i].name) name = values[i].name;
@@ -10241,8 +10186,7 @@ static bool dbm__place_is(const dbm__place *p, const char *name) {
     return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0;
 }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
-static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
@@ -10264,11 +10208,9 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                          "the value %q has no placeholder in the statement; did you mean %q?", name, best);
     }
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement",
-                     name, name);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
 }
-DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
-                                     const char *site) {
+DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
     for (i = 0; i < count; i++) {
         if (!in[i].name) return dbm__values_mixed(in, count, database, site);
@@ -10692,8 +10634,7 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
-DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity,
-                                  dbm__why *why) {
+DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why) {
     dbm_status st = DBM_OK;
     bool has = v->type != DBM_TYPE_NULL;
     switch ((dbm__target_kind)t->kind) {
@@ -11385,8 +11326,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     if (st != DBM_OK) return st;
     if (parsed.several && a->placeholders != DBM_PH_NATIVE) { /* in another language a semicolon need not end anything */
         dbm__parsed_free(host, &parsed);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site,
-                         "one statement at a time: use dbm_script() for several");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "one statement at a time: use dbm_script() for several");
     }
     e = dbm__cache_entry(host, sql, size, &parsed);
     dbm__parsed_free(host, &parsed);
@@ -11447,8 +11387,7 @@ static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char 
     }
     return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
 }
-DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
-                                   dbm__entry **out) {
+DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e = k->hints[dbm__cache_hint(sql)];
     if (DBM__LIKELY(e && sql && dbm__cache_serves(e, named) && strcmp(e->text, sql) == 0)) {
@@ -29514,6 +29453,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
@@ -29561,35 +29501,31 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
-    const char *p;
+    const char *schemes, *scheme;
+    size_t size;
     if (mgr == NULL) return dbm__fail_null("manager");
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
+    schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
     dbm__lock_take(&mgr->lock);
     if (dbm__adapter_find(mgr, adapter->type) != NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
     }
-    for (p = adapter->schemes != NULL ? adapter->schemes : adapter->type; *p != 0;) {
-        const char *end = p;
-        const dbm_adapter *other;
-        while (*end != 0 && *end != ',') end++;
-        other = dbm__adapter_of_scheme(mgr, p, (size_t)(end - p));
-        if (other != NULL) {
-            dbm__lock_give(&mgr->lock);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    while (st == DBM_OK && (scheme = dbm__list_next(&schemes, &size)) != NULL) {
+        const dbm_adapter *other = dbm__adapter_of_scheme(mgr, scheme, size);
+        if (other != NULL) st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    }
+    if (st == DBM_OK) {
+        more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
+        if (more != NULL) {
+            mgr->adapters = more;
+            mgr->adapters[mgr->adapter_count++] = adapter;
+        } else {
+            st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
         }
-        p = *end != 0 ? end + 1 : end;
     }
-    more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
-    if (more == NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
-    mgr->adapters = more;
-    mgr->adapters[mgr->adapter_count++] = adapter;
     dbm__lock_give(&mgr->lock);
-    return DBM_OK;
+    return st;
 }
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
@@ -29640,7 +29576,7 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
                      block);
 }
-static void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
@@ -29705,59 +29641,44 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     dbm__lock_give(&mgr->lock);
     return st;
 }
-/* Problems are lines; a message does not end in one. */
-static void dbm__trim_newline(char *text) {
-    size_t n = strlen(text);
-    if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
-}
-static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
+/* Adds what a file, a text or (the others are NULL) a struct configures. */
+static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char *text, size_t size, const dbm_config *config) {
+    dbm__host *host = &mgr->shared->host;
     dbm__known_type *types = NULL;
+    dbm__settings *one = NULL;
     dbm__settings_list list;
     dbm__problems problems;
     char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
-    memset(&list, 0, sizeof list);
-    st = dbm__known_types(mgr, &types, &type_count);
+    size_t type_count = 0, end;
+    dbm_status st = dbm__known_types(mgr, &types, &type_count);
     if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_load(&mgr->shared->host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, NULL, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, list.items, list.count);
-    dbm__settings_list_free(&mgr->shared->host, &list);
-    dbm__free(&mgr->shared->host, types);
+    memset(&list, 0, sizeof list);
+    dbm__problems_init(&problems, host, block, sizeof block);
+    if (config != NULL) st = dbm__config_make(host, config, types, type_count, &one, &problems);
+    else st = dbm__config_load(host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
+    end = strlen(block);
+    if (end != 0 && block[end - 1] == '\n') block[end - 1] = 0; /* problems are lines; a message does not end in one */
+    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config != NULL ? config->name : NULL, NULL, "%s", block);
+    if (st == DBM_OK) st = config != NULL ? dbm__manager_add(mgr, &one, 1) : dbm__manager_add(mgr, list.items, list.count);
+    dbm__settings_free(host, one);
+    dbm__settings_list_free(host, &list);
+    dbm__free(host, types);
     return st;
 }
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
-    return dbm__load_from(mgr, path, NULL, 0);
+    return dbm__configure(mgr, path, NULL, 0, NULL);
 }
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
-    return dbm__load_from(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size);
+    return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL);
 }
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    dbm__known_type *types = NULL;
-    dbm__settings *settings = NULL;
-    dbm__problems problems;
-    char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
     if (mgr == NULL) return dbm__fail_null("manager");
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
-    st = dbm__known_types(mgr, &types, &type_count);
-    if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_make(&mgr->shared->host, config, types, type_count, &settings, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config->name, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, &settings, 1);
-    if (settings != NULL) dbm__settings_free(&mgr->shared->host, settings);
-    dbm__free(&mgr->shared->host, types);
-    return st;
+    return dbm__configure(mgr, NULL, NULL, 0, config);
 }
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
@@ -29950,21 +29871,17 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm__work *w;
     dbm_op op;
     dbm_status st;
+    dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
     dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
     st = dbm__op_run(&w->slot.connection, &op);
-    if (st != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        w->slot.connection.broken = true;
-        dbm__session_close(&s);
-        dbm__self()->last = kept;
-        return st;
-    }
+    kept = dbm__self()->last;
+    if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
-    return DBM_OK;
+    return st == DBM_OK ? DBM_OK : dbm__fail_again(&kept);
 }
 /* The first failure of several stays. */
 static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
@@ -30088,10 +30005,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
             info.message = text;
-            if (result == DBM_OK) {
-                result = info.status;
-                first = dbm__self()->last;
-            }
+            dbm__first_failure(&result, &first, info.status);
         }
         if (fn != NULL) fn(ud, &info);
     }
@@ -30208,10 +30122,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
             dbm__pool_free(db->pool);
             db->adapter->close(db);
         }
-        dbm__settings_free(&shared->host, db->settings);
-        dbm__free(&shared->host, db->init_error);
-        dbm__lock_free(&db->init_lock);
-        dbm__free(&shared->host, db);
+        dbm__database_drop(shared, db);
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);

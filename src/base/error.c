@@ -28,8 +28,7 @@ DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last;
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
 
 /* Built aside and then copied: the texts may come from the very error that they replace. */
-DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
-                                           const char *format, ...) {
+DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...) {
     dbm_error_info error;
     memset(&error, 0, sizeof error);
     error.status = status;

@@ -201,8 +201,7 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
-                 end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -314,10 +313,8 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
 }
 
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    return dbm__cfg_bad(job->problems, job->at,
-                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
-                 why);
+    return dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas "
+                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
 }
 
 /* One host of the list, from c to end. */
@@ -386,9 +383,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
-        if (!*one.name) {
-            return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
-        }
+        if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
@@ -491,8 +486,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        return dbm__cfg_bad(job->problems, job->at,
-                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
+        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
@@ -515,9 +509,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        return dbm__cfg_bad(job->problems, job->at,
-                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
-                     found->type, job->type->type, job->type->type);
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+                            found->type, job->type->type, job->type->type);
     }
     job->type = found;
     return true;
@@ -561,9 +554,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        return dbm__cfg_bad(job->problems, job->at,
-                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
-                     "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
+        return dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password %%40 "
+                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
     }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
@@ -586,9 +578,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         end = text + strlen(text);
         separator = dbm__url_separator(text, end, false);
     }
-    if (text == end) {
-        return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
-    }
+    if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
             return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
@@ -604,13 +594,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
-            return dbm__url_dsn(job, written, text, expanded);
-        }
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
         if (!separator) {
-            return dbm__cfg_bad(job->problems, job->at,
-                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
+            return dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
         }
     }
     if (!dbm__url_scheme(job, text, separator)) return false;
