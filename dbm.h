@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 94448f03f01eede5: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 0873b9ea78533229: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -85,6 +85,10 @@
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
  *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
  *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
+ *     DBM_WITH_ASYNC       implementation   loops, tasks and sessions that are awaited
+ *     DBM_WITH_LIBUV       implementation   the same inside of a libuv loop: -luv
+ *     DBM_WITH_LIBEV       implementation   of a libev loop: -lev
+ *     DBM_WITH_LIBEVENT    implementation   of a libevent base: -levent_core
  *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
@@ -480,11 +484,42 @@
 #  define DBM_HAS_INI DBM__WITH_ALL
 #endif
 
-/* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
-#if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
-#    error "dbm: DBM_WITH_ASYNC: dbm.h 0.2.0 has no asynchronous half; leave this switch undefined"
+/* The asynchronous half; each loop that it can be bound to asks for it. */
+#if defined(DBM_WITH_LIBUV)
+#  if (7 - DBM_WITH_LIBUV - 7)
+#    define DBM_HAS_LIBUV 1
+#  else
+#    define DBM_HAS_LIBUV 0
 #  endif
+#else
+#  define DBM_HAS_LIBUV 0
+#endif
+#if defined(DBM_WITH_LIBEV)
+#  if (7 - DBM_WITH_LIBEV - 7)
+#    define DBM_HAS_LIBEV 1
+#  else
+#    define DBM_HAS_LIBEV 0
+#  endif
+#else
+#  define DBM_HAS_LIBEV 0
+#endif
+#if defined(DBM_WITH_LIBEVENT)
+#  if (7 - DBM_WITH_LIBEVENT - 7)
+#    define DBM_HAS_LIBEVENT 1
+#  else
+#    define DBM_HAS_LIBEVENT 0
+#  endif
+#else
+#  define DBM_HAS_LIBEVENT 0
+#endif
+#if defined(DBM_WITH_ASYNC)
+#  if (7 - DBM_WITH_ASYNC - 7)
+#    define DBM_HAS_ASYNC 1
+#  else
+#    define DBM_HAS_ASYNC 0
+#  endif
+#else
+#  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
 /* Backends whose sockets are ours. */
@@ -586,7 +621,16 @@
 #  define DBM__JOIN2(a, b) a##b
 #  define DBM__JOIN(a, b) DBM__JOIN2(a, b)
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
+#  define dbm__async_all DBM__PREFIXED(dbm__async_all)
+#  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
+#  define dbm__async_task DBM__PREFIXED(dbm__async_task)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
+#  define dbm__await DBM__PREFIXED(dbm__await)
+#  define dbm__await_at DBM__PREFIXED(dbm__await_at)
+#  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_within DBM__PREFIXED(dbm__await_within)
+#  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
 #  define dbm__block_begin_on DBM__PREFIXED(dbm__block_begin_on)
 #  define dbm__block_commit DBM__PREFIXED(dbm__block_commit)
@@ -639,6 +683,7 @@
 #  define dbm__send DBM__PREFIXED(dbm__send)
 #  define dbm__sendv DBM__PREFIXED(dbm__sendv)
 #  define dbm__session_begin DBM__PREFIXED(dbm__session_begin)
+#  define dbm__spawn DBM__PREFIXED(dbm__spawn)
 #  define dbm__stmt_each DBM__PREFIXED(dbm__stmt_each)
 #  define dbm__stmt_eachv DBM__PREFIXED(dbm__stmt_eachv)
 #  define dbm__stmt_exec DBM__PREFIXED(dbm__stmt_exec)
@@ -650,6 +695,9 @@
 #  define dbm__stmt_send DBM__PREFIXED(dbm__stmt_send)
 #  define dbm__stmt_sendv DBM__PREFIXED(dbm__stmt_sendv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
+#  define dbm__task_at DBM__PREFIXED(dbm__task_at)
+#  define dbm__task_data DBM__PREFIXED(dbm__task_data)
+#  define dbm__task_over DBM__PREFIXED(dbm__task_over)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
 #  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
@@ -688,6 +736,7 @@
 #  define dbm_adapter_written DBM__PREFIXED(dbm_adapter_written)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
+#  define dbm_async_cancel DBM__PREFIXED(dbm_async_cancel)
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
 #  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
 #  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
@@ -718,6 +767,17 @@
 #  define dbm_last_id DBM__PREFIXED(dbm_last_id)
 #  define dbm_load DBM__PREFIXED(dbm_load)
 #  define dbm_load_text DBM__PREFIXED(dbm_load_text)
+#  define dbm_loop_create DBM__PREFIXED(dbm_loop_create)
+#  define dbm_loop_free DBM__PREFIXED(dbm_loop_free)
+#  define dbm_loop_on_ev DBM__PREFIXED(dbm_loop_on_ev)
+#  define dbm_loop_on_event DBM__PREFIXED(dbm_loop_on_event)
+#  define dbm_loop_on_uv DBM__PREFIXED(dbm_loop_on_uv)
+#  define dbm_loop_post DBM__PREFIXED(dbm_loop_post)
+#  define dbm_loop_ready DBM__PREFIXED(dbm_loop_ready)
+#  define dbm_loop_run DBM__PREFIXED(dbm_loop_run)
+#  define dbm_loop_step DBM__PREFIXED(dbm_loop_step)
+#  define dbm_loop_stop DBM__PREFIXED(dbm_loop_stop)
+#  define dbm_loop_timeout DBM__PREFIXED(dbm_loop_timeout)
 #  define dbm_maintain DBM__PREFIXED(dbm_maintain)
 #  define dbm_manager_create DBM__PREFIXED(dbm_manager_create)
 #  define dbm_manager_free DBM__PREFIXED(dbm_manager_free)
@@ -751,6 +811,12 @@
 #  define dbm_status_of DBM__PREFIXED(dbm_status_of)
 #  define dbm_status_text DBM__PREFIXED(dbm_status_text)
 #  define dbm_stmt_end DBM__PREFIXED(dbm_stmt_end)
+#  define dbm_task_cancel DBM__PREFIXED(dbm_task_cancel)
+#  define dbm_task_deadline DBM__PREFIXED(dbm_task_deadline)
+#  define dbm_task_fail DBM__PREFIXED(dbm_task_fail)
+#  define dbm_task_loop DBM__PREFIXED(dbm_task_loop)
+#  define dbm_task_outcome DBM__PREFIXED(dbm_task_outcome)
+#  define dbm_task_stats DBM__PREFIXED(dbm_task_stats)
 #endif
 /* --- src/api/types.h --- */
 /* The types that every part of the surface shares: statuses, errors, values, options of databases and sessions.
@@ -1008,7 +1074,8 @@ typedef struct dbm_session_options {
     X(CLOSE_FAILED,   15, "a database could not be closed in time") \
     X(NOTICE,         16, "a message of the server") \
     X(CONFIG_ERROR,   17, "a configuration error") \
-    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption")
+    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption") \
+    X(TASK_FAILED,    19, "a task failed that nobody waits for")
 typedef enum dbm_event_id {
     DBM__EVENT_SIGNED = -1, DBM__EVENT_NONE = 0,
 #define DBM__X(name, number, text) DBM_EVENT_##name = number,
@@ -2458,9 +2525,28 @@ typedef enum dbm_op_kind {
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+    DBM_OP_BULK_END,      /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
                            * frees bulk->data in any case */
+    DBM_OP_LISTEN,        /* hear the channels that `values` name (texts, one at least), or hear them no longer, by `listen`; it is done when the server has
+                           * confirmed it. For a listener's own connection, on which nothing comes from then on but LISTEN, NOTIFIED and PING; needs start
+                           * and step */
+    DBM_OP_NOTIFIED       /* wait for the next notification: `native` is a const dbm_notification, valid until the connection's next operation. It sends
+                           * nothing, and may be left at any step: another operation is started in its place, and loses none */
 } dbm_op_kind;
+
+/* What LISTEN is about. */
+enum {
+    DBM_LISTEN_CHANNEL = 0,
+    DBM_LISTEN_PATTERN = 1,      /* channels whose name fits a pattern (Redis' PSUBSCRIBE) */
+    DBM_LISTEN_SHARD = 2,        /* channels of a cluster's shard (Redis' SSUBSCRIBE) */
+    DBM_LISTEN_STOP = 4          /* with one of them: no longer */
+};
+
+/* What NOTIFIED has heard. Texts, or BLOBs where they are not UTF-8. */
+typedef struct dbm_notification {
+    dbm_value channel, pattern, payload; /* pattern: the one that the channel fits; NULL where the channel was named */
+    int64_t process;                     /* of the server that serves the sender (PostgreSQL's pid); 0: not known */
+} dbm_notification;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
 typedef struct dbm_prepared {
@@ -2523,6 +2609,7 @@ typedef struct dbm_op {
                               * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
     const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
+    int listen;              /* LISTEN: DBM_LISTEN_... */
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
@@ -2534,7 +2621,7 @@ typedef struct dbm_op {
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT; DBM_LAST_ID_UNKNOWN */
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
-    void *native;
+    void *native;            /* NATIVE, NOTIFIED */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -2543,6 +2630,8 @@ typedef struct dbm_op {
     int64_t sent_affected, sent_last_id;
     bool of_pipeline;
     /* step */
+    bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
+                              * each at most, instead of saying what they wait for */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
@@ -2717,6 +2806,232 @@ DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 #ifdef __cplusplus
 }
 #endif
+/* --- src/api/loop.h --- */
+/* Loops: what drives the asynchronous half, alone or inside of another library's loop.
+ * May call: types.h, manager.h, adapter.h for DBM_STEP_READ and _WRITE.
+ * Must not know: sessions. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dbm_loop dbm_loop;
+typedef struct dbm_task dbm_task;
+
+/* >>loop
+ * A loop that is part of another one: what dbm.h asks of that loop. Each is called on the loop's thread (`wake` apart), with `ud`, and must not call back
+ * into dbm.h before it has returned.
+ * Source    libcurl's multi_socket interface: one call says what to watch, one which time to wait for. */
+typedef struct dbm_loop_hooks {
+    void *ud;
+    /* From now on, whenever fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE or both), call dbm_loop_ready(); level-triggered; 0: no more. *mine is NULL
+     * at first, and the hook's own for as long as fd is watched. Other than DBM_OK: it can't be; what waits for fd fails with that. */
+    dbm_status (*watch)(void *ud, int fd, int want, void **mine);
+    /* Call dbm_loop_timeout() once, in so many microseconds; it takes the place of the time before. -1: at no time. */
+    void (*timer)(void *ud, int64_t after_us);
+    /* May be NULL, then timer(ud, 0) does it: call dbm_loop_timeout() when the other descriptors that are ready now have been told. */
+    void (*soon)(void *ud);
+    /* May be NULL, then a descriptor of the loop's own is watched for it: from any thread, makes the loop's thread call dbm_loop_timeout(). */
+    void (*wake)(void *ud);
+    /* May be NULL: whether anything is under way; a loop that ends when it has nothing to wait for must go on while there is. */
+    void (*busy)(void *ud, bool busy);
+    /* May be NULL: the last call. */
+    void (*end)(void *ud);
+} dbm_loop_hooks;
+
+/* A loop's options. Zero is the default. */
+typedef struct dbm_loop_options {
+    int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
+                       * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
+    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT */
+    bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
+    bool use_poll;    /* poll() where epoll would be taken */
+    const dbm_loop_hooks *hooks; /* part of another loop; copied */
+} dbm_loop_options;
+/* DBM_LOOP_OPTIONS(.workers = 2): a `const dbm_loop_options *` for the calls below, in C and in C++11. */
+#define DBM_LOOP_OPTIONS(...) DBM__OPTIONS(dbm_loop_options, __VA_ARGS__)
+
+/* Makes a loop for the databases of `mgr`.
+ * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager.
+ * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
+DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
+
+/* The same inside of a loop of libuv, libev or libevent, which must outlive it; `options` may not name hooks. That loop is run, not this one. With libuv and libev
+ * it keeps their loop going while anything is under way; with libevent as long as it lives. libuv gives its last handles back in the next turn of its loop.
+ * Errors    also E_NOT_COMPILED without DBM_WITH_LIBUV, DBM_WITH_LIBEV, DBM_WITH_LIBEVENT. */
+struct uv_loop_s;
+struct ev_loop;
+struct event_base;
+DBM_API dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options);
+
+/* Runs until nothing is under way, until dbm_loop_stop(), or for timeout_ms (-1: without limit).
+ * Returns   DBM_OK; DBM_E_TIMEOUT: the time came first; DBM_E_CLOSED: a callback has freed the loop.
+ * Errors    E_MISUSE: inside of a callback of the loop, or it is part of another loop; E_FORKED: in a child process. */
+DBM_API dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms);
+
+/* One turn: does what is due, waits up to timeout_ms (-1: without limit) for more while anything is under way, and does that. 0, for a superloop, never waits.
+ * Returns   DBM_OK: something is under way; DBM_DONE: nothing is. Errors as above. */
+DBM_API dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms);
+
+/* Makes dbm_loop_run() return after its turn, or the next one at once. Any thread. */
+DBM_API void dbm_loop_stop(dbm_loop *loop);
+
+/* Has fn(ud) called on the loop's thread, in the order of the posts; also before that thread runs the loop. A post that dbm_loop_free() finds is called by it.
+ * Returns   DBM_OK: it is called exactly once; E_NOMEM: not at all.
+ * Threads   any, as long as the loop lives. */
+DBM_API dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud);
+
+/* For hooks: fd is ready for `what` (DBM_STEP_READ, DBM_STEP_WRITE or both; both for an error or a hang-up); and: the time has come, or `soon` or `wake` asked for it.
+ * On the loop's thread, not inside of a callback of dbm.h: there they do nothing. */
+DBM_API void dbm_loop_ready(dbm_loop *loop, int fd, int what);
+DBM_API void dbm_loop_timeout(dbm_loop *loop);
+
+/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, and up to the
+ * manager's grace_ms for servers. Inside of a callback of the loop it takes effect at the end of the turn. NULL is allowed. */
+DBM_API void dbm_loop_free(dbm_loop *loop);
+
+#ifdef __cplusplus
+}
+#endif
+/* --- src/api/task.h --- */
+/* Tasks: straight-line code that awaits, without a stack or a thread of its own.
+ * May call: types.h, loop.h.
+ * Must not know: databases. */
+
+/* >>tasks
+ * A task is a function that is called again where it waited. What must live across an await stands in the struct it was given, never in a local:
+ *     static dbm_task_status greet(dbm_task *t) {
+ *         struct greeting *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_sleep(t, 100));
+ *         DBM_TRY_AWAIT(t, &x->rc, dbm_async_call(t, blocking, x));
+ *         DBM_TASK_FINALLY(t);            (may be left out)
+ *         free(x->text);
+ *         DBM_TASK_END(t);
+ *     }
+ *   DBM_AWAIT(t, call)              waits for what the call began. When that failed the body is over
+ *   DBM_TRY_AWAIT(t, &rc, call)     the same, but goes on, with the status in rc
+ *   DBM_AWAIT_WITHIN(t, ms, call), DBM_TRY_AWAIT_WITHIN(t, ms, &rc, call)   asks it to end after ms milliseconds, which is E_TIMEOUT
+ *   return DBM_TASK_DONE;           ends the body early, well; return dbm_task_fail(t, status); ends it with a failure
+ * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
+ * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
+ * the same for what was begun there. The first failure is the task's.
+ * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
+ * hold an await.
+ * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
+ * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
+ *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
+typedef enum dbm_task_status { DBM__TASK_STATUS_SIGNED = -1, DBM_TASK_DONE = 0, DBM_TASK_WAITS, DBM_TASK_FAILED } dbm_task_status;
+typedef dbm_task_status (*dbm_task_fn)(dbm_task *t);
+typedef struct dbm__act dbm_act; /* something under way that can be awaited, once, by the task that began it */
+
+/* Stands for a task, also when it has ended: then it stands for nothing. Empty (loop NULL): it could not be started. */
+typedef struct dbm_task_handle { dbm_loop *loop; void *slot; uint32_t gen; } dbm_task_handle;
+
+typedef struct dbm_spawn_options {
+    int deadline_ms;  /* of all of it, as dbm_task_deadline() (default none) */
+    /* Called once, on the loop, when all of the task has ended; `error` is NULL unless it failed, and valid during the call. */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm_spawn_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Starts a task: dbm_spawn(loop, fn, data), dbm_spawn_opt(loop, fn, data, .deadline_ms = 100, .on_end = f). fn is called by the loop, not in here.
+ * Returns   a handle; an empty one when there was no memory (E_NOMEM) or the loop is being freed (E_CLOSED). Then nothing is called.
+ * Ownership `data` is the caller's, and must live until the task has ended. A failure of a task without on_end goes to the log, as a warning.
+ * Threads   the loop's. */
+#define dbm_spawn(loop, fn, data) dbm__spawn(loop, fn, data, NULL, DBM__SITE)
+#define dbm_spawn_opt(loop, fn, data, ...) dbm__spawn(loop, fn, data, DBM__OPTIONS(dbm_spawn_options, __VA_ARGS__), DBM__SITE)
+DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
+
+/* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
+ * Threads   any, while the loop lives. */
+DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
+/* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
+DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
+/* How the task went so far. A failure becomes this thread's last one. */
+DBM_API dbm_status dbm_task_outcome(dbm_task *t);
+DBM_API dbm_loop *dbm_task_loop(dbm_task *t);
+
+/* The tasks of a loop, children too: how many there are now, were begun, and failed. The loop's thread. */
+typedef struct dbm_task_stats_info { int running; uint64_t begun, failed; } dbm_task_stats_info;
+DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
+
+/* >>awaitable
+ * What can be awaited beside the calls of sessions. Each begins at once; NULL, whose await fails, when it could not begin. Several that were begun
+ * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
+ *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
+ *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
+ *   dbm_async_sleep(t, ms)
+ *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
+ *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
+ *                                 be cancelled
+ *   dbm_async_cancel(act)         asks one to end; it is still to be awaited, or ends with the task */
+#define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
+#define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
+#define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_sleep(t, 0, DBM__SITE)
+#define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
+DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
+DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
+DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
+DBM_API void dbm_async_cancel(dbm_act *act);
+
+DBM_API void *dbm__task_data(dbm_task *t);
+DBM_API long long dbm__task_at(dbm_task *t);
+DBM_API dbm_task_status dbm__task_over(dbm_task *t);
+DBM_API bool dbm__await_at(dbm_task *t, int at);
+DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
+DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
+DBM_API dbm_status dbm__awaited(dbm_task *t);
+DBM_API bool dbm__await_failed(dbm_task *t);
+
+#ifdef __cplusplus
+}
+/* The pointer the task was started with, as whatever type it is given to: no cast in C++ either. */
+struct dbm__pointer { void *p; template <class T> operator T *() const { return static_cast<T *>(p); } };
+inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__task_data(t) }; return p; }
+#  define dbm_task_data(t) dbm__task_pointer(t)
+#else
+#  define dbm_task_data(t) dbm__task_data(t)
+#endif
+
+/* The labels are beyond what an int holds, so that they are out of place in a switch that is not BEGIN's. Without __COUNTER__ a line has one await. */
+#define DBM__TASK_LABEL(n) (0x100000000LL + (n))
+#define DBM__TASK_FINALLY 0x200000000LL
+#if defined(__COUNTER__)
+#  define DBM__TASK_NUMBER (__COUNTER__ + 1)
+#else
+#  define DBM__TASK_NUMBER __LINE__
+#endif
+#define DBM_TASK_BEGIN(t) switch (dbm__task_at(t)) { case 0:
+#define DBM_TASK_FINALLY(t) return DBM_TASK_DONE; case DBM__TASK_FINALLY:
+#define DBM_TASK_END(t) return DBM_TASK_DONE; default: ; } return dbm__task_over(t)
+#define DBM__AWAIT(begun, n, then) do { if (begun) { return DBM_TASK_WAITS; case DBM__TASK_LABEL(n): ; } then; } while (0)
+#define DBM__AWAIT1(t, call, n) \
+    DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT3(t, ms, call, n) \
+    DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM_AWAIT(t, ...) DBM__AWAIT1(t, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT(t, rc, ...) DBM__AWAIT2(t, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT_WITHIN(t, ms, rc, ...) DBM__AWAIT4(t, ms, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
+/* --- src/api/async.h --- */
+/* Sessions and statements that are awaited: by tasks, or with a callback.
+ * May call: types.h, session.h, loop.h, task.h.
+ * Must not know: how they are driven. */
 #endif /* DBM_DATABASE_MANAGER_H */
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
@@ -3940,6 +4255,24 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
+/* poll() as this system has it, for async/ too: > 0 ready; 0 the time came; < 0: *again says whether it was only disturbed; -2: there is none. */
+#if defined(_WIN32)
+#  define DBM__POLL 1
+typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
+typedef UINT_PTR dbm__poll_number;
+enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
+#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__POLL 1
+#  include <poll.h>
+typedef struct pollfd dbm__poll_fd;
+typedef int dbm__poll_number;
+enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
+#else
+#  define DBM__POLL 0
+#endif
+#if DBM__POLL
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again);
+#endif
 #if DBM__SOCKETS || DBM_HAS_MYSQL
 /* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
  * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
@@ -3998,35 +4331,24 @@ DBM__FN void dbm__net_close(int fd);
 #endif
 /* --- src/net/poll.c --- */
 #if defined(_WIN32)
-#  define DBM__POLL 1
 /* WSAPoll() by hand: a program without sockets then needs neither winsock2.h, which must come before windows.h, nor ws2_32 on
  * its link line; one with sockets has that library loaded. */
-typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
-typedef UINT_PTR dbm__poll_number;
-enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
     return call ? call(p, (ULONG)count, ms) : -2;
 }
-#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
-#  define DBM__POLL 1
+#elif DBM__POLL
 #  include <errno.h>
-#  include <poll.h>
 #  include <sys/types.h>
 #  include <sys/socket.h>
-typedef struct pollfd dbm__poll_fd;
-typedef int dbm__poll_number;
-enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
-#else
-#  define DBM__POLL 0
 #endif
 #if DBM__POLL
 /* Milliseconds to the time, rounded up so that the last one is not spent in a spin; an hour at most, as poll() takes an int. */
@@ -6919,6 +7241,7 @@ struct dbm_connection {
     bool broken;                     /* to be closed, not returned */
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
+    bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
     dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
@@ -6947,12 +7270,16 @@ typedef struct dbm__running {
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
 DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
 }
+/* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7191,7 +7518,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
     case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
+    case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -7258,7 +7586,7 @@ DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->want = r->c->db->adapter->step(r->c, r->op);
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
 }
-static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
     dbm__steps_give_up(r->c, r->op, st, why);
     r->want = DBM_STEP_DONE;
 }
@@ -7315,6 +7643,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
     dbm__running r;
+    op->may_wait = !watched && dbm__load(&c->cancelled) == 0;
     dbm__running_begin(&r, c, op);
     while (r.want != DBM_STEP_DONE) {
         /* Without a deadline there is nothing to reckon, nor a clock to read: only dbm_cancel to be heard, once in a second. */
@@ -7382,7 +7711,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SYNC: return DBM_OK;
     case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -7394,7 +7723,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     return dbm__op_end(c, op, dbm__op_call(c, op));
 }
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
-    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
+    return c->db->pipeline && c->db->on_answered != NULL && !c->alone ? op->status = c->db->on_answered(c, op, st) : st;
 }
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
@@ -7404,13 +7733,24 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
             "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
-            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk", "listen", "listen" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
+}
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db) {
+    memset(c, 0, sizeof *c);
+    c->db = db;
+    c->alone = c->connecting = true;
+}
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st) {
+    c->connecting = false;
+    c->open = st == DBM_OK;
+    dbm__credentials_drop(c);
+    return st;
 }
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
@@ -7439,6 +7779,25 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
 #define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
 #define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
+/* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
+ * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
+ *     DBM__STEP_BLOCKS  nothing: it goes on in a call that may block, on a thread that may;
+ *     DBM__STEP_QUEUED  (checkout) until woken, or until_us.
+ * `heard` says what came of that: DBM_OK, DBM_E_TIMEOUT or what dbm__net_wait() said; after the other two, and at first, DBM_OK. `may_block`
+ * says that this call may take its time: with an adapter of blocking entries, init_sql, names to be looked up. A step's failure is the last one of
+ * the thread that made it. No two threads at once; one after the other is fine. */
+enum { DBM__STEP_BLOCKS = 8, DBM__STEP_QUEUED = 16 };
+typedef struct dbm__way {
+    int phase;
+    bool on;                             /* the operation has been started */
+    bool close;                          /* on its way back: the connection is not for anybody else */
+    dbm_status status;                   /* how it ended */
+    int fd;
+    int64_t until_us;
+    int64_t began_us, limit_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__way;
 typedef struct dbm__slot {
     struct dbm__pool *pool;
     dbm_connection connection;
@@ -7454,19 +7813,32 @@ typedef struct dbm__slot {
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
+    dbm__way way;
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
-typedef struct dbm__waiter {
-    struct dbm__waiter *next, *previous;
-    uint64_t ticket;
-    void (*wake)(void *ud);              /* called under the lock: must only make the waiter look */
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next, *previous; /* in the queue */
+    struct dbm__taking *woken_next;
+    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+    dbm_database *db;
+    void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    int got;                             /* DBM__GOT_... */
-    dbm__slot *slot;
-    dbm_status status;
-} dbm__waiter;
+    const char *site;
+    dbm__slot *slot;                     /* out, with DBM_OK */
+    dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
+    int64_t began_us, deadline_us, connect_deadline_us;
+    int64_t until_us;                    /* what to wait for, see dbm__way */
+    int fd;
+    dbm_status status;                   /* out */
+    unsigned char phase;
+    unsigned char got;                   /* DBM__GOT_... */
+    bool pools_own;                      /* deadline_us is the pool's, not the session's */
+    bool signal_made;
+} dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
@@ -7482,7 +7854,8 @@ typedef struct dbm__pool {
     dbm__word shared_dead;               /* the shared connection must be replaced */
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
     dbm__word empty[DBM__POOL_WORDS];
-    dbm__waiter *first, *last;
+    dbm__taking *first, *last;
+    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
@@ -7563,23 +7936,35 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
+/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
+ * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
+ * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+DBM__FN void dbm__taking_abandon(dbm__taking *t);
+/* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
+ * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
+DBM__FN bool dbm__giving_start(dbm__slot *slot);
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
+/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
+ * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
-/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
- * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
-typedef struct dbm__opening {
-    dbm__slot *slot;
-    int64_t began_us;
-    dbm_op op;
-    dbm__running running;
-} dbm__opening;
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
+/* One physical connect of a slot that is the caller's: way.status tells how it ended. */
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
+DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
+/* Whether this pool's operations come in steps at all. */
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
+    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool);
+}
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7598,15 +7983,29 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 /* ---- between the files of this room ---- */
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thread waits, and heard this */
+DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
+DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
+DBM__FN bool dbm__pool_connected(dbm__pool *pool);
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
+DBM__FN bool dbm__fork_claim(dbm__word *fork);
+/* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
 DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
-DBM__FN bool dbm__fork_claim(dbm__word *fork);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
+DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
     dbm__word o = dbm__load(&pool->idle[w]);
@@ -8058,205 +8457,6 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__free(host, pool->slots);
     dbm__free(host, pool);
 }
-/* ---- connections ---------------------------------------------------------------------------------------------------- */
-static bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
-/* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
-static void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
-    bool mine;
-    dbm__lock_take(&pool->lock);
-    mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
-    if (mine) pool->shared_busy = true;
-    dbm__lock_give(&pool->lock);
-    if (!mine) return;
-    dbm__connection_close(&pool->shared, how);
-    dbm__lock_take(&pool->lock);
-    dbm__store(&pool->shared_dead, 0);
-    pool->shared_busy = false;
-    dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-}
-/* One more user of the shared connection, which must still be opened when *connect says so. */
-static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
-    dbm_status st = DBM_OK;
-    *connect = false;
-    dbm__lock_take(&pool->lock);
-    while (pool->shared_busy && dbm__now(pool->db->host) < limit_us) dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, limit_us);
-    if (pool->shared_busy) {
-        st = DBM_E_TIMEOUT;
-    } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
-        st = DBM_E_LOST;
-    } else {
-        pool->shared_users++;
-        *connect = pool->shared_busy = !pool->shared.open;
-    }
-    dbm__lock_give(&pool->lock);
-    if (st == DBM_OK) return st;
-    dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
-                                                                                : "the shared connection is still being opened or closed");
-    dbm__self()->last.retryable = true;
-    return st;
-}
-static void dbm__shared_joined(dbm__pool *pool, bool open) {
-    dbm__lock_take(&pool->lock);
-    pool->shared.open = open;
-    if (!open) pool->shared_users--;
-    pool->shared_busy = false;
-    dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-}
-/* Ends a slot's connection. No lock is held. */
-static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
-    dbm__pool *pool = slot->pool;
-    dbm_connection *c = &slot->connection;
-    if (!c->open) return;
-    if (pool->db->on_disconnect != NULL) {
-        if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
-        pool->db->on_disconnect(c);
-        c->open = true;
-    }
-    if (dbm__pool_shared(pool)) {
-        bool broken = c->broken;
-        c->open = false;
-        c->data = NULL;
-        dbm__lock_take(&pool->lock);
-        if (broken) dbm__store(&pool->shared_dead, 1);
-        pool->shared_users--;
-        dbm__lock_give(&pool->lock);
-        dbm__shared_close(pool, how);
-    } else {
-        dbm__connection_close(c, how);
-    }
-    c->broken = false;
-    c->readers_block = false;
-    dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
-}
-/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
-static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    const dbm_config *config = &db->settings->config;
-    dbm_connection *c = &slot->connection;
-    if (st == DBM_OK) {
-        c->open = true;
-        c->connecting = true;
-        if (db->on_connect != NULL) st = db->on_connect(c, limit);
-        c->connecting = false;
-        if (st != DBM_OK) {
-            dbm_error_info kept = dbm__self()->last;
-            c->broken = true;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-            dbm__self()->last = kept;
-        }
-    }
-    if (st != DBM_OK) {
-        dbm_error_info *e = &dbm__self()->last;
-        char text[sizeof e->message];
-        e->stage = DBM_STAGE_CONNECT;
-        dbm__copy_cut(text, sizeof text, e->message);
-        dbm__format(e->message, sizeof e->message, "database %q can't be opened: %s", db->name, text);
-        dbm__redact(db->settings, e->message);
-        dbm__event(db->host, DBM_EVENT_CONNECT_FAILED, DBM_LOG_INFO, db->name, NULL, st, dbm__now(db->host) - began, "%s", e->message);
-        return st;
-    }
-    slot->expires_us = INT64_MAX;
-    if (config->pool.recycle_ms > 0 && !db->single && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE)) {
-        int64_t life = (int64_t)config->pool.recycle_ms * 1000;
-        slot->expires_us = began + life - life / 10 * (int64_t)(dbm__random(db->host) & 1023u) / 1024;
-    }
-    slot->used_us = dbm__now(db->host);
-    slot->reset_full = false;
-    dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
-    return DBM_OK;
-}
-/* One physical connect. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
-    }
-    if (st == DBM_OK && physical != c) {
-        c->data = physical->data;
-        c->broken = false;
-    }
-    return dbm__slot_connected(slot, st, began, limit);
-}
-/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
-DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
-    dbm__slot *slot = NULL;
-    int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
-    dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
-        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-        slot = dbm__pool_pick_empty(pool);
-    }
-    if (slot != NULL) pool->connecting++;
-    dbm__lock_give(&pool->lock);
-    return slot;
-}
-DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool went_down = false, came_up = false, closing = false;
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-    if (closing) dbm__slot_retire(slot);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
-}
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
-    dbm_database *db = pool->db;
-    dbm_connection *c;
-    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
-    o->slot = dbm__pool_open_begin(pool, 1);
-    if (o->slot == NULL) return false;
-    c = &o->slot->connection;
-    o->began_us = dbm__now(db->host);
-    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
-    c->broken = c->reported = false;
-    c->connecting = true;
-    dbm__running_start(&o->running, c, &o->op);
-    return true;
-}
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
-    dbm_connection *c = &o->slot->connection;
-    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
-    c->connecting = false;
-    dbm__credentials_drop(c);
-    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
-    dbm__pool_open_end(o->slot, st);
-    return st;
-}
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
 static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
     int w;
@@ -8265,7 +8465,7 @@ static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
         while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
     }
 }
-static dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
     int w;
     for (w = 0; w < pool->words; w++) {
         dbm__word o = dbm__load(&pool->idle[w]);
@@ -8294,29 +8494,72 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
 }
-static void dbm__waiter_unlink(dbm__pool *pool, dbm__waiter *w) {
-    if (w->previous != NULL) w->previous->next = w->next; else pool->first = w->next;
-    if (w->next != NULL) w->next->previous = w->previous; else pool->last = w->previous;
-    w->next = w->previous = NULL;
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
+    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
+    t->next = t->previous = NULL;
     pool->waiting--;
 }
 /* By ticket: one that comes back after a failed connect keeps its place. */
-static void dbm__waiter_link(dbm__pool *pool, dbm__waiter *w) {
-    dbm__waiter *after = pool->last;
-    while (after != NULL && after->ticket > w->ticket) after = after->previous;
-    w->previous = after;
-    w->next = after != NULL ? after->next : pool->first;
-    if (w->next != NULL) w->next->previous = w; else pool->last = w;
-    if (after != NULL) after->next = w; else pool->first = w;
-    w->got = DBM__GOT_NOTHING;
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
+    dbm__taking *after = pool->last;
+    if (t->ticket == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && after->ticket > t->ticket) after = after->previous;
+    t->previous = after;
+    t->next = after != NULL ? after->next : pool->first;
+    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (after != NULL) after->next = t; else pool->first = t;
+    t->got = DBM__GOT_NOTHING;
     pool->waiting++;
 }
-static void dbm__waiter_get(dbm__pool *pool, dbm__waiter *w, int got, dbm__slot *slot, dbm_status status) {
-    dbm__waiter_unlink(pool, w);
-    w->got = got;
-    w->slot = slot;
-    w->status = status;
-    w->wake(w->ud);
+/* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
+ * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
+enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
+static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
+    dbm__word now = dbm__load(&t->waking);
+    if (t->wake == NULL) {
+        dbm__signal_one((dbm__signal *)t->ud);
+        return;
+    }
+    for (;;) {
+        if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
+        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
+    }
+    if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
+    t->woken_next = pool->woken;
+    pool->woken = t;
+}
+DBM__FN void dbm__pool_leave(dbm__pool *pool) {
+    dbm__taking *t = pool->woken, *next;
+    pool->woken = NULL;
+    dbm__lock_give(&pool->lock);
+    for (; DBM__UNLIKELY(t != NULL); t = next) {
+        dbm__word now;
+        next = t->woken_next;
+        do {
+            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
+            t->wake(t->ud);
+            now = DBM__WAKE_CALLING;
+        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
+    }
+}
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
+}
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
+    dbm__shared *shared = pool->db->shared;
+    bool orphaned = pool->orphaned;
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+    if (orphaned) dbm__orphan_returned(shared);
+}
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taking *t = pool->first;
+    dbm__taking_unlink(pool, t);
+    t->got = (unsigned char)got;
+    t->slot = slot;
+    t->status = status;
+    dbm__taking_wake(pool, t);
 }
 /* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
  * connection that comes back meanwhile is either seen here or comes through the lock. */
@@ -8325,15 +8568,15 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
     while (pool->first != NULL) {
         if (pool->state != DBM__POOL_OPEN) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
+            dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
         } else if ((slot = dbm__pool_pick_idle(pool)) != NULL) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_IDLE, slot, DBM_OK);
+            dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
         } else if (pool->connecting < pool->max_connecting && now >= pool->retry_us && (slot = dbm__pool_pick_empty(pool)) != NULL) {
             pool->connecting++;
-            dbm__waiter_get(pool, pool->first, DBM__GOT_EMPTY, slot, DBM_OK);
+            dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) pool->first->wake(pool->first->ud);
+            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
             return;
         }
     }
@@ -8347,68 +8590,10 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
         || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
 }
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
-    while (pool->first != NULL) dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, status);
+    while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
     dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
 }
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
-/* ---- checkout --------------------------------------------------------------------------------------------------------- */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
-    int64_t now_ms = dbm__now(pool->db->host) / 1000;
-    int i, shown = 0, more = 0;
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        const char *site = (const char *)dbm__load(&slot->site);
-        dbm__word since;
-        if (site == NULL) continue;
-        if (shown == 8) { more++; continue; }
-        since = dbm__load(&slot->since_ms);
-        dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
-        if (since != 0) dbm__putf(out, " for at least %m", (int64_t)((dbm__word)now_ms - since) * 1000 < 0 ? (int64_t)0 : (int64_t)((dbm__word)now_ms - since) * 1000);
-        shown++;
-    }
-    if (more != 0) dbm__putf(out, " and %d more", more);
-}
-#if DBM__THREADS
-/* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
-static void dbm__pool_look(dbm__pool *pool, int64_t now) {
-    int i;
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm__word none = 0;
-        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
-    }
-}
-#endif
-static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
-    dbm_database *db = pool->db;
-    char block[600], cause[512];
-    dbm__text holders = dbm__text_in(block, sizeof block);
-    dbm_stats_info s;
-    dbm__pool_stats(pool, &s);
-    dbm__pool_holders(pool, &holders);
-    cause[0] = 0;
-    dbm__lock_take(&pool->lock);
-    if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
-    dbm__lock_give(&pool->lock);
-    dbm__fail(pools_own ? DBM_E_POOL_TIMEOUT : DBM_E_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, site,
-              "database %q: no connection became free within %m (%s): %d of %d are out, %d connecting, %d others wait; held by %s%s%s",
-              db->name, waited, pools_own ? "pool_timeout" : "the session's timeout_ms", s.out, pool->slot_count, s.connecting, s.waiting,
-              holders.size != 0 ? block : "nobody by name", cause[0] != 0 ? "; the last connect failed: " : "", cause);
-    dbm__self()->last.retryable = true;
-    dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
-    return dbm__self()->last.status;
-}
-static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
-    if (status == DBM_E_CLOSED) {
-        return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
-    }
-    dbm__lock_take(&pool->lock);
-    dbm__self()->last = pool->cause;
-    dbm__lock_give(&pool->lock);
-    if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return dbm__self()->last.status;
-}
-static void dbm__wake_thread(void *ud) { dbm__signal_one((dbm__signal *)ud); }
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
     bool was_down = pool->down;
@@ -8436,327 +8621,11 @@ DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, 
     }
     return true;
 }
-/* Looks at an idle connection before it is handed out. False: it is dead, or too old. No lock is held. */
-static bool dbm__slot_alive(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
     dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection;
-    const dbm_config *config = &db->settings->config;
-    int64_t now, idle;
-    dbm_op op;
-    if (dbm__load(&pool->shared_dead) != 0) return false;
-    if (!pool->check) return true;
-    now = dbm__now(db->host);
-    if (now >= slot->expires_us) {
-        dbm__lock_take(&pool->lock);
-        pool->stats.recycled++;
-        dbm__lock_give(&pool->lock);
-        return false;
-    }
-    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return true;
-    idle = now - slot->used_us;
-    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
-        dbm__word since = dbm__load(&pool->suspect_ms);
-        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
-        if (idle < 1000 && !suspect) return true;
-        if (db->adapter->alive != NULL && db->adapter->alive(c) != DBM_OK) return false;
-        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return true;
-    }
-    dbm__op_init(&op, DBM_OP_PING, deadline_us < now + 5000000 ? deadline_us : now + 5000000);
-    return dbm__op_run(c, &op) == DBM_OK;
-}
-/* The last session that outlived its manager frees everything. */
-static void dbm__orphan_returned(dbm_database *db) {
-    dbm__shared *shared = db->shared;
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
-/* Takes a slot that was just found dead out of service: its connection closed, its place empty. */
-DBM__FN void dbm__slot_retire(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    bool broken = slot->connection.broken, orphaned;
-    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-    dbm__lock_take(&pool->lock);
-    pool->open--;
-    pool->stats.disconnects++;
-    if (broken) pool->stats.broken++;
-    slot->reset_full = false;
-    dbm__slot_to_empty(slot);
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (orphaned) dbm__orphan_returned(pool->db);
-}
-DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
-                                                     dbm__slot **out) {
-    dbm__pool *pool = db->pool;
-    dbm__slot *had = NULL;
-    int word;
-    dbm__waiter w;
-    dbm__signal signal;
-    dbm__blocked blocked;
-    bool signal_made = false, in_graph = false, pools_own, went_down = false, came_up = false, timed_out = false;
-    int64_t began, deadline, connect_deadline, now;
-    dbm_status st = DBM_OK;
-    *out = NULL;
-    dbm__fork_look();
-    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
-    began = now = dbm__now(db->host);
-    deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
-    pools_own = deadline <= session_deadline_us;
-    if (!pools_own) deadline = session_deadline_us;
-    connect_deadline = db->settings->config.pool.timeout_ms < 0 ? session_deadline_us : deadline; /* not waiting for others is no reason not to connect */
-    memset(&w, 0, sizeof w);
-    w.slot = had;
-    w.got = had != NULL ? DBM__GOT_IDLE : DBM__GOT_NOTHING;
-    for (;;) {
-        if (w.got == DBM__GOT_IDLE) {
-            if (dbm__slot_alive(w.slot, connect_deadline)) break;
-            dbm__slot_retire(w.slot);
-            w.got = DBM__GOT_NOTHING;
-            now = dbm__now(db->host);
-        }
-        if (w.got == DBM__GOT_EMPTY) {
-            st = dbm__slot_connect(w.slot, connect_deadline);
-            now = dbm__now(db->host);
-            dbm__lock_take(&pool->lock);
-            pool->connecting--;
-            if (st == DBM_OK) {
-                bool closing = pool->state != DBM__POOL_OPEN;
-                came_up = dbm__pool_connected(pool);
-                dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
-                dbm__lock_give(&pool->lock);
-                if (!closing) break;
-                dbm__slot_retire(w.slot);
-                st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-                goto done;
-            }
-            dbm__slot_to_empty(w.slot);
-            if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down)) {
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                goto done; /* with this thread's own failure */
-            }
-            if (now >= deadline) { /* others have connections, so it waited for one of those too */
-                pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-                goto done;
-            }
-            dbm__lock_give(&pool->lock);
-            st = DBM_OK;
-            w.got = DBM__GOT_NOTHING;
-        }
-        /* In line, and serve the line. */
-        dbm__lock_take(&pool->lock);
-        if (pool->state != DBM__POOL_OPEN) {
-            dbm__lock_give(&pool->lock);
-            st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-            goto done;
-        }
-        if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
-            dbm__lock_give(&pool->lock); /* down, and just tried: say why at once */
-            st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-            goto done;
-        }
-        if (!signal_made) {
-            if (!dbm__signal_init(&signal)) {
-                dbm__lock_give(&pool->lock);
-                st = dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site);
-                goto done;
-            }
-            signal_made = true;
-            w.wake = dbm__wake_thread;
-            w.ud = &signal;
-        }
-        if (w.ticket == 0) w.ticket = ++pool->tickets;
-        dbm__waiter_link(pool, &w);
-        dbm__pool_dispatch(pool, now);
-        if (w.got == DBM__GOT_NOTHING) {
-#if !DBM__THREADS
-            dbm__waiter_unlink(pool, &w);
-            dbm__pool_dispatch(pool, now);
-            dbm__lock_give(&pool->lock);
-            if (pool->failures > 0) { /* there is room, but no connection could be made */
-                st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-                goto done;
-            }
-            {
-                char block[400];
-                dbm__text holders = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(pool, &holders);
-                st = dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
-                               "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
-                               db->name, pool->slot_count, block);
-            }
-            goto done;
-#else
-            pool->stats.waits++;
-            dbm__pool_look(pool, now);
-            if (!in_graph) {
-                /* Left and entered around the walk: it must not run under the pool's lock. */
-                dbm__lock_give(&pool->lock);
-                st = dbm__graph_enter(db, &blocked, pool, NULL, site);
-                in_graph = st == DBM_OK;
-                dbm__lock_take(&pool->lock);
-            }
-            while (st == DBM_OK && w.got == DBM__GOT_NOTHING) {
-                int64_t until = deadline;
-                now = dbm__now(db->host);
-                if (now >= deadline) {
-                    timed_out = true;
-                    break;
-                }
-                if (pool->first == &w && pool->retry_us > now && pool->retry_us < until) until = pool->retry_us;
-                dbm__wait_until(db->host, &signal, &pool->lock, until);
-                if (w.got == DBM__GOT_NOTHING && pool->first == &w) dbm__pool_dispatch(pool, dbm__now(db->host));
-            }
-            if (w.got == DBM__GOT_NOTHING) { /* timed out, or a deadlock: nobody can hand us anything from here on */
-                dbm__waiter_unlink(pool, &w);
-                if (timed_out) pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-            } else if (st != DBM_OK) {
-                st = DBM_OK; /* served while the walk ran: no deadlock after all */
-            }
-#endif
-        }
-        dbm__lock_give(&pool->lock);
-        if (timed_out) {
-            st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-            goto done;
-        }
-        if (st != DBM_OK) goto done;
-        if (w.got == DBM__GOT_FAILURE) {
-            st = dbm__pool_failed(pool, w.status, site);
-            goto done;
-        }
-        now = dbm__now(db->host);
-    }
-    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    in_graph = false;
-    dbm__store(&w.slot->uses, w.slot->uses + 1u);
-    dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
-    dbm__store(&w.slot->site, (dbm__word)site);
-    dbm__store(&w.slot->holder, holder);
-    *out = w.slot;
-done:
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    if (signal_made) dbm__signal_free(&signal);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, st, 0, "%s", dbm__self()->last.message);
+    const dbm_error_info *e = &dbm__self()->last;
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, e->status, 0, "%s", e->message);
     if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
-    if (st != DBM_OK && site != NULL && dbm__self()->last.site[0] == 0) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return st;
-}
-DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_status st;
-    bool went_down = false, came_up = false, was_open = slot->connection.open; /* not, when an earlier reconnect failed */
-    dbm__pool_suspect(pool);
-    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-    dbm__lock_take(&pool->lock);
-    if (was_open) {
-        pool->open--;
-        pool->stats.disconnects++;
-        pool->stats.broken++;
-    }
-    pool->connecting++; /* over the permit for once: this session has its place already */
-    dbm__lock_give(&pool->lock);
-    st = dbm__slot_connect(slot, deadline_us);
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    dbm__lock_give(&pool->lock);
-    if (came_up) dbm__event(pool->db->host, DBM_EVENT_UP, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "database %q answers again", pool->db->name);
-    if (went_down) dbm__event(pool->db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, pool->db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    return st;
-}
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
-}
-/* ---- return ------------------------------------------------------------------------------------------------------------ */
-/* The session left something on the connection that its next user must not find. */
-static bool dbm__slot_unsettled(const dbm__slot *slot) {
-    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
-    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
-    return slot->connection.state == DBM_STATE_TRANSACTION;
-}
-DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool close = slot->connection.broken || !slot->connection.open, due = (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0;
-    bool leak_reported = false, keep = false, orphaned;
-    dbm_error_info kept;
-    if (dbm__load(&pool->slow) != 0) {
-        dbm__lock_take(&pool->lock);
-        leak_reported = slot->leak_reported;
-        slot->leak_reported = false;
-        if (leak_reported) pool->leaks_out--;
-        dbm__lock_give(&pool->lock);
-    }
-    if (leak_reported) {
-        dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
-    }
-    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
-        dbm_op op;
-        kept = dbm__self()->last;
-        keep = true;
-        dbm__op_init(&op, DBM_OP_RESET, dbm__deadline(db->host, 5000));
-        if (dbm__op_run(&slot->connection, &op) != DBM_OK) close = true;
-        slot->reset_full = false;
-    }
-    if (pool->check) {
-        slot->used_us = dbm__now(db->host);
-        if (!close && !due && dbm__pool_put(slot)) return;
-    }
-    if (close && slot->connection.open) {
-        bool broken = slot->connection.broken;
-        dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-        dbm__lock_take(&pool->lock);
-        pool->open--;
-        pool->stats.disconnects++;
-        if (broken) pool->stats.broken++;
-        dbm__lock_give(&pool->lock);
-    }
-    if (due) { /* while the slot is still ours: after its return the pool may be gone */
-        if (!keep) kept = dbm__self()->last;
-        keep = true;
-        dbm__pool_upkeep(pool, false);
-    }
-    for (;;) {
-        dbm__lock_take(&pool->lock);
-        if (close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-        } else if (pool->state != DBM__POOL_OPEN || (pool->open > pool->size && pool->first == NULL)) {
-            pool->open--;
-            pool->stats.disconnects++;
-            dbm__lock_give(&pool->lock);
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
-            close = true;
-            continue;
-        } else {
-            dbm__pool_set_idle(slot);
-        }
-        break;
-    }
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(db->host) : 0);
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (keep) dbm__self()->last = kept;
-    if (orphaned) dbm__orphan_returned(db);
 }
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
@@ -8790,12 +8659,12 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
     while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
         pool->open--;
         pool->stats.disconnects++;
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
         dbm__lock_take(&pool->lock);
         dbm__slot_to_empty(slot);
     }
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
 }
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
@@ -8863,7 +8732,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = NULL;
+    pool->first = pool->last = pool->woken = NULL;
     pool->waiting = pool->connecting = pool->open = 0;
     pool->down = false;
     pool->retry_us = 0;
@@ -8886,7 +8755,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
             c->open = open;
             dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
         }
-        slot->reset_full = slot->leak_reported = false;
+        slot->reset_full = slot->leak_reported = slot->way.on = false;
         dbm__slot_to_empty(slot);
     }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
@@ -8896,6 +8765,828 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     dbm__pool_set_slow(pool);
     dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
     dbm__store_release(&pool->fork, now);
+}
+/* --- src/pool/slot.c --- */
+/* ---- connections ---------------------------------------------------------------------------------------------------- */
+/* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
+    if (mine) pool->shared_busy = true;
+    dbm__pool_leave(pool);
+    if (!mine) return;
+    dbm__connection_close(&pool->shared, how);
+    dbm__lock_take(&pool->lock);
+    dbm__store(&pool->shared_dead, 0);
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+}
+/* One more user of the shared connection, which must still be opened when *connect says so. */
+static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
+    dbm_status st = DBM_OK;
+    *connect = false;
+    dbm__lock_take(&pool->lock);
+    while (pool->shared_busy && dbm__now(pool->db->host) < limit_us) dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, limit_us);
+    if (pool->shared_busy) {
+        st = DBM_E_TIMEOUT;
+    } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
+        st = DBM_E_LOST;
+    } else {
+        pool->shared_users++;
+        *connect = pool->shared_busy = !pool->shared.open;
+    }
+    dbm__pool_leave(pool);
+    if (st == DBM_OK) return st;
+    dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
+                                                                                : "the shared connection is still being opened or closed");
+    dbm__self()->last.retryable = true;
+    return st;
+}
+static void dbm__shared_joined(dbm__pool *pool, bool open) {
+    dbm__lock_take(&pool->lock);
+    pool->shared.open = open;
+    if (!open) pool->shared_users--;
+    pool->shared_busy = false;
+    dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+}
+/* Ends a slot's connection. No lock is held. */
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
+    dbm__pool *pool = slot->pool;
+    dbm_connection *c = &slot->connection;
+    if (!c->open) return;
+    if (pool->db->on_disconnect != NULL) {
+        if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
+        pool->db->on_disconnect(c);
+        c->open = true;
+    }
+    if (dbm__pool_shared(pool)) {
+        bool broken = c->broken;
+        c->open = false;
+        c->data = NULL;
+        dbm__lock_take(&pool->lock);
+        if (broken) dbm__store(&pool->shared_dead, 1);
+        pool->shared_users--;
+        dbm__pool_leave(pool);
+        dbm__shared_close(pool, how);
+    } else {
+        dbm__connection_close(c, how);
+    }
+    c->broken = false;
+    c->readers_block = false;
+    dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
+}
+/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
+static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    const dbm_config *config = &db->settings->config;
+    dbm_connection *c = &slot->connection;
+    if (st == DBM_OK) {
+        c->open = true;
+        c->connecting = true;
+        if (db->on_connect != NULL) st = db->on_connect(c, limit);
+        c->connecting = false;
+        if (st != DBM_OK) {
+            dbm_error_info kept = dbm__self()->last;
+            c->broken = true;
+            dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+            dbm__self()->last = kept;
+        }
+    }
+    if (st != DBM_OK) {
+        dbm_error_info *e = &dbm__self()->last;
+        char text[sizeof e->message];
+        e->stage = DBM_STAGE_CONNECT;
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "database %q can't be opened: %s", db->name, text);
+        dbm__redact(db->settings, e->message);
+        dbm__event(db->host, DBM_EVENT_CONNECT_FAILED, DBM_LOG_INFO, db->name, NULL, st, dbm__now(db->host) - began, "%s", e->message);
+        return st;
+    }
+    slot->expires_us = INT64_MAX;
+    if (config->pool.recycle_ms > 0 && !db->single && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE)) {
+        int64_t life = (int64_t)config->pool.recycle_ms * 1000;
+        slot->expires_us = began + life - life / 10 * (int64_t)(dbm__random(db->host) & 1023u) / 1024;
+    }
+    slot->used_us = dbm__now(db->host);
+    slot->reset_full = false;
+    dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
+    return DBM_OK;
+}
+/* ---- in steps -------------------------------------------------------------------------------------------------------- */
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    if (!dbm__pool_steps(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->status = dbm__op_run(c, &way->op);
+        return DBM_STEP_DONE;
+    }
+    if (way->on) {
+        dbm__running_heard(&way->running, heard);
+    } else {
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->op.sent_affected = way->op.sent_last_id = -1;
+        c->reported = false;
+        way->on = true;
+        dbm__running_start(&way->running, c, &way->op);
+    }
+    if (way->running.want != DBM_STEP_DONE) {
+        way->fd = way->running.want == DBM_STEP_TIMER ? -1 : way->op.fd;
+        way->until_us = dbm__running_until(&way->running);
+        return (int)way->running.want;
+    }
+    way->on = false;
+    way->status = dbm__op_end(c, &way->op, way->op.status);
+    return DBM_STEP_DONE;
+}
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
+    dbm__host *host = slot->pool->db->host;
+    if (want == DBM__STEP_BLOCKS) return DBM_OK;
+    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us);
+}
+DBM__FN void dbm__way_drop(dbm__slot *slot) {
+    dbm__way *way = &slot->way;
+    slot->connection.broken = true;
+    if (!way->on) return;
+    dbm__running_give_up(&way->running, DBM_E_CANCELLED, "given up");
+    way->on = false;
+    (void)dbm__op_end(&slot->connection, &way->op, way->op.status);
+}
+enum { DBM__CONNECT_NEW, DBM__CONNECT_RUNNING, DBM__CONNECT_MADE };
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
+    dbm__way *way = &slot->way;
+    way->phase = DBM__CONNECT_NEW;
+    way->on = false;
+    way->began_us = dbm__now(slot->pool->db->host);
+    way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
+    if (way->limit_us > deadline_us) way->limit_us = deadline_us;
+}
+/* The connect of a SHARED adapter is one for all slots, and the first one's to make. */
+static dbm_status dbm__shared_connect(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_connection *c = &slot->connection;
+    bool connect = true;
+    dbm_status st = dbm__shared_join(pool, slot->way.limit_us, &connect);
+    if (st == DBM_OK && connect) {
+        dbm__op_init(&slot->way.op, DBM_OP_CONNECT, slot->way.limit_us);
+        pool->shared.broken = false;
+        pool->shared.connecting = true;
+        st = dbm__op_run(&pool->shared, &slot->way.op);
+        pool->shared.connecting = false;
+        dbm__credentials_drop(&pool->shared);
+        dbm__shared_joined(pool, st == DBM_OK);
+    }
+    if (st == DBM_OK) {
+        c->data = pool->shared.data;
+        c->broken = false;
+    }
+    return st;
+}
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    const char *init_sql = slot->pool->db->settings->config.init_sql;
+    dbm_status st = DBM_OK;
+    if (way->phase == DBM__CONNECT_NEW && dbm__pool_shared(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        st = dbm__shared_connect(slot);
+    } else if (way->phase != DBM__CONNECT_MADE) {
+        int want;
+        c->broken = false;
+        c->connecting = true;
+        want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
+        if (want != DBM__STEP_BLOCKS) way->phase = DBM__CONNECT_RUNNING;
+        if (want != DBM_STEP_DONE) return want;
+        st = way->status;
+        c->connecting = false;
+        dbm__credentials_drop(c);
+        way->phase = DBM__CONNECT_MADE;
+        if (st == DBM_OK && !may_block && init_sql != NULL && init_sql[0] != 0) return DBM__STEP_BLOCKS;
+    }
+    way->status = dbm__slot_connected(slot, st, way->began_us, way->limit_us);
+    return DBM_STEP_DONE;
+}
+/* One physical connect. No lock is held; the slot is ours. */
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__connect_start(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return slot->way.status;
+}
+DBM__FN void dbm__connect_drop(dbm__slot *slot) {
+    dbm_connection *c = &slot->connection;
+    if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
+    c->open = slot->way.phase == DBM__CONNECT_MADE;
+    c->broken = c->open;
+    c->connecting = false;
+    dbm__credentials_drop(c);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    c->broken = false;
+}
+/* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__slot_retire(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    bool broken = slot->connection.broken;
+    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+    dbm__lock_take(&pool->lock);
+    pool->open--;
+    pool->stats.disconnects++;
+    if (broken) pool->stats.broken++;
+    slot->reset_full = false;
+    dbm__slot_to_empty(slot);
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    dbm__pool_leave_in(pool);
+}
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
+    dbm__pool *pool = slot->pool;
+    bool was_open = slot->connection.open; /* not, when an earlier reconnect failed */
+    dbm__pool_suspect(pool);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    dbm__lock_take(&pool->lock);
+    if (was_open) {
+        pool->open--;
+        pool->stats.disconnects++;
+        pool->stats.broken++;
+    }
+    pool->connecting++; /* over the permit for once: this session has its place already */
+    dbm__pool_leave(pool);
+    dbm__connect_start(slot, deadline_us);
+}
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    dbm_status st = slot->way.status;
+    bool went_down = false, came_up = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+    } else {
+        slot->connection.broken = true; /* the slot comes back without a connection */
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(db->host));
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
+    return st;
+}
+DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__reconnect_begin(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return dbm__reconnect_end(slot);
+}
+DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
+    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
+}
+/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
+DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
+    dbm__slot *slot = NULL;
+    int64_t now = dbm__now(pool->db->host);
+    int w, idle = 0;
+    dbm__lock_take(&pool->lock);
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
+        while (v != 0) { v &= v - 1u; idle++; }
+    }
+    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
+        slot = dbm__pool_pick_empty(pool);
+    }
+    if (slot != NULL) pool->connecting++;
+    dbm__pool_leave(pool);
+    return slot;
+}
+DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
+    dbm__pool *pool = slot->pool;
+    bool went_down = false, came_up = false, closing = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        closing = pool->state != DBM__POOL_OPEN;
+        if (!closing) dbm__pool_set_idle(slot);
+    } else {
+        dbm__slot_to_empty(slot);
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
+    if (closing) dbm__slot_retire(slot);
+}
+/* --- src/pool/take.c --- */
+/* Checkout and return beyond the fast path, step by step; a thread that waits goes through the same steps.
+ * May call: api/, base/, adapter/, pool.h.
+ * Must not know: sessions, SQL, who waits.
+ *
+ *     start --> LINE --> WAITING --idle--> LOOK --(PING)--> done
+ *                 ^         |                |dead
+ *                 |         +--empty--> CONNECT --> done
+ *                 +---retired, or failed while others live---+ */
+/* ---- what is said of those who failed ------------------------------------------------------------------------------------- */
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
+    int64_t now_ms = dbm__now(pool->db->host) / 1000;
+    int i, shown = 0, more = 0;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        const char *site = (const char *)dbm__load(&slot->site);
+        dbm__word since;
+        if (site == NULL) continue;
+        if (shown == 8) { more++; continue; }
+        since = dbm__load(&slot->since_ms);
+        dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
+        if (since != 0) dbm__putf(out, " for at least %m", (int64_t)((dbm__word)now_ms - since) * 1000 < 0 ? (int64_t)0 : (int64_t)((dbm__word)now_ms - since) * 1000);
+        shown++;
+    }
+    if (more != 0) dbm__putf(out, " and %d more", more);
+}
+/* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
+static void dbm__pool_look(dbm__pool *pool, int64_t now) {
+    int i;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        dbm__word none = 0;
+        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
+    }
+}
+static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
+    dbm_database *db = pool->db;
+    char block[600], cause[512];
+    dbm__text holders = dbm__text_in(block, sizeof block);
+    dbm_stats_info s;
+    dbm__pool_stats(pool, &s);
+    dbm__pool_holders(pool, &holders);
+    cause[0] = 0;
+    dbm__lock_take(&pool->lock);
+    if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
+    dbm__lock_give(&pool->lock);
+    dbm__fail(pools_own ? DBM_E_POOL_TIMEOUT : DBM_E_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, site,
+              "database %q: no connection became free within %m (%s): %d of %d are out, %d connecting, %d others wait; held by %s%s%s",
+              db->name, waited, pools_own ? "pool_timeout" : "the session's timeout_ms", s.out, pool->slot_count, s.connecting, s.waiting,
+              holders.size != 0 ? block : "nobody by name", cause[0] != 0 ? "; the last connect failed: " : "", cause);
+    dbm__self()->last.retryable = true;
+    dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
+    return dbm__self()->last.status;
+}
+static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
+    if (status == DBM_E_CLOSED) {
+        return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
+    }
+    dbm__lock_take(&pool->lock);
+    dbm__self()->last = pool->cause;
+    dbm__lock_give(&pool->lock);
+    if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
+    return dbm__self()->last.status;
+}
+/* ---- the way back ------------------------------------------------------------------------------------------------------- */
+enum { DBM__GIVE_RESET, DBM__GIVE_CLOSE, DBM__GIVE_UPKEEP, DBM__GIVE_BACK };
+/* The session left something on the connection that its next user must not find. */
+static bool dbm__slot_unsettled(const dbm__slot *slot) {
+    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
+    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
+    return slot->connection.state == DBM_STATE_TRANSACTION;
+}
+static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
+static bool dbm__giving_put(dbm__slot *slot) {
+    if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
+    return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot);
+}
+DBM__FN bool dbm__giving_start(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    bool leak_reported = false;
+    dbm__store(&slot->holder, 0);
+    dbm__store(&slot->site, 0);
+    slot->used_us = 0;
+    if (dbm__load(&pool->slow) != 0) {
+        dbm__lock_take(&pool->lock);
+        leak_reported = slot->leak_reported;
+        slot->leak_reported = false;
+        if (leak_reported) pool->leaks_out--;
+        dbm__pool_leave(pool);
+    }
+    if (leak_reported) {
+        dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
+    }
+    slot->way.on = false;
+    slot->way.close = slot->connection.broken || !slot->connection.open;
+    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
+        slot->way.phase = DBM__GIVE_RESET;
+        return true;
+    }
+    slot->way.phase = DBM__GIVE_CLOSE;
+    return !dbm__giving_put(slot);
+}
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__pool *pool = slot->pool;
+    dbm__way *way = &slot->way;
+    bool blocks = !may_block && !dbm__pool_steps(pool);
+    if (way->phase == DBM__GIVE_RESET) {
+        dbm_error_info kept = dbm__self()->last;
+        int want = dbm__way_step(slot, DBM_OP_RESET, way->on ? 0 : dbm__deadline(pool->db->host, 5000), heard, may_block);
+        dbm__self()->last = kept;
+        if (want != DBM_STEP_DONE) return want;
+        if (way->status != DBM_OK) way->close = true;
+        slot->reset_full = false;
+        if (dbm__giving_put(slot)) return DBM_STEP_DONE;
+        way->phase = DBM__GIVE_CLOSE;
+    }
+    if (way->phase == DBM__GIVE_CLOSE) {
+        bool broken = slot->connection.broken;
+        if (way->close && slot->connection.open) {
+            if (blocks) return DBM__STEP_BLOCKS;
+            dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+            dbm__lock_take(&pool->lock);
+            pool->open--;
+            pool->stats.disconnects++;
+            if (broken) pool->stats.broken++;
+            dbm__pool_leave(pool);
+        }
+        way->phase = DBM__GIVE_UPKEEP;
+    }
+    if (way->phase == DBM__GIVE_UPKEEP) { /* while the slot is still ours: after its return the pool may be gone */
+        if (dbm__giving_due(slot)) {
+            dbm_error_info kept;
+            if (blocks) return DBM__STEP_BLOCKS;
+            kept = dbm__self()->last;
+            dbm__pool_upkeep(pool, false);
+            dbm__self()->last = kept;
+        }
+        way->phase = DBM__GIVE_BACK;
+    }
+    for (;;) {
+        dbm__lock_take(&pool->lock);
+        if (way->close || !slot->connection.open) {
+            dbm__slot_to_empty(slot);
+            break;
+        }
+        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
+            dbm__pool_set_idle(slot);
+            break;
+        }
+        if (!blocks) {
+            pool->open--;
+            pool->stats.disconnects++;
+        }
+        dbm__pool_leave(pool);
+        if (blocks) return DBM__STEP_BLOCKS;
+        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+        way->close = true;
+    }
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(pool->db->host) : 0);
+    dbm__pool_leave_in(pool);
+    return DBM_STEP_DONE;
+}
+DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
+    dbm_status heard = DBM_OK;
+    int want;
+    if (!dbm__giving_start(slot)) return;
+    while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+}
+/* ---- checkout --------------------------------------------------------------------------------------------------------- */
+enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+/* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
+enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
+static int dbm__slot_look(dbm__slot *slot, int64_t now) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    const dbm_config *config = &db->settings->config;
+    int64_t idle;
+    if (dbm__load(&pool->shared_dead) != 0) return DBM__LOOK_BAD;
+    if (!pool->check) return DBM__LOOK_GOOD;
+    if (now >= slot->expires_us) {
+        dbm__lock_take(&pool->lock);
+        pool->stats.recycled++;
+        dbm__pool_leave(pool);
+        return DBM__LOOK_BAD;
+    }
+    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return DBM__LOOK_GOOD;
+    idle = now - slot->used_us;
+    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
+        dbm__word since = dbm__load(&pool->suspect_ms);
+        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
+        if (idle < 1000 && !suspect) return DBM__LOOK_GOOD;
+        if (db->adapter->alive != NULL && db->adapter->alive(&slot->connection) != DBM_OK) return DBM__LOOK_BAD;
+        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return DBM__LOOK_GOOD;
+    }
+    return DBM__LOOK_PING;
+}
+/* Any idle slot at all, past what is special about the pool. */
+static dbm__slot *dbm__pool_find(dbm__pool *pool) {
+    dbm__slot *slot = NULL;
+    int word;
+    dbm__fork_look();
+    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
+    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    return slot;
+}
+static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
+    dbm__store(&slot->uses, slot->uses + 1u);
+    dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
+    dbm__store(&slot->site, (dbm__word)site);
+}
+static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
+                             void (*wake)(void *ud), void *ud) {
+    int timeout_ms = db->settings->config.pool.timeout_ms;
+    memset(t, 0, sizeof *t);
+    t->db = db;
+    t->wake = wake;
+    t->ud = ud;
+    t->site = site;
+    t->fork = dbm__fork_epoch();
+    t->slot = had;
+    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+    t->began_us = now;
+    t->deadline_us = now + (int64_t)timeout_ms * 1000;
+    t->pools_own = t->deadline_us <= session_deadline_us;
+    if (!t->pools_own) t->deadline_us = session_deadline_us;
+    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+}
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
+    dbm__slot *had = dbm__pool_find(db->pool);
+    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud);
+}
+/* Nobody may be in a call of `wake` when the taking ends. */
+static void dbm__taking_quiet(dbm__taking *t) {
+    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield();
+}
+static int dbm__taking_done(dbm__taking *t, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    t->phase = DBM__TAKE_DONE;
+    t->status = st;
+    if (st != DBM_OK) t->slot = NULL;
+    if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
+    dbm__taking_quiet(t);
+    return DBM_STEP_DONE;
+}
+/* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
+static int dbm__taking_line(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__lock_take(&pool->lock);
+    if (pool->state != DBM__POOL_OPEN) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+    }
+    if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
+        dbm__pool_leave(pool); /* down, and just tried: say why at once */
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site));
+    }
+    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
+    if (t->wake == NULL && !t->signal_made) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site));
+    }
+    dbm__taking_link(pool, t);
+    dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING) {
+        pool->stats.waits++;
+        dbm__pool_look(pool, now);
+    }
+    dbm__pool_leave(pool);
+    t->phase = DBM__TAKE_WAITING;
+    return DBM__STEP_QUEUED;
+}
+/* Out of the queue, unless something has been handed to it meanwhile. */
+static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
+    dbm__pool *pool = t->db->pool;
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = t->got == DBM__GOT_NOTHING;
+    if (mine) {
+        dbm__taking_unlink(pool, t);
+        if (timed_out) pool->stats.timeouts++;
+        dbm__pool_dispatch(pool, now);
+    }
+    dbm__pool_leave(pool);
+    return mine;
+}
+/* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
+static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    int got;
+    dbm__lock_take(&pool->lock);
+    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    got = t->got;
+    t->until_us = t->deadline_us;
+    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    dbm__pool_leave(pool);
+    if (got == DBM__GOT_NOTHING) {
+        if (now < t->deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
+        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    }
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+    t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    return DBM__STEP_BLOCKS;
+}
+/* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
+static int dbm__taking_connected(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot = t->slot;
+    dbm_status st = slot->way.status;
+    bool came_up = false, went_down = false, waits, closing, orphaned;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    closing = pool->state != DBM__POOL_OPEN;
+    orphaned = pool->orphaned;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
+        dbm__pool_leave(pool);
+        dbm__pool_turned(pool, came_up, false, t->site);
+        if (closing) {
+            (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+            dbm__slot_retire(slot);
+            return DBM_STEP_DONE;
+        }
+        dbm__slot_taken(slot, now, t->site);
+        return dbm__taking_done(t, DBM_OK);
+    }
+    dbm__slot_to_empty(slot);
+    t->slot = NULL;
+    waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
+    dbm__pool_dispatch(pool, now);
+    if (closing) dbm__signal_all(&pool->drained);
+    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, false, went_down, t->site);
+    t->phase = DBM__TAKE_LINE;
+    if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
+    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    if (orphaned) dbm__orphan_returned(t->db->shared);
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
+}
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
+    dbm_database *db = t->db;
+    int64_t now = dbm__now(db->host);
+    int want;
+    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
+        t->phase = DBM__TAKE_DONE;
+        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE;
+    }
+    for (;;) {
+        switch (t->phase) {
+        case DBM__TAKE_LINE:
+            if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        case DBM__TAKE_WAITING:
+            want = dbm__taking_waiting(t, now);
+            if (want != DBM__STEP_BLOCKS) return want;
+            break;
+        case DBM__TAKE_LOOK:
+            want = dbm__slot_look(t->slot, now);
+            if (want == DBM__LOOK_GOOD) {
+                dbm__slot_taken(t->slot, now, t->site);
+                return dbm__taking_done(t, DBM_OK);
+            }
+            t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+            t->slot->way.on = false;
+            break;
+        case DBM__TAKE_PING:
+            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            t->phase = DBM__TAKE_RETIRE;
+            if (t->slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->slot, now, t->site);
+            return dbm__taking_done(t, DBM_OK);
+        case DBM__TAKE_RETIRE:
+            if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
+            dbm__slot_retire(t->slot);
+            now = dbm__now(db->host);
+            t->slot = NULL;
+            t->phase = DBM__TAKE_LINE;
+            break;
+        case DBM__TAKE_CONNECT:
+            want = dbm__connect_step(t->slot, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        default: return DBM_STEP_DONE;
+        }
+    }
+wait:
+    if (want == DBM__STEP_BLOCKS) return want;
+    t->fd = t->slot->way.fd;
+    t->until_us = t->slot->way.until_us;
+    return want;
+}
+DBM__FN void dbm__taking_abandon(dbm__taking *t) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot;
+    dbm_error_info kept;
+    int phase = t->phase;
+    t->phase = DBM__TAKE_DONE;
+    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+        if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
+        if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0);
+    }
+    slot = t->slot;
+    t->slot = NULL;
+    t->status = DBM_E_CANCELLED;
+    if (phase == DBM__TAKE_LOOK) {
+        slot->way.phase = DBM__GIVE_BACK;
+        slot->way.close = false;
+        (void)dbm__giving_step(slot, DBM_OK, true);
+    } else if (phase == DBM__TAKE_PING || phase == DBM__TAKE_RETIRE) {
+        dbm__way_drop(slot);
+        dbm__slot_retire(slot);
+    } else if (phase == DBM__TAKE_CONNECT) {
+        dbm__connect_drop(slot);
+        dbm__lock_take(&pool->lock);
+        pool->connecting--;
+        dbm__slot_to_empty(slot);
+        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_leave_in(pool);
+    }
+    dbm__self()->last = kept;
+    dbm__taking_quiet(t);
+}
+/* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
+DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
+                                                     dbm__slot **out) {
+    dbm__pool *pool = db->pool;
+    dbm__slot *had = dbm__pool_find(pool);
+    int64_t now = dbm__now(db->host);
+    dbm__taking t;
+    dbm__signal signal;
+#if DBM__THREADS
+    dbm__blocked blocked;
+    bool in_graph = false;
+#endif
+    dbm_status heard = DBM_OK;
+    int want, look = had != NULL ? dbm__slot_look(had, now) : DBM__LOOK_BAD;
+    *out = had;
+    if (DBM__LIKELY(look == DBM__LOOK_GOOD)) {
+        dbm__slot_taken(had, now, site);
+        dbm__store(&had->holder, holder);
+        return DBM_OK;
+    }
+    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
+    if (had != NULL) {
+        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+        had->way.on = false;
+    }
+    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+        if (want != DBM__STEP_QUEUED) {
+            heard = dbm__way_wait(t.slot, want);
+            continue;
+        }
+        heard = DBM_OK;
+#if !DBM__THREADS
+        if (!dbm__taking_withdraw(&t, now, false)) continue;
+        if (pool->failures > 0) { /* there is room, but no connection could be made */
+            (void)dbm__taking_done(&t, dbm__pool_failed(pool, DBM_E_CONNECT, site));
+        } else {
+            char block[400];
+            dbm__text holders = dbm__text_in(block, sizeof block);
+            dbm__pool_holders(pool, &holders);
+            (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
+                "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
+                db->name, pool->slot_count, block));
+        }
+        break;
+#else
+        if (!in_graph) {
+            dbm_status st = dbm__graph_enter(db, &blocked, pool, NULL, site);
+            in_graph = st == DBM_OK;
+            if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
+                (void)dbm__taking_done(&t, st);
+                break;
+            }
+        }
+        dbm__lock_take(&pool->lock);
+        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        dbm__pool_leave(pool);
+#endif
+    }
+#if DBM__THREADS
+    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
+    if (in_graph) dbm__graph_leave(db, &blocked);
+#endif
+    if (t.signal_made) dbm__signal_free(&signal);
+    *out = t.slot;
+    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    return t.status;
 }
 /* --- src/pool/upkeep.c --- */
 /* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
@@ -8970,7 +9661,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
         if (slot != NULL && old) pool->stats.recycled++;
         if (slot != NULL && !old) pool->stats.idle_closed++;
         dbm__pool_dispatch(pool, now);
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         if (slot == NULL) break;
         dbm__slot_retire(slot);
         if (!all) return;
@@ -10082,6 +10773,10 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
+typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
@@ -10683,13 +11378,12 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
  * Proleptic Gregorian calendar, UTC, without leap seconds. Days are counted in eras of 400 years that begin on a 1st of March, so
  * that the leap day is the last of its year. */
 #define DBM__DAY_US (INT64_C(86400) * 1000000)
-static int64_t dbm__days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-/* `before` (0: nothing), then so many digits. */
-static char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     int i;
     if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
@@ -10698,10 +11392,9 @@ static char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     }
     return at + digits;
 }
-DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
-    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year, year, seconds;
-    int shifted, month;
-    char *at = block;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
+    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year;
+    int shifted;
     if (rest < 0) { rest += DBM__DAY_US; days--; }
     days += 719468;
     era = (days >= 0 ? days : days - 146096) / 146097;
@@ -10709,17 +11402,26 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     shifted = (int)((5 * of_year + 2) / 153);
-    month = shifted < 10 ? shifted + 3 : shifted - 9;
-    year = era * 400 + year_of_era + (month <= 2 ? 1 : 0);
-    if (year < 0 || year > 9999) at = dbm__put_digits(at, year < 0 ? '-' : '+', year < 0 ? -year : year, 6); /* ISO 8601's expanded years: to be read by people only */
-    else at = dbm__put_digits(at, 0, year, 4);
-    at = dbm__put_digits(at, '-', month, 2);
-    at = dbm__put_digits(at, '-', of_year - (153 * shifted + 2) / 5 + 1, 2);
-    seconds = rest / 1000000;
-    at = dbm__put_digits(at, ' ', seconds / 3600, 2);
-    at = dbm__put_digits(at, ':', seconds / 60 % 60, 2);
-    at = dbm__put_digits(at, ':', seconds % 60, 2);
-    if (rest % 1000000) at = dbm__put_digits(at, '.', rest % 1000000, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
+    out->month = shifted < 10 ? shifted + 3 : shifted - 9;
+    out->year = era * 400 + year_of_era + (out->month <= 2 ? 1 : 0);
+    out->day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
+    out->hour = (int)(rest / INT64_C(3600000000));
+    out->minute = (int)(rest / 60000000 % 60);
+    out->second = (int)(rest / 1000000 % 60);
+    out->us = (int)(rest % 1000000);
+}
+DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
+    dbm__calendar c;
+    char *at = block;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) at = dbm__put_digits(at, c.year < 0 ? '-' : '+', c.year < 0 ? -c.year : c.year, 6); /* ISO 8601's expanded years: to be read by people only */
+    else at = dbm__put_digits(at, 0, c.year, 4);
+    at = dbm__put_digits(at, '-', c.month, 2);
+    at = dbm__put_digits(at, '-', c.day, 2);
+    at = dbm__put_digits(at, ' ', c.hour, 2);
+    at = dbm__put_digits(at, ':', c.minute, 2);
+    at = dbm__put_digits(at, ':', c.second, 2);
+    if (c.us != 0) at = dbm__put_digits(at, '.', c.us, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
     *at = 0;
 }
 /* A text being read from its front. */
@@ -16475,10 +17177,9 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
     while (low < high) {
         size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = upper[0] - word[0];
-        if (order == 0) order = strcmp(upper, word);
-        if (order == 0) return true;
-        if (order > 0) low = middle + 1; else high = middle;
+        for (i = 0; upper[i] == word[i] && word[i] != 0; i++) {}
+        if (upper[i] == word[i]) return true;
+        if (upper[i] > word[i]) low = middle + 1; else high = middle;
     }
     return false;
 }
@@ -18357,7 +19058,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19028,6 +19729,9 @@ typedef struct dbm__pg {
     dbm_database *owner;
     dbm__pg_base *base;
     dbm_op *op;              /* in progress */
+    char *listen;            /* the statements of a listener */
+    PGnotify *told;          /* the notification handed out last, */
+    dbm_notification notification; /* and as it is seen from outside */
     dbm__pg_statement *main; /* whose rows or run it is about */
     dbm__pg_list sent, wait, closes, drops;
     int emitted;             /* of `sent` */
@@ -20381,6 +21085,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+    case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
     return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
@@ -20422,6 +21127,58 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
+}
+/* The statements of LISTEN; false: the operation has failed. */
+static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
+    const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
+    size_t need = 1, i;
+    int v;
+    char *out;
+    if (verb == NULL) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) need += strlen(verb) + 2 * op->values[v].as.text.size + 2;
+    dbm_adapter_free(q->owner, q->listen);
+    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
+    if (out == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        memcpy(out, verb, strlen(verb));
+        out += strlen(verb);
+        for (i = 0; i < name->as.text.size; i++) {
+            if (name->as.text.data[i] == '"') *out++ = '"';
+            *out++ = name->as.text.data[i];
+        }
+        *out++ = '"';
+        *out++ = ';';
+    }
+    *out = 0;
+    op->sql = q->listen;
+    op->sql_size = (size_t)(out - q->listen);
+    return true;
+}
+static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
+    bool lost = false;
+    if (q->told != NULL) PQfreemem(q->told);
+    q->told = PQnotifies(q->conn);
+    if (q->told == NULL) {
+        lost = PQconsumeInput(q->conn) != 1;
+        q->told = PQnotifies(q->conn);
+    }
+    op->fd = PQsocket(q->conn);
+    if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
+    op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
+    if (q->told == NULL) return DBM_STEP_DONE;
+    q->notification.channel = dbm_textn(q->told->relname, strlen(q->told->relname));
+    q->notification.payload = dbm_textn(q->told->extra, strlen(q->told->extra));
+    q->notification.pattern = dbm_null();
+    q->notification.process = q->told->be_pid;
+    op->native = &q->notification;
+    return DBM_STEP_DONE;
 }
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
@@ -20476,8 +21233,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_go(q);
         break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE:
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
+        if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK);
@@ -20493,6 +21251,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
@@ -20794,14 +21553,14 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         dbm__pg_result_end(q, q->main);
         return true;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: return dbm__pg_script_end(q);
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN: return dbm__pg_script_end(q);
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -20955,6 +21714,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
+    if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
@@ -21337,6 +22097,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    if (q->told != NULL) PQfreemem(q->told);
+    dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
     if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
@@ -22476,6 +23238,7 @@ enum {
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_OPTIONS "sql_mode,unix_socket"
+#define DBM__MYSQL_LEXER (DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE)
 #define DBM__MYSQL_KILL_US 450000         /* a cancel takes no longer */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
@@ -22490,17 +23253,18 @@ typedef struct dbm__mysql_base {
     dbm_tls tls;
     bool autocommit;                        /* a connection begins with it on */
 } dbm__mysql_base;
-/* How a column is read. */
+/* How a column is read: the type that its value has or begins as, and that in which the library is to give it. The first ones are handed out as they lie,
+ * the last ones are texts. */
 enum {
     DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
-typedef struct dbm__mysql_column {
-    int type;                /* as the server said it, to see whether it says so again */
-    unsigned flags, charset, decimals;
-    unsigned long length;
-    int how;                 /* DBM__MYSQL_INT ... */
-} dbm__mysql_column;
+static const struct { dbm_type type; enum enum_field_types given; } dbm__mysql_kinds[] = {
+    { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_DOUBLE, MYSQL_TYPE_DOUBLE }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG },
+    { DBM_TYPE_DOUBLE, MYSQL_TYPE_FLOAT }, { DBM_TYPE_UINT, MYSQL_TYPE_BLOB }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATETIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATE },
+    { DBM_TYPE_TEXT, MYSQL_TYPE_TIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_STRING }, { DBM_TYPE_BLOB, MYSQL_TYPE_BLOB }, { DBM_TYPE_DECIMAL, MYSQL_TYPE_STRING },
+    { DBM_TYPE_JSON, MYSQL_TYPE_STRING }, { DBM_TYPE_UUID, MYSQL_TYPE_STRING }
+};
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
     dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
@@ -22524,16 +23288,15 @@ typedef struct dbm__mysql_statement {
     MYSQL_ROW text_row;
     unsigned long *text_sizes;
     unsigned generation;     /* of the connection, when it was prepared */
-    int parameters;
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
     bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
-    dbm__mysql_column *plan;
+    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets. In one block with */
     MYSQL_BIND *binds;
-    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
+    MYSQL_FIELD *plan;       /* as the server described them, to see whether it says so again; without the texts */
     int side;                /* the set that the library fills */
     dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
@@ -22574,6 +23337,11 @@ typedef struct dbm__mysql {
     bool tls;
     bool broken;             /* no byte is sent any more */
     bool connecting, connected;
+    bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
+#if DBM__MYSQL_AHEAD
+    PVIO_METHODS io;         /* the library's, but for async_read, */
+    ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
+#endif
     /* The call in progress. */
     int call, wait;          /* wait: what the library waits for; 0: nothing */
     int phase, sub, pre;     /* where the flows stand */
@@ -22584,6 +23352,7 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
     /* The transaction. */
@@ -22800,7 +23569,45 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
 }
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
+    dbm__mysql_note_error(q, stmt);
+    dbm__mysql_report(q);
+}
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
+static int dbm__mysql_socket(MYSQL *my) {
+#if DBM__MYSQL_MARIADB
+    return (int)mysql_get_socket(my);
+#else
+    return (int)my->net.fd;
+#endif
+}
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+/* The library's first read after it has sent. The answer is as good as never there yet, so when there is nothing else to do meanwhile it is waited for
+ * here: that saves the read that finds out. After a second the call is left as ever. */
+static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t size) {
+    dbm__mysql *q = (dbm__mysql *)(void *)((char *)io->methods - offsetof(dbm__mysql, io));
+    if (q->waits) {
+        q->waits = false;
+        if (dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    return q->read(io, buffer, size);
+}
+#endif
+/* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
+static void dbm__mysql_let_wait(dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
+    if (q->tls || mysql_get_client_version() / 100 != MARIADB_PACKAGE_VERSION_ID / 100) return;
+    q->io = *q->my->net.pvio->methods;
+    q->read = q->io.async_read;
+    q->io.async_read = dbm__mysql_read;
+    q->my->net.pvio->methods = &q->io;
+#else
+    (void)q;
+#endif
+}
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -22847,7 +23654,7 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
     }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
         q->flag = mysql_stmt_close(q->stmt);
         return 0;
     }
@@ -22884,13 +23691,6 @@ static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
 #  define MYSQL_WAIT_EXCEPT 4
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
-static int dbm__mysql_socket(MYSQL *my) {
-#if DBM__MYSQL_MARIADB
-    return (int)mysql_get_socket(my);
-#else
-    return (int)my->net.fd;
-#endif
-}
 /* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
 static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
@@ -22922,7 +23722,10 @@ static void dbm__mysql_unblock(MYSQL *my) {
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     dbm__hush quiet;
     int wait;
-    if (ready == 0) q->call = call;
+    if (ready == 0) {
+        q->call = call;
+        q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+    }
     if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
     dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
@@ -22940,28 +23743,46 @@ static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
 }
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
-/* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
- * they left off. */
-#define DBM__MYSQL_AWAIT(place, number, call) \
+/* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
+#define DBM__MYSQL_FLOW(place) \
+    int *const dbm__at = &(place); \
+    switch (*dbm__at) { \
+    case 0:
+#define DBM__MYSQL_OVER \
+    break; \
+    default: break; \
+    } \
+    *dbm__at = 0; \
+    return DBM__MYSQL_DONE
+/* In a flow: makes a call, and goes on behind it when it is through. */
+#define DBM__MYSQL_AWAIT(call) \
     do { \
-        (place) = (number); \
+        *dbm__at = __LINE__; \
         if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
             return DBM__MYSQL_WAITING; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
-/* The same for a flow within a flow: its calls, until it is through. */
-#define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
+/* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
+#define DBM__MYSQL_AWAIT_ALL(flow) \
     do { \
         for (;;) { \
             int dbm__more; /* without a value: C++ does not jump past one */ \
             dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            (place) = (number); \
+            *dbm__at = __LINE__; \
             return dbm__more; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
+#define DBM__MYSQL_DO(flow) \
+    DBM__MYSQL_AWAIT_ALL(flow); \
+    if (q->refused) break
+/* Closes what a statement is to the library. */
+#define DBM__MYSQL_CLOSE(statement) \
+    q->stmt = (statement)->stmt; \
+    (statement)->stmt = NULL; \
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     while (s->chunks != NULL) {
@@ -23039,81 +23860,49 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
 }
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
-    bind->buffer = &cell->as;
+    bind->buffer_type = dbm__mysql_kinds[cell->how].given;
+    bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    cell->value.as.text.data = cell->text;
-    switch (cell->how) {
-    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
-        bind->buffer_type = MYSQL_TYPE_LONGLONG;
-        bind->buffer = &cell->value.as.integer;
-        break;
-    case DBM__MYSQL_DOUBLE:
-        bind->buffer_type = MYSQL_TYPE_DOUBLE;
-        bind->buffer = &cell->value.as.real;
-        break;
-    case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
-    case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
-    case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
-    case DBM__MYSQL_TIME_OF_DAY: bind->buffer_type = MYSQL_TYPE_TIME; break;
-    case DBM__MYSQL_BIT:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
+    if (cell->how >= DBM__MYSQL_TEXT) {
+        cell->value.as.text.data = cell->text;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+    } else if (cell->how == DBM__MYSQL_BIT) {
         bind->buffer = cell->written;
         bind->buffer_length = sizeof cell->written;
-        break;
-    case DBM__MYSQL_BLOB:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
-    default:
-        bind->buffer_type = MYSQL_TYPE_STRING;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
+    } else if (cell->how <= DBM__MYSQL_TINY) {
+        bind->buffer = &cell->value.as;
+    } else {
+        bind->buffer = &cell->as;
     }
 }
-static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
-    return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
+static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
+    return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
 }
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
-    if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
+    for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
     dbm_adapter_free(q->owner, s->cells);
-    dbm_adapter_free(q->owner, s->binds);
-    dbm_adapter_free(q->owner, s->plan);
     s->cells = NULL;
-    s->binds = NULL;
-    s->plan = NULL;
     s->columns = 0;
     s->roomy[0] = s->roomy[1] = s->large = false;
 }
-/* Room for the texts of one set of cells. */
-static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
-    dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
+/* Room for the texts of one set of cells. False: reported. */
+static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
+    dbm__mysql_cell *cell = dbm__mysql_cells(s, side);
     int i;
-    if (s->roomy[side]) return true;
-    for (i = 0; i < s->columns; i++) {
-        unsigned long want;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
-        want = s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
-        if (want < 16) want = 16;
-        cells[i].text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (cells[i].text == NULL) return false;
-        cells[i].capacity = want;
+    for (i = 0; i < s->columns; i++, cell++) {
+        unsigned long want = s->plan[i].length < 15 ? 16 : s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
+        if (cell->how < DBM__MYSQL_TEXT || cell->text != NULL) continue;
+        cell->text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (cell->text == NULL) {
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        cell->capacity = want;
         s->rebind = true;
     }
     s->roomy[side] = true;
@@ -23124,45 +23913,30 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
     const MYSQL_FIELD *fields = s->stmt->fields;
     size_t n = (size_t)count;
-    bool same = count == s->columns && s->plan != NULL;
+    bool same = count == s->columns;
     for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
     if (!same) {
         dbm__mysql_plan_free(q, s);
-        s->plan = (dbm__mysql_column *)dbm_adapter_alloc(q->owner, n * sizeof *s->plan);
-        s->binds = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, n * sizeof *s->binds);
-        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, 2 * n * sizeof *s->cells);
-        if (s->cells != NULL) memset(s->cells, 0, 2 * n * sizeof *s->cells);
-        if (s->plan == NULL || s->binds == NULL || s->cells == NULL) {
-            s->columns = 0;
-            dbm_adapter_free(q->owner, s->plan);
-            dbm_adapter_free(q->owner, s->binds);
-            dbm_adapter_free(q->owner, s->cells);
-            s->plan = NULL;
-            s->binds = NULL;
-            s->cells = NULL;
+        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
+        if (s->cells == NULL) {
             dbm__mysql_no_memory(q);
             return false;
         }
+        memset(s->cells, 0, 2 * n * sizeof *s->cells);
+        s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
+        s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
+        memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
         for (i = 0; i < count; i++) {
-            dbm__mysql_column *column = &s->plan[i];
-            column->type = (int)fields[i].type;
-            column->flags = fields[i].flags;
-            column->charset = fields[i].charsetnr;
-            column->length = fields[i].length;
-            column->decimals = fields[i].decimals;
-            column->how = dbm__mysql_how(&fields[i]);
-            s->cells[i].how = s->cells[count + i].how = column->how;
-            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
-                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
+            s->cells[i].how = dbm__mysql_how(&fields[i]);
+            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
+            s->cells[count + i] = s->cells[i];
         }
         s->side = 0;
         s->rebind = true;
     }
     s->hand_cells = dbm__mysql_cells(s, s->side);
-    if (dbm__mysql_texts(q, s, s->side)) return true;
-    dbm__mysql_no_memory(q);
-    return false;
+    return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
 }
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
@@ -23170,8 +23944,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->rebind) return true;
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_report(q);
+        dbm__mysql_fail(q, s->stmt);
         return false;
     }
     s->rebind = false;
@@ -23186,7 +23959,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         MYSQL_BIND bind;
         unsigned long size = cell->size, want;
         char *text;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cell->null || size < cell->capacity) continue;
+        if (cell->how < DBM__MYSQL_TEXT || cell->null || size < cell->capacity) continue;
         want = size < 65536 ? size + size / 2 + 16 : size + 4096;
         text = (char *)dbm_adapter_alloc(q->owner, want);
         if (text == NULL) {
@@ -23200,8 +23973,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         s->rebind = true;
         dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
+            dbm__mysql_fail(q, s->stmt);
             return false;
         }
         cell->size = size;
@@ -23209,99 +23981,59 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
     return dbm__mysql_bind_result(q, s);
 }
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
-static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
-    int i;
-    for (i = digits - 1; i >= 0; i--) {
-        (*at)[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
-    *at += digits;
-}
-static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
-    static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
-    if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
-    if (decimals == 0) return;
-    *(*at)++ = '.';
-    dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
-}
-/* "2024-02-29" */
-static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
-    dbm__mysql_digits(at, t->year, 4);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->month, 2);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->day, 2);
-}
-/* "12:34:56.789", "-838:59:59" */
-static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
-    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
-    if (interval && t->neg) *(*at)++ = '-';
-    dbm__mysql_digits(at, hours, hours > 99 ? 3 : 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->minute, 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->second, 2);
-    dbm__mysql_write_fraction(at, t->second_part, decimals);
-}
-/* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
-static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
-    int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
+/* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
+static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
+    bool interval = cell->how == DBM__MYSQL_TIME_OF_DAY;
+    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
     char *at = cell->written;
-    if (column->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
+    if (cell->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
         out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = (((dbm__mysql_days((int64_t)t->year, t->month, t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
+        out->as.integer = (((dbm__days_of(t->year, (int)t->month, (int)t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
                            (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
         return;
     }
-    /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
-    if (column->how != DBM__MYSQL_TIME_OF_DAY) dbm__mysql_write_date(&at, t);
-    if (column->how == DBM__MYSQL_DATETIME) *at++ = ' ';
-    if (column->how != DBM__MYSQL_DATE) dbm__mysql_write_time(&at, t, column->how == DBM__MYSQL_TIME_OF_DAY, column->decimals);
+    if (!interval) { /* "2024-02-29" */
+        at = dbm__put_digits(at, 0, t->year, 4);
+        at = dbm__put_digits(at, '-', t->month, 2);
+        at = dbm__put_digits(at, '-', t->day, 2);
+    }
+    if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
+    if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
+        if (interval && t->neg) *at++ = '-';
+        at = dbm__put_digits(at, 0, (int64_t)hours, hours > 99 ? 3 : 2);
+        at = dbm__put_digits(at, ':', t->minute, 2);
+        at = dbm__put_digits(at, ':', t->second, 2);
+        if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
+    }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
-static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
-    uint64_t v = 0;
+/* What is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
+    uint64_t v = cell->value.as.uinteger;
     size_t i;
-    for (i = 0; i < size && i < 8; i++) v = v << 8 | (unsigned char)bytes[i];
-    out->type = DBM_TYPE_UINT;
-    out->as.uinteger = v;
-}
-static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
-    out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
-    out->as.integer = v;
-}
-static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
-    if (v > (uint64_t)INT64_MAX) {
-        out->type = DBM_TYPE_UINT;
-        out->as.uinteger = v;
-    } else {
-        out->type = DBM_TYPE_INT;
-        out->as.integer = (int64_t)v;
-    }
-}
-/* Of a row that came in the binary form: what is not simply copied. */
-static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    switch (column->how) {
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
+    out->as.uinteger = v;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: out->type = v > (uint64_t)INT64_MAX ? DBM_TYPE_UINT : DBM_TYPE_INT; return;
+    case DBM__MYSQL_TINY: out->type = v <= 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT; return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
-    case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    default: dbm__mysql_time_value(column, cell, out); return;
+    case DBM__MYSQL_BIT:
+        for (v = 0, i = 0; i < cell->size && i < 8; i++) v = v << 8 | (unsigned char)cell->written[i];
+        out->type = DBM_TYPE_UINT;
+        out->as.uinteger = v;
+        return;
+    default: dbm__mysql_time_value(decimals, cell, out); return;
     }
 }
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
@@ -23316,55 +24048,42 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         cell->value.as.text.size = cell->size;
         *out = cell->value;
     } else {
-        dbm__mysql_converted(&s->plan[i], cell, out);
+        dbm__mysql_converted(s->plan[i].decimals, cell, out);
     }
 }
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
-    const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
     const char *text = s->text_row[i];
     size_t size = (size_t)s->text_sizes[i];
-    int how = dbm__mysql_how(field);
-    int64_t number;
-    out->name = NULL;
-    if (text == NULL) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
+    dbm__mysql_cell cell;
+    double real;
+    cell.how = dbm__mysql_how(&mysql_fetch_fields(s->text_rows)[i]);
+    *out = dbm_null();
+    if (text == NULL) return;
+    dbm__mysql_text_value(out, cell.how < DBM__MYSQL_TEXT ? DBM_TYPE_TEXT : dbm__mysql_kinds[cell.how].type, text, size);
+    switch (cell.how) {
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: case DBM__MYSQL_UINT: {
+        dbm__why why;
+        bool number = cell.how == DBM__MYSQL_UINT ? dbm__to_uint(out, UINT64_MAX, &cell.value.as.uinteger, &why) == DBM_OK
+                                                  : dbm__parse_int(text, INT64_MIN, INT64_MAX, &cell.value.as.integer);
+        if (!number) return;
+        if (cell.how != DBM__MYSQL_INT) dbm__mysql_converted(0, &cell, out);
+        else *out = dbm_int(cell.value.as.integer);
         return;
     }
-    switch (how) {
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        if (!dbm__parse_int(text, INT64_MIN, INT64_MAX, &number)) break;
-        if (how == DBM__MYSQL_TINY) {
-            dbm__mysql_tiny(number, out);
-        } else {
-            out->type = DBM_TYPE_INT;
-            out->as.integer = number;
-        }
+    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT:
+        if (dbm__double_read(text, size, &real)) *out = dbm_double(real);
         return;
-    case DBM__MYSQL_UINT: {
-        uint64_t v = 0;
-        const char *p;
-        for (p = text; *p >= '0' && *p <= '9'; p++) v = v * 10 + (uint64_t)(*p - '0');
-        dbm__mysql_uint(v, out);
+    case DBM__MYSQL_BIT:
+        memcpy(cell.written, text, size < 8 ? size : 8);
+        cell.size = (unsigned long)size;
+        dbm__mysql_converted(0, &cell, out);
         return;
-    }
-    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT: {
-        double v = 0;
-        if (!dbm__double_read(text, size, &v)) break;
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = v;
-        return;
-    }
-    case DBM__MYSQL_BIT: dbm__mysql_bits(text, size, out); return;
     case DBM__MYSQL_DATETIME:
-        if (strncmp(text, "0000", 4) == 0 || !dbm__timestamp_read(text, size, &number)) break;
-        out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = number;
+        if (strncmp(text, "0000", 4) != 0 && dbm__timestamp_read(text, size, &cell.value.as.integer)) *out = dbm_timestamp(cell.value.as.integer);
         return;
-    default: break;
+    default: return;
     }
-    dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
@@ -23424,128 +24143,105 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
 /* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
  * q->rc is not 0. */
 static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
-    switch (q->sub) {
-    case 0:
-        q->rc = 0;
-        while (mysql_more_results(q->my)) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_STMT_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, stmt);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_stmt_field_count(stmt) != 0) {
-                q->stmt = stmt;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_FLUSH);
-            }
+    DBM__MYSQL_FLOW(q->sub)
+    q->rc = 0;
+    while (mysql_more_results(q->my)) {
+        q->stmt = stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, stmt);
+            break;
         }
-        if (q->rc < 0) q->rc = 0;
-        if (q->rc == 0) dbm__mysql_note_status(q);
-        break;
-    default: break;
+        if (q->rc < 0) break;
+        if (mysql_stmt_field_count(stmt) != 0) {
+            q->stmt = stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        }
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc < 0) q->rc = 0;
+    if (q->rc == 0) dbm__mysql_note_status(q);
+    DBM__MYSQL_OVER;
 }
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        if (!s->open) break;
-        if (s->reads) {
-            q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
-            do {
-                s->seen++;
-                q->stmt = s->stmt;
-                DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
-            if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-                if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
-                dbm__mysql_result_over(q, s);
-                break;
-            }
-            dbm__mysql_kill(q);
-            q->killed = true;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_FLUSH);
-        dbm__mysql_result_over(q, s);
-        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-            dbm__mysql_note_error(q, NULL);
+    DBM__MYSQL_FLOW(q->pre)
+    s->ended = true;
+    if (!s->open) break;
+    if (s->reads) {
+        q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        do {
+            s->seen++;
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
+        if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
+            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
+            dbm__mysql_result_over(q, s);
             break;
         }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_rest(q, s->stmt));
-        break;
-    default: break;
+        dbm__mysql_kill(q);
+        q->killed = true;
     }
-    q->pre = 0;
-    s->ended = true;
-    return DBM__MYSQL_DONE;
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    dbm__mysql_result_over(q, s);
+    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_OVER;
 }
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
-    switch (q->pre) {
-    case 0:
-        if (!s->open || s->held) break;
-        s->side = 1 - s->side;
-        s->rebind = true;
-        s->held = true;
-        dbm__mysql_drop(q, s);
-        if (!dbm__mysql_texts(q, s, s->side)) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (!s->open || s->held) break;
+    s->side = 1 - s->side;
+    s->rebind = true;
+    s->held = true;
+    dbm__mysql_drop(q, s);
+    if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    for (;;) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
+        status = dbm__mysql_keep_row(q, s, limit);
+        if (status == DBM_OK) continue;
+        if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
-            goto spoil;
+        } else {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+                           "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
+                           "other statement after the loop", limit, s->seen);
         }
-        if (!dbm__mysql_bind_result(q, s)) goto spoil;
-        for (;;) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
-            status = dbm__mysql_keep_row(q, s, limit);
-            if (status == DBM_OK) continue;
-            if (status == DBM_E_NOMEM) {
-                dbm__mysql_no_memory(q);
-            } else {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
-                               "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
-                               "other statement after the loop", limit, s->seen);
-            }
-            goto spoil;
-        }
-        if (q->rc == 1) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
-            dbm__mysql_result_over(q, s);
-            goto spoil;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-        if (q->rc != 0) {
-            dbm__mysql_report(q);
-            goto spoil;
-        }
-        break;
-    spoil:
-        s->spoiled = true;
-        dbm__mysql_drop(q, s);
-        if (s->open) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_FLUSH);
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 4, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-        }
-        break;
-    default: break;
+        goto spoil;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc == 1) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        goto spoil;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) {
+        dbm__mysql_report(q);
+        goto spoil;
+    }
+    break;
+    spoil:
+    s->spoiled = true;
+    dbm__mysql_drop(q, s);
+    if (s->open) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+        dbm__mysql_result_over(q, s);
+    }
+    DBM__MYSQL_OVER;
 }
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -23575,42 +24271,25 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     return DBM__MYSQL_DONE;
 }
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
-static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-/* The first word of a statement, past blanks, comments and brackets. */
-static const char *dbm__mysql_first_word(const char *p, const char *end) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || *p == '(' || *p == ';') {
-            p++;
-        } else if (*p == '#' || (end - p >= 2 && p[0] == '-' && p[1] == '-')) {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 3 && p[0] == '/' && p[1] == '*' && p[2] != '!' && p[2] != 'M') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
-    }
-    return p;
-}
-static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
-    return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
-}
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
-    const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
+    static const char *const words[] = { "insert", "replace", "update", "delete", "load", "select", "with", "table", "values", "call" };
+    enum { INSERTS = 2, CHANGES = 5, READS = 9, WORDS = 10 };
     dbm__mysql_statement *s = (dbm__mysql_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    size_t at = 0, size = 0, i = WORDS;
+    int depth = 0;
+    const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
     if (s == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
-    s->inserts = dbm__mysql_word_is(word, end, "insert") || dbm__mysql_word_is(word, end, "replace");
-    s->changes = s->inserts || dbm__mysql_word_is(word, end, "update") || dbm__mysql_word_is(word, end, "delete") || dbm__mysql_word_is(word, end, "load");
-    s->calls = dbm__mysql_word_is(word, end, "call");
-    s->reads = dbm__mysql_word_is(word, end, "select") || dbm__mysql_word_is(word, end, "with") || dbm__mysql_word_is(word, end, "table") ||
-               dbm__mysql_word_is(word, end, "values");
+    if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
+    s->inserts = i < INSERTS;
+    s->changes = i < CHANGES;
+    s->reads = i >= CHANGES && i < READS;
+    s->calls = i == READS;
     return s;
 }
 /* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
@@ -23621,150 +24300,90 @@ static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
     bool failed;
-    switch (q->sub) {
-    case 0:
-        s->generation = q->generation;
-        s->stmt = mysql_stmt_init(q->my);
-        if (s->stmt == NULL) {
+    DBM__MYSQL_FLOW(q->sub)
+    s->generation = q->generation;
+    s->stmt = mysql_stmt_init(q->my);
+    if (s->stmt == NULL) {
+        dbm__mysql_no_memory(q);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->sql = p->sql;
+    q->sql_size = p->sql_size;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PREPARE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        dbm__mysql_note_error(q, s->stmt);
+        q->failed = failed; /* the server lets go of all that it took for a PREPARE */
+        if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
+        DBM__MYSQL_CLOSE(s);
+        break;
+    }
+    found = (int)mysql_stmt_param_count(s->stmt);
+    s->bound = false;
+    if (found != p->parameters) {
+        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+                       "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
+        break;
+    }
+    if (found != 0 && s->values == NULL) {
+        size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
+        s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
+        if (s->values == NULL) {
             dbm__mysql_no_memory(q);
             break;
         }
-        q->stmt = s->stmt;
-        q->sql = p->sql;
-        q->sql_size = p->sql_size;
-        DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_PREPARE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            dbm__mysql_note_error(q, s->stmt);
-            q->failed = failed; /* the server lets go of all that it took for a PREPARE */
-            if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STMT_CLOSE);
-                break;
-            }
-            dbm__mysql_report(q);
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            if (q->broken) {
-                mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
-                break;
-            }
-            DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STMT_CLOSE);
-            break;
-        }
-        found = (int)mysql_stmt_param_count(s->stmt);
-        s->parameters = found;
-        s->bound = false;
-        if (found != p->parameters) {
-            dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
-                           "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
-            break;
-        }
-        if (found != 0 && s->values == NULL) {
-            size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
-            s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
-            if (s->values == NULL) {
-                dbm__mysql_no_memory(q);
-                break;
-            }
-            memset(s->values, 0, (size_t)found * each);
-            s->times = (MYSQL_TIME *)(void *)(s->values + found);
-        }
-        p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
-        break;
-    default: break;
+        memset(s->values, 0, (size_t)found * each);
+        s->times = (MYSQL_TIME *)(void *)(s->values + found);
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
+    DBM__MYSQL_OVER;
 }
-/* The same for a statement that the server knows no longer. */
+/* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
-    switch (q->pre) {
-    case 0:
-        if (s->stmt != NULL) {
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            dbm__mysql_plan_free(q, s);
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
-        }
-        s->generation = q->generation;
-        if (dbm__mysql_as_text(s, p)) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
-        if (q->refused) s->generation = q->generation - 1;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->pre)
+    if (s->stmt != NULL) {
+        dbm__mysql_plan_free(q, s);
+        DBM__MYSQL_CLOSE(s);
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->generation = q->generation;
+    if (dbm__mysql_as_text(s, p)) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
+    if (q->refused) s->generation = q->generation - 1;
+    DBM__MYSQL_OVER;
+}
+/* To be closed before the next statement is sent, and freed. */
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->next = q->closing;
+    q->closing = s;
 }
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
-    switch (q->phase) {
-    case 0:
-        op->state = NULL;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        s = dbm__mysql_statement_new(q, p);
-        if (s == NULL) break;
-        op->state = s;
-        if (!dbm__mysql_as_text(s, p)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_prepare(q, s, p));
-        }
-        op->state = NULL;
-        if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
-            if (s->stmt != NULL) {
-                s->next = q->closing;
-                q->closing = s;
-            } else {
-                dbm__mysql_statement_free(q, s);
-            }
-            break;
-        }
-        p->data = s;
-        p->single = true;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+    if ((s = dbm__mysql_statement_new(q, p)) == NULL) break;
+    dbm__mysql_close_later(q, s);
+    DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    q->closing = s->next;
+    p->data = s;
+    p->single = true;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        op->prepared->data = NULL;
-        if (q->active != NULL || q->broken || s->generation != q->generation) {
-            s->next = q->closing;
-            q->closing = s;
-            break;
-        }
-        q->stmt = s->stmt;
-        s->stmt = NULL;
-        dbm__mysql_statement_free(q, s);
-        if (q->stmt != NULL) DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_STMT_CLOSE);
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->prepared->data == NULL) break;
+    dbm__mysql_close_later(q, (dbm__mysql_statement *)op->prepared->data);
+    op->prepared->data = NULL;
+    if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
+    DBM__MYSQL_OVER;
 }
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* The server's autocommit, as this session needs it. */
 static int dbm__mysql_mode(dbm__mysql *q) {
@@ -23779,95 +24398,84 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
+/* Before a statement is sent. */
+static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
+    int call = dbm__mysql_clear(q, row_buffer);
+    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
+}
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
-    char text[32];
-    int part[6], i, at = 0;
-    int64_t of_second = us % 1000000;
-    static const unsigned char digits[] = { 4, 2, 2, 2, 2, 2 };
-    if (of_second < 0) of_second += 1000000;
-    dbm__timestamp_write(us, text);
-    if (text[0] == '+' || text[0] == '-') {
+    dbm__calendar c;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) {
         dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }
-    for (i = 0; i < 6; i++) {
-        int j, v = 0;
-        for (j = 0; j < digits[i]; j++) v = v * 10 + (text[at++] - '0');
-        part[i] = v;
-        at++;
-    }
     memset(t, 0, sizeof *t);
-    t->year = (unsigned)part[0];
-    t->month = (unsigned)part[1];
-    t->day = (unsigned)part[2];
-    t->hour = (unsigned)part[3];
-    t->minute = (unsigned)part[4];
-    t->second = (unsigned)part[5];
-    t->second_part = (unsigned long)of_second;
+    t->year = (unsigned)c.year;
+    t->month = (unsigned)c.month;
+    t->day = (unsigned)c.day;
+    t->hour = (unsigned)c.hour;
+    t->minute = (unsigned)c.minute;
+    t->second = (unsigned)c.second;
+    t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
 }
 /* Describes a value to the library. False: reported. */
-static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
-    b->is_unsigned = 0;
-    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
-    switch (v->type) {
-    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
-    case DBM_TYPE_UINT:
-        b->is_unsigned = 1;
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        return true;
-    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
-    case DBM_TYPE_DOUBLE:
-        b->buffer_type = MYSQL_TYPE_DOUBLE;
-        if (v->as.real - v->as.real == 0) return true;
+DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
+                                           MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
+    if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
+        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        return false;
+    }
+    b->is_unsigned = v->type == DBM_TYPE_UINT;
+    b->buffer_type = (enum enum_field_types)types[v->type];
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number */
+    b->buffer_length = 8;
+    if (v->type < DBM_TYPE_TEXT) {
+        if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
         dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false;
-    case DBM_TYPE_TIMESTAMP:
-        b->buffer_type = MYSQL_TYPE_DATETIME;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
         return dbm__mysql_bind_time(q, v->as.integer, time, number);
-    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-        b->buffer_length = (unsigned long)v->as.text.size;
-        return true;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
-    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-    return false;
+    b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+    b->buffer_length = (unsigned long)v->as.text.size;
+    return true;
 }
-/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
- * told them once more either. False: reported. */
-static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+/* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
+ * server is then not told them once more either. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
     bool same = DBM__MYSQL_MARIADB && s->bound;
-    size_t size = op->sql_size;
+    size_t size = 0;
     int i;
-    for (i = 0; i < op->value_count; i++) {
-        const dbm_value *v = &op->values[i];
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &values[i];
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
             s->bound = false;
             return false;
         }
-        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
             size += v->as.text.size;
             if (same) s->stmt->params[i].buffer_length = b->buffer_length;
         }
     }
-    *total = size;
-    if (same || op->value_count == 0) return true;
+    q->total += size;
+    if (same || count == 0) return true;
     if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
-        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_fail(q, s->stmt);
         q->failed = failed;
-        dbm__mysql_report(q);
         return false;
     }
     s->bound = true;
@@ -23877,55 +24485,42 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
     const char *own;
     size_t of_ours;
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-        q->rows = NULL;
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STORE);
-        if (q->rows != NULL) {
-            MYSQL_ROW row = mysql_fetch_row(q->rows);
-            int64_t v = 0;
-            if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-            mysql_free_result(q->rows);
-            own = dbm_adapter_option(q->owner, "max_allowed_packet");
-            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-        }
-        if (q->packet == 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
+    q->rows = NULL;
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows != NULL) {
+        MYSQL_ROW row = mysql_fetch_row(q->rows);
+        int64_t v = 0;
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
+        mysql_free_result(q->rows);
+        own = dbm_adapter_option(q->owner, "max_allowed_packet");
+        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->packet == 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
     bool retryable;
-    switch (q->sub) {
-    case 0:
-        if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-            dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
-            DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "DO 0"));
-            if (q->rc == 0) {
-                dbm__mysql_note_status(q);
-                if (!q->open && q->wrote) {
-                    q->failed = true;
-                    dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
-                                   "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                    q->wrote = false;
-                    break;
-                }
+    DBM__MYSQL_FLOW(q->sub)
+    if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
+        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
+        if (q->rc == 0) {
+            dbm__mysql_note_status(q);
+            if (!q->open && q->wrote) {
+                q->failed = true;
+                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                               "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
+                q->wrote = false;
+                break;
             }
         }
-        dbm__mysql_report(q);
-        break;
-    default: break;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_report(q);
+    DBM__MYSQL_OVER;
 }
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
@@ -23982,51 +24577,46 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
 }
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    switch (q->pre) {
-    case 0:
-        q->sql = op->prepared->sql;
-        q->sql_size = op->prepared->sql_size;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_QUERY);
-        if (q->rc != 0) {
+    DBM__MYSQL_FLOW(q->pre)
+    q->sql = op->prepared->sql;
+    q->sql_size = op->prepared->sql_size;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    if (mysql_field_count(q->my) != 0) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows == NULL) {
+            q->rc = 1;
             dbm__mysql_note_error(q, NULL);
             break;
         }
-        if (mysql_field_count(q->my) != 0) {
-            DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STORE);
-            if (q->rows == NULL) {
-                q->rc = 1;
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            s->text_rows = q->rows;
-            op->result = s;
-            op->columns = (int)mysql_num_fields(s->text_rows);
-            op->settled = true;
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-        }
-        while (mysql_more_results(q->my)) {
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_field_count(q->my) == 0) continue;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_STORE);
-            if (q->rows != NULL) mysql_free_result(q->rows);
-        }
-        if (q->rc < 0) q->rc = 0;
-        break;
-    default: break;
+        s->text_rows = q->rows;
+        op->result = s;
+        op->columns = (int)mysql_num_fields(s->text_rows);
+        op->settled = true;
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        op->row = !s->ended;
+    } else {
+        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    while (mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        if (q->rc < 0) break;
+        if (mysql_field_count(q->my) == 0) continue;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows != NULL) mysql_free_result(q->rows);
+    }
+    if (q->rc < 0) q->rc = 0;
+    DBM__MYSQL_OVER;
 }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
@@ -24034,39 +24624,37 @@ static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     s->text_rows = NULL;
     s->text_row = NULL;
 }
+/* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
+DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        q->rc = 0;
+        s->seen++;
+    } else if (q->rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+    }
+}
+/* The next row, which has been read already. */
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
+    q->rc = mysql_stmt_fetch(s->stmt);
+    dbm__mysql_fetched(q, s);
+}
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-        if (q->rc == MYSQL_DATA_TRUNCATED) {
-            q->rc = 0;
-            if (!dbm__mysql_grow(q, s)) q->rc = 1;
-            else s->seen++;
-            break;
-        }
-        if (q->rc == 0) {
-            s->seen++;
-            break;
-        }
-        s->ended = true;
-        if (q->rc == MYSQL_NO_DATA) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-            if (q->rc != 0) dbm__mysql_report(q);
-            else q->rc = MYSQL_NO_DATA;
-            break;
-        }
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_report(q);
+    DBM__MYSQL_FLOW(q->pre)
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+    if (q->rc != MYSQL_NO_DATA) {
+        dbm__mysql_fetched(q, s);
         break;
-    default: break;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->ended = true;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) dbm__mysql_report(q);
+    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_OVER;
 }
 /* Whether the rows end with what has been read already: then they have ended. */
 static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -24096,191 +24684,151 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
-    size_t total;
     bool failed;
-    switch (q->phase) {
-    case 0:
-        q->again = false;
-        op->ended = false;
-        if (dbm__mysql_is_undone(q)) break;
-        if (q->active != NULL || q->closing != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-            if (q->refused) break;
-        }
-        if (s == NULL) {
-            s = dbm__mysql_statement_new(q, p);
-            if (s == NULL) break;
-            p->data = s;
-            s->generation = q->generation - 1;
-            p->single = true;
-            if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
-        }
-        dbm__mysql_result_new(q, s);
-        if (DBM__UNLIKELY(q->autocommit == q->unit)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-            if (q->refused) break;
-        }
-        if (DBM__UNLIKELY(s->generation != q->generation)) {
+    DBM__MYSQL_FLOW(q->phase)
+    q->again = false;
+    op->ended = false;
+    if (dbm__mysql_is_undone(q)) break;
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
+        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    }
+    if (s == NULL) {
+        s = dbm__mysql_statement_new(q, p);
+        if (s == NULL) break;
+        p->data = s;
+        p->single = true;
+        s->generation = q->generation - 1;
+    }
+    dbm__mysql_result_new(q, s);
+    if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    }
+    q->total = p->sql_size;
+    if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
+    if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
+        if (q->packet == 0) {
+            DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
         }
-        total = p->sql_size;
-        if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-        if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
-            if (q->packet == 0) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 5, dbm__mysql_ask_limit(q));
-                if (q->refused) break;
-                total = p->sql_size;
-                if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-            }
-            if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
-                               "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                               total, q->packet);
+        if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+                           "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
+                           q->total, q->packet);
+            break;
+        }
+    }
+#if !DBM__MYSQL_MARIADB
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+#endif
+    q->was_open = q->open;
+    if (s->stmt == NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+        if (q->rc != 0) {
+            dbm__mysql_text_free(s);
+            op->result = NULL;
+            op->row = false;
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        } else {
+            dbm__mysql_done(q, s, op);
+        }
+        break;
+    }
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        s->bound = false;
+        dbm__mysql_note_error(q, s->stmt);
+        if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
+            q->again = true;
+            q->failed = failed;
+            goto prepare_again;
+        }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        break;
+    }
+    if (mysql_stmt_field_count(s->stmt) == 0) {
+        dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+            if (q->rc != 0) {
+                dbm__mysql_report(q);
                 break;
             }
         }
-#if !DBM__MYSQL_MARIADB
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 13, dbm__mysql_limit(q, op->deadline_us));
-        if (q->refused) break;
-#endif
-        q->was_open = q->open;
-        if (s->stmt == NULL) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 6, dbm__mysql_run_text(q, s, op));
-            if (q->rc != 0) {
-                dbm__mysql_text_free(s);
-                op->result = NULL;
-                op->row = false;
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 7, dbm__mysql_refused(q, s));
-            } else {
-                dbm__mysql_done(q, s, op);
-            }
-            break;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
-                q->again = true;
-                q->failed = failed;
-                goto prepare_again;
-            }
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 9, dbm__mysql_refused(q, s));
-            break;
-        }
-        if (mysql_stmt_field_count(s->stmt) == 0) {
-            dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-            if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 10, dbm__mysql_rest(q, s->stmt));
-                if (q->rc != 0) {
-                    dbm__mysql_report(q);
-                    break;
-                }
-            }
-            dbm__mysql_done(q, s, op);
-            break;
-        }
-        s->open = true;
-        q->active = s;
-        op->result = s;
-        if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
-        op->columns = s->columns;
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        op->row = q->rc == 0;
-        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
-        if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-            if (op->row) {
-                q->pre = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 12, dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
-                if (q->refused) break;
-            }
-            op->settled = true;
-            if (s->changes) dbm__mysql_returned(s, op);
-            dbm__mysql_done(q, s, op);
-        }
+        dbm__mysql_done(q, s, op);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    s->open = true;
+    q->active = s;
+    op->result = s;
+    if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
+    op->columns = s->columns;
+    if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
+        dbm__mysql_fetch(q, s);
+    } else {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s));
+    }
+    if (q->refused) break;
+    op->row = q->rc == 0;
+    if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
+    if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
+        if (op->row) {
+            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
+        }
+        op->settled = true;
+        if (s->changes) dbm__mysql_returned(s, op);
+        dbm__mysql_done(q, s, op);
+    }
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    switch (q->phase) {
-    case 0:
-        q->status = DBM_DONE;
-        if (s == NULL) break;
-        if (s->spoiled) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
-            break;
-        }
-        if (s->ended && !s->held) break;
-        if (s->held) {
-            s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
-            s->ended = true; /* of what the server has: past the first one there is only the list */
-            if (s->row != NULL) {
-                s->seen++;
-                q->status = DBM_OK;
-            } else {
-                s->held = false;
-            }
-            break;
-        }
-        if (s->text_rows != NULL) {
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            if (!s->ended) q->status = DBM_OK;
-            break;
-        }
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
-        if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
-            uint64_t affected = mysql_affected_rows(q->my);
-            op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    DBM__MYSQL_FLOW(q->phase)
+    q->status = DBM_DONE;
+    if (s == NULL) break;
+    if (s->spoiled) {
+        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        break;
+    }
+    if (s->ended && !s->held) break;
+    if (s->held) {
+        s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
+        s->ended = true; /* of what the server has: past the first one there is only the list */
+        if (s->row != NULL) {
+            s->seen++;
+            q->status = DBM_OK;
+        } else {
+            s->held = false;
         }
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (s->text_rows != NULL) {
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        if (!s->ended) q->status = DBM_OK;
+        break;
+    }
+    DBM__MYSQL_DO(dbm__mysql_next_row(q, s));
+    q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
+    if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
+        uint64_t affected = mysql_affected_rows(q->my);
+        op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    }
+    DBM__MYSQL_OVER;
 }
 #if DBM__MYSQL_MARIADB
 /* FETCH and FINISH that need no word from the server. */
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    int rc;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    rc = mysql_stmt_fetch(s->stmt);
-    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
-        s->seen++;
-        return DBM_OK;
-    }
-    if (rc != MYSQL_DATA_TRUNCATED) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        s->ended = true;
-        dbm__mysql_report(q);
-    }
-    return q->status;
+    dbm__mysql_fetch(q, s);
+    return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
@@ -24291,33 +24839,28 @@ static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        if (s->open && !q->broken) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, s));
-        }
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_text_free(s);
-        if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
-            dbm__mysql_cell *cell = &s->cells[i];
-            if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
-            dbm_adapter_free(q->owner, cell->text);
-            cell->text = NULL;
-            cell->capacity = 0;
-            s->rebind = true;
-            s->roomy[i >= s->columns] = false;
-        }
-        s->large = false;
-        s->held = false;
-        s->ended = true;
-        op->result = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (s == NULL) break;
+    if (s->open && !q->broken) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s));
     }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_result_over(q, s);
+    dbm__mysql_text_free(s);
+    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
+        dbm__mysql_cell *cell = &s->cells[i];
+        if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
+        dbm_adapter_free(q->owner, cell->text);
+        cell->text = NULL;
+        cell->capacity = 0;
+        s->rebind = true;
+        s->roomy[i >= s->columns] = false;
+    }
+    s->large = false;
+    s->held = false;
+    s->ended = true;
+    op->result = NULL;
+    DBM__MYSQL_OVER;
 }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
@@ -24400,33 +24943,21 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 }
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (op->bulk->each_row || s == NULL) {
-            q->status = DBM_E_UNSUPPORTED;
-            break;
-        }
-        if (dbm__mysql_is_undone(q)) break;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        if (q->packet == 0) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
-            if (q->refused) break;
-        }
-        if (s->generation != q->generation) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
-            if (q->refused) break;
-        }
-        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->bulk->each_row || s == NULL) {
+        q->status = DBM_E_UNSUPPORTED;
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (dbm__mysql_is_undone(q)) break;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    if (q->packet == 0) {
+        DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
+    }
+    if (s->generation != q->generation) {
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared));
+    }
+    op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_OVER;
 }
 /* Looks at a row as it will be bound, and adds up its size. */
 static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
@@ -24552,24 +25083,19 @@ static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
 static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
     MYSQL_ROW row;
     int64_t number = 0;
-    switch (q->sub) {
-    case 0:
-        if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
-        if (q->rc != 0) break;
-        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
-        if (q->rows == NULL) break;
-        row = mysql_fetch_row(q->rows);
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-        }
-        mysql_free_result(q->rows);
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->sub)
+    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
+    if (q->rc != 0) break;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
 }
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
@@ -24584,108 +25110,83 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
-    size_t size = 0;
     uint64_t affected;
-    dbm_op part;
-    switch (q->pre) {
-    case 0:
-        if (dbm__mysql_is_undone(q)) break;
-        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (dbm__mysql_is_undone(q)) break;
+    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
 #if !DBM__MYSQL_MARIADB
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-            if (b->in_place) b->group = b->rows;
-            else dbm__mysql_bulk_group(q, b);
-            if (q->refused) break;
-            if (!b->arrays) {
-                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                    q->stmt = s->stmt;
-                    s->stmt = NULL;
-                    dbm_adapter_free(q->owner, s->values);
-                    s->values = NULL;
-                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
-                }
-                if (s->stmt == NULL) {
-                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                    q->sub = 0;
-                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
-                    if (q->refused) break;
-                }
+        if (b->in_place) b->group = b->rows;
+        else dbm__mysql_bulk_group(q, b);
+        if (q->refused) break;
+        if (!b->arrays) {
+            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                dbm_adapter_free(q->owner, s->values);
+                s->values = NULL;
+                DBM__MYSQL_CLOSE(s);
             }
-            if (b->arrays) {
-                int i;
-                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-                for (i = 0; i < b->columns; i++) {
-                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+            if (s->stmt == NULL) {
+                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+            }
+        }
+        if (b->arrays) {
+            int i;
+            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
+            for (i = 0; i < b->columns; i++) {
+                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                b->binds[i].length = b->sizes + (size_t)i * b->most;
 #if DBM__MYSQL_MARIADB
-                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
 #endif
-                }
-                s->bound = false;
-                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                    dbm__mysql_array_size(s->stmt, 0);
-                    dbm__mysql_note_error(q, s->stmt);
-                    dbm__mysql_report(q);
-                    break;
-                }
-            } else {
-                memset(&part, 0, sizeof part);
-                part.values = b->values + b->sent * (size_t)b->columns;
-                part.value_count = b->many_rows.parameters;
-                if (!dbm__mysql_bind(q, s, &part, &size)) break;
             }
-            q->stmt = s->stmt;
-            q->was_open = q->open;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-            if (q->rc != 0) {
-                s->bound = false;
-                dbm__mysql_note_error(q, s->stmt);
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
-                dbm__mysql_report(q);
+            s->bound = false;
+            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                dbm__mysql_array_size(s->stmt, 0);
+                dbm__mysql_fail(q, s->stmt);
                 break;
             }
-            dbm__mysql_note_status(q);
-            q->wrote = true;
-            affected = mysql_stmt_affected_rows(s->stmt);
-            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        } else {
+            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
         }
-        dbm__mysql_drop(q, &b->many);
-        b->rows = b->bytes = 0;
-        b->in_place = false;
-        break;
-    default: break;
+        q->stmt = s->stmt;
+        q->was_open = q->open;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
+        if (q->rc != 0) {
+            s->bound = false;
+            dbm__mysql_note_error(q, s->stmt);
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
+            dbm__mysql_report(q);
+            break;
+        }
+        dbm__mysql_note_status(q);
+        q->wrote = true;
+        affected = mysql_stmt_affected_rows(s->stmt);
+        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_drop(q, &b->many);
+    b->rows = b->bytes = 0;
+    b->in_place = false;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
-    switch (q->phase) {
-    case 0:
-        if (q->bulk == NULL) break;
-        if (!end || !op->bulk->abandon) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
-        }
-        if (!end) break;
-        op->affected = q->bulk->affected;
-        if (q->bulk->many.stmt != NULL && !q->broken) {
-            q->stmt = q->bulk->many.stmt;
-            q->bulk->many.stmt = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
-        }
-        dbm__mysql_bulk_free(q);
-        op->bulk->data = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->bulk == NULL) break;
+    if (!end || !op->bulk->abandon) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op));
     }
-    return DBM__MYSQL_DONE;
+    if (!end) break;
+    op->affected = q->bulk->affected;
+    if (q->bulk->many.stmt != NULL) {
+        DBM__MYSQL_CLOSE(&q->bulk->many);
+    }
+    dbm__mysql_bulk_free(q);
+    op->bulk->data = NULL;
+    DBM__MYSQL_OVER;
 }
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
  * since each message costs a round trip. */
@@ -24757,107 +25258,72 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
-    switch (q->phase) {
-    case 0:
-        q->unit = true;
-        q->failed = q->wrote = q->undone = false;
-        if (level == NULL && !op->read_only) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_mode(q));
-        if (q->refused) break;
+    DBM__MYSQL_FLOW(q->phase)
+    q->unit = true;
+    q->failed = q->wrote = q->undone = false;
+    if (level == NULL && !op->read_only) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_mode(q));
+    if (!q->refused) {
         dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
                     level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, q->text));
-        break;
-    default: break;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
     }
     if (q->refused) q->unit = false;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_OVER;
 }
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
-    switch (q->phase) {
-    case 0:
-        if (commit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-            break;
-        }
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        if (!q->failed && !q->open) {
-            dbm__mysql_unit_over(q);
-            break;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
-        if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_FLOW(q->phase)
+    if (commit && q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
+    }
+    if (!q->failed && !q->open) {
+        dbm__mysql_unit_over(q);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
+    if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        if (q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-            break;
-        }
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
-                    : "ROLLBACK TO SAVEPOINT", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT(q->phase, 3, dbm__mysql_query(q, q->text));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
-            dbm__mysql_report(q);
-        }
-        q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
-        if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
-        dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_own(q, q->text));
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
+                : "ROLLBACK TO SAVEPOINT", op->savepoint);
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, q->text));
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
+        dbm__mysql_report(q);
+    }
+    q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
+    if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
+    dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        q->failed = true; /* from here on the flag alone says nothing */
-        op->native = q->my;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    q->failed = true; /* from here on the flag alone says nothing */
+    op->native = q->my;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_ping(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_PING);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PING);
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
 static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
@@ -24904,24 +25370,18 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 static int dbm__mysql_op_reset(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_RESET_ALL);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-            break;
-        }
-        q->generation++; /* the server has forgotten its prepared statements */
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_set_up(q));
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
+    if (q->rc != 0) {
+        dbm__mysql_fail(q, NULL);
+        break;
+    }
+    q->generation++; /* the server has forgotten its prepared statements */
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
@@ -25112,44 +25572,40 @@ static bool dbm__mysql_local(const char *name) {
     return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        for (q->host = 0; ; q->host++) {
-            if (!dbm__mysql_attempt(q, op)) break;
-            q->made = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_CONNECT);
-            if (q->made != NULL) break;
-            dbm__mysql_note_error(q, NULL);
-            {
-                bool retryable;
-                dbm_status status = dbm__mysql_status(q->error.native, &retryable);
-                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
-                mysql_close(q->my);
-                q->my = NULL;
-                if (next) continue;
-            }
-            dbm__mysql_report(q);
-            break;
+    DBM__MYSQL_FLOW(q->phase)
+    for (q->host = 0; ; q->host++) {
+        if (!dbm__mysql_attempt(q, op)) break;
+        q->made = NULL;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_CONNECT);
+        if (q->made != NULL) break;
+        dbm__mysql_note_error(q, NULL);
+        {
+            bool retryable;
+            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
+            mysql_close(q->my);
+            q->my = NULL;
+            if (next) continue;
         }
-        if (q->refused) break;
-        q->tls = mysql_get_ssl_cipher(q->my) != NULL;
-        if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-            dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
-            break;
-        }
-        if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
-            (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
-        q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
-        q->id = mysql_thread_id(q->my);
-        if (q->base->hosts[q->host].name != NULL) {
-            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
+        dbm__mysql_report(q);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->refused) break;
+    q->tls = mysql_get_ssl_cipher(q->my) != NULL;
+    if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
+        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        break;
+    }
+    if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
+        (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
+    q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
+    q->id = mysql_thread_id(q->my);
+    dbm__mysql_let_wait(q);
+    if (q->base->hosts[q->host].name != NULL) {
+        dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* Makes what we keep of a connection. NULL: reported. */
 static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
@@ -25266,7 +25722,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -25283,6 +25739,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
     q->refused = q->killed = false;
+    q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
@@ -25338,6 +25795,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 return DBM_STEP_TIMER;
             }
             op->status = q->status;
+            q->waits = false; /* the program may use the handle itself */
             if (op->kind == DBM_OP_CONNECT) {
                 q->connecting = false;
                 if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);
@@ -25543,7 +26001,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
         DBM_ADAPTER_BULK_PREPARED,
-    DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
+    DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
@@ -25565,20 +26023,22 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
  * Must not know: pools, sessions, which commands write, other adapters.
  *
- * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers one command after the other. A reply is put
- * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
+ * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers commands. A reply is put away whole, as a list of
+ * nodes in the order in which they came, before its command ends: so rows need nothing of the connection any more.
  *
- *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read until the operation has the replies it waits for) --> over
  *
- * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
- * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ * Commands gather in `out`, and what is to come back for them in `line`. What is read stays as it came, in `raw`, where only the ends of the replies
+ * are looked for; each is parsed when it is received, by hiredis where it is more than a plain text or number. An array that nothing else stands in line
+ * with goes to hiredis straight.
  *
  *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
  *
  * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
  * for the other.
  *
- * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
+ * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection.
+ * A connection that listens has no line: what comes is a message, kept in `news`, or the answer to the one command that was sent. */
 #if DBM_HAS_REDIS
 #if defined(__has_include)
 #  if !__has_include(<hiredis/hiredis.h>)
@@ -25608,7 +26068,7 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
-#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+#define DBM__REDIS_READ ((size_t)16384) /* room for what is read at once */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 /* Of a database, for all its connections. */
@@ -25662,7 +26122,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
-#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+/* The first letters of these names, and of commands whose array is one of pairs, by their place in the alphabet: ACDEHMPQRSUWZ. */
+#define DBM__REDIS_INITIALS UINT32_C(0x257909D)
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 /* A command of the pipeline: what was sent, and what is known of its reply. */
@@ -25671,6 +26132,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
 typedef struct dbm__redis {
@@ -25683,7 +26145,7 @@ typedef struct dbm__redis {
     char *out;                /* what is to be sent */
     size_t out_size, out_sent, out_room;
     bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
-    int expected, replies;    /* still to come, have come */
+    bool done;                /* the operation is; a cancel on its way has to be waited for */
     redisReader *reader;
     redisReplyObjectFunctions functions;
     dbm__redis_reply *building, *spare, *all;
@@ -25695,19 +26157,21 @@ typedef struct dbm__redis {
     size_t line_room, line_first, line_count;
     size_t unanswered;        /* the last ones of it */
     bool draining;            /* there were too many */
+    bool straight;            /* an array is on its way to hiredis */
     char *raw;
     size_t raw_at, raw_size, raw_room;
     size_t scanned;           /* in raw: whole replies and the elements behind them end here */
     size_t begun;             /* where the reply begins that is being looked at, or was last */
     uint64_t open;            /* elements of it that are still to come */
-    char greeting[4];         /* what was sent at connect: a, s, n, p */
-    dbm_status greeted;       /* the first failure among its answers */
+    bool listening;
+    int confirm;              /* answers that are to come for what it listens to */
+    dbm__redis_reply *news, **news_end, *told; /* messages, oldest first; the one handed out last */
+    dbm_notification notification;
     dbm__dial dial;
 #if DBM_HAS_REDIS_TLS
     redisContext *context;
     SSL *ssl;                 /* of context, once there is one */
 #endif
-    char in[16384];
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
@@ -26057,8 +26521,9 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->row = reply->left != 0;
     if (op->row) reply->left -= (size_t)op->columns;
 }
-static dbm_status dbm__redis_fetch(dbm_op *op) {
+static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    (void)c;
     if (reply == NULL || reply->left == 0) return DBM_DONE;
     reply->at = dbm__redis_behind(reply, reply->at);
     if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
@@ -26118,10 +26583,18 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
+/* By what reading said. */
+static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+}
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 static size_t dbm__redis_digits(char *out, uint64_t v) {
     char block[20];
     size_t n = 0, i;
+    if (DBM__LIKELY(v < 10)) {
+        *out = (char)('0' + (int)v);
+        return 1;
+    }
     do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
     for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
     return n;
@@ -26150,17 +26623,46 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     r->out_size = (size_t)(out + 2 - r->out);
     return true;
 }
-/* A command of texts; NULL ends them. */
-static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
-    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
-    r->expected++;
-    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
-        && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
+/* ---- what was asked for ---- */
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+/* The command that r->command and its fellows tell of, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, char greeting) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->greeting = greeting;
+    s->writes = writes;
+    s->queued = false;
+    r->unanswered++;
+    return true;
 }
-static bool dbm__redis_select(dbm__redis *r) {
+/* A command of texts of our own; NULL ends them. */
+static bool dbm__redis_words(dbm__redis *r, dbm__redis_kind kind, char greeting, const char *a, const char *b, const char *c) {
+    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
+    r->command = kind;
+    r->pairs = DBM__REDIS_SINGLE;
+    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c))) && dbm__redis_line_up(r, NULL, false, greeting);
+}
+static bool dbm__redis_select(dbm__redis *r, char greeting) {
     char number[24];
-    dbm__format(number, sizeof number, "%l", r->base->number);
-    return dbm__redis_words(r, "SELECT", number, NULL);
+    r->wanted = r->base->number;
+    dbm__format(number, sizeof number, "%l", r->wanted);
+    return dbm__redis_words(r, DBM__REDIS_SELECT, greeting, "SELECT", number, NULL);
 }
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
@@ -26170,9 +26672,10 @@ static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
     return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
 }
-static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
+/* The values of an operation, behind the name of the command where that is none of them. */
+static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char *name) {
     int i;
-    if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
+    if (!dbm__redis_begin(r, op->value_count + (name != NULL)) || (name != NULL && !dbm__redis_argument(r, name, strlen(name)))) return dbm__redis_no_memory(r->connection);
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         char block[64];
@@ -26206,7 +26709,6 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     }
     return DBM_OK;
 }
-static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -26227,7 +26729,8 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
+    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -26428,12 +26931,6 @@ static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
-static dbm_status dbm__redis_receive(dbm__redis *r) {
-    size_t n;
-    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
-    if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
-    return st;
-}
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
     r->out_size = r->out_sent = 0;
@@ -26469,7 +26966,8 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     const dbm_config *config = dbm_adapter_config(db);
     dbm__redis *r = (dbm__redis *)dbm_adapter_alloc(db, sizeof *r);
     if (r == NULL) return dbm__redis_no_memory(c);
-    memset(r, 0, offsetof(dbm__redis, in));
+    memset(r, 0, sizeof *r);
+    r->news_end = &r->news;
     r->connection = c;
     r->db = db;
     r->base = (const dbm__redis_base *)dbm_adapter_db_data(db);
@@ -26496,29 +26994,18 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
     dbm_status st = dbm_adapter_credentials(r->connection, &who);
-    bool fits = true;
-    int n = 0;
+    bool fits = true, user;
     if (st != DBM_OK) return st;
-    r->expected = r->replies = 0;
+    user = who.user != NULL && who.user[0] != 0;
     if (who.password != NULL && who.password[0] != 0) {
         if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
-        if (who.user != NULL && who.user[0] != 0) fits = dbm__redis_words(r, "AUTH", who.user, who.password);
-        else fits = dbm__redis_words(r, "AUTH", who.password, NULL);
-        r->greeting[n++] = 'a';
-    } else if (who.user != NULL && who.user[0] != 0) {
+        fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'a', "AUTH", user ? who.user : who.password, user ? who.password : NULL);
+    } else if (user) {
         return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
     }
-    if (r->base->number != 0) {
-        fits = fits && dbm__redis_select(r);
-        r->greeting[n++] = 's';
-    }
-    if (r->base->client_name != NULL) {
-        fits = fits && dbm__redis_words(r, "CLIENT", "SETNAME", r->base->client_name);
-        r->greeting[n++] = 'n';
-    }
-    fits = fits && dbm__redis_words(r, "PING", NULL, NULL);
-    r->greeting[n] = 'p';
-    r->greeted = DBM_OK;
+    if (r->base->number != 0) fits = fits && dbm__redis_select(r, 's');
+    if (r->base->client_name != NULL) fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'n', "CLIENT", "SETNAME", r->base->client_name);
+    fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
     r->phase = DBM__REDIS_TALK;
     return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
 }
@@ -26542,32 +27029,26 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status;
 }
-/* One answer of the greeting. PING may be forbidden to a user who may do other things. */
-static void dbm__redis_greeting_answer(dbm__redis *r) {
-    const dbm__redis_node *node = &r->building->nodes[0];
-    const char *text = r->building->bytes + node->is.at;
-    char what = r->greeting[r->replies];
-    if (node->kind != DBM__REDIS_ERROR || r->greeted != DBM_OK) return;
-    if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
-    r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
-}
 /* ---- one operation ---- */
-/* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
+/* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
+    r->command = (dbm__redis_kind)s->command;
+    r->pairs = s->pairs;
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
+        const char *text = reply->bytes + node->is.at;
         size_t element = 0, at = 1;
         if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
-        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, element, 0);
-    } else if (DBM__UNLIKELY(nil_exec)) {
+        if (s->greeting != 'p' || strncmp(text, "NOPERM", 6) != 0) st = dbm__redis_refused(r, text, node->size, element, s->greeting);
+    } else if (DBM__UNLIKELY(s->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL)) {
         st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
     }
-    if (st != DBM_OK || queued) { /* a queued command has no answer of its own yet */
+    if (st != DBM_OK) op->site = s->site;
+    if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
     } else {
         dbm__redis_show(r, op, reply);
@@ -26575,63 +27056,10 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     r->building = NULL;
     return st;
 }
-/* All answers of the operation are in. */
-static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
-    const dbm__redis_node *root;
-    DBM_ASSERT(r->building != NULL && r->building->nodes != NULL); /* an answer was awaited, and it came */
-    root = &r->building->nodes[0];
-    if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    switch (op->kind) {
-    case DBM_OP_COMMAND: {
-        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
-        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
-        return dbm__redis_answer(r, op, queued);
-    }
-    case DBM_OP_CONNECT:
-        if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
-        return r->greeted;
-    default: break;
-    }
-    if (root->kind == DBM__REDIS_ERROR && !(op->kind == DBM_OP_PING && strncmp(r->building->bytes + root->is.at, "NOPERM", 6) == 0)) {
-        return dbm__redis_refused(r, r->building->bytes + root->is.at, root->size, 0, 0);
-    }
-    if (op->kind == DBM_OP_RESET) {
-        r->multi = r->watching = false;
-        r->number = r->base->number;
-        dbm_adapter_state(r->connection, DBM_STATE_NONE);
-    }
-    return DBM_OK;
-}
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
-    char block[200];
-    dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
     dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
-    dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
-    return dbm__redis_lost(r, block);
-}
-/* Reads answers as far as they are there. DBM_DONE: more must come. */
-static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
-    while (r->expected > 0) {
-        void *got = NULL;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            dbm_adapter_broken(r->connection);
-            return dbm__redis_no_memory(r->connection);
-        }
-        if (redisReaderGetReply(r->reader, &got) != REDIS_OK) return dbm__redis_garbage(r);
-        if (got == NULL) return DBM_DONE;
-        r->expected--;
-        if (op->kind == DBM_OP_CONNECT) dbm__redis_greeting_answer(r);
-        r->replies++;
-        if (r->expected > 0) { /* of several answers only an error is kept */
-            if (op->kind != DBM_OP_CONNECT && r->building->error != 0) {
-                dbm_adapter_broken(r->connection);
-                return dbm__redis_refused(r, r->building->bytes + r->building->nodes[0].is.at, r->building->nodes[0].size, 0, 0);
-            }
-            dbm__redis_reply_clear(r->building);
-        }
-    }
-    return DBM_OK;
+    if ((r->building != NULL && r->building->no_memory) || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
@@ -26650,31 +27078,6 @@ static void dbm__redis_push(dbm__redis *r) {
     }
 }
 /* ---- the pipeline ---- */
-static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
-/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
-static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
-    dbm__redis_asked *s;
-    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
-        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
-        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
-        if (line == NULL) return false;
-        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
-        dbm_adapter_free(r->db, r->line);
-        r->line = line;
-        r->line_room = room;
-        r->line_first = 0;
-    }
-    s = dbm__redis_in_line(r, r->line_count++);
-    s->site = op->site;
-    s->size = 0;
-    s->wanted = r->wanted;
-    s->command = (unsigned char)r->command;
-    s->pairs = (unsigned char)r->pairs;
-    s->writes = op->write;
-    s->queued = false;
-    r->unanswered++;
-    return true;
-}
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -26706,13 +27109,17 @@ static bool dbm__redis_scan(dbm__redis *r) {
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
-        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
-        if (end == NULL) return true;
+        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
-        if (strchr("$*=!~%", *c) != NULL) {
+        switch (*c) {
+        case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
+        case '$': case '=': case '!': case '*': case '~': case '%':
             if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
-            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
-            else if (n > 0) more = (uint64_t)n << (*c == '%');
+            if (n < 0) break;
+            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
+            else size += (size_t)n + 2;
+            break;
+        default: return false;
         }
         if (size > r->raw_size - r->scanned) return true;
         if (r->open == 0) {
@@ -26763,55 +27170,65 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     default: return NULL;
     }
 }
+static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
+    r->raw_at += s->size;
+    r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+}
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
-    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
     void *got = NULL;
-    dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
-        st = DBM_OK;
-    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        (void)redisReaderGetReply(r->reader, &got);
     }
-    if (last) {
-        r->raw_size = r->scanned = at;
+    if (!last) {
+        dbm__redis_left_line(r, &s);
     } else {
-        r->raw_at += s.size;
-        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+        r->raw_size = r->scanned = at;
+        if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (--r->line_count == 0) dbm__redis_line_empty(r);
-    if (st == DBM_E_NOMEM) {
+    if (DBM__LIKELY(got != NULL)) return dbm__redis_answer(r, op, &s);
+    if (r->building != NULL) return dbm__redis_garbage(r);
+    dbm_adapter_broken(r->connection);
+    return dbm__redis_no_memory(r->connection);
+}
+/* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
+static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
+    void *got = NULL;
+    bool fed;
+    dbm__redis_asked s;
+    r->straight = true;
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
         dbm_adapter_broken(r->connection);
         return dbm__redis_no_memory(r->connection);
     }
-    if (st != DBM_OK) return dbm__redis_garbage(r);
-    r->command = (dbm__redis_kind)s.command;
-    r->pairs = s.pairs;
-    st = dbm__redis_answer(r, op, s.queued);
-    if (st != DBM_OK) op->site = s.site;
-    return st;
+    fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
+    r->raw_at = r->raw_size = r->scanned = 0;
+    if (!fed) return dbm__redis_garbage(r);
+    if (got == NULL) return DBM_DONE;
+    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    s = *dbm__redis_in_line(r, 0);
+    r->line_count = r->unanswered = 0;
+    r->straight = false;
+    dbm__redis_line_empty(r);
+    dbm__redis_learn(r, s.command, s.wanted, true, false);
+    return dbm__redis_answer(r, op, &s);
 }
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
-        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
-            r->raw_at += dbm__redis_in_line(r, 0)->size;
-            r->line_first = (r->line_first + 1) & (r->line_room - 1);
-            if (--r->line_count == 0) dbm__redis_line_empty(r);
-            continue;
-        }
-        op->status = dbm__redis_given(r, op, false);
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
+        if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */
     }
 }
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
-    dbm_status st = dbm__redis_values(r, op);
-    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    dbm_status st = dbm__redis_values(r, op, NULL);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
     if (st != DBM_OK) r->out_size = before;
     return st;
 }
@@ -26840,10 +27257,10 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return true;
     default:
         dbm__redis_drop(r, op);
-        return r->line_count == 0;
+        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */
     }
 }
-/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+/* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
     dbm_status st;
@@ -26862,55 +27279,107 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
+        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
+            if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
+            op->status = st;
+            return DBM_STEP_DONE;
+        }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
     dbm_adapter_broken(r->connection);
     if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
-    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    else if (op->kind != DBM_OP_CONNECT || op->status == DBM_OK) op->status = dbm__redis_hung_up(r, st); /* what was refused is the cause */
     return DBM_STEP_DONE;
 }
-/* ---- one after the other ---- */
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st;
+/* ---- listening ---- */
+static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
+/* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
+static dbm_status dbm__redis_told(dbm__redis *r) {
+    dbm__redis_reply *reply = r->building;
+    const dbm__redis_node *node = reply->nodes;
+    const char *word = node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
+    dbm_status st = DBM_OK;
+    r->building = NULL;
+    if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
+        *r->news_end = reply;
+        r->news_end = &reply->next;
+        reply->next = NULL;
+        return DBM_OK;
+    }
+    if (reply->error != 0) {
+        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, 0, 0);
+        r->confirm = 0; /* it is the only one, whatever was asked for */
+    } else if (r->confirm-- == 0) {
+        st = dbm__redis_lost(r, "the server ended a subscription by itself");
+    }
+    dbm__redis_reply_spare(r, reply);
+    return st;
+}
+static dbm_value dbm__redis_told_text(const dbm__redis_reply *reply, size_t i) {
+    const dbm__redis_node *node = &reply->nodes[i];
+    dbm_value v = dbm_textn(reply->bytes + node->is.at, node->size);
+    if (!dbm__redis_is_text(v.as.text.data, v.as.text.size)) v.type = DBM_TYPE_BLOB;
+    return v;
+}
+/* The oldest message is handed out; false: there is none. */
+static bool dbm__redis_tell(dbm__redis *r, dbm_op *op) {
+    const dbm__redis_reply *news = r->news;
+    if (r->told != NULL) dbm__redis_reply_spare(r, r->told);
+    r->told = r->news;
+    if (news == NULL) return false;
+    r->news = news->next;
+    if (r->news == NULL) r->news_end = &r->news;
+    r->notification.pattern = news->count == 5 ? dbm__redis_told_text(news, 2) : dbm_null();
+    r->notification.channel = dbm__redis_told_text(news, news->count - 2);
+    r->notification.payload = dbm__redis_told_text(news, news->count - 1);
+    r->notification.process = 0;
+    op->native = &r->notification;
+    return true;
+}
+/* Sends and reads until there is a message, or until all is confirmed. */
+static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
-    if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
-    for (;;) {
-        st = dbm__redis_parse(r, op);
-        if (st != DBM_DONE) break;
-        st = dbm__redis_receive(r);
-        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        if (st == DBM_OK) continue;
-        if (st == DBM_E_NOMEM) {
-            dbm_adapter_broken(r->connection);
+    while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
+        void *got = NULL;
+        dbm_status st = DBM_OK;
+        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
             op->status = dbm__redis_no_memory(r->connection);
+        } else if (redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+            op->status = dbm__redis_garbage(r);
+        } else if (got != NULL) {
+            op->status = dbm__redis_told(r);
+        } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
+            return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        } else if (st != DBM_OK) {
+            op->status = st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_hung_up(r, st);
         } else {
-            op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+            if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
+            r->raw_size = 0;
         }
-        return DBM_STEP_DONE;
     }
-    op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
+    if (op->status == DBM_E_NOMEM) dbm_adapter_broken(r->connection);
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
     r->building = NULL;
 }
-/* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
-static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
+/* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
+static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
-    op->state = NULL;
+    r->done = true;
     if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
-        while (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) dbm__sleep_us(20);
-        dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
+        if (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) return false;
+        dbm__store(&r->busy, DBM__REDIS_IDLE);
     }
+    op->state = NULL;
     dbm__redis_building_drop(r);
+    return true;
 }
 static void dbm__redis_connect_failed(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
@@ -26937,25 +27406,34 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
-    if (want != DBM_STEP_DONE) return want;
-    dbm__redis_over(r, op);
-    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
+    if (r->phase == DBM__REDIS_TALK && !r->done && (op->status == DBM_OK || op->kind == DBM_OP_SYNC)) want = r->listening ? dbm__redis_listen(r, op) : dbm__redis_flow(r, op);
+    if (want != DBM_STEP_DONE || op->kind == DBM_OP_NOTIFIED) return want;
+    if (DBM__UNLIKELY(!dbm__redis_over(r, op))) {
+        op->fd = -1;
+        op->wake_us = dbm_adapter_clock(r->db) + 50;
+        return DBM_STEP_TIMER;
+    }
+    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_connect_failed(c);
     return DBM_STEP_DONE;
 }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
+}
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
+    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
+    op->result = NULL;
+    return DBM_OK;
 }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
-    case DBM_OP_FETCH: op->status = dbm__redis_fetch(op); return;
-    case DBM_OP_FINISH:
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
-        return;
+    case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
+    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -26977,53 +27455,57 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
             r->queued_writes = r->queued_writes || op->write;
             if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
         }
-        if (op->no_wait || dbm__redis_piped(r)) {
-            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-                op->status = dbm__redis_too_much(r);
-                return;
-            }
-        }
-        if (op->no_wait) {
-            if (dbm__redis_full(r)) break;
-            op->status = dbm__redis_append(r, op);
-            op->queued = op->status == DBM_OK;
+        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
             return;
         }
-        if (dbm__redis_piped(r)) {
-            op->status = dbm__redis_append(r, op);
-        } else {
-            op->status = dbm__redis_values(r, op);
-            if (op->status == DBM_OK) r->expected = 1;
-            else r->out_size = 0;
-        }
-        if (op->status != DBM_OK) return;
+        if (op->no_wait && dbm__redis_full(r)) break;
+        op->status = dbm__redis_append(r, op);
+        op->queued = op->no_wait && op->status == DBM_OK;
+        if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
+        if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
-        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        if (r->line_count != 0) (void)dbm__redis_reached_end(r, op); /* it has come already */
         dbm__redis_building_drop(r);
         return;
-    case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
+    case DBM_OP_PING:
+        if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
+        else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
+        r->confirm = 1;
+        break;
+    case DBM_OP_LISTEN:
+        r->listening = true;
+        r->confirm = op->value_count;
+        op->status = dbm__redis_values(r, op, dbm__redis_listens[op->listen & 7]);
+        if (op->status == DBM_OK) break;
+        r->out_size = 0;
+        return;
+    case DBM_OP_NOTIFIED:
+        r->done = false;
+        op->state = r;
+        return;
     case DBM_OP_RESET:
-        if (r->changed) {
+        if (r->changed || r->listening) {
             op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
             return;
         }
-        if (r->multi) fits = dbm__redis_words(r, "DISCARD", NULL, NULL);
-        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, "UNWATCH", NULL, NULL);
-        if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
+        if (r->multi) fits = dbm__redis_words(r, DBM__REDIS_DISCARD, 0, "DISCARD", NULL, NULL);
+        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, DBM__REDIS_UNWATCH, 0, "UNWATCH", NULL, NULL);
+        if (r->number != r->base->number) fits = fits && dbm__redis_select(r, 0);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED:
+        op->status = DBM_E_UNSUPPORTED;
+        return;
     }
     if (!fits) {
-        r->out_size = 0;
-        r->expected = 0;
+        dbm_adapter_broken(c);
         op->status = dbm__redis_no_memory(c);
         return;
     }
-    r->replies = 0;
+    r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
 }
@@ -27134,7 +27616,7 @@ static const dbm_adapter dbm__redis_adapter = {
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
-    NULL, NULL, dbm__redis_column, dbm__redis_column_name,
+    dbm__redis_execute, dbm__redis_fetch, dbm__redis_column, dbm__redis_column_name,
     dbm__redis_start, dbm__redis_step,
     NULL, NULL
 };
@@ -27143,7 +27625,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -27226,8 +27708,13 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor */
-    const bson_t *doc;       /* in hand */
+    bson_t *own;             /* the one document, where there is no cursor; */
+    bson_t *reply;           /* or the reply that it lies in: kept, empty, for the next one */
+    bool replied;
+    const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
+    bson_t *made;            /* that was made of it */
+    const uint8_t *data;     /* its bytes */
+    size_t size;
     char *json;              /* of all of it */
     dbm__mongo_field *fields;
     int fields_room;
@@ -27637,7 +28124,6 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
     mongoc_collection_t *kept;
-    bson_t *one;             /* the options of a find for one document */
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
@@ -27761,21 +28247,25 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
 }
-/* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
+/* ---- JSON with placeholders -------------------------------------------------------------------------------------------------------
+ * Read straight into BSON. Left to libbson is what extended JSON says by objects of its own ({"$oid": ...}), strings with escapes, and numbers that
+ * are no small integers. */
 /* The values of a call that stand for placeholders, taken in order. */
 typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
-/* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
-#define DBM__MONGO_MARK "\001?"
-#define DBM__MONGO_MARK_JSON "\"\\u0001?\""
-/* `json` is the program's own text; NULL: a value, which is never shown. */
-static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
+typedef struct dbm__mongo_json {
+    dbm__mongo_lease *m;
+    const char *begin, *at, *end;
+    dbm__mongo_args *args;   /* NULL: it is a value itself, which has no placeholders, and is never shown */
+    dbm_status status;
+} dbm__mongo_json;
+static bool dbm__mongo_bad(dbm__mongo_json *j, const char *why) {
     char near_it[40];
-    size_t i, n = 0, size = json != NULL ? strlen(json) : 0;
-    if (json == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
-    if (at > size) at = size;
-    for (i = at > 16 ? at - 16 : 0; i < size && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = json[i] == '\n' || json[i] == '\t' || json[i] == '\r' ? ' ' : json[i];
+    size_t at = (size_t)(j->at - j->begin), i, n = 0;
+    for (i = at > 16 ? at - 16 : 0; j->begin + i < j->end && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = (unsigned char)j->begin[i] < ' ' ? ' ' : j->begin[i];
     near_it[n] = 0;
-    return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    if (j->args == NULL) j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
+    else j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    return false;
 }
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
@@ -27789,7 +28279,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     }
     return n == bytes * 2;
 }
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array);
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
     return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
 }
@@ -27847,183 +28337,261 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
         break;
     case DBM_TYPE_JSON: {
-        bson_t *inner = NULL;
+        bson_t inner = BSON_INITIALIZER;
         bool array = false;
         dbm_status status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, &inner, &array);
+        ok = array ? bson_append_array(b, key, key_size, &inner) : bson_append_document(b, key, key_size, &inner);
+        bson_destroy(&inner);
         if (status != DBM_OK) return status;
-        ok = array ? bson_append_array(b, key, key_size, inner) : bson_append_document(b, key, key_size, inner);
-        bson_destroy(inner);
         break;
     }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
-/* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
-static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
-    dbm_status status = DBM_OK;
-    while (status == DBM_OK && bson_iter_next(from)) {
-        const char *key = bson_iter_key(from);
-        int key_size = (int)strlen(key);
-        bson_type_t type = bson_iter_type(from);
-        bson_iter_t inner;
-        bson_t child;
-        if (type == BSON_TYPE_UTF8) {
-            uint32_t size = 0;
-            const char *text = bson_iter_utf8(from, &size);
-            if (size == sizeof DBM__MONGO_MARK - 1 && memcmp(text, DBM__MONGO_MARK, size) == 0 && args->next < args->count) {
-                status = dbm__mongo_append(m, to, key, key_size, &args->values[args->next], args->next + 1);
-                args->next++;
-                continue;
-            }
-        }
-        if (type == BSON_TYPE_REGEX) { /* {"$regex": ?} */
-            const char *flags = "";
-            if (strcmp(bson_iter_regex(from, &flags), DBM__MONGO_MARK) == 0 && args->next < args->count) {
-                const dbm_value *v = &args->values[args->next++];
-                if (v->type != DBM_TYPE_TEXT || v->name != NULL || memchr(v->as.text.data, 0, v->as.text.size) != NULL ||
-                    !bson_utf8_validate(v->as.text.data, v->as.text.size, false)) {
-                    status = dbm__mongo_range(m, args->next, "is no pattern for $regex: a text in UTF-8");
-                } else if (!bson_append_regex_w_len(to, key, key_size, v->as.text.data, (int)v->as.text.size, flags)) {
-                    status = dbm__mongo_range(m, args->next, "does not fit a document any more");
-                }
-                continue;
-            }
-        }
-        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
-            bool ok;
-            bson_init(&child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
-            bson_destroy(&child);
-            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-            continue;
-        }
-        if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-    }
-    return status;
+static char dbm__mongo_skip(const char **at, const char *end) {
+    while (*at < end && (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')) ++*at;
+    return *at < end ? **at : '\0';
 }
-/* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
-typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
-static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
-    size_t i, depth = 0;
-    bool done = false;
-    memset(shape, 0, sizeof *shape);
-    shape->shown = shown;
-    for (i = 0; i < size; i++) {
-        char c = json[i];
-        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
-        if (done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, "something follows the end of the document");
-        if (depth == 0) {
-            shape->begin = i;
-            if (c != '{' && c != '[' && c != '?') break;
-            shape->array = c == '[';
-        }
-        if (c == '"') {
-            size_t from = i++;
-            while (i < size && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
-            if (i >= size) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "a string does not end");
-            if (i - from == 8 && memcmp(json + from + 1, "\\u0001?", 7) == 0) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "this very string can't be written here; pass it as a value");
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            if (--depth == 0) done = true;
-        } else if (c == '?') {
-            shape->marks++;
-            if (depth == 0) done = shape->alone = true;
-        }
-        if (done) shape->end = i + 1;
+/* The next character that is no blank; 0: there is none. */
+static char dbm__mongo_next(dbm__mongo_json *j) { return dbm__mongo_skip(&j->at, j->end); }
+/* The end of what begins here with a bracket, or of all (`whole`), and how many placeholders are in it. */
+static const char *dbm__mongo_span(const char *at, const char *end, bool whole, int *marks) {
+    int depth = 0;
+    for (*marks = 0; at < end; at++) {
+        if (*at == '"') for (at++; at < end && *at != '"'; at++) at += *at == '\\';
+        else if (*at == '?') ++*marks;
+        else if (*at == '{' || *at == '[') depth++;
+        else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1;
     }
-    if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
-    return DBM_OK;
+    return end;
+}
+/* What stands until `end` is read by libbson: { "v" : it }; NULL: it is not right. */
+static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter_t *it) {
+    size_t size = (size_t)(end - j->at);
+    char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
+    bson_error_t error;
+    bson_t *doc;
+    if (text == NULL) {
+        j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
+        return NULL;
+    }
+    memcpy(text, "{\"v\":", 5);
+    memcpy(text + 5, j->at, size);
+    memcpy(text + 5 + size, "}", 2);
+    doc = bson_new_from_json((const uint8_t *)text, (ssize_t)size + 6, &error);
+    dbm_adapter_free(j->m->owner, text);
+    if (doc == NULL) (void)dbm__mongo_bad(j, j->args != NULL ? error.message : "no value is written like this");
+    else if (!bson_iter_init_find(it, doc, "v")) (void)dbm__mongo_bad(j, "no value is written like this");
+    j->at = end;
+    return doc;
+}
+/* A string, from its quote on; what libbson made of it is to be destroyed. */
+static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *size, bson_t **made) {
+    const char *c = j->at + 1;
+    bson_iter_t it;
+    uint32_t n = 0;
+    bool escapes = false;
+    for (; c < j->end && *c != '"' && (unsigned char)*c >= ' '; c++) {
+        if (*c != '\\') continue;
+        escapes = true;
+        c += c + 1 < j->end;
+    }
+    *made = NULL;
+    if (c >= j->end) return dbm__mongo_bad(j, "a string does not end");
+    if (*c != '"') return dbm__mongo_bad(j, "a control character in a string is written as an escape");
+    *text = j->at + 1;
+    *size = (size_t)(c - *text);
+    if (escapes) {
+        *made = dbm__mongo_foreign(j, c + 1, &it);
+        if (j->status != DBM_OK) return false;
+        *text = bson_iter_utf8(&it, &n);
+        *size = n;
+    } else if (!bson_utf8_validate(*text, *size, true)) {
+        return dbm__mongo_bad(j, "a text is not UTF-8");
+    }
+    j->at = c + 1;
+    return true;
+}
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth);
+static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
+    int more;
+    if (j->args == NULL) return dbm__mongo_bad(j, "a ? stands for a value, and this is a value itself, or one of many documents: it can have none");
+    *value = &j->args->values[j->args->next];
+    if (j->args->next++ < j->args->count) {
+        j->at++;
+        return true;
+    }
+    (void)dbm__mongo_span(j->at, j->end, true, &more);
+    j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
+    return false;
+}
+/* {"$regex": ?}, perhaps with $options: a pattern. */
+static bool dbm__mongo_regex(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) {
+    const char *pattern = NULL, *options = NULL;
+    uint32_t size = 0, n = 0;
+    bson_t doc = BSON_INITIALIZER;
+    bson_iter_t it;
+    bool ok = dbm__mongo_members(j, &doc, depth);
+    if (ok && bson_iter_init_find(&it, &doc, "$regex") && BSON_ITER_HOLDS_UTF8(&it)) pattern = bson_iter_utf8(&it, &size);
+    if (ok && bson_iter_init_find(&it, &doc, "$options") && BSON_ITER_HOLDS_UTF8(&it)) options = bson_iter_utf8(&it, &n);
+    if (ok && (pattern == NULL || memchr(pattern, 0, size) != NULL)) ok = dbm__mongo_bad(j, "the value is no pattern for $regex: a text without a NUL");
+    else if (ok && bson_count_keys(&doc) == (options != NULL ? 2u : 1u)) ok = bson_append_regex_w_len(to, key, key_size, pattern, (int)size, options);
+    else if (ok) ok = bson_append_document(to, key, key_size, &doc);
+    bson_destroy(&doc);
+    return ok;
+}
+/* An object or an array. False without a status: the document is too large. */
+static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): to a depth of 100 */
+    const char *word = j->at + 1, *end;
+    bool object = *j->at == '{', ok;
+    bson_t inner;
+    if (depth > 100) return dbm__mongo_bad(j, "it is nested more than 100 deep");
+    if (object && dbm__mongo_skip(&word, j->end) == '"' && ++word < j->end && *word == '$' && (end = (const char *)memchr(word, '"', (size_t)(j->end - word))) != NULL) {
+        size_t size = (size_t)(end - word);
+        bool regex = dbm__list_has("$regex,$options", word, size);
+        if (regex || dbm__list_has("$oid,$date,$numberInt,$numberLong,$numberDouble,$numberDecimal,$binary,$uuid,$timestamp,$undefined,$minKey,$maxKey,$symbol,$code,$scope,"
+                                   "$dbPointer", word, size)) {
+            bson_iter_t it;
+            bson_t *doc;
+            int marks;
+            end = dbm__mongo_span(j->at, j->end, false, &marks);
+            if (marks != 0 && regex) return dbm__mongo_regex(j, to, key, key_size, depth + 1);
+            if (marks != 0) return dbm__mongo_bad(j, "a ? stands inside of {\"$oid\": ...} and the like: it stands for whole values only; pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
+            doc = dbm__mongo_foreign(j, end, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            if (doc != NULL) bson_destroy(doc);
+            return ok;
+        }
+    }
+    if (!(object ? bson_append_document_begin(to, key, key_size, &inner) : bson_append_array_begin(to, key, key_size, &inner))) return false;
+    ok = dbm__mongo_members(j, &inner, depth + 1);
+    return (object ? bson_append_document_end(to, &inner) : bson_append_array_end(to, &inner)) && ok;
+}
+static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
+    char c = dbm__mongo_next(j);
+    const char *text = j->at;
+    const dbm_value *v;
+    bson_t *made = NULL;
+    bson_iter_t it;
+    size_t size = 0;
+    bool ok;
+    if (c == '"') {
+        ok = dbm__mongo_string(j, &text, &size, &made) && size <= INT32_MAX && bson_append_utf8(to, key, key_size, text, (int)size);
+    } else if (c == '?') {
+        ok = dbm__mongo_mark(j, &v) && (j->status = dbm__mongo_append(j->m, to, key, key_size, v, j->args->next)) == DBM_OK;
+    } else if (c == '{' || c == '[') {
+        ok = dbm__mongo_nested(j, to, key, key_size, depth);
+    } else {
+        int64_t number = 0;
+        size_t first = c == '-';
+        while (text < j->end && (unsigned char)*text > ' ' && strchr(",:]}\"{[?", *text) == NULL) text++;
+        size = (size_t)(text - j->at);
+        if (size == 0) return dbm__mongo_bad(j, c == 0 ? "it ends too early" : "a value is expected");
+        for (text = j->at + first; size < 19 && text < j->at + size && *text >= '0' && *text <= '9'; text++) number = number * 10 + (*text - '0');
+        if (dbm__list_has("true,false", j->at, size)) {
+            ok = bson_append_bool(to, key, key_size, c == 't');
+        } else if (dbm__list_has("null", j->at, size)) {
+            ok = bson_append_null(to, key, key_size);
+        } else if (text != j->at + size || (j->at[first] == '0' && size > first + 1) || size == first) {
+            made = dbm__mongo_foreign(j, j->at + size, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            size = 0;
+        } else {
+            if (first != 0) number = -number;
+            ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number);
+        }
+        j->at += size;
+    }
+    if (made != NULL) bson_destroy(made);
+    return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large"));
+}
+/* What stands between brackets, from the opening one on. */
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* NOLINT(misc-no-recursion): as above */
+    bool array = *j->at++ == '[', ok = true;
+    char close = array ? ']' : '}', c = dbm__mongo_next(j), number[16];
+    const char *key;
+    size_t size;
+    uint32_t i;
+    for (i = 0; c != close || i != 0; i++) {
+        bson_t *made = NULL;
+        if (array) {
+            size = bson_uint32_to_string(i, &key, number, sizeof number);
+        } else {
+            c = dbm__mongo_next(j);
+            if (c != '"') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : c == '?' ? "a ? stands in the place of a field's name: it stands for whole values only" : "a field's name is expected, in double quotes");
+            ok = dbm__mongo_string(j, &key, &size, &made);
+            if (ok && memchr(key, 0, size) != NULL) ok = dbm__mongo_bad(j, "a field's name has a NUL");
+            if (ok && dbm__mongo_next(j) != ':') ok = dbm__mongo_bad(j, "a colon is expected");
+            j->at += ok;
+        }
+        ok = ok && dbm__mongo_value(j, to, key, (int)size, depth);
+        if (made != NULL) bson_destroy(made);
+        if (!ok) return false;
+        c = dbm__mongo_next(j);
+        if (c == close) break;
+        if (c != ',') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : array ? "a comma or ] is expected" : "a comma or } is expected");
+        j->at++;
+    }
+    j->at++;
+    return true;
 }
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
     return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
 }
-/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
-    dbm__mongo_shape shape;
-    bson_error_t error;
-    bson_t *parsed;
-    bson_iter_t from;
-    char *text = NULL;
-    int before;
-    dbm_status status = dbm__mongo_look(m, json, size, args != NULL, &shape);
-    if (status != DBM_OK) return status;
-    *array = shape.array;
-    if (shape.marks != 0 && args == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands for a value, and this JSON is a value itself, or one of many documents: it can have none");
-    if (shape.marks != 0 && shape.marks > args->count - args->next) {
-        return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
-                              shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
-    }
-    if (shape.alone && args != NULL) {
-        const dbm_value *v = &args->values[args->next++];
-        if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
-        if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
-        else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
-        else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
-        if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        *array = dbm__mongo_is_array(*out);
-        return DBM_OK;
-    }
-    if (shape.marks != 0) {
-        size_t i, n = 0;
-        bool quoted = false;
-        text = (char *)dbm_adapter_alloc(m->owner, shape.end - shape.begin + (size_t)shape.marks * (sizeof DBM__MONGO_MARK_JSON - 1));
-        if (text == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        for (i = shape.begin; i < shape.end; i++) {
-            char c = json[i];
-            if (c == '?' && !quoted) {
-                memcpy(text + n, DBM__MONGO_MARK_JSON, sizeof DBM__MONGO_MARK_JSON - 1);
-                n += sizeof DBM__MONGO_MARK_JSON - 1;
-                continue;
-            }
-            text[n++] = c;
-            if (c == '"') quoted = !quoted;
-            if (quoted && c == '\\') text[n++] = json[++i];
+/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). `out` is an empty document. */
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array) { /* NOLINT(misc-no-recursion): once */
+    dbm__mongo_json j;
+    const dbm_value *v;
+    bson_t bytes;
+    char c;
+    j.m = m;
+    j.begin = j.at = json;
+    j.end = json + size;
+    j.args = args;
+    j.status = DBM_OK;
+    c = dbm__mongo_next(&j);
+    *array = c == '[';
+    if (c == '{' || c == '[') {
+        (void)dbm__mongo_members(&j, out, 1);
+    } else if (c != '?' || args == NULL) {
+        (void)dbm__mongo_bad(&j, "a document begins with {, an array with [");
+    } else if (dbm__mongo_mark(&j, &v)) { /* a whole document */
+        if (v->type == DBM_TYPE_JSON) {
+            j.status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
+        } else if (v->type != DBM_TYPE_BLOB) {
+            j.status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
+        } else if (v->name != NULL ? !bson_concat(out, (const bson_t *)(const void *)v->as.text.data)
+                                   : !bson_init_static(&bytes, (const uint8_t *)v->as.text.data, v->as.text.size) || !bson_concat(out, &bytes)) {
+            j.status = dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
+        } else {
+            *array = dbm__mongo_is_array(out);
         }
-        parsed = bson_new_from_json((const uint8_t *)text, (ssize_t)n, &error);
-        dbm_adapter_free(m->owner, text);
-    } else {
-        parsed = bson_new_from_json((const uint8_t *)json + shape.begin, (ssize_t)(shape.end - shape.begin), &error);
     }
-    if (parsed == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "%s JSON is not right%s%s", args != NULL ? "the" : "a value's", args != NULL ? ": " : "", args != NULL ? error.message : "");
-    if (shape.marks == 0) {
-        *out = parsed;
-        return DBM_OK;
-    }
-    before = args->next;
-    *out = bson_new();
-    bson_iter_init(&from, parsed);
-    status = dbm__mongo_fill(m, &from, *out, args);
-    bson_destroy(parsed);
-    if (status == DBM_OK && args->next - before != shape.marks) {
-        status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands in the place of a field's name, or inside of {\"$oid\": ...} and the like: it stands for whole values only; "
-                                "pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
-    }
-    if (status != DBM_OK) {
-        bson_destroy(*out);
-        *out = NULL;
-    }
-    return status;
+    if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
+    return j.status;
 }
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
     if (r->json != NULL) bson_free(r->json);
+    if (r->made != NULL) bson_destroy(r->made);
     r->json = NULL;
+    r->made = NULL;
     r->columns = 0;
     r->doc = NULL;
 }
-/* `doc` is the row in hand: its fields are found. */
-static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
+/* These bytes are the row in hand, which `doc` is made of, where there is one: its fields are found. */
+static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc, const uint8_t *data, size_t size) {
     bson_iter_t it;
     dbm__mongo_forget(r);
     r->doc = doc;
-    if (bson_iter_init(&it, doc)) {
+    r->data = data;
+    r->size = size;
+    if (bson_iter_init_from_data(&it, data, size)) {
         while (bson_iter_next(&it)) {
             if (r->columns == r->fields_room) {
                 int room = r->fields_room != 0 ? r->fields_room * 2 : 16;
@@ -28071,9 +28639,11 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
     if (r->own != NULL) bson_destroy(r->own);
+    if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
     r->own = NULL;
+    r->replied = false;
     r->next = m->spare;
     m->spare = r;
 }
@@ -28081,6 +28651,7 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
         if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next;
     }
@@ -28090,7 +28661,7 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     bson_error_t error;
     if (r->cursor == NULL) return DBM_DONE; /* the one document has been in hand */
     dbm__mongo_forget(r);
-    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc);
+    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc, bson_get_data(doc), doc->len);
     if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
         return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
     }
@@ -28136,6 +28707,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     bson_iter_t it;
     const bson_iter_t *at = &it;
     size_t size = 0;
+    if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
         return DBM_OK;
@@ -28147,7 +28719,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+    if (!bson_iter_init_from_data_at_offset(&it, r->data, r->size, f->offset, f->key_size)) {
         return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
     }
     switch ((int)bson_iter_type(at)) {
@@ -28212,18 +28784,34 @@ static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
+enum {
+    DBM__MONGO_LIMITED = 1,     /* its options take maxTimeMS */
+    DBM__MONGO_ARRAY_LAST = 2,  /* its last document may be an array */
+    DBM__MONGO_BY_NAME = 4,     /* of its collection the name is all that is needed */
+    DBM__MONGO_NAMELESS = 8,    /* it has none */
+    DBM__MONGO_OUTSIDE = 16     /* its options are not the driver's */
+};
+struct dbm__mongo_job;
+typedef struct dbm__mongo_kind {
+    const char *name;
+    dbm_status (*run)(struct dbm__mongo_job *j);
+    int documents;
+    unsigned flags;
+    bool (*update)(mongoc_collection_t *, const bson_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+    bool (*drop)(mongoc_collection_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+} dbm__mongo_kind;
 /* One command on its way: what was passed, as BSON. */
 typedef struct dbm__mongo_job {
+    const dbm__mongo_kind *kind;
     dbm__mongo_lease *m;
     dbm_op *op;
     const char *name, *coll;
     const dbm_value *texts;   /* of the documents */
     int documents;
     dbm__mongo_args args;
-    bson_t *doc[2];
-    bool array[2], borrowed[2]; /* it is the caller's */
-    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
-    bson_t none;
+    bson_t *doc[2], docs[2];  /* that were passed: here, or the caller's own */
+    bool array[2];
+    bson_t given;             /* the options that the user gave, then with the session and the time limit */
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -28270,80 +28858,74 @@ static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
 }
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
+    enum { HEAD = 4 };
     const dbm_op *op = j->op;
     dbm_status status = DBM_OK;
     bool ignored = false;
-    int i, head = 4;
-    if (op->value_count < head || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT) {
+    int i;
+    if (op->value_count < HEAD || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT || op->values[3].as.integer < 0 ||
+        op->values[3].as.integer > op->value_count - HEAD) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
     }
-    j->name = op->values[0].as.text.data;
     j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
     j->documents = (int)op->values[3].as.integer;
-    j->texts = op->values + head;
-    if (j->documents < 0 || j->documents > op->value_count - head) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: fewer documents than announced", j->name);
-    j->args.values = op->values + head + j->documents;
-    j->args.count = op->value_count - head - j->documents;
-    if (strcmp(j->name, "insert_many") != 0) {
-        if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
-        for (i = 0; i < j->documents && status == DBM_OK; i++) {
-            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
-            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
-                             strcmp(j->name, "command") != 0; /* a command is added to */
-            if (j->borrowed[i]) {
-                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
-                j->array[i] = dbm__mongo_is_array(j->doc[i]);
-                j->args.next++;
-                continue;
-            }
-            status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
+    j->texts = op->values + HEAD;
+    j->args.values = j->texts + j->documents;
+    j->args.count = op->value_count - HEAD - j->documents;
+    for (i = 0; i < 2 && i < j->documents && j->kind->documents != 0 && status == DBM_OK; i++) {
+        const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL, *text = &j->texts[i];
+        if (v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && text->as.text.size == 1 && text->as.text.data[0] == '?' && !(j->kind->flags & DBM__MONGO_NAMELESS)) {
+            j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data; /* a command is added to, so it is copied */
+            j->array[i] = dbm__mongo_is_array(j->doc[i]);
+            j->args.next++;
+            continue;
         }
+        j->doc[i] = &j->docs[i];
+        status = dbm__mongo_parse(j->m, text->as.text.data, text->as.text.size, &j->args, j->doc[i], &j->array[i]);
     }
     if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
-        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->options, &ignored);
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->given, &ignored);
     }
     if (status == DBM_OK && j->args.next != j->args.count) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) {
-        bson_init(&j->none);
-        j->options = &j->none;
+    for (i = 0; i < j->kind->documents && status == DBM_OK; i++) {
+        if (j->doc[i] == NULL) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is missing", j->name);
+        else if (j->array[i] && !(i == j->kind->documents - 1 && j->kind->flags & DBM__MONGO_ARRAY_LAST)) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
     }
-    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
+    if (status != DBM_OK || j->kind->flags & DBM__MONGO_NAMELESS) return status;
+    if (j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", j->name);
+    if (!(j->kind->flags & DBM__MONGO_BY_NAME)) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
-}
-static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
-    if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
-    if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
-    return DBM_OK;
 }
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
     return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
 }
+/* The answer stands on its first document, or (DBM_DONE) has none. */
+static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_status status) {
+    if (status == DBM_OK) {
+        j->op->result = r;
+        j->op->row = true;
+        return DBM_OK;
+    }
+    dbm__mongo_result_end(j->m, r);
+    return status == DBM_DONE ? DBM_OK : status;
+}
 /* The answer is a document of our own. Takes it over. */
 static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
     r->own = doc;
-    status = dbm__mongo_stand(j->m, j->op, r, doc);
-    if (status != DBM_OK) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, doc, bson_get_data(doc), doc->len));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         mongoc_cursor_destroy(cursor);
         return DBM_E_NOMEM;
@@ -28351,18 +28933,7 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
-    status = dbm__mongo_advance(j->m, j->op, r);
-    if (status != DBM_OK && status != DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    if (status == DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return DBM_OK;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_advance(j->m, j->op, r));
 }
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
@@ -28379,11 +28950,9 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     bson_t *made, *row;
     const bson_t *doc;
     bson_iter_t it;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     doc = dbm__mongo_with_id(j->doc[0], &made);
     j->replied = true;
-    if (!mongoc_collection_insert_one(j->collection, doc, j->options, &j->reply, &j->error)) {
+    if (!mongoc_collection_insert_one(j->collection, doc, &j->given, &j->reply, &j->error)) {
         if (made != NULL) bson_destroy(made);
         return dbm__mongo_failed(j);
     }
@@ -28430,7 +28999,8 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
             docs[i] = (const bson_t *)(const void *)v->as.text.data;
         } else {
             j->m->document = (int64_t)i;
-            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
+            owned[i] = bson_new();
+            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, owned[i], &array);
             if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
             j->m->document = -1;
             docs[i] = owned[i];
@@ -28438,22 +29008,50 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     }
     if (status == DBM_OK) {
         j->replied = true;
-        if (mongoc_collection_insert_many(j->collection, docs, n, j->options, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+        if (mongoc_collection_insert_many(j->collection, docs, n, &j->given, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
         else status = dbm__mongo_many_failed(j);
     }
     for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
 }
-static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
-    if (one && bson_empty(j->options)) return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->m->one, NULL));
-    if (one) {
-        if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
-        if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
+static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], &j->given, NULL));
+}
+/* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
+static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER, rest;
+    bson_iter_t it, batch;
+    const uint8_t *data = NULL;
+    uint32_t size = 0;
+    dbm__mongo_result *r;
+    bool ok, clean = bson_empty(&j->given);
+    bson_append_utf8(&command, "find", 4, j->coll, -1);
+    bson_append_document(&command, "filter", 6, j->doc[0]);
+    bson_append_int32(&command, "limit", 5, 1);
+    bson_append_bool(&command, "singleBatch", 11, true);
+    if (!clean) {
+        bson_init(&rest);
+        bson_copy_to_excluding_noinit(&j->given, &rest, "limit", "singleBatch", "batchSize", NULL);
     }
-    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
+    j->replied = true;
+    ok = mongoc_client_read_command_with_opts(j->m->client, j->m->base->name, &command, mongoc_client_get_read_prefs(j->m->client), clean ? NULL : &rest, &j->reply, &j->error);
+    if (!clean) bson_destroy(&rest);
+    bson_destroy(&command);
+    if (!ok) return dbm__mongo_failed(j);
+    if (!bson_iter_init_find(&it, &j->reply, "cursor") || !bson_iter_recurse(&it, &batch) || !bson_iter_find(&batch, "firstBatch") || !bson_iter_recurse(&batch, &it)) {
+        return dbm__mongo_say(j->m, DBM_E_SQL, 0, "find_one in %q: the server's reply has no documents", j->coll);
+    }
+    if (!bson_iter_next(&it)) return DBM_OK;
+    r = dbm__mongo_result_new(j->m);
+    if (r == NULL) return DBM_E_NOMEM;
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, &j->reply); /* a small one moves with it */
+    r->replied = true;
+    j->replied = false;
+    (void)(bson_iter_init_find(&it, r->reply, "cursor") && bson_iter_recurse(&it, &batch) && bson_iter_find(&batch, "firstBatch") && bson_iter_recurse(&batch, &it) && bson_iter_next(&it));
+    if (BSON_ITER_HOLDS_DOCUMENT(&it)) bson_iter_document(&it, &size, &data);
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
@@ -28464,45 +29062,29 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     return false;
 }
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
-    dbm_status status = dbm__mongo_needs(j, 0, true);
-    if (status != DBM_OK) return status;
     if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
     if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
     }
-    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL));
 }
-static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_needs(j, 1, !replace);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_update(dbm__mongo_job *j) {
     j->replied = true;
-    ok = replace ? mongoc_collection_replace_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-         : many  ? mongoc_collection_update_many(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-                 : mongoc_collection_update_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->update(j->collection, j->doc[0], j->doc[1], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
     return DBM_OK;
 }
-static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
     j->replied = true;
-    ok = many ? mongoc_collection_delete_many(j->collection, j->doc[0], j->options, &j->reply, &j->error)
-              : mongoc_collection_delete_one(j->collection, j->doc[0], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->drop(j->collection, j->doc[0], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
     return DBM_OK;
 }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
     bson_t *row;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     j->replied = true;
-    n = mongoc_collection_count_documents(j->collection, j->doc[0], j->options, NULL, &j->reply, &j->error);
+    n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
     row = bson_new();
     bson_append_int64(row, "n", 1, n);
@@ -28511,24 +29093,21 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
+    dbm_status status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
         bson_append_document(&one, "key", 3, j->doc[0]);
-        if (!bson_has_field(j->options, "name")) {
+        if (!bson_has_field(&j->given, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
             bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
             bson_free(name);
         }
-        bson_concat(&one, j->options);
+        bson_concat(&one, &j->given);
         bson_append_document(&list, "0", 1, &one);
         bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
-        ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
-        if (!ok) status = dbm__mongo_failed(j);
+        if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error)) status = dbm__mongo_failed(j);
     }
     bson_destroy(&command);
     bson_destroy(&outer);
@@ -28541,7 +29120,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     dbm_status status = DBM_OK;
     bson_append_utf8(&command, "drop", 4, j->coll, -1);
     j->replied = true;
-    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, j->options, &j->reply, &j->error) &&
+    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &j->given, &j->reply, &j->error) &&
         !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
         status = dbm__mongo_failed(j);
     }
@@ -28549,64 +29128,72 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     return status;
 }
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
-static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
+static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
     bson_t *command = j->doc[0], *answer;
     bson_iter_t it, inner;
-    if (command == NULL || j->array[0]) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is a document: {\"ping\": 1}");
+    dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
     if (server == NULL) return dbm__mongo_failed(j);
-    bson_append_int32(j->options, "serverId", 8, (int32_t)mongoc_server_description_id(server));
+    bson_append_int32(&j->given, "serverId", 8, (int32_t)mongoc_server_description_id(server));
     mongoc_server_description_destroy(server);
     j->replied = true;
-    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, j->options, &j->reply, &j->error)) return dbm__mongo_failed(j);
+    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
     answer = bson_copy(&j->reply);
     if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, j->options)); /* takes the answer */
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, &j->given)); /* takes the answer */
     }
     return dbm__mongo_answer(j, answer);
 }
+/* What is done by the names of commands. */
+static const dbm__mongo_kind dbm__mongo_kinds[] = {
+    { "find_one", dbm__mongo_find_one, 1, DBM__MONGO_LIMITED | DBM__MONGO_BY_NAME, NULL, NULL }, /* first, for it is short */
+    { "find", dbm__mongo_find, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert", dbm__mongo_insert, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert_many", dbm__mongo_insert_many, 0, DBM__MONGO_LIMITED, NULL, NULL },
+    { "update", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_one, NULL }, /* the driver has no place for a time limit in these */
+    { "update_many", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_many, NULL },
+    { "replace", dbm__mongo_update, 2, 0, mongoc_collection_replace_one, NULL },
+    { "delete", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_one },
+    { "delete_many", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_many },
+    { "count", dbm__mongo_count_documents, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "aggregate", dbm__mongo_aggregate, 1, DBM__MONGO_LIMITED | DBM__MONGO_ARRAY_LAST, NULL, NULL },
+    { "create_index", dbm__mongo_create_index, 1, DBM__MONGO_BY_NAME | DBM__MONGO_OUTSIDE, NULL, NULL },
+    { "drop", dbm__mongo_drop, 0, DBM__MONGO_BY_NAME, NULL, NULL },
+    { "command", dbm__mongo_any, 1, DBM__MONGO_NAMELESS, NULL, NULL }
+};
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
-    const char *name = j->name;
-    dbm_status status;
-    if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
-    status = dbm__mongo_in_session(j, j->options);
+    dbm_status status = j->kind->flags & DBM__MONGO_OUTSIDE ? DBM_OK : dbm__mongo_in_session(j, &j->given);
     if (status != DBM_OK) return status;
-    if (j->collection != NULL && strncmp(name, "find", 4) == 0 && (name[4] == 0 || strcmp(name + 4, "_one") == 0)) { /* first, for it is short */
-        dbm__mongo_limit(j, j->options);
-        return dbm__mongo_find(j, name[4] != 0);
-    }
-    if (strcmp(name, "command") == 0) {
-        if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
-        return dbm__mongo_command_any(j);
-    }
-    if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
-    if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
-    dbm__mongo_limit(j, j->options);
-    if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
-    if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
-    if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
-    if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
-    if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
-    return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
+    if (j->kind->flags & DBM__MONGO_LIMITED) dbm__mongo_limit(j, &j->given);
+    return j->kind->run(j);
 }
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
-    int i;
-    memset(&j, 0, sizeof j);
-    j.name = "";
-    j.m = m;
-    j.op = op;
+    size_t i;
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    if (op->value_count < 1 || op->values[0].type != DBM_TYPE_TEXT) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a command begins with its name");
+    j.name = op->values[0].as.text.data;
+    for (i = 0; i < sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0] && strcmp(j.name, dbm__mongo_kinds[i].name) != 0; i++) {}
+    if (i == sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0]) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "there is no command %q", j.name);
+    j.kind = &dbm__mongo_kinds[i];
+    j.m = m;
+    j.op = op;
+    j.args.next = 0;
+    j.collection = NULL;
+    j.replied = false;
+    j.error.message[0] = 0;
+    bson_init(&j.given);
+    for (i = 0; i < 2; i++) {
+        j.doc[i] = NULL;
+        j.array[i] = false;
+        bson_init(&j.docs[i]);
+    }
     dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
     if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
@@ -28615,8 +29202,8 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
-    if (j.options != NULL) bson_destroy(j.options);
+    for (i = 0; i < 2; i++) bson_destroy(&j.docs[i]);
+    bson_destroy(&j.given);
     dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
@@ -29134,7 +29721,6 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
-    bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
@@ -29151,15 +29737,11 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
-    m->one = bson_new();
-    bson_append_int64(m->one, "limit", 5, 1);
-    bson_append_bool(m->one, "singleBatch", 11, true);
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-        bson_destroy(m->one);
         dbm_adapter_free(db, m);
         return status;
     }
@@ -29228,7 +29810,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
     case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -29889,41 +30471,39 @@ static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_st
     *result = st;
     *first = dbm__self()->last;
 }
-/* Ends an opening as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
-static bool dbm__opening_done(dbm__opening *o, dbm_status *result, dbm_error_info *first) {
-    if (o->running.want != DBM_STEP_DONE) return false;
-    dbm__first_failure(result, first, dbm__opening_end(o));
-    o->slot = NULL;
+/* One step of an opening. Ends it as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
+static bool dbm__opening_step(dbm__slot **opening, dbm__net_item *item, dbm_status *result, dbm_error_info *first) {
+    dbm__slot *slot = *opening;
+    int want = dbm__connect_step(slot, item->heard, true);
+    item->fd = want == DBM_STEP_TIMER ? -1 : slot->way.fd;
+    item->want = want & DBM_STEP_BOTH;
+    if (want != DBM_STEP_DONE) return false;
+    dbm__first_failure(result, first, slot->way.status);
+    dbm__pool_open_end(slot, slot->way.status);
+    *opening = NULL;
     return true;
 }
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
-static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
-    dbm__net_item items[DBM__NET_MANY];
-    int of[DBM__NET_MANY], i, left = count;
+static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    int i, left = count;
     while (left > 0) {
         int64_t until = INT64_MAX;
-        int waiting = 0;
-        for (i = 0; i < count; i++) {
-            dbm__opening *o = &openings[i];
-            int64_t own;
-            if (o->slot == NULL) continue;
-            own = dbm__running_until(&o->running);
-            if (own < until) until = own;
-            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
-            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
-            of[waiting++] = i;
+        for (i = 0, left = 0; i < count; i++) {
+            if (openings[i] == NULL) continue;
+            if (openings[i]->way.until_us < until) until = openings[i]->way.until_us;
+            openings[left] = openings[i];
+            items[left++] = items[i];
         }
-        dbm__net_wait_many(host, items, waiting, until);
-        for (i = 0; i < waiting; i++) {
-            dbm__running_heard(&openings[of[i]].running, items[i].heard);
-            if (dbm__opening_done(&openings[of[i]], result, first)) left--;
-        }
+        count = left;
+        if (left > 0) dbm__net_wait_many(host, items, left, until);
+        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first);
     }
 }
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
     dbm__host *host;
-    dbm__opening *openings;
+    dbm__slot **openings;
+    dbm__net_item items[DBM__NET_MANY];
     bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
@@ -29933,7 +30513,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
     room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
-    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    openings = (dbm__slot **)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
     if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
     tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
@@ -29943,15 +30523,17 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
             dbm__first_failure(&result, &first, st);
             tried[i] = true;
-        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+        } else if (dbm__pool_steps(db->pool) && (openings[opening] = dbm__pool_open_begin(db->pool, 1)) != NULL) {
             tried[i] = true;
-            if (!dbm__opening_done(&openings[opening], &result, &first) && ++opening == room) {
-                dbm__open_side_by_side(openings, opening, host, &result, &first);
+            dbm__connect_start(openings[opening], INT64_MAX);
+            items[opening].heard = DBM_OK;
+            if (!dbm__opening_step(&openings[opening], &items[opening], &result, &first) && ++opening == room) {
+                dbm__open_side_by_side(openings, items, opening, host, &result, &first);
                 opening = 0;
             }
         }
     }
-    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    dbm__open_side_by_side(openings, items, opening, host, &result, &first);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm_stats_info s;
@@ -30179,6 +30761,2130 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
     dbm__session_refused(&s, options != NULL ? options->status : NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }
+/* --- src/async/async.h --- */
+/* The asynchronous half: what its files tell one another.
+ * May call: api/, base/, net/, adapter/, pool/, sql/, session/, data/, manager/.
+ * Must not know: any driver.
+ *
+ *     loop     watches descriptors and times, runs jobs, is woken from other threads        knows: jobs, watches
+ *     workers  run blocking calls, a lane of them in order                                  knows: loop
+ *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
+ *     tasks    straight-line code that awaits acts                                          knows: loop, acts
+ *
+ * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+/* The answer of what is left out. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
+#if DBM_HAS_ASYNC
+/* ---- loop.c ---- */
+/* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
+typedef struct dbm__job {
+    struct dbm__job *next;
+    void (*run)(struct dbm__job *job);
+} dbm__job;
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
+DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
+/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
+typedef struct dbm__watch {
+    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
+    struct dbm__watch *next;             /* the loop's */
+    int64_t until_us;
+    int fd;                              /* -1: only the time, or not watched */
+    int timer;                           /* its place among the times; DBM__WATCH_NONE, _DUE */
+    short want, status;
+    uint32_t serial;                     /* of the connection whose descriptor it is, 0: none: when it is another than the last one's, the number was used again */
+} dbm__watch;
+enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
+/* In `want`, beside READ and WRITE: the descriptor may be another than the one of this number that was watched before (while connecting, drivers close and open
+ * them by themselves). */
+enum { DBM__WATCH_NEW = 8 };
+DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
+/* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
+DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
+/* Called when the next wait would begin: what became ready in a turn leaves in one send. */
+DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
+/* What keeps dbm_loop_run() going: each task and each act under way. */
+DBM__FN void dbm__loop_hold(dbm_loop *loop);
+DBM__FN void dbm__loop_release(dbm_loop *loop);
+DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
+DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
+DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+/* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
+enum { DBM__LOOP_BLOCK = 1024 };
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
+/* For bind_*.c. */
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
+/* ---- worker.c ---- */
+/* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
+typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
+typedef struct dbm__worked {
+    dbm__job job;
+    struct dbm__worked *next;
+    dbm__lane *lane;                     /* NULL: beside all others */
+    dbm_loop *loop;
+    void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
+    void (*done)(struct dbm__worked *work); /* on the loop */
+} dbm__worked;
+/* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
+DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
+/* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
+/* For loop.c. */
+struct dbm__workers;
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
+DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
+DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
+DBM__FN void dbm__workers_run_one(dbm_loop *loop);
+DBM__FN void dbm__workers_end(dbm_loop *loop);   /* nothing may be queued */
+/* ---- acts: task.c ---- */
+/* How a kind of act is ended. */
+typedef struct dbm__act_kind {
+    void (*stop)(dbm_act *act);          /* asks it to end soon, with E_CANCELLED; it may end otherwise. Called once at the most; NULL: it can't be */
+    void (*tell)(dbm_act *act);          /* of the callback form: it has ended. The failure is this thread's last one. NULL: its task is told */
+    void (*reap)(dbm_act *act);          /* after it was told: its memory */
+} dbm__act_kind;
+/* Something that can be awaited; the first field of a larger one. It is under way until dbm__act_done(), and freed by `reap` after it was told. */
+struct dbm__act {
+    dbm__job job;                        /* task.c's, as all but what is said otherwise */
+    union { dbm_task *task; dbm_loop *loop; } of; /* dbm__act_task(), dbm__act_loop() */
+    dbm_act *next, **in;                 /* the list of what its task has under way, or its loop */
+    const dbm__act_kind *kind;
+    dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
+    dbm_status status;                   /* of its end; anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
+    unsigned char own[3];                /* of whatever it is the first field of */
+};
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+/* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
+ * dbm__loop_ends(), those are refused before: E_CLOSED). */
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
+/* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
+DBM__FN void dbm__act_stop(dbm_act *act);
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
+DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
+/* What ends with its task, a session: in the reverse of the order in which they were begun. */
+typedef struct dbm__owned {
+    struct dbm__owned *next;
+    /* Begins its end, as an act of the task (which was never to be awaited by anybody else): commits, or, when the task failed, rolls back, and gives
+     * back. It is not owned any more. NULL: it ended without one; then *st is how, a failure being this thread's last. */
+    dbm_act *(*end)(struct dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st);
+} dbm__owned;
+DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
+DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/loop.c --- */
+/* The loop: descriptors, times, jobs, and the ways to be part of another loop.
+ * May call: api/, base/, net/, manager/, async.h.
+ * Must not know: sessions, tasks.
+ *
+ * One turn: wait - descriptors that are ready - posts and jobs - times that have come - their jobs - what was kept for the end of the turn - changes of what is
+ * watched are told to the system. A descriptor stays registered for reading when nobody waits for it: the next read of the same connection then costs no
+ * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro);
+}
+#if DBM_HAS_ASYNC
+#if defined(__linux__)
+#  define DBM__EPOLL 1
+#  include <sys/epoll.h>
+#  include <sys/eventfd.h>
+#else
+#  define DBM__EPOLL 0
+#endif
+#if defined(_WIN32)
+#  include <winsock2.h>
+#elif DBM__POLL
+#  include <errno.h>
+#  include <fcntl.h>
+#endif
+typedef struct dbm__fd {
+    dbm__watch *first;
+    void *mine;                          /* the hooks' */
+    int next_changed, place;             /* place: in `polled` */
+    uint32_t gen;                        /* of this use of the number, for epoll */
+    uint32_t serial;                     /* of the connection that was watched last */
+    unsigned char told;                  /* what it is registered for */
+    bool changed;                        /* listed, to be compared with what is wanted */
+    bool drop;                           /* reading too is taken out unless it is wanted */
+    bool anew;                           /* registered again whatever is known */
+} dbm__fd;
+typedef struct dbm__block { struct dbm__block *next; } dbm__block;
+enum { DBM__BLOCK_STEP = 32, DBM__LOOP_ENDINGS = 4, DBM__LOOP_ROUNDS = 1000 };
+struct dbm_loop {
+    dbm_manager *mgr;
+    dbm__host *host;
+    dbm_loop_options options;
+    dbm_loop_hooks hooks;
+    bool hooked, turning, freed, ends, asked, forgot;
+    dbm__word fork, posted, posting, sleeping, stopped;
+    /* descriptors */
+    dbm__fd *fds;
+    int fd_count, changed;               /* changed: the first of a list; -1: none */
+    int wake_read, wake_write;           /* the same for an eventfd; -1: none */
+    int epoll;                           /* -1: poll() */
+#if DBM__POLL
+    dbm__poll_fd *polled;
+    int polled_count, polled_room;
+#endif
+    /* times */
+    dbm__watch **times;
+    int time_count, time_room;
+    int64_t timer_us;                    /* what the hook was told; INT64_MAX: none */
+    /* what to do */
+    dbm__watch *due, **last_due;
+    dbm__job *jobs, **last_job, *at_end, **last_at_end;
+    size_t holds;
+    /* what others keep here */
+    void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
+    struct dbm__workers *workers;
+    void *acts, *tasks;
+    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+};
+DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
+DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
+DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
+DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
+    *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
+    *waiting = loop->options.work_queue;
+}
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
+    int i;
+    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    loop->endings[i] = end_all;
+}
+/* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    dbm__block *block;
+    if (size > DBM__LOOP_BLOCK || size == 0) return dbm__alloc(loop->host, size);
+    block = loop->blocks[i - 1];
+    if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
+    loop->blocks[i - 1] = block->next;
+    return block;
+}
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
+        dbm__free(loop->host, block);
+        return;
+    }
+    ((dbm__block *)block)->next = loop->blocks[i - 1];
+    loop->blocks[i - 1] = (dbm__block *)block;
+}
+/* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
+/* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
+static void dbm__loop_ask(dbm_loop *loop, bool again) {
+    if (!loop->hooked || loop->turning || loop->asked) return;
+    loop->asked = true;
+    if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
+    else loop->hooks.timer(loop->hooks.ud, 0);
+}
+DBM__FN void dbm__loop_hold(dbm_loop *loop) {
+    if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true);
+}
+DBM__FN void dbm__loop_release(dbm_loop *loop) {
+    if (--loop->holds == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+}
+/* ---- jobs ---------------------------------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_job = job;
+    loop->last_job = &job->next;
+    dbm__loop_ask(loop, false);
+}
+DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_at_end = job;
+    loop->last_at_end = &job->next;
+    dbm__loop_ask(loop, false);
+}
+#if DBM__POLL && !defined(_WIN32)
+static void dbm__wake_write(int fd) {
+    uint64_t one = 1;
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) { } /* full: it is awake */
+}
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) { }
+}
+#elif DBM__POLL
+static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+}
+#else
+static void dbm__wake_write(int fd) { (void)fd; }
+static void dbm__wake_drain(int fd) { (void)fd; }
+#endif
+/* Any thread. Only a loop that sleeps, or is about to, is woken; a swap each way, so that one of the two sees the other. */
+static void dbm__loop_wake(dbm_loop *loop) {
+    if (!dbm__swap(&loop->sleeping, 0)) return;
+    if (loop->hooks.wake != NULL) loop->hooks.wake(loop->hooks.ud);
+    else if (loop->wake_write >= 0) dbm__wake_write(loop->wake_write);
+}
+DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
+    dbm__word newest;
+    (void)dbm__add(&loop->posting, 1);
+    newest = dbm__load(&loop->posted);
+    do job->next = (dbm__job *)newest;
+    while (!dbm__cas(&loop->posted, &newest, (dbm__word)job));
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */
+}
+static void dbm__loop_take_posts(dbm_loop *loop) {
+    dbm__job *job, *next, *oldest = NULL;
+    if (dbm__load_acquire(&loop->posted) == 0) return;
+    for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
+        next = job->next;
+        job->next = oldest;
+        oldest = job;
+    }
+    for (; oldest != NULL; oldest = next) {
+        next = oldest->next;
+        dbm__loop_soon(loop, oldest);
+    }
+}
+/* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
+static void dbm__loop_run_jobs(dbm_loop *loop) {
+    int rounds;
+    for (rounds = 0; loop->jobs != NULL && rounds < DBM__LOOP_ROUNDS; rounds++) {
+        dbm__job *job = loop->jobs, *next;
+        loop->jobs = NULL;
+        loop->last_job = &loop->jobs;
+        for (; job != NULL; job = next) {
+            next = job->next;
+            job->run(job);
+        }
+    }
+}
+/* ---- times: a heap, the earliest first ------------------------------------------------------------------------------------------- */
+static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
+    loop->times[i] = w;
+    w->timer = i;
+}
+static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
+    while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
+        dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    for (;;) {
+        int child = 2 * i + 1;
+        if (child + 1 < loop->time_count && loop->times[child + 1]->until_us < loop->times[child]->until_us) child++;
+        if (child >= loop->time_count || loop->times[child]->until_us >= w->until_us) break;
+        dbm__time_put(loop, i, loop->times[child]);
+        i = child;
+    }
+    dbm__time_put(loop, i, w);
+}
+static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
+    if (loop->time_count == loop->time_room) {
+        int room = loop->time_room > 0 ? loop->time_room * 2 : 64;
+        dbm__watch **more = room < loop->time_room ? NULL : (dbm__watch **)dbm__resize(loop->host, (void *)loop->times, (size_t)room * sizeof *more);
+        if (more == NULL) return false;
+        loop->times = more;
+        loop->time_room = room;
+    }
+    dbm__time_sift(loop, loop->time_count++, w);
+    return true;
+}
+static void dbm__time_remove(dbm_loop *loop, dbm__watch *w) {
+    int i = w->timer;
+    dbm__watch *last;
+    if (i < 0) return;
+    w->timer = DBM__WATCH_NONE;
+    last = loop->times[--loop->time_count];
+    if (last != w) dbm__time_sift(loop, i, last);
+}
+/* ---- descriptors ------------------------------------------------------------------------------------------------------------------- */
+#if defined(_WIN32)
+#  define DBM__FD_PLACE(fd) ((fd) >> 2) /* handles are multiples of four */
+#  define DBM__FD_OF(place) ((place) * 4)
+#else
+#  define DBM__FD_PLACE(fd) (fd)
+#  define DBM__FD_OF(place) (place)
+#endif
+enum { DBM__FD_MOST = 1 << 22 };
+static dbm__fd *dbm__fd_find(dbm_loop *loop, int fd) { return fd >= 0 && DBM__FD_PLACE(fd) < loop->fd_count ? &loop->fds[DBM__FD_PLACE(fd)] : NULL; }
+static dbm__fd *dbm__fd_make(dbm_loop *loop, int fd) {
+    int at = DBM__FD_PLACE(fd), count = loop->fd_count > 0 ? loop->fd_count : 64;
+    dbm__fd *more;
+    if (at < loop->fd_count) return &loop->fds[at];
+    if (at >= DBM__FD_MOST) return NULL;
+    while (count <= at) count *= 2;
+    more = (dbm__fd *)dbm__resize(loop->host, loop->fds, (size_t)count * sizeof *more);
+    if (more == NULL) return NULL;
+    memset(more + loop->fd_count, 0, (size_t)(count - loop->fd_count) * sizeof *more);
+    loop->fds = more;
+    loop->fd_count = count;
+    return &more[at];
+}
+static void dbm__fd_changed(dbm_loop *loop, int fd, dbm__fd *f) {
+    if (f->changed) return;
+    f->changed = true;
+    f->next_changed = loop->changed;
+    loop->changed = DBM__FD_PLACE(fd);
+}
+#if DBM__EPOLL
+static dbm_status dbm__epoll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    struct epoll_event e;
+    int how = f->told == 0 ? EPOLL_CTL_ADD : want == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD, rc;
+    memset(&e, 0, sizeof e);
+    e.events = (want & DBM_STEP_READ ? (uint32_t)EPOLLIN : 0) | (want & DBM_STEP_WRITE ? (uint32_t)EPOLLOUT : 0);
+    if (fd == loop->wake_read) e.events |= (uint32_t)EPOLLET; /* told once for each write, and never read */
+    e.data.u64 = (uint64_t)f->gen << 32 | (uint32_t)fd;
+    rc = epoll_ctl(loop->epoll, how, fd, &e);
+    /* What is known may be of another descriptor that had this number. */
+    if (rc != 0 && errno == ENOENT && how == EPOLL_CTL_MOD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e);
+    if (rc != 0 && errno == EEXIST && how == EPOLL_CTL_ADD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &e);
+    if (rc == 0 || want == 0) return DBM_OK;
+    return errno == ENOMEM ? DBM_E_NOMEM : errno == ENOSPC ? DBM_E_LIMIT : errno == EPERM ? DBM_E_UNSUPPORTED : DBM_E_LOST;
+}
+#endif
+#if DBM__POLL
+static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    if (want == 0) {
+        if (f->told == 0) return DBM_OK;
+        loop->polled[f->place] = loop->polled[--loop->polled_count];
+        loop->fds[DBM__FD_PLACE((int)loop->polled[f->place].fd)].place = f->place;
+        return DBM_OK;
+    }
+    if (f->told == 0) {
+        if (loop->polled_count == loop->polled_room) {
+            int room = loop->polled_room > 0 ? loop->polled_room * 2 : 16;
+            dbm__poll_fd *more = (dbm__poll_fd *)dbm__resize(loop->host, loop->polled, (size_t)room * sizeof *more);
+            if (more == NULL) return DBM_E_NOMEM;
+            loop->polled = more;
+            loop->polled_room = room;
+        }
+        f->place = loop->polled_count++;
+    }
+    memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
+    loop->polled[f->place].fd = (dbm__poll_number)fd;
+    loop->polled[f->place].events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+    return DBM_OK;
+}
+#endif
+/* Registers fd for `want`, 0: not at all. */
+static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    dbm_status st = DBM_E_UNSUPPORTED;
+    if (loop->hooked) {
+        if (f->told != 0 && f->anew && want != 0) {
+            (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine);
+            f->mine = NULL;
+        }
+        st = loop->hooks.watch(loop->hooks.ud, fd, want, &f->mine);
+        if (want == 0) f->mine = NULL;
+    } else {
+#if DBM__EPOLL
+        if (loop->epoll >= 0) st = dbm__epoll_tell(loop, fd, f, want);
+        else
+#endif
+#if DBM__POLL
+        st = dbm__poll_tell(loop, fd, f, want);
+#endif
+    }
+    f->told = st == DBM_OK ? (unsigned char)want : 0;
+    return st;
+}
+static void dbm__watch_due(dbm_loop *loop, dbm__watch *w, dbm_status st) {
+    dbm__time_remove(loop, w);
+    w->timer = DBM__WATCH_DUE;
+    w->status = (short)st;
+    w->next = NULL;
+    *loop->last_due = w;
+    loop->last_due = &w->next;
+}
+/* All that wait for fd for one of `what`. */
+static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
+    dbm__watch **p = &f->first, *w;
+    bool any = false;
+    while ((w = *p) != NULL) {
+        if (w->want & what) {
+            *p = w->next;
+            dbm__watch_due(loop, w, st);
+            any = true;
+        } else {
+            p = &w->next;
+        }
+    }
+    return any;
+}
+static void dbm__loop_tell_due(dbm_loop *loop) {
+    dbm__watch *w;
+    while ((w = loop->due) != NULL) {
+        loop->due = w->next;
+        if (loop->due == NULL) loop->last_due = &loop->due;
+        w->timer = DBM__WATCH_NONE;
+        w->fd = -1;
+        w->heard(w, (dbm_status)w->status);
+    }
+}
+DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard)) {
+    memset(w, 0, sizeof *w);
+    w->heard = heard;
+    w->fd = -1;
+    w->timer = DBM__WATCH_NONE;
+}
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us) {
+    dbm__fd *f = NULL;
+    w->want = (short)(want & DBM_STEP_BOTH);
+    w->fd = w->want != 0 ? fd : -1;
+    w->until_us = until_us;
+    w->timer = DBM__WATCH_NONE;
+    if (w->fd >= 0 && (f = dbm__fd_make(loop, fd)) == NULL) dbm__watch_due(loop, w, DBM__FD_PLACE(fd) >= DBM__FD_MOST ? DBM_E_LIMIT : DBM_E_NOMEM);
+    else if (until_us != INT64_MAX && !dbm__time_add(loop, w)) dbm__watch_due(loop, w, DBM_E_NOMEM);
+    if (w->timer != DBM__WATCH_DUE && f != NULL) {
+        w->next = f->first;
+        f->first = w;
+        if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
+        f->serial = w->serial;
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    }
+    dbm__loop_ask(loop, false);
+}
+DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
+    dbm__fd *f = dbm__fd_find(loop, w->fd);
+    dbm__watch **p;
+    if (w->timer == DBM__WATCH_DUE) {
+        for (p = &loop->due; *p != w; p = &(*p)->next) { }
+        *p = w->next;
+        if (loop->last_due == &w->next) loop->last_due = p;
+        w->timer = DBM__WATCH_NONE;
+    } else {
+        dbm__time_remove(loop, w);
+        if (f != NULL) {
+            for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
+            if (*p != NULL) *p = w->next;
+            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f);
+        }
+    }
+    w->fd = -1;
+}
+DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (f->told != 0 && !dbm__loop_forked(loop)) (void)dbm__fd_tell(loop, fd, f, 0);
+    f->told = 0;
+    f->gen++;
+    loop->forgot = true;
+}
+/* What is registered becomes what is wanted. */
+static void dbm__loop_tell_changes(dbm_loop *loop) {
+    while (loop->changed >= 0) {
+        int fd = DBM__FD_OF(loop->changed), want = 0;
+        dbm__fd *f = &loop->fds[loop->changed];
+        const dbm__watch *w;
+        dbm_status st;
+        loop->changed = f->next_changed;
+        f->changed = false;
+        for (w = f->first; w != NULL; w = w->next) want |= w->want;
+        if (fd == loop->wake_read) want = DBM_STEP_READ;
+        if (!f->drop && !loop->hooked) want |= f->told & DBM_STEP_READ; /* others' loops may stumble over a descriptor that was closed meanwhile */
+        if (f->anew) f->gen++;
+        st = want != f->told || (f->anew && want != 0) ? dbm__fd_tell(loop, fd, f, want) : DBM_OK;
+        f->drop = f->anew = false;
+        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st);
+    }
+}
+static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (fd == loop->wake_read) {
+        if (loop->epoll < 0 || loop->hooked) dbm__wake_drain(fd);
+        return;
+    }
+    if (!dbm__fd_due(loop, f, what, DBM_OK)) f->drop = true;
+    if (broken) f->drop = f->anew = true; /* what comes after it may be another descriptor */
+    if (f->drop || loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, fd, f);
+    dbm__loop_tell_due(loop);
+}
+/* ---- the parts of a turn -------------------------------------------------------------------------------------------------------------- */
+/* Posts, jobs and times. */
+static void dbm__loop_work_off(dbm_loop *loop) {
+    int most;
+    dbm__loop_tell_due(loop);
+    dbm__loop_take_posts(loop);
+    dbm__loop_run_jobs(loop);
+    if (loop->time_count > 0) {
+        int64_t now = dbm__now(loop->host);
+        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
+            dbm__watch *w = loop->times[0];
+            dbm__loop_unwatch(loop, w);
+            w->heard(w, DBM_E_TIMEOUT);
+        }
+        dbm__loop_run_jobs(loop);
+    }
+    if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
+}
+/* What was kept for now, then the system is told. */
+static void dbm__loop_end_turn(dbm_loop *loop) {
+    dbm__job *job = loop->at_end, *next;
+    loop->at_end = NULL;
+    loop->last_at_end = &loop->at_end;
+    for (; job != NULL; job = next) {
+        next = job->next;
+        job->run(job);
+    }
+    dbm__loop_run_jobs(loop);
+    dbm__loop_tell_changes(loop);
+    loop->forgot = false;
+}
+/* Something is to be done without waiting for anything. */
+static bool dbm__loop_has_work(dbm_loop *loop) {
+    return loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || loop->changed >= 0 || dbm__load_acquire(&loop->posted) != 0
+           || dbm__load_acquire(&loop->stopped) != 0 || dbm__workers_here(loop);
+}
+static bool dbm__loop_under_way(dbm_loop *loop) {
+    return loop->holds != 0 || loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || dbm__load_acquire(&loop->posted) != 0;
+}
+/* Milliseconds, rounded up so that the last one is not spent in a spin; -1: without limit. */
+static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
+    int64_t now, left;
+    if (dbm__loop_has_work(loop)) return 0;
+    if (loop->wake_read < 0) return 1; /* nothing could wake it */
+    if (loop->time_count > 0 && loop->times[0]->until_us < until_us) until_us = loop->times[0]->until_us;
+    if (until_us == INT64_MAX) return -1;
+    if (until_us == INT64_MIN) return 0;
+    now = dbm__now(loop->host);
+    if (now >= until_us) return 0;
+    if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
+    left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
+    return (int)((left + 999) / 1000);
+}
+#if DBM__EPOLL
+enum { DBM__EPOLL_EVENTS = 64 };
+/* A description that lives on in another process is told under a number that is not its own any more, and can't be taken out. */
+static void dbm__epoll_anew(dbm_loop *loop) {
+    int epoll = epoll_create1(EPOLL_CLOEXEC), i;
+    if (epoll < 0) return;
+    (void)close(loop->epoll);
+    loop->epoll = epoll;
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        int want = f->told;
+        f->told = 0;
+        if (want != 0 && dbm__epoll_tell(loop, i, f, want) == DBM_OK) f->told = (unsigned char)want;
+        else if (f->first != NULL) dbm__fd_changed(loop, i, f);
+    }
+}
+static void dbm__epoll_wait(dbm_loop *loop, int ms) {
+    struct epoll_event events[DBM__EPOLL_EVENTS];
+    bool stale = false;
+    int i, n = epoll_wait(loop->epoll, events, DBM__EPOLL_EVENTS, ms);
+    dbm__store(&loop->sleeping, 0);
+    for (i = 0; i < n; i++) {
+        uint32_t e = events[i].events;
+        int fd = (int)(uint32_t)(events[i].data.u64 & 0xFFFFFFFFu);
+        const dbm__fd *f = dbm__fd_find(loop, fd);
+        bool broken = (e & ((uint32_t)EPOLLERR | (uint32_t)EPOLLHUP)) != 0;
+        if (f == NULL || f->gen != (uint32_t)(events[i].data.u64 >> 32)) stale = stale || !loop->forgot;
+        else dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & (uint32_t)EPOLLIN ? DBM_STEP_READ : 0) | (e & (uint32_t)EPOLLOUT ? DBM_STEP_WRITE : 0), broken);
+    }
+    if (stale) dbm__epoll_anew(loop);
+}
+#endif
+#if DBM__POLL
+static void dbm__poll_wait(dbm_loop *loop, int ms) {
+    bool again;
+    int i, n = dbm__poll(loop->polled, loop->polled_count, ms, &again);
+    dbm__store(&loop->sleeping, 0);
+    if (n <= 0) return;
+    for (i = loop->polled_count; i-- > 0;) { /* downwards: one that is forgotten is replaced by one that was told */
+        int fd, e;
+        bool broken;
+        if (i >= loop->polled_count || (e = loop->polled[i].revents) == 0) continue;
+        loop->polled[i].revents = 0;
+        fd = (int)loop->polled[i].fd;
+        broken = (e & ~(DBM__POLL_IN | DBM__POLL_OUT)) != 0;
+        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken);
+    }
+}
+#endif
+static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
+    int ms = dbm__loop_wait_ms(loop, until_us);
+    if (ms != 0) {
+        (void)dbm__swap(&loop->sleeping, 1);
+        if (dbm__loop_has_work(loop)) ms = 0;
+    }
+#if DBM__EPOLL
+    if (loop->epoll >= 0) {
+        dbm__epoll_wait(loop, ms);
+        return;
+    }
+#endif
+#if DBM__POLL
+    dbm__poll_wait(loop, ms);
+#else
+    dbm__sleep_us((int64_t)ms * 1000);
+    dbm__store(&loop->sleeping, 0);
+#endif
+}
+/* ---- running --------------------------------------------------------------------------------------------------------------------------- */
+static void dbm__loop_end(dbm_loop *loop);
+static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
+    if (loop == NULL) return dbm__fail_null(call);
+    if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
+    if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
+    if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
+    loop->turning = true;
+    return DBM_OK;
+}
+/* True: the loop was freed. */
+static bool dbm__loop_leave(dbm_loop *loop) {
+    bool freed = loop->freed;
+    loop->turning = false;
+    if (freed) dbm__loop_end(loop);
+    return freed;
+}
+static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
+    dbm__loop_wait(loop, until_us);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+}
+static int64_t dbm__loop_until(dbm_loop *loop, int timeout_ms) {
+    return timeout_ms == 0 ? INT64_MIN : timeout_ms < 0 ? INT64_MAX : dbm__deadline(loop->host, timeout_ms);
+}
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_run");
+    int64_t until_us;
+    if (st != DBM_OK) return st;
+    until_us = dbm__loop_until(loop, timeout_ms);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    while (!loop->freed && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
+        dbm__loop_turn(loop, until_us);
+        if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
+            if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
+            break;
+        }
+    }
+    dbm__store(&loop->stopped, 0);
+    if (loop->freed) st = DBM_E_CLOSED;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_step");
+    if (st != DBM_OK) return st;
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    if (!loop->freed) dbm__loop_turn(loop, loop->options.stay || dbm__loop_under_way(loop) ? dbm__loop_until(loop, timeout_ms) : INT64_MIN);
+    dbm__store(&loop->stopped, 0);
+    st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
+    if (loop == NULL) return;
+    (void)dbm__add(&loop->posting, 1);
+    dbm__store_release(&loop->stopped, 1);
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1);
+}
+typedef struct dbm__posted {
+    dbm__job job;
+    dbm__host *host;
+    void (*fn)(void *ud);
+    void *ud;
+} dbm__posted;
+static void dbm__posted_run(dbm__job *job) {
+    dbm__posted *p = (dbm__posted *)(void *)job, post = *p;
+    dbm__free(post.host, p);
+    post.fn(post.ud);
+}
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
+    dbm__posted *p;
+    if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
+    if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
+    p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
+    if (p == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    p->job.run = dbm__posted_run;
+    p->host = loop->host;
+    p->fn = fn;
+    p->ud = ud;
+    dbm__loop_post(loop, &p->job);
+    return DBM_OK;
+}
+/* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
+static void dbm__loop_arrange(dbm_loop *loop, bool again) {
+    int64_t until, now;
+    if (dbm__loop_leave(loop)) return;
+    dbm__store(&loop->stopped, 0); /* there is nothing to stop */
+    (void)dbm__swap(&loop->sleeping, 1);
+    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop, again);
+    until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX;
+    if (loop->asked || until == loop->timer_us || (until > loop->timer_us && until != INT64_MAX)) return; /* one that is early finds nothing, and is set anew then */
+    loop->timer_us = until;
+    now = until == INT64_MAX ? 0 : dbm__now(loop->host);
+    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
+}
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
+    dbm__loop_work_off(loop);
+    if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
+    dbm__loop_arrange(loop, false);
+}
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    loop->asked = false;
+    loop->timer_us = INT64_MAX; /* gone off, or set anew below */
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    dbm__loop_arrange(loop, true);
+}
+/* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
+/* The loop's own way to wait; also for its end, when the other loop is not run any more. */
+static bool dbm__loop_open(dbm_loop *loop) {
+#if DBM__EPOLL
+    if (!loop->options.use_poll && (loop->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) return false;
+#endif
+    (void)loop;
+    return true;
+}
+static void dbm__fd_close(int fd) {
+#if defined(_WIN32)
+    if (fd >= 0) (void)closesocket((SOCKET)fd);
+#elif DBM__POLL
+    if (fd >= 0) (void)close(fd);
+#else
+    (void)fd;
+#endif
+}
+#if DBM__POLL && !DBM__EPOLL && !defined(_WIN32)
+static bool dbm__fd_quiet(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
+#endif
+static bool dbm__loop_open_wake(dbm_loop *loop) {
+#if DBM__EPOLL
+    loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return loop->wake_read >= 0;
+#elif defined(_WIN32)
+    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+#elif DBM__POLL
+    int fds[2];
+    if (pipe(fds) != 0) return false;
+    loop->wake_read = fds[0];
+    loop->wake_write = fds[1];
+    return dbm__fd_quiet(fds[0]) && dbm__fd_quiet(fds[1]);
+#else
+    (void)loop;
+    return true;
+#endif
+}
+static void dbm__loop_destroy(dbm_loop *loop) {
+    dbm__host *host = loop->host;
+    size_t i;
+    if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
+    dbm__fd_close(loop->wake_read);
+    dbm__fd_close(loop->epoll);
+    for (i = 0; i < sizeof loop->blocks / sizeof loop->blocks[0]; i++) {
+        while (loop->blocks[i] != NULL) {
+            dbm__block *block = loop->blocks[i];
+            loop->blocks[i] = block->next;
+            dbm__free(host, block);
+        }
+    }
+#if DBM__POLL
+    dbm__free(host, loop->polled);
+#endif
+    dbm__free(host, loop->acts);
+    dbm__free(host, loop->tasks);
+    dbm__free(host, (void *)loop->times);
+    dbm__free(host, loop->fds);
+    dbm__free(host, loop);
+}
+static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
+    if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
+    if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
+    if (o->hooks != NULL && (o->hooks->watch == NULL || o->hooks->timer == NULL)) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: hooks without watch or timer");
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
+    dbm_loop *loop;
+    dbm__fd *f;
+    dbm_status st;
+    if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
+    *out = NULL;
+    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
+    if (options != NULL && (st = dbm__loop_bad_options(options)) != DBM_OK) return st;
+    loop = (dbm_loop *)dbm__alloc_zero(&mgr->shared->host, sizeof *loop);
+    if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    loop->mgr = mgr;
+    loop->host = &mgr->shared->host;
+    if (options != NULL) loop->options = *options;
+    if (loop->options.workers == 0) loop->options.workers = 4;
+    if (loop->options.work_queue == 0) loop->options.work_queue = 10000;
+    loop->fork = dbm__fork_epoch();
+    loop->changed = loop->epoll = loop->wake_read = loop->wake_write = -1;
+    loop->last_due = &loop->due;
+    loop->last_job = &loop->jobs;
+    loop->last_at_end = &loop->at_end;
+    loop->timer_us = INT64_MAX;
+    if (loop->options.hooks != NULL) {
+        loop->hooked = true;
+        loop->hooks = *loop->options.hooks;
+        loop->options.hooks = NULL;
+        loop->sleeping = 1;
+    }
+    if ((!loop->hooked && !dbm__loop_open(loop)) || (loop->hooks.wake == NULL && !dbm__loop_open_wake(loop))) {
+        dbm__loop_destroy(loop);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: no descriptor could be had");
+    }
+    if (loop->wake_read >= 0) {
+        f = dbm__fd_make(loop, loop->wake_read);
+        st = f == NULL ? DBM_E_NOMEM : dbm__fd_tell(loop, loop->wake_read, f, DBM_STEP_READ);
+        if (st != DBM_OK) {
+            dbm__loop_destroy(loop);
+            return dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: the loop can't be woken");
+        }
+    }
+    *out = loop;
+    return DBM_OK;
+}
+/* The other loop lets go of all; what is under way goes on in the loop's own way. */
+static void dbm__loop_unhook(dbm_loop *loop) {
+    int i;
+    (void)dbm__swap(&loop->sleeping, 0); /* from now on nobody looks at the hooks */
+    while (dbm__load_acquire(&loop->posting) != 0) dbm__yield();
+    if (loop->hooks.wake != NULL && dbm__loop_open_wake(loop)) (void)dbm__fd_make(loop, loop->wake_read);
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        if (f->told != 0) (void)dbm__fd_tell(loop, DBM__FD_OF(i), f, 0);
+        if (f->first != NULL || DBM__FD_OF(i) == loop->wake_read) dbm__fd_changed(loop, DBM__FD_OF(i), f);
+    }
+    loop->hooks.timer(loop->hooks.ud, -1);
+    if (loop->holds != 0 && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+    if (loop->hooks.end != NULL) loop->hooks.end(loop->hooks.ud);
+    loop->hooked = false;
+    loop->hooks.wake = NULL;
+    (void)dbm__loop_open(loop); /* without a descriptor: poll() */
+}
+/* The grace period is over: whoever still waits is told that the time has come. */
+static void dbm__loop_time_out(dbm_loop *loop) {
+    int i;
+    for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
+    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
+}
+static void dbm__loop_end(dbm_loop *loop) {
+    int64_t until_us;
+    int i;
+    loop->ends = loop->turning = true;
+    if (!dbm__loop_forked(loop)) {
+        if (loop->hooked) dbm__loop_unhook(loop);
+        until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_work_off(loop);
+        dbm__loop_end_turn(loop);
+        while (dbm__loop_under_way(loop)) {
+            if (dbm__now(loop->host) >= until_us) {
+                dbm__loop_time_out(loop);
+                until_us = dbm__deadline(loop->host, 10);
+            }
+            dbm__store(&loop->stopped, 0);
+            dbm__loop_turn(loop, until_us);
+        }
+        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */
+    }
+    dbm__workers_end(loop);
+    dbm__loop_destroy(loop);
+}
+DBM__DEF void dbm_loop_free(dbm_loop *loop) {
+    if (loop == NULL || loop->freed) return;
+    loop->freed = true;
+    if (!loop->turning) dbm__loop_end(loop);
+}
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+    dbm_loop_options o;
+    *out = NULL;
+    memset(&o, 0, sizeof o);
+    if (options != NULL) o = *options;
+    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    o.hooks = hooks;
+    return dbm_loop_create(out, mgr, &o);
+}
+#else /* !DBM_HAS_ASYNC */
+#define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return DBM__NO_ASYNC(NULL); }
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) { (void)loop; (void)fd; (void)what; }
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/worker.c --- */
+#if DBM_HAS_ASYNC
+#if DBM__THREADS && !defined(_WIN32)
+#  include <signal.h>
+#endif
+enum { DBM__WORKERS_MOST = 64 };
+typedef struct dbm__workers {
+    dbm__lock lock;                      /* guards all of it, and the lanes */
+    dbm__signal signal;
+    dbm__worked *first, *last;           /* may run now */
+    int waiting, most_waiting;           /* those of lanes that are busy included */
+    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    bool stop;
+#if DBM__THREADS && defined(_WIN32)
+    HANDLE thread[DBM__WORKERS_MOST];
+#elif DBM__THREADS
+    pthread_t thread[DBM__WORKERS_MOST];
+#endif
+} dbm__workers;
+static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    work->next = NULL;
+    if (*first != NULL) (*last)->next = work;
+    else *first = work;
+    *last = work;
+}
+static dbm__worked *dbm__worked_pop(dbm__worked **first) {
+    dbm__worked *work = *first;
+    *first = work->next;
+    return work;
+}
+static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    dbm__worked **p = first, *before = NULL;
+    while (*p != NULL && *p != work) { before = *p; p = &before->next; }
+    if (*p == NULL) return false;
+    *p = work->next;
+    if (*last == work) *last = before;
+    return true;
+}
+static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
+    dbm__worked_append(&ws->first, &ws->last, work);
+    ws->ready++;
+}
+/* Under the lock: what comes next in the lane of one that is over. */
+static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
+    if (lane == NULL) return;
+    if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
+    else lane->busy = false;
+}
+/* On the loop. */
+static void dbm__worked_told(dbm__job *job) {
+    dbm__worked *work = (dbm__worked *)(void *)job;
+    dbm__loop_release(work->loop);
+    work->done(work);
+}
+/* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
+static void dbm__worker_turn(dbm__workers *ws) {
+    dbm__worked *work = dbm__worked_pop(&ws->first);
+    dbm_loop *loop = work->loop;
+    ws->ready--;
+    ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    work->run(work);
+    dbm__lock_take(&ws->lock);
+    dbm__lane_next(ws, work->lane);
+    work->job.run = dbm__worked_told;
+    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */
+}
+#if DBM__THREADS
+static void dbm__worker_main(dbm__workers *ws) {
+    dbm__lock_take(&ws->lock);
+    for (;;) {
+        if (ws->first != NULL) {
+            dbm__worker_turn(ws);
+            continue;
+        }
+        if (ws->stop) break;
+        ws->idle++;
+        dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
+        ws->idle--;
+    }
+    dbm__lock_give(&ws->lock);
+}
+#  if defined(_WIN32)
+static DWORD WINAPI dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return 0; }
+static bool dbm__worker_start(dbm__workers *ws) {
+    HANDLE thread = CreateThread(NULL, 0, dbm__worker_thread, ws, 0, NULL);
+    if (thread == NULL) return false;
+    ws->thread[ws->threads++] = thread;
+    return true;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) {
+    (void)WaitForSingleObject(ws->thread[i], INFINITE);
+    (void)CloseHandle(ws->thread[i]);
+}
+#  else
+static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
+/* The program's signals are for its own threads. */
+static bool dbm__worker_start(dbm__workers *ws) {
+    sigset_t all, before;
+    bool ok;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
+    ok = pthread_create(&ws->thread[ws->threads], NULL, dbm__worker_thread, ws) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (ok) ws->threads++;
+    return ok;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) { (void)pthread_join(ws->thread[i], NULL); }
+#  endif
+#else
+static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
+#endif
+static dbm__workers *dbm__workers_of(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws != NULL) return ws;
+    ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
+    if (ws == NULL) return NULL;
+    if (!dbm__lock_init(&ws->lock)) {
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    if (!dbm__signal_init(&ws->signal)) {
+        dbm__lock_free(&ws->lock);
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
+    return *at = ws;
+}
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
+    dbm__workers *ws = dbm__workers_of(loop);
+    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    work->loop = loop;
+    work->lane = lane;
+    dbm__lock_take(&ws->lock);
+    if (ws->waiting >= ws->most_waiting) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
+    }
+    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
+    }
+    ws->waiting++;
+    if (lane != NULL && lane->busy) {
+        dbm__worked_append(&lane->first, &lane->last, work);
+    } else {
+        if (lane != NULL) lane->busy = true;
+        dbm__worked_ready(ws, work);
+        if (ws->idle != 0) dbm__signal_one(&ws->signal);
+    }
+    dbm__lock_give(&ws->lock);
+    dbm__loop_hold(loop);
+    return DBM_OK;
+}
+DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    bool found = false;
+    if (ws == NULL) return false;
+    dbm__lock_take(&ws->lock);
+    if (dbm__worked_unlink(&ws->first, &ws->last, work)) {
+        found = true;
+        ws->ready--;
+        dbm__lane_next(ws, work->lane);
+    } else if (work->lane != NULL) {
+        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work);
+    }
+    if (found) ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    if (found) dbm__loop_release(loop);
+    return found;
+}
+DBM__FN bool dbm__workers_here(dbm_loop *loop) {
+    const dbm__workers *ws = *dbm__loop_workers(loop);
+    return ws != NULL && ws->most == 0 && ws->first != NULL;
+}
+DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    dbm__lock_take(&ws->lock);
+    dbm__worker_turn(ws);
+    dbm__lock_give(&ws->lock);
+}
+DBM__FN void dbm__workers_end(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws == NULL) return;
+    dbm__lock_take(&ws->lock);
+    ws->stop = true;
+    dbm__signal_all(&ws->signal);
+    dbm__lock_give(&ws->lock);
+#if DBM__THREADS
+    if (!dbm__loop_forked(loop)) while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+#endif
+    dbm__signal_free(&ws->signal);
+    dbm__lock_free(&ws->lock);
+    dbm__free(dbm__loop_host(loop), ws);
+    *at = NULL;
+}
+/* ---- failures across threads ------------------------------------------------------------------------------------------------ */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st) {
+    dbm_error_info *error = st < DBM_E_NOT_FOUND ? NULL : (dbm_error_info *)dbm__alloc(host, sizeof *error);
+    if (error != NULL) *error = *dbm_last_error();
+    return error;
+}
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st) {
+    if (error != NULL) {
+        (void)dbm__fail_again(error);
+        dbm__free(host, error);
+    } else if (st >= DBM_E_NOT_FOUND) {
+        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL);
+    }
+    return st;
+}
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/bind_uv.c --- */
+#if DBM_HAS_LIBUV
+#if defined(__has_include)
+#  if !__has_include(<uv.h>)
+#    define DBM__UV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__UV_MISSING)
+#  error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
+#else
+#include <uv.h>
+#include <stdlib.h>
+/* libuv has its handles until their close callbacks, which may come when the loop and its manager are gone: hence malloc. */
+typedef struct dbm__uv {
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_async_t async;
+    dbm_loop *loop;
+    uv_loop_t *uv;
+    int handles;
+} dbm__uv;
+typedef struct dbm__uv_fd { uv_poll_t poll; int fd; } dbm__uv_fd;
+static void dbm__uv_ready(uv_poll_t *poll, int status, int events) {
+    int what = status < 0 ? DBM_STEP_BOTH : (events & UV_READABLE ? DBM_STEP_READ : 0) | (events & UV_WRITABLE ? DBM_STEP_WRITE : 0);
+    dbm_loop_ready(((dbm__uv *)poll->data)->loop, ((dbm__uv_fd *)(void *)poll)->fd, what);
+}
+static void dbm__uv_fd_closed(uv_handle_t *handle) { free(handle); }
+/* Its poll handle is closed when nobody waits: libuv must know of no descriptor that somebody may close. */
+static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
+    dbm__uv *b = (dbm__uv *)ud;
+    dbm__uv_fd *p = (dbm__uv_fd *)*mine;
+    int rc;
+    if (p == NULL && want == 0) return DBM_OK;
+    if (p == NULL) {
+        p = (dbm__uv_fd *)malloc(sizeof *p);
+        if (p == NULL) return DBM_E_NOMEM;
+        rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
+        if (rc != 0) {
+            free(p);
+            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST;
+        }
+        p->fd = fd;
+        p->poll.data = b;
+        *mine = p;
+    }
+    if (want != 0 && uv_poll_start(&p->poll, (want & DBM_STEP_READ ? UV_READABLE : 0) | (want & DBM_STEP_WRITE ? UV_WRITABLE : 0), dbm__uv_ready) == 0) return DBM_OK;
+    *mine = NULL;
+    uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
+    return want == 0 ? DBM_OK : DBM_E_LOST;
+}
+static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_timer(void *ud, int64_t after_us) {
+    dbm__uv *b = (dbm__uv *)ud;
+    if (after_us < 0) (void)uv_timer_stop(&b->timer);
+    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+}
+static void dbm__uv_prepared(uv_prepare_t *prepare) {
+    (void)uv_prepare_stop(prepare);
+    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop);
+}
+static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
+static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
+static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
+static void dbm__uv_busy(void *ud, bool busy) {
+    if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
+    else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async);
+}
+static void dbm__uv_closed(uv_handle_t *handle) {
+    dbm__uv *b = (dbm__uv *)handle->data;
+    if (--b->handles == 0) free(b);
+}
+static void dbm__uv_end(void *ud) {
+    dbm__uv *b = (dbm__uv *)ud;
+    uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
+}
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__uv *b;
+    dbm_status st;
+    if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
+    b = (dbm__uv *)calloc(1, sizeof *b);
+    if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
+        free(b);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    (void)uv_timer_init(uv, &b->timer);
+    (void)uv_prepare_init(uv, &b->prepare);
+    uv_unref((uv_handle_t *)&b->async);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    b->handles = 3;
+    b->uv = uv;
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__uv_watch;
+    hooks.timer = dbm__uv_timer;
+    hooks.soon = dbm__uv_soon;
+    hooks.wake = dbm__uv_wake;
+    hooks.busy = dbm__uv_busy;
+    hooks.end = dbm__uv_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__uv_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    (void)mgr; (void)uv; (void)options;
+    return dbm__loop_left_out(out, "the binding to libuv", "DBM_WITH_LIBUV");
+}
+#endif
+/* --- src/async/bind_ev.c --- */
+#if DBM_HAS_LIBEV
+#if defined(__has_include)
+#  if !__has_include(<ev.h>)
+#    define DBM__EV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EV_MISSING)
+#  error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
+#else
+#include <ev.h>
+typedef struct dbm__ev {
+    ev_timer timer;
+    ev_prepare prepare;
+    ev_async async;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct ev_loop *ev;
+} dbm__ev;
+static void dbm__ev_ready(struct ev_loop *ev, ev_io *io, int events) {
+    (void)ev;
+    dbm_loop_ready(((dbm__ev *)io->data)->loop, io->fd, events & EV_ERROR ? DBM_STEP_BOTH : (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_io *io = (ev_io *)*mine;
+    if (io != NULL) ev_io_stop(b->ev, io);
+    if (want == 0) {
+        dbm__free(b->host, io);
+        return DBM_OK;
+    }
+    if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
+    ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    io->data = b;
+    ev_io_start(b->ev, io);
+    return DBM_OK;
+}
+static void dbm__ev_time(struct ev_loop *ev, ev_timer *timer, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)timer->data)->loop);
+}
+static void dbm__ev_timer(void *ud, int64_t after_us) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    if (after_us < 0) return;
+    if (after_us > 0) ev_now_update(b->ev); /* libev counts from the beginning of its turn */
+    ev_timer_set(&b->timer, (double)after_us / 1e6, 0.);
+    ev_timer_start(b->ev, &b->timer);
+}
+static void dbm__ev_prepared(struct ev_loop *ev, ev_prepare *prepare, int events) {
+    (void)events;
+    ev_prepare_stop(ev, prepare);
+    dbm_loop_timeout(((dbm__ev *)prepare->data)->loop);
+}
+static void dbm__ev_soon(void *ud) { ev_prepare_start(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->prepare); }
+static void dbm__ev_woken(struct ev_loop *ev, ev_async *async, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)async->data)->loop);
+}
+static void dbm__ev_wake(void *ud) { ev_async_send(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->async); }
+static void dbm__ev_busy(void *ud, bool busy) {
+    if (busy) ev_ref(((dbm__ev *)ud)->ev);
+    else ev_unref(((dbm__ev *)ud)->ev);
+}
+static void dbm__ev_end(void *ud) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    ev_prepare_stop(b->ev, &b->prepare);
+    ev_ref(b->ev);
+    ev_async_stop(b->ev, &b->async);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__ev *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
+    b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) {
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    b->host = dbm__host_of(mgr);
+    b->ev = ev;
+    ev_init(&b->timer, dbm__ev_time);
+    ev_prepare_init(&b->prepare, dbm__ev_prepared);
+    ev_async_init(&b->async, dbm__ev_woken);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    ev_async_start(ev, &b->async);
+    ev_unref(ev);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__ev_watch;
+    hooks.timer = dbm__ev_timer;
+    hooks.soon = dbm__ev_soon;
+    hooks.wake = dbm__ev_wake;
+    hooks.busy = dbm__ev_busy;
+    hooks.end = dbm__ev_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__ev_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    (void)mgr; (void)ev; (void)options;
+    return dbm__loop_left_out(out, "the binding to libev", "DBM_WITH_LIBEV");
+}
+#endif
+/* --- src/async/bind_event.c --- */
+#if DBM_HAS_LIBEVENT
+#if defined(__has_include)
+#  if !__has_include(<event2/event.h>)
+#    define DBM__EVENT_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EVENT_MISSING)
+#  error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
+#else
+#include <event2/event.h>
+typedef struct dbm__event_base {
+    struct event *timer, *soon;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct event_base *base;
+} dbm__event_base;
+static void dbm__event_ready(evutil_socket_t fd, short events, void *ud) {
+    dbm_loop_ready(((dbm__event_base *)ud)->loop, (int)fd, (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    struct event *e = (struct event *)*mine;
+    short what = (short)(EV_PERSIST | (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    if (want == 0) {
+        if (e != NULL) event_free(e);
+        return DBM_OK;
+    }
+    if (e != NULL) {
+        (void)event_del(e);
+        if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
+        return DBM_E_NOMEM;
+    }
+    if (event_add(e, NULL) == 0) return DBM_OK;
+    event_free(e);
+    *mine = NULL;
+    return DBM_E_LOST;
+}
+static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
+    (void)fd; (void)events;
+    dbm_loop_timeout(((dbm__event_base *)ud)->loop);
+}
+static void dbm__event_timer(void *ud, int64_t after_us) {
+    struct timeval tv;
+    tv.tv_sec = after_us / 1000000;
+    tv.tv_usec = after_us % 1000000;
+    if (after_us < 0) (void)event_del(((dbm__event_base *)ud)->timer);
+    else (void)event_add(((dbm__event_base *)ud)->timer, &tv);
+}
+static void dbm__event_soon(void *ud) { event_active(((dbm__event_base *)ud)->soon, EV_TIMEOUT, 0); }
+static void dbm__event_end(void *ud) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    if (b->timer != NULL) event_free(b->timer);
+    if (b->soon != NULL) event_free(b->soon);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__event_base *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
+    *out = NULL;
+    b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    b->host = dbm__host_of(mgr);
+    b->base = base;
+    b->timer = event_new(base, -1, 0, dbm__event_time, b);
+    b->soon = event_new(base, -1, 0, dbm__event_time, b);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__event_watch;
+    hooks.timer = dbm__event_timer;
+    hooks.soon = dbm__event_soon;
+    hooks.end = dbm__event_end;
+    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__event_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    (void)mgr; (void)base; (void)options;
+    return dbm__loop_left_out(out, "the binding to libevent", "DBM_WITH_LIBEVENT");
+}
+#endif
+/* --- src/async/task.c --- */
+/* Tasks and what they await: how they are resumed, joined, cancelled and ended.
+ * May call: api/, base/, async.h.
+ * Must not know: statements.
+ *
+ * What is under way is a tree. Its first level, in the loop, are the tasks that dbm_spawn() started and the acts of the callback form; below each task
+ * are the acts that it has begun and not awaited, children among them, for a task is itself an act. What a task awaits stands first in its list. It is
+ * resumed by the job of that act, so by the loop alone: nothing here calls a task's function but dbm__task_go().
+ *
+ *     BODY --- the function says DONE or FAILED ---> ACTS: all in the list end ---> OWNED: sessions end, in reverse ---> CLEAN_UP: the function, at
+ *     DBM_TASK_FINALLY ---> LAST_ACTS ---> LAST_OWNED ---> OVER: it is told, and its slot is spare
+ *
+ * A slot is never anything but a task, until the loop is freed: so a handle can look at its generation. */
+#if DBM_HAS_ASYNC
+enum { DBM__IN_BODY = 0, DBM__IN_ACTS, DBM__IN_OWNED, DBM__IN_CLEAN_UP, DBM__IN_LAST_ACTS, DBM__IN_LAST_OWNED, DBM__IN_OVER };
+#define DBM__AT_FINALLY 0xffffffffu
+#define DBM__AWAITS_AT_ONCE 64 /* this many awaits that need not wait, and then the others have a turn */
+/* What few tasks need. */
+typedef struct dbm__task_more {
+    dbm__watch watch;                    /* first */
+    dbm_task *task;
+    const char *site;
+    int64_t until_us, await_until_us;    /* of the body, and of the await that is under way; INT64_MAX: no limit */
+    int64_t armed_us;                    /* when it wakes */
+    bool late;                           /* await_until_us has passed */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm__task_more;
+struct dbm_task {
+    dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_task_fn fn;
+    void *data;
+    dbm_act *acts;
+    dbm__owned *owned;
+    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* more: when act.more; next: among the spare ones */
+    uint32_t at;                         /* where the function goes on; in ACTS: how many have not ended */
+    uint32_t gen;
+};
+#define DBM__WHERE act.own[0]
+#define DBM__ASKED act.own[1]
+#define DBM__CREDIT act.own[2]
+/* What there is one of in a loop: made with the first act. */
+typedef struct dbm__tasks {
+    dbm_act *first;                      /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *current;                   /* whose function runs now */
+    dbm_task *spare;                     /* ended ones */
+    dbm_task_stats_info stats;
+} dbm__tasks;
+typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* dbm_async_all(); left: acts that it still waits for */
+static void dbm__task_stop(dbm_act *act);
+static void dbm__task_told(dbm_act *act);
+static void dbm__task_reap(dbm_act *act);
+static void dbm__task_go(dbm_task *t);
+static void dbm__tasks_end(dbm_loop *loop);
+static void dbm__joined_stop(dbm_act *act);
+static void dbm__joined_reap(dbm_act *act);
+static const dbm__act_kind dbm__child_kind = { dbm__task_stop, NULL, dbm__task_reap };
+static const dbm__act_kind dbm__spawned_kind = { dbm__task_stop, dbm__task_told, dbm__task_reap };
+static const dbm__act_kind dbm__joined_kind = { dbm__joined_stop, NULL, dbm__joined_reap };
+static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static bool dbm__is_task(const dbm_act *act) { return act->kind == &dbm__child_kind || act->kind == &dbm__spawned_kind; }
+static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__loop_of_tasks(loop); }
+static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
+/* Whether it waits for all that is below it, to go on when that has ended. */
+static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
+static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
+    while (!t->act.of_loop) t = t->act.of.task;
+    return t->act.of.loop;
+}
+/* ---- acts --------------------------------------------------------------------------------------------------------------- */
+static bool dbm__tasks_made(dbm_loop *loop) {
+    void **tasks = dbm__loop_of_tasks(loop);
+    if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
+    return *tasks != NULL;
+}
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
+    void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
+    if (p != NULL) memset(p, 0, size);
+    else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+    return p;
+}
+static void dbm__act_link(dbm_act *act, dbm_act **in) {
+    act->next = *in;
+    act->in = in;
+    if (act->next != NULL) act->next->in = &act->next;
+    *in = act;
+}
+static void dbm__act_unlink(dbm_act *act) {
+    *act->in = act->next;
+    if (act->next != NULL) act->next->in = act->in;
+}
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
+    act->kind = kind;
+    if (t == NULL) {
+        act->of.loop = loop;
+        act->of_loop = true;
+        dbm__act_link(act, &dbm__tasks_of(loop)->first);
+        dbm__loop_hold(loop);
+        return;
+    }
+    if (dbm__tasks_of(loop)->current != NULL) t = dbm__tasks_of(loop)->current;
+    act->of.task = t;
+    if (dbm__task_settles(t)) t->at++;
+    if (dbm__task_joins(t) != NULL) dbm__task_joins(t)->left++;
+    dbm__act_link(act, dbm__task_awaits(t) != NULL ? &t->acts->next : &t->acts);
+}
+/* It ends with this; a failure is this thread's last one. The first failure stays. */
+static void dbm__act_fails(dbm_act *act, dbm_status st) {
+    if (dbm__failing(act->status)) return;
+    act->status = st;
+    if (!dbm__failing(st)) return;
+    if (dbm__self()->last.status != st) (void)dbm__fail(st, DBM_STAGE_NONE, "", "", NULL);
+    act->error = dbm__error_keep(dbm__loop_host(dbm__act_loop(act)), st);
+}
+/* The same with the failure of another. */
+static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
+    if (dbm__failing(act->status)) return;
+    act->status = other->status;
+    act->error = other->error;
+    other->error = NULL;
+}
+static dbm_status dbm__act_fail_again(const dbm_act *act) {
+    if (act->error != NULL) return dbm__fail_again(act->error);
+    return dbm__failing(act->status) ? dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL) : act->status;
+}
+/* It was told, or nobody wants to know. */
+static void dbm__act_drop(dbm_act *act) {
+    dbm__act_unlink(act);
+    if (act->error != NULL) dbm__free(dbm__loop_host(dbm__act_loop(act)), act->error);
+    act->error = NULL;
+    act->kind->reap(act);
+}
+static void dbm__act_tell(dbm__job *job) {
+    dbm_act *act = (dbm_act *)job;
+    dbm_loop *loop = act->of.loop;
+    (void)dbm__act_fail_again(act);
+    act->kind->tell(act);
+    dbm__act_drop(act);
+    dbm__loop_release(loop);
+}
+static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
+static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
+static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
+    act->job.run = run;
+    dbm__loop_soon(dbm__act_loop(act), &act->job);
+}
+DBM__FN void dbm__act_stop(dbm_act *act) {
+    if (act->done || act->stopped) return;
+    act->stopped = true;
+    if (act->kind->stop != NULL) act->kind->stop(act);
+}
+static void dbm__acts_stop(dbm_act *first) {
+    for (; first != NULL; first = first->next) dbm__act_stop(first);
+}
+/* Somebody is told, soon. */
+static void dbm__act_ended(dbm_act *act) {
+    dbm_task *t;
+    dbm__joined *joined;
+    act->done = true;
+    if (act->of_loop) {
+        dbm__soon(act, dbm__act_tell);
+        return;
+    }
+    t = act->of.task;
+    joined = dbm__task_joins(t);
+    if (act->awaited) {
+        dbm__soon(act, dbm__act_resume);
+    } else if (dbm__task_settles(t)) {
+        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
+            dbm__act_fails_as(&t->act, act);
+            dbm__acts_stop(t->acts);
+        }
+        if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
+    } else if (joined != NULL) {
+        if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
+            dbm__act_fails_as(&joined->act, act);
+            dbm__acts_stop(joined->act.next);
+        }
+        if (--joined->left == 0) dbm__act_ended(&joined->act);
+    }
+}
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
+    DBM_ASSERT(!act->done);
+    dbm__act_fails(act, st);
+    dbm__act_ended(act);
+}
+/* ---- asked to end ------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
+    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
+                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
+                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
+}
+/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
+ * when the loop ends. */
+static void dbm__task_ask(dbm_task *t, dbm_status why) {
+    dbm_act *act;
+    for (;;) {
+        if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
+        t->DBM__ASKED = (unsigned char)why;
+        if (dbm__task_settles(t)) {
+            dbm__act_fails(&t->act, dbm__asked_fail(t, why));
+            dbm__acts_stop(t->acts);
+            return;
+        }
+        act = dbm__task_awaits(t);
+        if (act == NULL || act->done || act->stopped) return;
+        if (!dbm__is_task(act)) {
+            dbm__act_stop(act);
+            return;
+        }
+        act->stopped = true;
+        t = (dbm_task *)act;
+        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED;
+    }
+}
+static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
+/* Whether its awaits fail. */
+static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
+static void dbm__tasks_end(dbm_loop *loop) {
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    dbm_act *act;
+    while (tasks->spare != NULL) {
+        dbm_task *t = tasks->spare;
+        tasks->spare = t->u.next;
+        dbm__free(dbm__loop_host(loop), t);
+    }
+    for (act = tasks->first; act != NULL; act = act->next) {
+        if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
+        else dbm__act_stop(act);
+    }
+}
+typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
+static void dbm__cancel_now(dbm__job *job) {
+    dbm__cancelling *c = (dbm__cancelling *)job;
+    dbm_task *t = (dbm_task *)c->handle.slot;
+    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked, and slots go */
+    dbm__free(dbm__loop_host(c->handle.loop), c);
+}
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
+    dbm__cancelling *c;
+    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
+    if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
+    c->handle = handle;
+    c->job.run = dbm__cancel_now;
+    dbm__loop_post(handle.loop, &c->job);
+    return DBM_OK;
+}
+DBM__DEF void dbm_async_cancel(dbm_act *act) {
+    if (act != NULL) dbm__act_stop(act);
+}
+/* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
+static void dbm__more_arm(dbm__task_more *m) {
+    int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
+    dbm_loop *loop = dbm__task_loop(m->task);
+    if (until >= m->armed_us) return; /* it wakes early, and looks again */
+    dbm__loop_unwatch(loop, &m->watch);
+    m->armed_us = until;
+    dbm__loop_watch(loop, &m->watch, -1, 0, until);
+}
+static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
+    dbm__task_more *m = (dbm__task_more *)w;
+    dbm_task *t = m->task;
+    int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
+    (void)heard;
+    m->armed_us = INT64_MAX;
+    if (m->await_until_us <= now) {
+        m->await_until_us = INT64_MAX;
+        m->late = true; /* of the await that is under way, which ends this limit when it is over */
+        dbm__act_stop(t->acts);
+    }
+    if (m->until_us <= now) {
+        m->until_us = INT64_MAX;
+        dbm__task_ask(t, DBM_E_TIMEOUT);
+    }
+    dbm__more_arm(m);
+}
+static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
+    dbm__watch_init(&m->watch, dbm__more_heard);
+    m->task = t;
+    m->site = t->u.site;
+    m->until_us = m->await_until_us = m->armed_us = INT64_MAX;
+    t->u.more = m;
+    t->act.more = true;
+}
+static bool dbm__task_more_make(dbm_task *t) {
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
+    if (m != NULL) dbm__task_more_put(t, m);
+    return t->act.more;
+}
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
+    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(t->u.more);
+    return DBM_OK;
+}
+/* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
+static void dbm__joined_begin(dbm__joined *joined) {
+    dbm_act *act;
+    joined->act.done = false;
+    joined->left = 1; /* so that none of those that are stopped here is the last */
+    for (act = joined->act.next; act != NULL; act = act->next) {
+        if (!act->done) joined->left++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act);
+    }
+    if (dbm__failing(joined->act.status)) dbm__acts_stop(joined->act.next);
+    joined->act.done = --joined->left == 0;
+}
+static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
+static void dbm__joined_reap(dbm_act *act) {
+    dbm_task *t = act->of.task;
+    while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
+    dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
+}
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    if (joined == NULL) return NULL;
+    dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
+    joined->act.done = true; /* until it is awaited */
+    return &joined->act;
+}
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+/* Where the function lands when it can't go on there. */
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
+    if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
+    return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
+}
+/* Before an await begins anything: whether it may. */
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) {
+    t->at = (uint32_t)at;
+    if (!dbm__task_asked(t)) return true;
+    (void)dbm__asked_fail(t, t->DBM__ASKED);
+    return false;
+}
+/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
+    if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
+        if (act != NULL || !dbm__failing(dbm__self()->last.status))
+            (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
+        return false;
+    }
+    if (t->acts != act) {
+        dbm__act_unlink(act);
+        dbm__act_link(act, &t->acts);
+    }
+    if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
+    act->awaited = true;
+    if (!act->done) return true;
+    if (t->DBM__CREDIT > 0) {
+        t->DBM__CREDIT--;
+        return false;
+    }
+    dbm__soon(act, dbm__act_resume);
+    return true;
+}
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
+    if (act != NULL && !dbm__task_more_make(t)) {
+        dbm__act_stop(act);
+        act = NULL;
+    }
+    if (!dbm__await(t, act, site)) return false;
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(t->u.more);
+    return true;
+}
+/* How the await ended that is over now; a failure is this thread's last one. */
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
+    dbm_act *act = dbm__task_awaits(t);
+    dbm_status st;
+    bool late = false;
+    if (act == NULL) return dbm__self()->last.status; /* it did not begin */
+    if (t->act.more) {
+        late = t->u.more->late;
+        t->u.more->late = false;
+        t->u.more->await_until_us = INT64_MAX;
+    }
+    st = dbm__act_fail_again(act);
+    if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
+    dbm__act_drop(act);
+    return st;
+}
+DBM__DEF bool dbm__await_failed(dbm_task *t) {
+    dbm_status st = dbm__awaited(t);
+    if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    return dbm__failing(st);
+}
+/* ---- tasks -------------------------------------------------------------------------------------------------------------- */
+static void dbm__task_told(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    const dbm_error_info *error = dbm__failing(act->status) ? dbm_last_error() : NULL;
+    if (act->more && t->u.more->on_end != NULL)
+        t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error != NULL ? act->error : error);
+    else if (error != NULL)
+        dbm__event(dbm__loop_host(act->of.loop), DBM_EVENT_TASK_FAILED, DBM_LOG_WARNING, error->database, dbm__task_site(t), act->status, 0,
+                   "the task that was started at %s failed: %s", dbm__task_site(t), error->message);
+}
+static void dbm__task_reap(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    dbm_loop *loop = dbm__act_loop(act);
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
+    if (dbm__loop_ends(loop)) {
+        dbm__free(dbm__loop_host(loop), t);
+        return;
+    }
+    t->gen++;
+    t->u.next = tasks->spare;
+    tasks->spare = t;
+}
+static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn, void *data, const char *site) {
+    dbm__tasks *tasks;
+    dbm_task *t = NULL;
+    uint32_t gen;
+    if (dbm__loop_ends(loop)) {
+        (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
+        return NULL;
+    }
+    if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
+    if (t == NULL) {
+        (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+        return NULL;
+    }
+    tasks = dbm__tasks_of(loop);
+    if (t == tasks->spare) tasks->spare = t->u.next;
+    gen = t->gen;
+    memset(t, 0, sizeof *t);
+    t->gen = gen;
+    t->fn = fn;
+    t->data = data;
+    t->u.site = site;
+    tasks->stats.begun++;
+    tasks->stats.running++;
+    dbm__act_begin(&t->act, loop, parent, parent != NULL ? &dbm__child_kind : &dbm__spawned_kind);
+    dbm__soon(&t->act, dbm__task_resume);
+    return t;
+}
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle handle;
+    dbm__task_more *more = NULL;
+    dbm_task *t;
+    memset(&handle, 0, sizeof handle);
+    if (loop == NULL || fn == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+        return handle;
+    }
+    if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
+    t = dbm__task_new(loop, NULL, fn, data, site);
+    if (t == NULL) {
+        if (more != NULL) dbm__loop_give(loop, more, sizeof *more);
+        return handle;
+    }
+    if (more != NULL) {
+        more->on_end = options->on_end;
+        more->on_end_ud = options->on_end_ud;
+        dbm__task_more_put(t, more);
+        if (options->deadline_ms > 0) (void)dbm_task_deadline(t, options->deadline_ms);
+    }
+    handle.loop = loop;
+    handle.slot = t;
+    handle.gen = t->gen;
+    return handle;
+}
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
+    dbm_task *child = dbm__task_new(dbm__task_loop(t), t, fn, data, site);
+    return child != NULL ? &child->act : NULL;
+}
+DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
+    owned->next = t->owned;
+    t->owned = owned;
+}
+DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
+    dbm__owned **at = &t->owned;
+    while (*at != NULL && *at != owned) at = &(*at)->next;
+    if (*at != NULL) *at = owned->next;
+}
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
+    dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
+    return DBM_TASK_FAILED;
+}
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    memset(out, 0, sizeof *out);
+    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
+}
+/* The function, until it waits (true) or is over. */
+static bool dbm__task_runs(dbm_task *t) {
+    dbm__tasks *tasks = dbm__tasks_of(dbm__task_loop(t));
+    dbm_task_status said;
+    t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    tasks->current = t;
+    said = t->fn(t);
+    tasks->current = NULL;
+    if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
+    if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
+    return false;
+}
+/* Whether something is under way that it has not awaited. */
+static bool dbm__task_waits_for_all(dbm_task *t) {
+    dbm_act *act;
+    t->at = 1; /* so that none of those that are stopped here is the last */
+    for (act = t->acts; act != NULL; act = act->next) {
+        if (!act->done) t->at++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+    }
+    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    return --t->at > 0;
+}
+/* Whether a session's end is under way. */
+static bool dbm__task_gives_back(dbm_task *t) {
+    for (;;) {
+        dbm__owned *owned = t->owned;
+        dbm_status st = DBM_OK;
+        dbm_act *act = dbm__task_awaits(t);
+        if (act != NULL) {
+            if (!act->done) return true;
+            if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+            dbm__act_drop(act);
+        }
+        if (owned == NULL) return false;
+        t->owned = owned->next;
+        act = owned->end(owned, t, dbm__failing(t->act.status), &st);
+        if (act != NULL) act->awaited = true;
+        else if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    }
+}
+static void dbm__task_go(dbm_task *t) {
+    for (;; t->DBM__WHERE++) switch (t->DBM__WHERE) {
+        case DBM__IN_BODY:
+        case DBM__IN_CLEAN_UP:
+            if (dbm__task_runs(t)) return;
+            t->DBM__WHERE++;
+            if (dbm__task_waits_for_all(t)) return;
+            /* fall through */
+        case DBM__IN_ACTS:
+        case DBM__IN_LAST_ACTS: /* all have ended */
+            while (t->acts != NULL) dbm__act_drop(t->acts);
+            break;
+        case DBM__IN_OWNED:
+        case DBM__IN_LAST_OWNED:
+            if (dbm__task_gives_back(t)) return;
+            t->at = DBM__AT_FINALLY;
+            break;
+        default:
+            if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
+            dbm__tasks_of(dbm__task_loop(t))->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
+            dbm__act_ended(&t->act);
+            return;
+        }
+}
+/* ---- sleeps and calls --------------------------------------------------------------------------------------------------- */
+typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
+static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
+    dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
+    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard);
+}
+static void dbm__sleep_stop(dbm_act *act) {
+    dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
+    dbm__act_done(act, DBM_E_CANCELLED);
+}
+static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
+static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
+    if (sleep == NULL) return NULL;
+    dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
+    dbm__watch_init(&sleep->watch, dbm__sleep_over);
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    return &sleep->act;
+}
+typedef struct dbm__called {
+    dbm_act act;
+    dbm__worked work;
+    dbm_status (*fn)(void *ud);
+    void *ud;
+    dbm_status status;
+    dbm_error_info *error;               /* of the worker's thread */
+} dbm__called;
+static dbm__called *dbm__called_of(dbm__worked *work) { return (dbm__called *)(void *)((char *)work - offsetof(dbm__called, work)); }
+static void dbm__called_run(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    call->status = call->fn(call->ud);
+    if (dbm__failing(call->status) && dbm__self()->last.status != call->status) (void)dbm__fail(call->status, DBM_STAGE_NONE, "", "", NULL);
+    call->error = dbm__error_keep(dbm__loop_host(work->loop), call->status);
+}
+static void dbm__called_done(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status));
+}
+static void dbm__called_stop(dbm_act *act) {
+    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, DBM_E_CANCELLED);
+}
+static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
+static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    if (call == NULL) return NULL;
+    call->fn = fn;
+    call->ud = ud;
+    call->work.run = dbm__called_run;
+    call->work.done = dbm__called_done;
+    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
+        dbm__loop_give(loop, call, sizeof *call);
+        return NULL;
+    }
+    dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
+    return &call->act;
+}
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/act.c --- */
+#if DBM_HAS_ASYNC
+#endif /* DBM_HAS_ASYNC */
 #endif
 /* --- src/api/licence.h --- */
 /* dbm.h is available under two licenses. Choose the one you prefer.

@@ -604,7 +604,7 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         return DBM_OK;
     case DBM_OP_SYNC: return l->fd[0] >= 0 ? DBM_OK : DBM_E_UNSUPPORTED;
     case DBM_OP_CONNECT: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: case DBM_OP_SCRIPT:
-    case DBM_OP_RECEIVE: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_RECEIVE: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }

@@ -1194,7 +1194,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }

@@ -85,6 +85,10 @@
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
  *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
  *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
+ *     DBM_WITH_ASYNC       implementation   loops, tasks and sessions that are awaited
+ *     DBM_WITH_LIBUV       implementation   the same inside of a libuv loop: -luv
+ *     DBM_WITH_LIBEV       implementation   of a libev loop: -lev
+ *     DBM_WITH_LIBEVENT    implementation   of a libevent base: -levent_core
  *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name
