@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 719772be97ac8836: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4f4c502ef731e8e2: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1012,7 +1012,7 @@ typedef struct dbm_config {
 
 /* What a session may ask for. Zero is the default. */
 typedef struct dbm_session_options {
-    dbm_isolation isolation;  /* (default: the database's) */
+    dbm_isolation isolation;  /* (default: the database's); E_UNSUPPORTED where sessions are no transactions (Redis; MongoDB), DBM_AUTOCOMMIT excepted */
     bool read_only;           /* writes fail with DBM_E_READ_ONLY; the commit is not waited for where that is safe */
     bool write;               /* will write: SQLite begins IMMEDIATE, in the writer queue */
     bool autocommit;          /* no transaction: each statement stands alone */
@@ -2492,9 +2492,28 @@ typedef enum dbm_op_kind {
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+    DBM_OP_BULK_END,      /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
                            * frees bulk->data in any case */
+    DBM_OP_LISTEN,        /* hear the channels that `values` name (texts, one at least), or hear them no longer, by `listen`; it is done when the server has
+                           * confirmed it. For a listener's own connection, on which nothing comes from then on but LISTEN, NOTIFIED and PING; needs start
+                           * and step */
+    DBM_OP_NOTIFIED       /* wait for the next notification: `native` is a const dbm_notification, valid until the connection's next operation. It sends
+                           * nothing, and may be left at any step: another operation is started in its place, and loses none */
 } dbm_op_kind;
+
+/* What LISTEN is about. */
+enum {
+    DBM_LISTEN_CHANNEL = 0,
+    DBM_LISTEN_PATTERN = 1,      /* channels whose name fits a pattern (Redis' PSUBSCRIBE) */
+    DBM_LISTEN_SHARD = 2,        /* channels of a cluster's shard (Redis' SSUBSCRIBE) */
+    DBM_LISTEN_STOP = 4          /* with one of them: no longer */
+};
+
+/* What NOTIFIED has heard. Texts, or BLOBs where they are not UTF-8. */
+typedef struct dbm_notification {
+    dbm_value channel, pattern, payload; /* pattern: the one that the channel fits; NULL where the channel was named */
+    int64_t process;                     /* of the server that serves the sender (PostgreSQL's pid); 0: not known */
+} dbm_notification;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
 typedef struct dbm_prepared {
@@ -2557,6 +2576,7 @@ typedef struct dbm_op {
                               * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
     const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
+    int listen;              /* LISTEN: DBM_LISTEN_... */
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
@@ -2568,7 +2588,7 @@ typedef struct dbm_op {
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT; DBM_LAST_ID_UNKNOWN */
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
-    void *native;
+    void *native;            /* NATIVE, NOTIFIED */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -7073,6 +7093,7 @@ struct dbm_connection {
     bool broken;                     /* to be closed, not returned */
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
+    bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
     dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
@@ -7107,6 +7128,9 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
 }
+/* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7345,7 +7369,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
     case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
+    case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -7537,7 +7562,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SYNC: return DBM_OK;
     case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -7549,7 +7574,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     return dbm__op_end(c, op, dbm__op_call(c, op));
 }
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
-    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
+    return c->db->pipeline && c->db->on_answered != NULL && !c->alone ? op->status = c->db->on_answered(c, op, st) : st;
 }
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
@@ -7559,13 +7584,24 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
             "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
-            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk", "listen", "listen" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
+}
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db) {
+    memset(c, 0, sizeof *c);
+    c->db = db;
+    c->alone = c->connecting = true;
+}
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st) {
+    c->connecting = false;
+    c->open = st == DBM_OK;
+    dbm__credentials_drop(c);
+    return st;
 }
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
@@ -12828,8 +12864,13 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->outer_open = (dbm__work *)self->open;
     self->open = w;
 }
-/* .transaction = 1, before anything is taken: whether there can be one. */
+/* .transaction = 1, or an isolation level, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (!options->transaction) {
+        if (db->transactions || options->isolation == DBM_AUTOCOMMIT) return DBM_OK;
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "isolation levels are those of transactions, and a session of a backend of type %q %s",
+                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out");
+    }
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
     }
@@ -12868,7 +12909,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
         return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
     }
-    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
+    if (options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
         return dbm__session_refused(out, status, st, kind);
     }
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
@@ -17106,10 +17147,9 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
     while (low < high) {
         size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = upper[0] - word[0];
-        if (order == 0) order = strcmp(upper, word);
-        if (order == 0) return true;
-        if (order > 0) low = middle + 1; else high = middle;
+        for (i = 0; upper[i] == word[i] && word[i] != 0; i++) {}
+        if (upper[i] == word[i]) return true;
+        if (upper[i] > word[i]) low = middle + 1; else high = middle;
     }
     return false;
 }
@@ -19069,7 +19109,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19758,6 +19798,9 @@ typedef struct dbm__pg {
     dbm_database *owner;
     dbm__pg_base *base;
     dbm_op *op;              /* in progress */
+    char *listen;            /* the statements of a listener */
+    PGnotify *told;          /* the notification handed out last, */
+    dbm_notification notification; /* and as it is seen from outside */
     dbm__pg_statement *main; /* whose rows or run it is about */
     dbm__pg_list sent, wait, closes, drops;
     int emitted;             /* of `sent` */
@@ -21111,6 +21154,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+    case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
     return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
@@ -21152,6 +21196,64 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
+}
+/* The statements of LISTEN; false: the operation has failed. */
+static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
+    const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
+    size_t need = 1, i;
+    int v;
+    char *out;
+    if (verb == NULL) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        need += strlen(verb) + 2 * name->as.text.size + 2;
+        if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
+        return false;
+    }
+    dbm_adapter_free(q->owner, q->listen);
+    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
+    if (out == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        memcpy(out, verb, strlen(verb));
+        out += strlen(verb);
+        for (i = 0; i < name->as.text.size; i++) {
+            if (name->as.text.data[i] == '"') *out++ = '"';
+            *out++ = name->as.text.data[i];
+        }
+        *out++ = '"';
+        *out++ = ';';
+    }
+    *out = 0;
+    op->sql = q->listen;
+    op->sql_size = (size_t)(out - q->listen);
+    return true;
+}
+static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
+    bool lost = false;
+    if (q->told != NULL) PQfreemem(q->told);
+    q->told = PQnotifies(q->conn);
+    if (q->told == NULL) {
+        lost = PQconsumeInput(q->conn) != 1;
+        q->told = PQnotifies(q->conn);
+    }
+    op->fd = PQsocket(q->conn);
+    if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
+    op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
+    if (q->told == NULL) return DBM_STEP_DONE;
+    q->notification.channel = dbm_textn(q->told->relname, strlen(q->told->relname));
+    q->notification.payload = dbm_textn(q->told->extra, strlen(q->told->extra));
+    q->notification.pattern = dbm_null();
+    q->notification.process = q->told->be_pid;
+    op->native = &q->notification;
+    return DBM_STEP_DONE;
 }
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
@@ -21206,8 +21308,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_go(q);
         break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE:
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
+        if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK);
@@ -21223,6 +21326,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
@@ -21524,14 +21628,14 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         dbm__pg_result_end(q, q->main);
         return true;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: return dbm__pg_script_end(q);
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN: return dbm__pg_script_end(q);
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -21685,6 +21789,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
+    if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
@@ -22067,6 +22172,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    if (q->told != NULL) PQfreemem(q->told);
+    dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
     if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
@@ -26032,7 +26139,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -26333,20 +26440,22 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
  * Must not know: pools, sessions, which commands write, other adapters.
  *
- * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers one command after the other. A reply is put
- * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
+ * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers commands. A reply is put away whole, as a list of
+ * nodes in the order in which they came, before its command ends: so rows need nothing of the connection any more.
  *
- *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read until the operation has the replies it waits for) --> over
  *
- * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
- * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ * Commands gather in `out`, and what is to come back for them in `line`. What is read stays as it came, in `raw`, where only the ends of the replies
+ * are looked for; each is parsed when it is received, by hiredis where it is more than a plain text or number. An array that nothing else stands in line
+ * with goes to hiredis straight.
  *
  *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
  *
  * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
  * for the other.
  *
- * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
+ * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection.
+ * A connection that listens has no line: what comes is a message, kept in `news`, or the answer to the one command that was sent. */
 #if DBM_HAS_REDIS
 #if defined(__has_include)
 #  if !__has_include(<hiredis/hiredis.h>)
@@ -26376,7 +26485,7 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
-#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+#define DBM__REDIS_READ ((size_t)16384) /* room for what is read at once */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 /* Of a database, for all its connections. */
@@ -26430,7 +26539,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
-#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+/* The first letters of these names, and of commands whose array is one of pairs, by their place in the alphabet: ACDEHMPQRSUWZ. */
+#define DBM__REDIS_INITIALS UINT32_C(0x257909D)
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 /* A command of the pipeline: what was sent, and what is known of its reply. */
@@ -26439,6 +26549,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
 typedef struct dbm__redis {
@@ -26451,7 +26562,7 @@ typedef struct dbm__redis {
     char *out;                /* what is to be sent */
     size_t out_size, out_sent, out_room;
     bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
-    int expected, replies;    /* still to come, have come */
+    bool done;                /* the operation is; a cancel on its way has to be waited for */
     redisReader *reader;
     redisReplyObjectFunctions functions;
     dbm__redis_reply *building, *spare, *all;
@@ -26463,19 +26574,21 @@ typedef struct dbm__redis {
     size_t line_room, line_first, line_count;
     size_t unanswered;        /* the last ones of it */
     bool draining;            /* there were too many */
+    bool straight;            /* an array is on its way to hiredis */
     char *raw;
     size_t raw_at, raw_size, raw_room;
     size_t scanned;           /* in raw: whole replies and the elements behind them end here */
     size_t begun;             /* where the reply begins that is being looked at, or was last */
     uint64_t open;            /* elements of it that are still to come */
-    char greeting[4];         /* what was sent at connect: a, s, n, p */
-    dbm_status greeted;       /* the first failure among its answers */
+    bool listening;
+    int confirm;              /* answers that are to come for what it listens to */
+    dbm__redis_reply *news, **news_end, *told; /* messages, oldest first; the one handed out last */
+    dbm_notification notification;
     dbm__dial dial;
 #if DBM_HAS_REDIS_TLS
     redisContext *context;
     SSL *ssl;                 /* of context, once there is one */
 #endif
-    char in[16384];
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
@@ -26825,8 +26938,9 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->row = reply->left != 0;
     if (op->row) reply->left -= (size_t)op->columns;
 }
-static dbm_status dbm__redis_fetch(dbm_op *op) {
+static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    (void)c;
     if (reply == NULL || reply->left == 0) return DBM_DONE;
     reply->at = dbm__redis_behind(reply, reply->at);
     if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
@@ -26886,10 +27000,18 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
+/* By what reading said. */
+static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+}
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 static size_t dbm__redis_digits(char *out, uint64_t v) {
     char block[20];
     size_t n = 0, i;
+    if (DBM__LIKELY(v < 10)) {
+        *out = (char)('0' + (int)v);
+        return 1;
+    }
     do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
     for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
     return n;
@@ -26918,17 +27040,46 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     r->out_size = (size_t)(out + 2 - r->out);
     return true;
 }
-/* A command of texts; NULL ends them. */
-static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
-    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
-    r->expected++;
-    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
-        && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
+/* ---- what was asked for ---- */
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+/* The command that r->command and its fellows tell of, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, char greeting) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->greeting = greeting;
+    s->writes = writes;
+    s->queued = false;
+    r->unanswered++;
+    return true;
 }
-static bool dbm__redis_select(dbm__redis *r) {
+/* A command of texts of our own; NULL ends them. */
+static bool dbm__redis_words(dbm__redis *r, dbm__redis_kind kind, char greeting, const char *a, const char *b, const char *c) {
+    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
+    r->command = kind;
+    r->pairs = DBM__REDIS_SINGLE;
+    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c))) && dbm__redis_line_up(r, NULL, false, greeting);
+}
+static bool dbm__redis_select(dbm__redis *r, char greeting) {
     char number[24];
-    dbm__format(number, sizeof number, "%l", r->base->number);
-    return dbm__redis_words(r, "SELECT", number, NULL);
+    r->wanted = r->base->number;
+    dbm__format(number, sizeof number, "%l", r->wanted);
+    return dbm__redis_words(r, DBM__REDIS_SELECT, greeting, "SELECT", number, NULL);
 }
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
@@ -26938,9 +27089,10 @@ static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
     return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
 }
-static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
+/* The values of an operation, behind the name of the command where that is none of them. */
+static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char *name) {
     int i;
-    if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
+    if (!dbm__redis_begin(r, op->value_count + (name != NULL)) || (name != NULL && !dbm__redis_argument(r, name, strlen(name)))) return dbm__redis_no_memory(r->connection);
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         char block[64];
@@ -26974,7 +27126,6 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     }
     return DBM_OK;
 }
-static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -26995,7 +27146,8 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
+    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -27196,12 +27348,6 @@ static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
-static dbm_status dbm__redis_receive(dbm__redis *r) {
-    size_t n;
-    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
-    if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
-    return st;
-}
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
     r->out_size = r->out_sent = 0;
@@ -27237,7 +27383,8 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     const dbm_config *config = dbm_adapter_config(db);
     dbm__redis *r = (dbm__redis *)dbm_adapter_alloc(db, sizeof *r);
     if (r == NULL) return dbm__redis_no_memory(c);
-    memset(r, 0, offsetof(dbm__redis, in));
+    memset(r, 0, sizeof *r);
+    r->news_end = &r->news;
     r->connection = c;
     r->db = db;
     r->base = (const dbm__redis_base *)dbm_adapter_db_data(db);
@@ -27264,29 +27411,18 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
     dbm_status st = dbm_adapter_credentials(r->connection, &who);
-    bool fits = true;
-    int n = 0;
+    bool fits = true, user;
     if (st != DBM_OK) return st;
-    r->expected = r->replies = 0;
+    user = who.user != NULL && who.user[0] != 0;
     if (who.password != NULL && who.password[0] != 0) {
         if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
-        if (who.user != NULL && who.user[0] != 0) fits = dbm__redis_words(r, "AUTH", who.user, who.password);
-        else fits = dbm__redis_words(r, "AUTH", who.password, NULL);
-        r->greeting[n++] = 'a';
-    } else if (who.user != NULL && who.user[0] != 0) {
+        fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'a', "AUTH", user ? who.user : who.password, user ? who.password : NULL);
+    } else if (user) {
         return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
     }
-    if (r->base->number != 0) {
-        fits = fits && dbm__redis_select(r);
-        r->greeting[n++] = 's';
-    }
-    if (r->base->client_name != NULL) {
-        fits = fits && dbm__redis_words(r, "CLIENT", "SETNAME", r->base->client_name);
-        r->greeting[n++] = 'n';
-    }
-    fits = fits && dbm__redis_words(r, "PING", NULL, NULL);
-    r->greeting[n] = 'p';
-    r->greeted = DBM_OK;
+    if (r->base->number != 0) fits = fits && dbm__redis_select(r, 's');
+    if (r->base->client_name != NULL) fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'n', "CLIENT", "SETNAME", r->base->client_name);
+    fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
     r->phase = DBM__REDIS_TALK;
     return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
 }
@@ -27310,32 +27446,26 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status;
 }
-/* One answer of the greeting. PING may be forbidden to a user who may do other things. */
-static void dbm__redis_greeting_answer(dbm__redis *r) {
-    const dbm__redis_node *node = &r->building->nodes[0];
-    const char *text = r->building->bytes + node->is.at;
-    char what = r->greeting[r->replies];
-    if (node->kind != DBM__REDIS_ERROR || r->greeted != DBM_OK) return;
-    if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
-    r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
-}
 /* ---- one operation ---- */
-/* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
+/* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
+    r->command = (dbm__redis_kind)s->command;
+    r->pairs = s->pairs;
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
+        const char *text = reply->bytes + node->is.at;
         size_t element = 0, at = 1;
         if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
-        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, element, 0);
-    } else if (DBM__UNLIKELY(nil_exec)) {
+        if (s->greeting != 'p' || strncmp(text, "NOPERM", 6) != 0) st = dbm__redis_refused(r, text, node->size, element, s->greeting);
+    } else if (DBM__UNLIKELY(s->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL)) {
         st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
     }
-    if (st != DBM_OK || queued) { /* a queued command has no answer of its own yet */
+    if (st != DBM_OK) op->site = s->site;
+    if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
     } else {
         dbm__redis_show(r, op, reply);
@@ -27343,63 +27473,10 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     r->building = NULL;
     return st;
 }
-/* All answers of the operation are in. */
-static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
-    const dbm__redis_node *root;
-    DBM_ASSERT(r->building != NULL && r->building->nodes != NULL); /* an answer was awaited, and it came */
-    root = &r->building->nodes[0];
-    if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    switch (op->kind) {
-    case DBM_OP_COMMAND: {
-        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
-        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
-        return dbm__redis_answer(r, op, queued);
-    }
-    case DBM_OP_CONNECT:
-        if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
-        return r->greeted;
-    default: break;
-    }
-    if (root->kind == DBM__REDIS_ERROR && !(op->kind == DBM_OP_PING && strncmp(r->building->bytes + root->is.at, "NOPERM", 6) == 0)) {
-        return dbm__redis_refused(r, r->building->bytes + root->is.at, root->size, 0, 0);
-    }
-    if (op->kind == DBM_OP_RESET) {
-        r->multi = r->watching = false;
-        r->number = r->base->number;
-        dbm_adapter_state(r->connection, DBM_STATE_NONE);
-    }
-    return DBM_OK;
-}
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
-    char block[200];
-    dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
     dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
-    dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
-    return dbm__redis_lost(r, block);
-}
-/* Reads answers as far as they are there. DBM_DONE: more must come. */
-static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
-    while (r->expected > 0) {
-        void *got = NULL;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            dbm_adapter_broken(r->connection);
-            return dbm__redis_no_memory(r->connection);
-        }
-        if (redisReaderGetReply(r->reader, &got) != REDIS_OK) return dbm__redis_garbage(r);
-        if (got == NULL) return DBM_DONE;
-        r->expected--;
-        if (op->kind == DBM_OP_CONNECT) dbm__redis_greeting_answer(r);
-        r->replies++;
-        if (r->expected > 0) { /* of several answers only an error is kept */
-            if (op->kind != DBM_OP_CONNECT && r->building->error != 0) {
-                dbm_adapter_broken(r->connection);
-                return dbm__redis_refused(r, r->building->bytes + r->building->nodes[0].is.at, r->building->nodes[0].size, 0, 0);
-            }
-            dbm__redis_reply_clear(r->building);
-        }
-    }
-    return DBM_OK;
+    if ((r->building != NULL && r->building->no_memory) || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
@@ -27418,31 +27495,6 @@ static void dbm__redis_push(dbm__redis *r) {
     }
 }
 /* ---- the pipeline ---- */
-static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
-/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
-static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
-    dbm__redis_asked *s;
-    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
-        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
-        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
-        if (line == NULL) return false;
-        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
-        dbm_adapter_free(r->db, r->line);
-        r->line = line;
-        r->line_room = room;
-        r->line_first = 0;
-    }
-    s = dbm__redis_in_line(r, r->line_count++);
-    s->site = op->site;
-    s->size = 0;
-    s->wanted = r->wanted;
-    s->command = (unsigned char)r->command;
-    s->pairs = (unsigned char)r->pairs;
-    s->writes = op->write;
-    s->queued = false;
-    r->unanswered++;
-    return true;
-}
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -27474,13 +27526,17 @@ static bool dbm__redis_scan(dbm__redis *r) {
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
-        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
-        if (end == NULL) return true;
+        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
-        if (strchr("$*=!~%", *c) != NULL) {
+        switch (*c) {
+        case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
+        case '$': case '=': case '!': case '*': case '~': case '%':
             if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
-            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
-            else if (n > 0) more = (uint64_t)n << (*c == '%');
+            if (n < 0) break;
+            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
+            else size += (size_t)n + 2;
+            break;
+        default: return false;
         }
         if (size > r->raw_size - r->scanned) return true;
         if (r->open == 0) {
@@ -27531,55 +27587,65 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     default: return NULL;
     }
 }
+static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
+    r->raw_at += s->size;
+    r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+}
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
-    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
     void *got = NULL;
-    dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
-        st = DBM_OK;
-    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        (void)redisReaderGetReply(r->reader, &got);
     }
-    if (last) {
-        r->raw_size = r->scanned = at;
+    if (!last) {
+        dbm__redis_left_line(r, &s);
     } else {
-        r->raw_at += s.size;
-        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+        r->raw_size = r->scanned = at;
+        if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (--r->line_count == 0) dbm__redis_line_empty(r);
-    if (st == DBM_E_NOMEM) {
+    if (DBM__LIKELY(got != NULL)) return dbm__redis_answer(r, op, &s);
+    if (r->building != NULL) return dbm__redis_garbage(r);
+    dbm_adapter_broken(r->connection);
+    return dbm__redis_no_memory(r->connection);
+}
+/* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
+static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
+    void *got = NULL;
+    bool fed;
+    dbm__redis_asked s;
+    r->straight = true;
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
         dbm_adapter_broken(r->connection);
         return dbm__redis_no_memory(r->connection);
     }
-    if (st != DBM_OK) return dbm__redis_garbage(r);
-    r->command = (dbm__redis_kind)s.command;
-    r->pairs = s.pairs;
-    st = dbm__redis_answer(r, op, s.queued);
-    if (st != DBM_OK) op->site = s.site;
-    return st;
+    fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
+    r->raw_at = r->raw_size = r->scanned = 0;
+    if (!fed) return dbm__redis_garbage(r);
+    if (got == NULL) return DBM_DONE;
+    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    s = *dbm__redis_in_line(r, 0);
+    r->line_count = r->unanswered = 0;
+    r->straight = false;
+    dbm__redis_line_empty(r);
+    dbm__redis_learn(r, s.command, s.wanted, true, false);
+    return dbm__redis_answer(r, op, &s);
 }
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
-        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
-            r->raw_at += dbm__redis_in_line(r, 0)->size;
-            r->line_first = (r->line_first + 1) & (r->line_room - 1);
-            if (--r->line_count == 0) dbm__redis_line_empty(r);
-            continue;
-        }
-        op->status = dbm__redis_given(r, op, false);
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
+        if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */
     }
 }
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
-    dbm_status st = dbm__redis_values(r, op);
-    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    dbm_status st = dbm__redis_values(r, op, NULL);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
     if (st != DBM_OK) r->out_size = before;
     return st;
 }
@@ -27608,10 +27674,10 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return true;
     default:
         dbm__redis_drop(r, op);
-        return r->line_count == 0;
+        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */
     }
 }
-/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+/* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
     dbm_status st;
@@ -27630,55 +27696,107 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
+        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
+            if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
+            op->status = st;
+            return DBM_STEP_DONE;
+        }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
     dbm_adapter_broken(r->connection);
     if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
-    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    else if (op->kind != DBM_OP_CONNECT || op->status == DBM_OK) op->status = dbm__redis_hung_up(r, st); /* what was refused is the cause */
     return DBM_STEP_DONE;
 }
-/* ---- one after the other ---- */
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st;
+/* ---- listening ---- */
+static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
+/* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
+static dbm_status dbm__redis_told(dbm__redis *r) {
+    dbm__redis_reply *reply = r->building;
+    const dbm__redis_node *node = reply->nodes;
+    const char *word = node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
+    dbm_status st = DBM_OK;
+    r->building = NULL;
+    if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
+        *r->news_end = reply;
+        r->news_end = &reply->next;
+        reply->next = NULL;
+        return DBM_OK;
+    }
+    if (reply->error != 0) {
+        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, 0, 0);
+        r->confirm = 0; /* it is the only one, whatever was asked for */
+    } else if (r->confirm-- == 0) {
+        st = dbm__redis_lost(r, "the server ended a subscription by itself");
+    }
+    dbm__redis_reply_spare(r, reply);
+    return st;
+}
+static dbm_value dbm__redis_told_text(const dbm__redis_reply *reply, size_t i) {
+    const dbm__redis_node *node = &reply->nodes[i];
+    dbm_value v = dbm_textn(reply->bytes + node->is.at, node->size);
+    if (!dbm__redis_is_text(v.as.text.data, v.as.text.size)) v.type = DBM_TYPE_BLOB;
+    return v;
+}
+/* The oldest message is handed out; false: there is none. */
+static bool dbm__redis_tell(dbm__redis *r, dbm_op *op) {
+    const dbm__redis_reply *news = r->news;
+    if (r->told != NULL) dbm__redis_reply_spare(r, r->told);
+    r->told = r->news;
+    if (news == NULL) return false;
+    r->news = news->next;
+    if (r->news == NULL) r->news_end = &r->news;
+    r->notification.pattern = news->count == 5 ? dbm__redis_told_text(news, 2) : dbm_null();
+    r->notification.channel = dbm__redis_told_text(news, news->count - 2);
+    r->notification.payload = dbm__redis_told_text(news, news->count - 1);
+    r->notification.process = 0;
+    op->native = &r->notification;
+    return true;
+}
+/* Sends and reads until there is a message, or until all is confirmed. */
+static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
-    if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
-    for (;;) {
-        st = dbm__redis_parse(r, op);
-        if (st != DBM_DONE) break;
-        st = dbm__redis_receive(r);
-        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        if (st == DBM_OK) continue;
-        if (st == DBM_E_NOMEM) {
-            dbm_adapter_broken(r->connection);
+    while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
+        void *got = NULL;
+        dbm_status st = DBM_OK;
+        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
             op->status = dbm__redis_no_memory(r->connection);
+        } else if (redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+            op->status = dbm__redis_garbage(r);
+        } else if (got != NULL) {
+            op->status = dbm__redis_told(r);
+        } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
+            return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        } else if (st != DBM_OK) {
+            op->status = st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_hung_up(r, st);
         } else {
-            op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+            if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
+            r->raw_size = 0;
         }
-        return DBM_STEP_DONE;
     }
-    op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
+    if (op->status == DBM_E_NOMEM) dbm_adapter_broken(r->connection);
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
     r->building = NULL;
 }
-/* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
-static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
+/* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
+static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
-    op->state = NULL;
+    r->done = true;
     if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
-        while (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) dbm__sleep_us(20);
-        dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
+        if (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) return false;
+        dbm__store(&r->busy, DBM__REDIS_IDLE);
     }
+    op->state = NULL;
     dbm__redis_building_drop(r);
+    return true;
 }
 static void dbm__redis_connect_failed(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
@@ -27705,25 +27823,34 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
-    if (want != DBM_STEP_DONE) return want;
-    dbm__redis_over(r, op);
-    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
+    if (r->phase == DBM__REDIS_TALK && !r->done && (op->status == DBM_OK || op->kind == DBM_OP_SYNC)) want = r->listening ? dbm__redis_listen(r, op) : dbm__redis_flow(r, op);
+    if (want != DBM_STEP_DONE || op->kind == DBM_OP_NOTIFIED) return want;
+    if (DBM__UNLIKELY(!dbm__redis_over(r, op))) {
+        op->fd = -1;
+        op->wake_us = dbm_adapter_clock(r->db) + 50;
+        return DBM_STEP_TIMER;
+    }
+    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_connect_failed(c);
     return DBM_STEP_DONE;
 }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
+}
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
+    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
+    op->result = NULL;
+    return DBM_OK;
 }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
-    case DBM_OP_FETCH: op->status = dbm__redis_fetch(op); return;
-    case DBM_OP_FINISH:
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
-        return;
+    case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
+    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -27745,53 +27872,57 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
             r->queued_writes = r->queued_writes || op->write;
             if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
         }
-        if (op->no_wait || dbm__redis_piped(r)) {
-            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-                op->status = dbm__redis_too_much(r);
-                return;
-            }
-        }
-        if (op->no_wait) {
-            if (dbm__redis_full(r)) break;
-            op->status = dbm__redis_append(r, op);
-            op->queued = op->status == DBM_OK;
+        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
             return;
         }
-        if (dbm__redis_piped(r)) {
-            op->status = dbm__redis_append(r, op);
-        } else {
-            op->status = dbm__redis_values(r, op);
-            if (op->status == DBM_OK) r->expected = 1;
-            else r->out_size = 0;
-        }
-        if (op->status != DBM_OK) return;
+        if (op->no_wait && dbm__redis_full(r)) break;
+        op->status = dbm__redis_append(r, op);
+        op->queued = op->no_wait && op->status == DBM_OK;
+        if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
+        if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
-        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        if (r->line_count != 0) (void)dbm__redis_reached_end(r, op); /* it has come already */
         dbm__redis_building_drop(r);
         return;
-    case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
+    case DBM_OP_PING:
+        if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
+        else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
+        r->confirm = 1;
+        break;
+    case DBM_OP_LISTEN:
+        r->listening = true;
+        r->confirm = op->value_count;
+        op->status = dbm__redis_values(r, op, dbm__redis_listens[op->listen & 7]);
+        if (op->status == DBM_OK) break;
+        r->out_size = 0;
+        return;
+    case DBM_OP_NOTIFIED:
+        r->done = false;
+        op->state = r;
+        return;
     case DBM_OP_RESET:
-        if (r->changed) {
+        if (r->changed || r->listening) {
             op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
             return;
         }
-        if (r->multi) fits = dbm__redis_words(r, "DISCARD", NULL, NULL);
-        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, "UNWATCH", NULL, NULL);
-        if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
+        if (r->multi) fits = dbm__redis_words(r, DBM__REDIS_DISCARD, 0, "DISCARD", NULL, NULL);
+        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, DBM__REDIS_UNWATCH, 0, "UNWATCH", NULL, NULL);
+        if (r->number != r->base->number) fits = fits && dbm__redis_select(r, 0);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED:
+        op->status = DBM_E_UNSUPPORTED;
+        return;
     }
     if (!fits) {
-        r->out_size = 0;
-        r->expected = 0;
+        dbm_adapter_broken(c);
         op->status = dbm__redis_no_memory(c);
         return;
     }
-    r->replies = 0;
+    r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
 }
@@ -27902,7 +28033,7 @@ static const dbm_adapter dbm__redis_adapter = {
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
-    NULL, NULL, dbm__redis_column, dbm__redis_column_name,
+    dbm__redis_execute, dbm__redis_fetch, dbm__redis_column, dbm__redis_column_name,
     dbm__redis_start, dbm__redis_step,
     NULL, NULL
 };
@@ -27911,7 +28042,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -27994,8 +28125,13 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor */
-    const bson_t *doc;       /* in hand */
+    bson_t *own;             /* the one document, where there is no cursor; */
+    bson_t *reply;           /* or the reply that it lies in: kept, empty, for the next one */
+    bool replied;
+    const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
+    bson_t *made;            /* that was made of it */
+    const uint8_t *data;     /* its bytes */
+    size_t size;
     char *json;              /* of all of it */
     dbm__mongo_field *fields;
     int fields_room;
@@ -28405,7 +28541,6 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
     mongoc_collection_t *kept;
-    bson_t *one;             /* the options of a find for one document */
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
@@ -28529,21 +28664,25 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
 }
-/* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
+/* ---- JSON with placeholders -------------------------------------------------------------------------------------------------------
+ * Read straight into BSON. Left to libbson is what extended JSON says by objects of its own ({"$oid": ...}), strings with escapes, and numbers that
+ * are no small integers. */
 /* The values of a call that stand for placeholders, taken in order. */
 typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
-/* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
-#define DBM__MONGO_MARK "\001?"
-#define DBM__MONGO_MARK_JSON "\"\\u0001?\""
-/* `json` is the program's own text; NULL: a value, which is never shown. */
-static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
+typedef struct dbm__mongo_json {
+    dbm__mongo_lease *m;
+    const char *begin, *at, *end;
+    dbm__mongo_args *args;   /* NULL: it is a value itself, which has no placeholders, and is never shown */
+    dbm_status status;
+} dbm__mongo_json;
+static bool dbm__mongo_bad(dbm__mongo_json *j, const char *why) {
     char near_it[40];
-    size_t i, n = 0, size = json != NULL ? strlen(json) : 0;
-    if (json == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
-    if (at > size) at = size;
-    for (i = at > 16 ? at - 16 : 0; i < size && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = json[i] == '\n' || json[i] == '\t' || json[i] == '\r' ? ' ' : json[i];
+    size_t at = (size_t)(j->at - j->begin), i, n = 0;
+    for (i = at > 16 ? at - 16 : 0; j->begin + i < j->end && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = (unsigned char)j->begin[i] < ' ' ? ' ' : j->begin[i];
     near_it[n] = 0;
-    return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    if (j->args == NULL) j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
+    else j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    return false;
 }
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
@@ -28557,7 +28696,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     }
     return n == bytes * 2;
 }
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array);
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
     return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
 }
@@ -28615,183 +28754,261 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
         break;
     case DBM_TYPE_JSON: {
-        bson_t *inner = NULL;
+        bson_t inner = BSON_INITIALIZER;
         bool array = false;
         dbm_status status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, &inner, &array);
+        ok = array ? bson_append_array(b, key, key_size, &inner) : bson_append_document(b, key, key_size, &inner);
+        bson_destroy(&inner);
         if (status != DBM_OK) return status;
-        ok = array ? bson_append_array(b, key, key_size, inner) : bson_append_document(b, key, key_size, inner);
-        bson_destroy(inner);
         break;
     }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
-/* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
-static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
-    dbm_status status = DBM_OK;
-    while (status == DBM_OK && bson_iter_next(from)) {
-        const char *key = bson_iter_key(from);
-        int key_size = (int)strlen(key);
-        bson_type_t type = bson_iter_type(from);
-        bson_iter_t inner;
-        bson_t child;
-        if (type == BSON_TYPE_UTF8) {
-            uint32_t size = 0;
-            const char *text = bson_iter_utf8(from, &size);
-            if (size == sizeof DBM__MONGO_MARK - 1 && memcmp(text, DBM__MONGO_MARK, size) == 0 && args->next < args->count) {
-                status = dbm__mongo_append(m, to, key, key_size, &args->values[args->next], args->next + 1);
-                args->next++;
-                continue;
-            }
-        }
-        if (type == BSON_TYPE_REGEX) { /* {"$regex": ?} */
-            const char *flags = "";
-            if (strcmp(bson_iter_regex(from, &flags), DBM__MONGO_MARK) == 0 && args->next < args->count) {
-                const dbm_value *v = &args->values[args->next++];
-                if (v->type != DBM_TYPE_TEXT || v->name != NULL || memchr(v->as.text.data, 0, v->as.text.size) != NULL ||
-                    !bson_utf8_validate(v->as.text.data, v->as.text.size, false)) {
-                    status = dbm__mongo_range(m, args->next, "is no pattern for $regex: a text in UTF-8");
-                } else if (!bson_append_regex_w_len(to, key, key_size, v->as.text.data, (int)v->as.text.size, flags)) {
-                    status = dbm__mongo_range(m, args->next, "does not fit a document any more");
-                }
-                continue;
-            }
-        }
-        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
-            bool ok;
-            bson_init(&child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
-            bson_destroy(&child);
-            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-            continue;
-        }
-        if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-    }
-    return status;
+static char dbm__mongo_skip(const char **at, const char *end) {
+    while (*at < end && (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')) ++*at;
+    return *at < end ? **at : '\0';
 }
-/* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
-typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
-static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
-    size_t i, depth = 0;
-    bool done = false;
-    memset(shape, 0, sizeof *shape);
-    shape->shown = shown;
-    for (i = 0; i < size; i++) {
-        char c = json[i];
-        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
-        if (done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, "something follows the end of the document");
-        if (depth == 0) {
-            shape->begin = i;
-            if (c != '{' && c != '[' && c != '?') break;
-            shape->array = c == '[';
-        }
-        if (c == '"') {
-            size_t from = i++;
-            while (i < size && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
-            if (i >= size) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "a string does not end");
-            if (i - from == 8 && memcmp(json + from + 1, "\\u0001?", 7) == 0) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "this very string can't be written here; pass it as a value");
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            if (--depth == 0) done = true;
-        } else if (c == '?') {
-            shape->marks++;
-            if (depth == 0) done = shape->alone = true;
-        }
-        if (done) shape->end = i + 1;
+/* The next character that is no blank; 0: there is none. */
+static char dbm__mongo_next(dbm__mongo_json *j) { return dbm__mongo_skip(&j->at, j->end); }
+/* The end of what begins here with a bracket, or of all (`whole`), and how many placeholders are in it. */
+static const char *dbm__mongo_span(const char *at, const char *end, bool whole, int *marks) {
+    int depth = 0;
+    for (*marks = 0; at < end; at++) {
+        if (*at == '"') for (at++; at < end && *at != '"'; at++) at += *at == '\\';
+        else if (*at == '?') ++*marks;
+        else if (*at == '{' || *at == '[') depth++;
+        else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1;
     }
-    if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
-    return DBM_OK;
+    return end;
+}
+/* What stands until `end` is read by libbson: { "v" : it }; NULL: it is not right. */
+static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter_t *it) {
+    size_t size = (size_t)(end - j->at);
+    char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
+    bson_error_t error;
+    bson_t *doc;
+    if (text == NULL) {
+        j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
+        return NULL;
+    }
+    memcpy(text, "{\"v\":", 5);
+    memcpy(text + 5, j->at, size);
+    memcpy(text + 5 + size, "}", 2);
+    doc = bson_new_from_json((const uint8_t *)text, (ssize_t)size + 6, &error);
+    dbm_adapter_free(j->m->owner, text);
+    if (doc == NULL) (void)dbm__mongo_bad(j, j->args != NULL ? error.message : "no value is written like this");
+    else if (!bson_iter_init_find(it, doc, "v")) (void)dbm__mongo_bad(j, "no value is written like this");
+    j->at = end;
+    return doc;
+}
+/* A string, from its quote on; what libbson made of it is to be destroyed. */
+static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *size, bson_t **made) {
+    const char *c = j->at + 1;
+    bson_iter_t it;
+    uint32_t n = 0;
+    bool escapes = false;
+    for (; c < j->end && *c != '"' && (unsigned char)*c >= ' '; c++) {
+        if (*c != '\\') continue;
+        escapes = true;
+        c += c + 1 < j->end;
+    }
+    *made = NULL;
+    if (c >= j->end) return dbm__mongo_bad(j, "a string does not end");
+    if (*c != '"') return dbm__mongo_bad(j, "a control character in a string is written as an escape");
+    *text = j->at + 1;
+    *size = (size_t)(c - *text);
+    if (escapes) {
+        *made = dbm__mongo_foreign(j, c + 1, &it);
+        if (j->status != DBM_OK) return false;
+        *text = bson_iter_utf8(&it, &n);
+        *size = n;
+    } else if (!bson_utf8_validate(*text, *size, true)) {
+        return dbm__mongo_bad(j, "a text is not UTF-8");
+    }
+    j->at = c + 1;
+    return true;
+}
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth);
+static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
+    int more;
+    if (j->args == NULL) return dbm__mongo_bad(j, "a ? stands for a value, and this is a value itself, or one of many documents: it can have none");
+    *value = &j->args->values[j->args->next];
+    if (j->args->next++ < j->args->count) {
+        j->at++;
+        return true;
+    }
+    (void)dbm__mongo_span(j->at, j->end, true, &more);
+    j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
+    return false;
+}
+/* {"$regex": ?}, perhaps with $options: a pattern. */
+static bool dbm__mongo_regex(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) {
+    const char *pattern = NULL, *options = NULL;
+    uint32_t size = 0, n = 0;
+    bson_t doc = BSON_INITIALIZER;
+    bson_iter_t it;
+    bool ok = dbm__mongo_members(j, &doc, depth);
+    if (ok && bson_iter_init_find(&it, &doc, "$regex") && BSON_ITER_HOLDS_UTF8(&it)) pattern = bson_iter_utf8(&it, &size);
+    if (ok && bson_iter_init_find(&it, &doc, "$options") && BSON_ITER_HOLDS_UTF8(&it)) options = bson_iter_utf8(&it, &n);
+    if (ok && (pattern == NULL || memchr(pattern, 0, size) != NULL)) ok = dbm__mongo_bad(j, "the value is no pattern for $regex: a text without a NUL");
+    else if (ok && bson_count_keys(&doc) == (options != NULL ? 2u : 1u)) ok = bson_append_regex_w_len(to, key, key_size, pattern, (int)size, options);
+    else if (ok) ok = bson_append_document(to, key, key_size, &doc);
+    bson_destroy(&doc);
+    return ok;
+}
+/* An object or an array. False without a status: the document is too large. */
+static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): to a depth of 100 */
+    const char *word = j->at + 1, *end;
+    bool object = *j->at == '{', ok;
+    bson_t inner;
+    if (depth > 100) return dbm__mongo_bad(j, "it is nested more than 100 deep");
+    if (object && dbm__mongo_skip(&word, j->end) == '"' && ++word < j->end && *word == '$' && (end = (const char *)memchr(word, '"', (size_t)(j->end - word))) != NULL) {
+        size_t size = (size_t)(end - word);
+        bool regex = dbm__list_has("$regex,$options", word, size);
+        if (regex || dbm__list_has("$oid,$date,$numberInt,$numberLong,$numberDouble,$numberDecimal,$binary,$uuid,$timestamp,$undefined,$minKey,$maxKey,$symbol,$code,$scope,"
+                                   "$dbPointer", word, size)) {
+            bson_iter_t it;
+            bson_t *doc;
+            int marks;
+            end = dbm__mongo_span(j->at, j->end, false, &marks);
+            if (marks != 0 && regex) return dbm__mongo_regex(j, to, key, key_size, depth + 1);
+            if (marks != 0) return dbm__mongo_bad(j, "a ? stands inside of {\"$oid\": ...} and the like: it stands for whole values only; pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
+            doc = dbm__mongo_foreign(j, end, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            if (doc != NULL) bson_destroy(doc);
+            return ok;
+        }
+    }
+    if (!(object ? bson_append_document_begin(to, key, key_size, &inner) : bson_append_array_begin(to, key, key_size, &inner))) return false;
+    ok = dbm__mongo_members(j, &inner, depth + 1);
+    return (object ? bson_append_document_end(to, &inner) : bson_append_array_end(to, &inner)) && ok;
+}
+static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
+    char c = dbm__mongo_next(j);
+    const char *text = j->at;
+    const dbm_value *v;
+    bson_t *made = NULL;
+    bson_iter_t it;
+    size_t size = 0;
+    bool ok;
+    if (c == '"') {
+        ok = dbm__mongo_string(j, &text, &size, &made) && size <= INT32_MAX && bson_append_utf8(to, key, key_size, text, (int)size);
+    } else if (c == '?') {
+        ok = dbm__mongo_mark(j, &v) && (j->status = dbm__mongo_append(j->m, to, key, key_size, v, j->args->next)) == DBM_OK;
+    } else if (c == '{' || c == '[') {
+        ok = dbm__mongo_nested(j, to, key, key_size, depth);
+    } else {
+        int64_t number = 0;
+        size_t first = c == '-';
+        while (text < j->end && (unsigned char)*text > ' ' && strchr(",:]}\"{[?", *text) == NULL) text++;
+        size = (size_t)(text - j->at);
+        if (size == 0) return dbm__mongo_bad(j, c == 0 ? "it ends too early" : "a value is expected");
+        for (text = j->at + first; size < 19 && text < j->at + size && *text >= '0' && *text <= '9'; text++) number = number * 10 + (*text - '0');
+        if (dbm__list_has("true,false", j->at, size)) {
+            ok = bson_append_bool(to, key, key_size, c == 't');
+        } else if (dbm__list_has("null", j->at, size)) {
+            ok = bson_append_null(to, key, key_size);
+        } else if (text != j->at + size || (j->at[first] == '0' && size > first + 1) || size == first) {
+            made = dbm__mongo_foreign(j, j->at + size, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            size = 0;
+        } else {
+            if (first != 0) number = -number;
+            ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number);
+        }
+        j->at += size;
+    }
+    if (made != NULL) bson_destroy(made);
+    return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large"));
+}
+/* What stands between brackets, from the opening one on. */
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* NOLINT(misc-no-recursion): as above */
+    bool array = *j->at++ == '[', ok = true;
+    char close = array ? ']' : '}', c = dbm__mongo_next(j), number[16];
+    const char *key;
+    size_t size;
+    uint32_t i;
+    for (i = 0; c != close || i != 0; i++) {
+        bson_t *made = NULL;
+        if (array) {
+            size = bson_uint32_to_string(i, &key, number, sizeof number);
+        } else {
+            c = dbm__mongo_next(j);
+            if (c != '"') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : c == '?' ? "a ? stands in the place of a field's name: it stands for whole values only" : "a field's name is expected, in double quotes");
+            ok = dbm__mongo_string(j, &key, &size, &made);
+            if (ok && memchr(key, 0, size) != NULL) ok = dbm__mongo_bad(j, "a field's name has a NUL");
+            if (ok && dbm__mongo_next(j) != ':') ok = dbm__mongo_bad(j, "a colon is expected");
+            j->at += ok;
+        }
+        ok = ok && dbm__mongo_value(j, to, key, (int)size, depth);
+        if (made != NULL) bson_destroy(made);
+        if (!ok) return false;
+        c = dbm__mongo_next(j);
+        if (c == close) break;
+        if (c != ',') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : array ? "a comma or ] is expected" : "a comma or } is expected");
+        j->at++;
+    }
+    j->at++;
+    return true;
 }
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
     return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
 }
-/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
-    dbm__mongo_shape shape;
-    bson_error_t error;
-    bson_t *parsed;
-    bson_iter_t from;
-    char *text = NULL;
-    int before;
-    dbm_status status = dbm__mongo_look(m, json, size, args != NULL, &shape);
-    if (status != DBM_OK) return status;
-    *array = shape.array;
-    if (shape.marks != 0 && args == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands for a value, and this JSON is a value itself, or one of many documents: it can have none");
-    if (shape.marks != 0 && shape.marks > args->count - args->next) {
-        return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
-                              shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
-    }
-    if (shape.alone && args != NULL) {
-        const dbm_value *v = &args->values[args->next++];
-        if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
-        if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
-        else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
-        else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
-        if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        *array = dbm__mongo_is_array(*out);
-        return DBM_OK;
-    }
-    if (shape.marks != 0) {
-        size_t i, n = 0;
-        bool quoted = false;
-        text = (char *)dbm_adapter_alloc(m->owner, shape.end - shape.begin + (size_t)shape.marks * (sizeof DBM__MONGO_MARK_JSON - 1));
-        if (text == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        for (i = shape.begin; i < shape.end; i++) {
-            char c = json[i];
-            if (c == '?' && !quoted) {
-                memcpy(text + n, DBM__MONGO_MARK_JSON, sizeof DBM__MONGO_MARK_JSON - 1);
-                n += sizeof DBM__MONGO_MARK_JSON - 1;
-                continue;
-            }
-            text[n++] = c;
-            if (c == '"') quoted = !quoted;
-            if (quoted && c == '\\') text[n++] = json[++i];
+/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). `out` is an empty document. */
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array) { /* NOLINT(misc-no-recursion): once */
+    dbm__mongo_json j;
+    const dbm_value *v;
+    bson_t bytes;
+    char c;
+    j.m = m;
+    j.begin = j.at = json;
+    j.end = json + size;
+    j.args = args;
+    j.status = DBM_OK;
+    c = dbm__mongo_next(&j);
+    *array = c == '[';
+    if (c == '{' || c == '[') {
+        (void)dbm__mongo_members(&j, out, 1);
+    } else if (c != '?' || args == NULL) {
+        (void)dbm__mongo_bad(&j, "a document begins with {, an array with [");
+    } else if (dbm__mongo_mark(&j, &v)) { /* a whole document */
+        if (v->type == DBM_TYPE_JSON) {
+            j.status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
+        } else if (v->type != DBM_TYPE_BLOB) {
+            j.status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
+        } else if (v->name != NULL ? !bson_concat(out, (const bson_t *)(const void *)v->as.text.data)
+                                   : !bson_init_static(&bytes, (const uint8_t *)v->as.text.data, v->as.text.size) || !bson_concat(out, &bytes)) {
+            j.status = dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
+        } else {
+            *array = dbm__mongo_is_array(out);
         }
-        parsed = bson_new_from_json((const uint8_t *)text, (ssize_t)n, &error);
-        dbm_adapter_free(m->owner, text);
-    } else {
-        parsed = bson_new_from_json((const uint8_t *)json + shape.begin, (ssize_t)(shape.end - shape.begin), &error);
     }
-    if (parsed == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "%s JSON is not right%s%s", args != NULL ? "the" : "a value's", args != NULL ? ": " : "", args != NULL ? error.message : "");
-    if (shape.marks == 0) {
-        *out = parsed;
-        return DBM_OK;
-    }
-    before = args->next;
-    *out = bson_new();
-    bson_iter_init(&from, parsed);
-    status = dbm__mongo_fill(m, &from, *out, args);
-    bson_destroy(parsed);
-    if (status == DBM_OK && args->next - before != shape.marks) {
-        status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands in the place of a field's name, or inside of {\"$oid\": ...} and the like: it stands for whole values only; "
-                                "pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
-    }
-    if (status != DBM_OK) {
-        bson_destroy(*out);
-        *out = NULL;
-    }
-    return status;
+    if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
+    return j.status;
 }
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
     if (r->json != NULL) bson_free(r->json);
+    if (r->made != NULL) bson_destroy(r->made);
     r->json = NULL;
+    r->made = NULL;
     r->columns = 0;
     r->doc = NULL;
 }
-/* `doc` is the row in hand: its fields are found. */
-static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
+/* These bytes are the row in hand, which `doc` is made of, where there is one: its fields are found. */
+static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc, const uint8_t *data, size_t size) {
     bson_iter_t it;
     dbm__mongo_forget(r);
     r->doc = doc;
-    if (bson_iter_init(&it, doc)) {
+    r->data = data;
+    r->size = size;
+    if (bson_iter_init_from_data(&it, data, size)) {
         while (bson_iter_next(&it)) {
             if (r->columns == r->fields_room) {
                 int room = r->fields_room != 0 ? r->fields_room * 2 : 16;
@@ -28839,9 +29056,11 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
     if (r->own != NULL) bson_destroy(r->own);
+    if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
     r->own = NULL;
+    r->replied = false;
     r->next = m->spare;
     m->spare = r;
 }
@@ -28849,6 +29068,7 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
         if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next;
     }
@@ -28858,7 +29078,7 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     bson_error_t error;
     if (r->cursor == NULL) return DBM_DONE; /* the one document has been in hand */
     dbm__mongo_forget(r);
-    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc);
+    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc, bson_get_data(doc), doc->len);
     if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
         return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
     }
@@ -28904,6 +29124,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     bson_iter_t it;
     const bson_iter_t *at = &it;
     size_t size = 0;
+    if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
         return DBM_OK;
@@ -28915,7 +29136,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+    if (!bson_iter_init_from_data_at_offset(&it, r->data, r->size, f->offset, f->key_size)) {
         return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
     }
     switch ((int)bson_iter_type(at)) {
@@ -28980,18 +29201,34 @@ static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
+enum {
+    DBM__MONGO_LIMITED = 1,     /* its options take maxTimeMS */
+    DBM__MONGO_ARRAY_LAST = 2,  /* its last document may be an array */
+    DBM__MONGO_BY_NAME = 4,     /* of its collection the name is all that is needed */
+    DBM__MONGO_NAMELESS = 8,    /* it has none */
+    DBM__MONGO_OUTSIDE = 16     /* its options are not the driver's */
+};
+struct dbm__mongo_job;
+typedef struct dbm__mongo_kind {
+    const char *name;
+    dbm_status (*run)(struct dbm__mongo_job *j);
+    int documents;
+    unsigned flags;
+    bool (*update)(mongoc_collection_t *, const bson_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+    bool (*drop)(mongoc_collection_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+} dbm__mongo_kind;
 /* One command on its way: what was passed, as BSON. */
 typedef struct dbm__mongo_job {
+    const dbm__mongo_kind *kind;
     dbm__mongo_lease *m;
     dbm_op *op;
     const char *name, *coll;
     const dbm_value *texts;   /* of the documents */
     int documents;
     dbm__mongo_args args;
-    bson_t *doc[2];
-    bool array[2], borrowed[2]; /* it is the caller's */
-    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
-    bson_t none;
+    bson_t *doc[2], docs[2];  /* that were passed: here, or the caller's own */
+    bool array[2];
+    bson_t given;             /* the options that the user gave, then with the session and the time limit */
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -29038,80 +29275,74 @@ static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
 }
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
+    enum { HEAD = 4 };
     const dbm_op *op = j->op;
     dbm_status status = DBM_OK;
     bool ignored = false;
-    int i, head = 4;
-    if (op->value_count < head || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT) {
+    int i;
+    if (op->value_count < HEAD || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT || op->values[3].as.integer < 0 ||
+        op->values[3].as.integer > op->value_count - HEAD) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
     }
-    j->name = op->values[0].as.text.data;
     j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
     j->documents = (int)op->values[3].as.integer;
-    j->texts = op->values + head;
-    if (j->documents < 0 || j->documents > op->value_count - head) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: fewer documents than announced", j->name);
-    j->args.values = op->values + head + j->documents;
-    j->args.count = op->value_count - head - j->documents;
-    if (strcmp(j->name, "insert_many") != 0) {
-        if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
-        for (i = 0; i < j->documents && status == DBM_OK; i++) {
-            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
-            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
-                             strcmp(j->name, "command") != 0; /* a command is added to */
-            if (j->borrowed[i]) {
-                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
-                j->array[i] = dbm__mongo_is_array(j->doc[i]);
-                j->args.next++;
-                continue;
-            }
-            status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
+    j->texts = op->values + HEAD;
+    j->args.values = j->texts + j->documents;
+    j->args.count = op->value_count - HEAD - j->documents;
+    for (i = 0; i < 2 && i < j->documents && j->kind->documents != 0 && status == DBM_OK; i++) {
+        const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL, *text = &j->texts[i];
+        if (v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && text->as.text.size == 1 && text->as.text.data[0] == '?' && !(j->kind->flags & DBM__MONGO_NAMELESS)) {
+            j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data; /* a command is added to, so it is copied */
+            j->array[i] = dbm__mongo_is_array(j->doc[i]);
+            j->args.next++;
+            continue;
         }
+        j->doc[i] = &j->docs[i];
+        status = dbm__mongo_parse(j->m, text->as.text.data, text->as.text.size, &j->args, j->doc[i], &j->array[i]);
     }
     if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
-        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->options, &ignored);
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->given, &ignored);
     }
     if (status == DBM_OK && j->args.next != j->args.count) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) {
-        bson_init(&j->none);
-        j->options = &j->none;
+    for (i = 0; i < j->kind->documents && status == DBM_OK; i++) {
+        if (j->doc[i] == NULL) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is missing", j->name);
+        else if (j->array[i] && !(i == j->kind->documents - 1 && j->kind->flags & DBM__MONGO_ARRAY_LAST)) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
     }
-    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
+    if (status != DBM_OK || j->kind->flags & DBM__MONGO_NAMELESS) return status;
+    if (j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", j->name);
+    if (!(j->kind->flags & DBM__MONGO_BY_NAME)) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
-}
-static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
-    if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
-    if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
-    return DBM_OK;
 }
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
     return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
 }
+/* The answer stands on its first document, or (DBM_DONE) has none. */
+static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_status status) {
+    if (status == DBM_OK) {
+        j->op->result = r;
+        j->op->row = true;
+        return DBM_OK;
+    }
+    dbm__mongo_result_end(j->m, r);
+    return status == DBM_DONE ? DBM_OK : status;
+}
 /* The answer is a document of our own. Takes it over. */
 static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
     r->own = doc;
-    status = dbm__mongo_stand(j->m, j->op, r, doc);
-    if (status != DBM_OK) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, doc, bson_get_data(doc), doc->len));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         mongoc_cursor_destroy(cursor);
         return DBM_E_NOMEM;
@@ -29119,18 +29350,7 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
-    status = dbm__mongo_advance(j->m, j->op, r);
-    if (status != DBM_OK && status != DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    if (status == DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return DBM_OK;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_advance(j->m, j->op, r));
 }
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
@@ -29147,11 +29367,9 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     bson_t *made, *row;
     const bson_t *doc;
     bson_iter_t it;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     doc = dbm__mongo_with_id(j->doc[0], &made);
     j->replied = true;
-    if (!mongoc_collection_insert_one(j->collection, doc, j->options, &j->reply, &j->error)) {
+    if (!mongoc_collection_insert_one(j->collection, doc, &j->given, &j->reply, &j->error)) {
         if (made != NULL) bson_destroy(made);
         return dbm__mongo_failed(j);
     }
@@ -29198,7 +29416,8 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
             docs[i] = (const bson_t *)(const void *)v->as.text.data;
         } else {
             j->m->document = (int64_t)i;
-            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
+            owned[i] = bson_new();
+            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, owned[i], &array);
             if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
             j->m->document = -1;
             docs[i] = owned[i];
@@ -29206,22 +29425,50 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     }
     if (status == DBM_OK) {
         j->replied = true;
-        if (mongoc_collection_insert_many(j->collection, docs, n, j->options, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+        if (mongoc_collection_insert_many(j->collection, docs, n, &j->given, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
         else status = dbm__mongo_many_failed(j);
     }
     for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
 }
-static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
-    if (one && bson_empty(j->options)) return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->m->one, NULL));
-    if (one) {
-        if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
-        if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
+static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], &j->given, NULL));
+}
+/* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
+static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER, rest;
+    bson_iter_t it, batch;
+    const uint8_t *data = NULL;
+    uint32_t size = 0;
+    dbm__mongo_result *r;
+    bool ok, clean = bson_empty(&j->given);
+    bson_append_utf8(&command, "find", 4, j->coll, -1);
+    bson_append_document(&command, "filter", 6, j->doc[0]);
+    bson_append_int32(&command, "limit", 5, 1);
+    bson_append_bool(&command, "singleBatch", 11, true);
+    if (!clean) {
+        bson_init(&rest);
+        bson_copy_to_excluding_noinit(&j->given, &rest, "limit", "singleBatch", "batchSize", NULL);
     }
-    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
+    j->replied = true;
+    ok = mongoc_client_read_command_with_opts(j->m->client, j->m->base->name, &command, mongoc_client_get_read_prefs(j->m->client), clean ? NULL : &rest, &j->reply, &j->error);
+    if (!clean) bson_destroy(&rest);
+    bson_destroy(&command);
+    if (!ok) return dbm__mongo_failed(j);
+    if (!bson_iter_init_find(&it, &j->reply, "cursor") || !bson_iter_recurse(&it, &batch) || !bson_iter_find(&batch, "firstBatch") || !bson_iter_recurse(&batch, &it)) {
+        return dbm__mongo_say(j->m, DBM_E_SQL, 0, "find_one in %q: the server's reply has no documents", j->coll);
+    }
+    if (!bson_iter_next(&it)) return DBM_OK;
+    r = dbm__mongo_result_new(j->m);
+    if (r == NULL) return DBM_E_NOMEM;
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, &j->reply); /* a small one moves with it */
+    r->replied = true;
+    j->replied = false;
+    (void)(bson_iter_init_find(&it, r->reply, "cursor") && bson_iter_recurse(&it, &batch) && bson_iter_find(&batch, "firstBatch") && bson_iter_recurse(&batch, &it) && bson_iter_next(&it));
+    if (BSON_ITER_HOLDS_DOCUMENT(&it)) bson_iter_document(&it, &size, &data);
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
@@ -29232,45 +29479,29 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     return false;
 }
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
-    dbm_status status = dbm__mongo_needs(j, 0, true);
-    if (status != DBM_OK) return status;
     if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
     if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
     }
-    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL));
 }
-static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_needs(j, 1, !replace);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_update(dbm__mongo_job *j) {
     j->replied = true;
-    ok = replace ? mongoc_collection_replace_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-         : many  ? mongoc_collection_update_many(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-                 : mongoc_collection_update_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->update(j->collection, j->doc[0], j->doc[1], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
     return DBM_OK;
 }
-static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
     j->replied = true;
-    ok = many ? mongoc_collection_delete_many(j->collection, j->doc[0], j->options, &j->reply, &j->error)
-              : mongoc_collection_delete_one(j->collection, j->doc[0], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->drop(j->collection, j->doc[0], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
     return DBM_OK;
 }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
     bson_t *row;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     j->replied = true;
-    n = mongoc_collection_count_documents(j->collection, j->doc[0], j->options, NULL, &j->reply, &j->error);
+    n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
     row = bson_new();
     bson_append_int64(row, "n", 1, n);
@@ -29279,24 +29510,21 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
+    dbm_status status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
         bson_append_document(&one, "key", 3, j->doc[0]);
-        if (!bson_has_field(j->options, "name")) {
+        if (!bson_has_field(&j->given, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
             bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
             bson_free(name);
         }
-        bson_concat(&one, j->options);
+        bson_concat(&one, &j->given);
         bson_append_document(&list, "0", 1, &one);
         bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
-        ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
-        if (!ok) status = dbm__mongo_failed(j);
+        if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error)) status = dbm__mongo_failed(j);
     }
     bson_destroy(&command);
     bson_destroy(&outer);
@@ -29309,7 +29537,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     dbm_status status = DBM_OK;
     bson_append_utf8(&command, "drop", 4, j->coll, -1);
     j->replied = true;
-    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, j->options, &j->reply, &j->error) &&
+    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &j->given, &j->reply, &j->error) &&
         !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
         status = dbm__mongo_failed(j);
     }
@@ -29317,64 +29545,72 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     return status;
 }
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
-static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
+static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
     bson_t *command = j->doc[0], *answer;
     bson_iter_t it, inner;
-    if (command == NULL || j->array[0]) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is a document: {\"ping\": 1}");
+    dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
     if (server == NULL) return dbm__mongo_failed(j);
-    bson_append_int32(j->options, "serverId", 8, (int32_t)mongoc_server_description_id(server));
+    bson_append_int32(&j->given, "serverId", 8, (int32_t)mongoc_server_description_id(server));
     mongoc_server_description_destroy(server);
     j->replied = true;
-    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, j->options, &j->reply, &j->error)) return dbm__mongo_failed(j);
+    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
     answer = bson_copy(&j->reply);
     if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, j->options)); /* takes the answer */
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, &j->given)); /* takes the answer */
     }
     return dbm__mongo_answer(j, answer);
 }
+/* What is done by the names of commands. */
+static const dbm__mongo_kind dbm__mongo_kinds[] = {
+    { "find_one", dbm__mongo_find_one, 1, DBM__MONGO_LIMITED | DBM__MONGO_BY_NAME, NULL, NULL }, /* first, for it is short */
+    { "find", dbm__mongo_find, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert", dbm__mongo_insert, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert_many", dbm__mongo_insert_many, 0, DBM__MONGO_LIMITED, NULL, NULL },
+    { "update", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_one, NULL }, /* the driver has no place for a time limit in these */
+    { "update_many", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_many, NULL },
+    { "replace", dbm__mongo_update, 2, 0, mongoc_collection_replace_one, NULL },
+    { "delete", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_one },
+    { "delete_many", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_many },
+    { "count", dbm__mongo_count_documents, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "aggregate", dbm__mongo_aggregate, 1, DBM__MONGO_LIMITED | DBM__MONGO_ARRAY_LAST, NULL, NULL },
+    { "create_index", dbm__mongo_create_index, 1, DBM__MONGO_BY_NAME | DBM__MONGO_OUTSIDE, NULL, NULL },
+    { "drop", dbm__mongo_drop, 0, DBM__MONGO_BY_NAME, NULL, NULL },
+    { "command", dbm__mongo_any, 1, DBM__MONGO_NAMELESS, NULL, NULL }
+};
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
-    const char *name = j->name;
-    dbm_status status;
-    if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
-    status = dbm__mongo_in_session(j, j->options);
+    dbm_status status = j->kind->flags & DBM__MONGO_OUTSIDE ? DBM_OK : dbm__mongo_in_session(j, &j->given);
     if (status != DBM_OK) return status;
-    if (j->collection != NULL && strncmp(name, "find", 4) == 0 && (name[4] == 0 || strcmp(name + 4, "_one") == 0)) { /* first, for it is short */
-        dbm__mongo_limit(j, j->options);
-        return dbm__mongo_find(j, name[4] != 0);
-    }
-    if (strcmp(name, "command") == 0) {
-        if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
-        return dbm__mongo_command_any(j);
-    }
-    if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
-    if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
-    dbm__mongo_limit(j, j->options);
-    if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
-    if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
-    if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
-    if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
-    if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
-    return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
+    if (j->kind->flags & DBM__MONGO_LIMITED) dbm__mongo_limit(j, &j->given);
+    return j->kind->run(j);
 }
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
-    int i;
-    memset(&j, 0, sizeof j);
-    j.name = "";
-    j.m = m;
-    j.op = op;
+    size_t i;
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    if (op->value_count < 1 || op->values[0].type != DBM_TYPE_TEXT) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a command begins with its name");
+    j.name = op->values[0].as.text.data;
+    for (i = 0; i < sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0] && strcmp(j.name, dbm__mongo_kinds[i].name) != 0; i++) {}
+    if (i == sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0]) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "there is no command %q", j.name);
+    j.kind = &dbm__mongo_kinds[i];
+    j.m = m;
+    j.op = op;
+    j.args.next = 0;
+    j.collection = NULL;
+    j.replied = false;
+    j.error.message[0] = 0;
+    bson_init(&j.given);
+    for (i = 0; i < 2; i++) {
+        j.doc[i] = NULL;
+        j.array[i] = false;
+        bson_init(&j.docs[i]);
+    }
     dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
     if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
@@ -29383,8 +29619,8 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
-    if (j.options != NULL) bson_destroy(j.options);
+    for (i = 0; i < 2; i++) bson_destroy(&j.docs[i]);
+    bson_destroy(&j.given);
     dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
@@ -29902,7 +30138,6 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
-    bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
@@ -29919,15 +30154,11 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
-    m->one = bson_new();
-    bson_append_int64(m->one, "limit", 5, 1);
-    bson_append_bool(m->one, "singleBatch", 11, true);
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-        bson_destroy(m->one);
         dbm_adapter_free(db, m);
         return status;
     }
@@ -29996,7 +30227,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
     case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
