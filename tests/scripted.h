@@ -116,6 +116,7 @@ typedef struct server {
     bool lazy_points;         /* piped: SAVEPOINT goes into the pipeline, too */
     bool begun_read_only, begun_write; /* what the last BEGIN said */
     bool asks_credentials;
+    const long *lingers; /* a COMMIT lets others write, and ends when this is set */
     const char *gate;
     char user[64], password[64];
     int64_t (*clock)(void *ud);
@@ -555,6 +556,10 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         if (v->as_sql) return DBM_E_UNSUPPORTED;
         CHECK(l->in_transaction && !l->aborted);
         l->in_transaction = false;
+        if (v->lingers != NULL) {
+            dbm_adapter_written(c);
+            UNTIL(__atomic_load_n(v->lingers, __ATOMIC_RELAXED) != 0);
+        }
         (void)__atomic_add_fetch(&v->commits, 1, __ATOMIC_RELAXED);
         bulk_settle(&v->bulk_kept, &v->bulk_sent);
         return DBM_OK;

@@ -332,6 +332,10 @@ DBM_API void dbm_adapter_single(dbm_database *db);
  * At connect: readers_block says that a reader with an open transaction would block the writer's commit. */
 DBM_API dbm_status dbm_adapter_gate(dbm_database *db, const char *key);
 DBM_API void dbm_adapter_readers_block(dbm_connection *c, bool readers_block);
+/* Within a COMMIT, or a statement without a transaction: what was written is committed, and only work that holds up no other writer is left to
+ * do. The next writer has its turn now, not when the operation ends.
+ * Threads   the one that runs the operation. */
+DBM_API void dbm_adapter_written(dbm_connection *c);
 /* Memory from the manager's allocator. */
 DBM_API void *dbm_adapter_alloc(dbm_database *db, size_t size);
 DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);

@@ -232,7 +232,6 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
 
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
-    dbm_error_info kept = dbm__self()->last;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
     c->open = slot->way.phase == DBM__CONNECT_MADE;
     c->broken = c->open;
@@ -240,7 +239,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false;
-    dbm__self()->last = kept;
 }
 
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */

@@ -361,11 +361,11 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
+    t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
-    else t->phase = DBM__TAKE_LINE;
     if (orphaned) dbm__orphan_returned(t->db->shared);
-    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
 
 DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
@@ -430,10 +430,11 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -441,6 +442,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     }
     slot = t->slot;
     t->slot = NULL;
+    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
         slot->way.close = false;
@@ -456,6 +458,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 
