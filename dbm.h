@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content eb291e7996891de5: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9ecdcbce268857c6: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -620,7 +620,16 @@
 #  define DBM__JOIN2(a, b) a##b
 #  define DBM__JOIN(a, b) DBM__JOIN2(a, b)
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
+#  define dbm__async_all DBM__PREFIXED(dbm__async_all)
+#  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
+#  define dbm__async_task DBM__PREFIXED(dbm__async_task)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
+#  define dbm__await DBM__PREFIXED(dbm__await)
+#  define dbm__await_at DBM__PREFIXED(dbm__await_at)
+#  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_within DBM__PREFIXED(dbm__await_within)
+#  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
 #  define dbm__block_begin_on DBM__PREFIXED(dbm__block_begin_on)
 #  define dbm__block_commit DBM__PREFIXED(dbm__block_commit)
@@ -673,6 +682,7 @@
 #  define dbm__send DBM__PREFIXED(dbm__send)
 #  define dbm__sendv DBM__PREFIXED(dbm__sendv)
 #  define dbm__session_begin DBM__PREFIXED(dbm__session_begin)
+#  define dbm__spawn DBM__PREFIXED(dbm__spawn)
 #  define dbm__stmt_each DBM__PREFIXED(dbm__stmt_each)
 #  define dbm__stmt_eachv DBM__PREFIXED(dbm__stmt_eachv)
 #  define dbm__stmt_exec DBM__PREFIXED(dbm__stmt_exec)
@@ -684,6 +694,9 @@
 #  define dbm__stmt_send DBM__PREFIXED(dbm__stmt_send)
 #  define dbm__stmt_sendv DBM__PREFIXED(dbm__stmt_sendv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
+#  define dbm__task_at DBM__PREFIXED(dbm__task_at)
+#  define dbm__task_data DBM__PREFIXED(dbm__task_data)
+#  define dbm__task_over DBM__PREFIXED(dbm__task_over)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
 #  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
@@ -719,8 +732,10 @@
 #  define dbm_adapter_timestamp DBM__PREFIXED(dbm_adapter_timestamp)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
+#  define dbm_adapter_written DBM__PREFIXED(dbm_adapter_written)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
+#  define dbm_async_cancel DBM__PREFIXED(dbm_async_cancel)
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
 #  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
 #  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
@@ -751,6 +766,17 @@
 #  define dbm_last_id DBM__PREFIXED(dbm_last_id)
 #  define dbm_load DBM__PREFIXED(dbm_load)
 #  define dbm_load_text DBM__PREFIXED(dbm_load_text)
+#  define dbm_loop_create DBM__PREFIXED(dbm_loop_create)
+#  define dbm_loop_free DBM__PREFIXED(dbm_loop_free)
+#  define dbm_loop_on_ev DBM__PREFIXED(dbm_loop_on_ev)
+#  define dbm_loop_on_event DBM__PREFIXED(dbm_loop_on_event)
+#  define dbm_loop_on_uv DBM__PREFIXED(dbm_loop_on_uv)
+#  define dbm_loop_post DBM__PREFIXED(dbm_loop_post)
+#  define dbm_loop_ready DBM__PREFIXED(dbm_loop_ready)
+#  define dbm_loop_run DBM__PREFIXED(dbm_loop_run)
+#  define dbm_loop_step DBM__PREFIXED(dbm_loop_step)
+#  define dbm_loop_stop DBM__PREFIXED(dbm_loop_stop)
+#  define dbm_loop_timeout DBM__PREFIXED(dbm_loop_timeout)
 #  define dbm_maintain DBM__PREFIXED(dbm_maintain)
 #  define dbm_manager_create DBM__PREFIXED(dbm_manager_create)
 #  define dbm_manager_free DBM__PREFIXED(dbm_manager_free)
@@ -784,6 +810,12 @@
 #  define dbm_status_of DBM__PREFIXED(dbm_status_of)
 #  define dbm_status_text DBM__PREFIXED(dbm_status_text)
 #  define dbm_stmt_end DBM__PREFIXED(dbm_stmt_end)
+#  define dbm_task_cancel DBM__PREFIXED(dbm_task_cancel)
+#  define dbm_task_deadline DBM__PREFIXED(dbm_task_deadline)
+#  define dbm_task_fail DBM__PREFIXED(dbm_task_fail)
+#  define dbm_task_loop DBM__PREFIXED(dbm_task_loop)
+#  define dbm_task_outcome DBM__PREFIXED(dbm_task_outcome)
+#  define dbm_task_stats DBM__PREFIXED(dbm_task_stats)
 #endif
 /* --- src/api/types.h --- */
 /* The types that every part of the surface shares: statuses, errors, values, options of databases and sessions.
@@ -1041,7 +1073,8 @@ typedef struct dbm_session_options {
     X(CLOSE_FAILED,   15, "a database could not be closed in time") \
     X(NOTICE,         16, "a message of the server") \
     X(CONFIG_ERROR,   17, "a configuration error") \
-    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption")
+    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption") \
+    X(TASK_FAILED,    19, "a task failed that nobody waits for")
 typedef enum dbm_event_id {
     DBM__EVENT_SIGNED = -1, DBM__EVENT_NONE = 0,
 #define DBM__X(name, number, text) DBM_EVENT_##name = number,
@@ -2738,6 +2771,10 @@ DBM_API void dbm_adapter_single(dbm_database *db);
  * At connect: readers_block says that a reader with an open transaction would block the writer's commit. */
 DBM_API dbm_status dbm_adapter_gate(dbm_database *db, const char *key);
 DBM_API void dbm_adapter_readers_block(dbm_connection *c, bool readers_block);
+/* Within a COMMIT, or a statement without a transaction: what was written is committed, and only work that holds up no other writer is left to
+ * do. The next writer has its turn now, not when the operation ends.
+ * Threads   the one that runs the operation. */
+DBM_API void dbm_adapter_written(dbm_connection *c);
 /* Memory from the manager's allocator. */
 DBM_API void *dbm_adapter_alloc(dbm_database *db, size_t size);
 DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
@@ -2771,7 +2808,7 @@ DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 #endif
 /* --- src/api/loop.h --- */
 /* Loops: what drives the asynchronous half, alone or inside of another library's loop.
- * May call: types.h, manager.h.
+ * May call: types.h, manager.h, adapter.h for DBM_STEP_READ and _WRITE.
  * Must not know: sessions. */
 #ifdef __cplusplus
 extern "C" {
@@ -2780,14 +2817,217 @@ extern "C" {
 typedef struct dbm_loop dbm_loop;
 typedef struct dbm_task dbm_task;
 
+/* >>loop
+ * A loop that is part of another one: what dbm.h asks of that loop. Each is called on the loop's thread (`wake` apart), with `ud`, and must not call back
+ * into dbm.h before it has returned.
+ * Source    libcurl's multi_socket interface: one call says what to watch, one which time to wait for. */
+typedef struct dbm_loop_hooks {
+    void *ud;
+    /* From now on, whenever fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE or both), call dbm_loop_ready(); level-triggered; 0: no more. *mine is NULL
+     * at first, and the hook's own for as long as fd is watched. Other than DBM_OK: it can't be; what waits for fd fails with that. */
+    dbm_status (*watch)(void *ud, int fd, int want, void **mine);
+    /* Call dbm_loop_timeout() once, in so many microseconds; it takes the place of the time before. -1: at no time. */
+    void (*timer)(void *ud, int64_t after_us);
+    /* May be NULL, then timer(ud, 0) does it: call dbm_loop_timeout() when the other descriptors that are ready now have been told. */
+    void (*soon)(void *ud);
+    /* May be NULL, then a descriptor of the loop's own is watched for it: from any thread, makes the loop's thread call dbm_loop_timeout(). */
+    void (*wake)(void *ud);
+    /* May be NULL: whether anything is under way; a loop that ends when it has nothing to wait for must go on while there is. */
+    void (*busy)(void *ud, bool busy);
+    /* May be NULL: the last call. */
+    void (*end)(void *ud);
+} dbm_loop_hooks;
+
+/* A loop's options. Zero is the default. */
+typedef struct dbm_loop_options {
+    int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
+                       * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
+    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT */
+    bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
+    bool use_poll;    /* poll() where epoll would be taken */
+    const dbm_loop_hooks *hooks; /* part of another loop; copied */
+} dbm_loop_options;
+/* DBM_LOOP_OPTIONS(.workers = 2): a `const dbm_loop_options *` for the calls below, in C and in C++11. */
+#define DBM_LOOP_OPTIONS(...) DBM__OPTIONS(dbm_loop_options, __VA_ARGS__)
+
+/* Makes a loop for the databases of `mgr`.
+ * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager.
+ * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
+DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
+
+/* The same inside of a loop of libuv, libev or libevent, which must outlive it; `options` may not name hooks. That loop is run, not this one. With libuv and libev
+ * it keeps their loop going while anything is under way; with libevent as long as it lives. libuv gives its last handles back in the next turn of its loop.
+ * Errors    also E_NOT_COMPILED without DBM_WITH_LIBUV, DBM_WITH_LIBEV, DBM_WITH_LIBEVENT. */
+struct uv_loop_s;
+struct ev_loop;
+struct event_base;
+DBM_API dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options);
+
+/* Runs until nothing is under way, until dbm_loop_stop(), or for timeout_ms (-1: without limit).
+ * Returns   DBM_OK; DBM_E_TIMEOUT: the time came first; DBM_E_CLOSED: a callback has freed the loop.
+ * Errors    E_MISUSE: inside of a callback of the loop, or it is part of another loop; E_FORKED: in a child process. */
+DBM_API dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms);
+
+/* One turn: does what is due, waits up to timeout_ms (-1: without limit) for more while anything is under way, and does that. 0, for a superloop, never waits.
+ * Returns   DBM_OK: something is under way; DBM_DONE: nothing is. Errors as above. */
+DBM_API dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms);
+
+/* Makes dbm_loop_run() return after its turn, or the next one at once. Any thread. */
+DBM_API void dbm_loop_stop(dbm_loop *loop);
+
+/* Has fn(ud) called on the loop's thread, in the order of the posts; also before that thread runs the loop. A post that dbm_loop_free() finds is called by it.
+ * Returns   DBM_OK: it is called exactly once; E_NOMEM: not at all.
+ * Threads   any, as long as the loop lives. */
+DBM_API dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud);
+
+/* For hooks: fd is ready for `what` (DBM_STEP_READ, DBM_STEP_WRITE or both; both for an error or a hang-up); and: the time has come, or `soon` or `wake` asked for it.
+ * On the loop's thread, not inside of a callback of dbm.h: there they do nothing. */
+DBM_API void dbm_loop_ready(dbm_loop *loop, int fd, int what);
+DBM_API void dbm_loop_timeout(dbm_loop *loop);
+
+/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, and up to the
+ * manager's grace_ms for servers. Inside of a callback of the loop it takes effect at the end of the turn. NULL is allowed. */
+DBM_API void dbm_loop_free(dbm_loop *loop);
+
 #ifdef __cplusplus
 }
 #endif
 /* --- src/api/task.h --- */
 /* Tasks: straight-line code that awaits, without a stack or a thread of its own.
- * May call: loop.h.
+ * May call: types.h, loop.h.
  * Must not know: databases. */
-typedef struct dbm__act dbm_act; /* something under way that can be awaited */
+
+/* >>tasks
+ * A task is a function that is called again where it waited. What must live across an await stands in the struct it was given, never in a local:
+ *     static dbm_task_status greet(dbm_task *t) {
+ *         struct greeting *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_sleep(t, 100));
+ *         DBM_TRY_AWAIT(t, &x->rc, dbm_async_call(t, blocking, x));
+ *         DBM_TASK_FINALLY(t);            (may be left out)
+ *         free(x->text);
+ *         DBM_TASK_END(t);
+ *     }
+ *   DBM_AWAIT(t, call)              waits for what the call began. When that failed the body is over
+ *   DBM_TRY_AWAIT(t, &rc, call)     the same, but goes on, with the status in rc
+ *   DBM_AWAIT_WITHIN(t, ms, call), DBM_TRY_AWAIT_WITHIN(t, ms, &rc, call)   asks it to end after ms milliseconds, which is E_TIMEOUT
+ *   return DBM_TASK_DONE;           ends the body early, well; return dbm_task_fail(t, status); ends it with a failure
+ * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
+ * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
+ * the same for what was begun there. The first failure is the task's.
+ * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
+ * hold an await.
+ * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
+ * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
+ *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
+typedef enum dbm_task_status { DBM__TASK_STATUS_SIGNED = -1, DBM_TASK_DONE = 0, DBM_TASK_WAITS, DBM_TASK_FAILED } dbm_task_status;
+typedef dbm_task_status (*dbm_task_fn)(dbm_task *t);
+typedef struct dbm__act dbm_act; /* something under way that can be awaited, once, by the task that began it */
+
+/* Stands for a task, also when it has ended: then it stands for nothing. Empty (loop NULL): it could not be started. */
+typedef struct dbm_task_handle { dbm_loop *loop; void *slot; uint32_t gen; } dbm_task_handle;
+
+typedef struct dbm_spawn_options {
+    int deadline_ms;  /* of all of it, as dbm_task_deadline() (default none) */
+    /* Called once, on the loop, when all of the task has ended; `error` is NULL unless it failed, and valid during the call. */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm_spawn_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Starts a task: dbm_spawn(loop, fn, data), dbm_spawn_opt(loop, fn, data, .deadline_ms = 100, .on_end = f). fn is called by the loop, not in here.
+ * Returns   a handle; an empty one when there was no memory (E_NOMEM) or the loop is being freed (E_CLOSED). Then nothing is called.
+ * Ownership `data` is the caller's, and must live until the task has ended. A failure of a task without on_end goes to the log, as a warning.
+ * Threads   the loop's. */
+#define dbm_spawn(loop, fn, data) dbm__spawn(loop, fn, data, NULL, DBM__SITE)
+#define dbm_spawn_opt(loop, fn, data, ...) dbm__spawn(loop, fn, data, DBM__OPTIONS(dbm_spawn_options, __VA_ARGS__), DBM__SITE)
+DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
+
+/* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
+ * Threads   any, while the loop lives. */
+DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
+/* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
+DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
+/* How the task went so far. A failure becomes this thread's last one. */
+DBM_API dbm_status dbm_task_outcome(dbm_task *t);
+DBM_API dbm_loop *dbm_task_loop(dbm_task *t);
+
+/* The tasks of a loop, children too: how many there are now, were begun, and failed. The loop's thread. */
+typedef struct dbm_task_stats_info { int running; uint64_t begun, failed; } dbm_task_stats_info;
+DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
+
+/* >>awaitable
+ * What can be awaited beside the calls of sessions. Each begins at once; NULL, whose await fails, when it could not begin. Several that were begun
+ * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
+ *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
+ *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
+ *   dbm_async_sleep(t, ms)
+ *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
+ *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
+ *                                 be cancelled
+ *   dbm_async_cancel(act)         asks one to end; it is still to be awaited, or ends with the task */
+#define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
+#define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
+#define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_sleep(t, 0, DBM__SITE)
+#define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
+DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
+DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
+DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
+DBM_API void dbm_async_cancel(dbm_act *act);
+
+DBM_API void *dbm__task_data(dbm_task *t);
+DBM_API long long dbm__task_at(dbm_task *t);
+DBM_API dbm_task_status dbm__task_over(dbm_task *t);
+DBM_API bool dbm__await_at(dbm_task *t, int at);
+DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
+DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
+DBM_API dbm_status dbm__awaited(dbm_task *t);
+DBM_API bool dbm__await_failed(dbm_task *t);
+
+#ifdef __cplusplus
+}
+/* The pointer the task was started with, as whatever type it is given to: no cast in C++ either. */
+struct dbm__pointer { void *p; template <class T> operator T *() const { return static_cast<T *>(p); } };
+inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__task_data(t) }; return p; }
+#  define dbm_task_data(t) dbm__task_pointer(t)
+#else
+#  define dbm_task_data(t) dbm__task_data(t)
+#endif
+
+/* The labels are beyond what an int holds, so that they are out of place in a switch that is not BEGIN's. Without __COUNTER__ a line has one await. */
+#define DBM__TASK_LABEL(n) (0x100000000LL + (n))
+#define DBM__TASK_FINALLY 0x200000000LL
+#if defined(__COUNTER__)
+#  define DBM__TASK_NUMBER (__COUNTER__ + 1)
+#else
+#  define DBM__TASK_NUMBER __LINE__
+#endif
+#define DBM_TASK_BEGIN(t) switch (dbm__task_at(t)) { case 0:
+#define DBM_TASK_FINALLY(t) return DBM_TASK_DONE; case DBM__TASK_FINALLY:
+#define DBM_TASK_END(t) return DBM_TASK_DONE; default: ; } return dbm__task_over(t)
+#define DBM__AWAIT(begun, n, then) do { if (begun) { return DBM_TASK_WAITS; case DBM__TASK_LABEL(n): ; } then; } while (0)
+#define DBM__AWAIT1(t, call, n) \
+    DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT3(t, ms, call, n) \
+    DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM_AWAIT(t, ...) DBM__AWAIT1(t, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT(t, rc, ...) DBM__AWAIT2(t, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT_WITHIN(t, ms, rc, ...) DBM__AWAIT4(t, ms, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 /* --- src/api/async.h --- */
 /* Sessions and statements that are awaited: by tasks, or with a callback.
  * May call: types.h, session.h, loop.h, task.h.
@@ -4015,6 +4255,24 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
+/* poll() as this system has it, for async/ too: > 0 ready; 0 the time came; < 0: *again says whether it was only disturbed; -2: there is none. */
+#if defined(_WIN32)
+#  define DBM__POLL 1
+typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
+typedef UINT_PTR dbm__poll_number;
+enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
+#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__POLL 1
+#  include <poll.h>
+typedef struct pollfd dbm__poll_fd;
+typedef int dbm__poll_number;
+enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
+#else
+#  define DBM__POLL 0
+#endif
+#if DBM__POLL
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again);
+#endif
 #if DBM__SOCKETS || DBM_HAS_MYSQL
 /* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
  * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
@@ -4073,35 +4331,24 @@ DBM__FN void dbm__net_close(int fd);
 #endif
 /* --- src/net/poll.c --- */
 #if defined(_WIN32)
-#  define DBM__POLL 1
 /* WSAPoll() by hand: a program without sockets then needs neither winsock2.h, which must come before windows.h, nor ws2_32 on
  * its link line; one with sockets has that library loaded. */
-typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
-typedef UINT_PTR dbm__poll_number;
-enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
     return call ? call(p, (ULONG)count, ms) : -2;
 }
-#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
-#  define DBM__POLL 1
+#elif DBM__POLL
 #  include <errno.h>
-#  include <poll.h>
 #  include <sys/types.h>
 #  include <sys/socket.h>
-typedef struct pollfd dbm__poll_fd;
-typedef int dbm__poll_number;
-enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
-#else
-#  define DBM__POLL 0
 #endif
 #if DBM__POLL
 /* Milliseconds to the time, rounded up so that the last one is not spent in a spin; an hour at most, as poll() takes an int. */
@@ -8833,7 +9080,6 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
 }
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
-    dbm_error_info kept = dbm__self()->last;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
     c->open = slot->way.phase == DBM__CONNECT_MADE;
     c->broken = c->open;
@@ -8841,7 +9087,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false;
-    dbm__self()->last = kept;
 }
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
@@ -9277,11 +9522,11 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
+    t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
-    else t->phase = DBM__TAKE_LINE;
     if (orphaned) dbm__orphan_returned(t->db->shared);
-    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
 DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
     dbm_database *db = t->db;
@@ -9344,10 +9589,11 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -9355,6 +9601,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     }
     slot = t->slot;
     t->slot = NULL;
+    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
         slot->way.close = false;
@@ -9370,6 +9617,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 /* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
@@ -10616,6 +10864,10 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
+typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
+DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits); /* what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
@@ -11283,12 +11535,12 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
  * Proleptic Gregorian calendar, UTC, without leap seconds. Days are counted in eras of 400 years that begin on a 1st of March, so
  * that the leap day is the last of its year. */
 #define DBM__DAY_US (INT64_C(86400) * 1000000)
-static int64_t dbm__days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-static char *dbm__put_digits(char *at, int64_t v, int digits) {
+DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits) {
     int i;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
@@ -11296,10 +11548,9 @@ static char *dbm__put_digits(char *at, int64_t v, int digits) {
     }
     return at + digits;
 }
-DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
-    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year, year, seconds;
-    int shifted, month;
-    char *at = block;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
+    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year;
+    int shifted;
     if (rest < 0) { rest += DBM__DAY_US; days--; }
     days += 719468;
     era = (days >= 0 ? days : days - 146096) / 146097;
@@ -11307,28 +11558,37 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     shifted = (int)((5 * of_year + 2) / 153);
-    month = shifted < 10 ? shifted + 3 : shifted - 9;
-    year = era * 400 + year_of_era + (month <= 2 ? 1 : 0);
-    if (year < 0 || year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
-        *at++ = year < 0 ? '-' : '+';
-        at = dbm__put_digits(at, year < 0 ? -year : year, 6);
+    out->month = shifted < 10 ? shifted + 3 : shifted - 9;
+    out->year = era * 400 + year_of_era + (out->month <= 2 ? 1 : 0);
+    out->day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
+    out->hour = (int)(rest / INT64_C(3600000000));
+    out->minute = (int)(rest / 60000000 % 60);
+    out->second = (int)(rest / 1000000 % 60);
+    out->us = (int)(rest % 1000000);
+}
+DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
+    dbm__calendar c;
+    char *at = block;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
+        *at++ = c.year < 0 ? '-' : '+';
+        at = dbm__put_digits(at, c.year < 0 ? -c.year : c.year, 6);
     } else {
-        at = dbm__put_digits(at, year, 4);
+        at = dbm__put_digits(at, c.year, 4);
     }
     *at++ = '-';
-    at = dbm__put_digits(at, month, 2);
+    at = dbm__put_digits(at, c.month, 2);
     *at++ = '-';
-    at = dbm__put_digits(at, of_year - (153 * shifted + 2) / 5 + 1, 2);
+    at = dbm__put_digits(at, c.day, 2);
     *at++ = ' ';
-    seconds = rest / 1000000;
-    at = dbm__put_digits(at, seconds / 3600, 2);
+    at = dbm__put_digits(at, c.hour, 2);
     *at++ = ':';
-    at = dbm__put_digits(at, seconds / 60 % 60, 2);
+    at = dbm__put_digits(at, c.minute, 2);
     *at++ = ':';
-    at = dbm__put_digits(at, seconds % 60, 2);
-    if (rest % 1000000) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
+    at = dbm__put_digits(at, c.second, 2);
+    if (c.us != 0) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
         *at++ = '.';
-        at = dbm__put_digits(at, rest % 1000000, 6);
+        at = dbm__put_digits(at, c.us, 6);
     }
     *at = 0;
 }
@@ -16078,7 +16338,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
     const char *adapter;
-    const char *integer, *real, *boolean, *text, *blob;
+    const char *types[5];    /* integer, real, boolean, text, blob: by dbm__field_sort() */
     const char *generated;   /* the whole definition of a single integer key */
     const char *key_text;    /* a text that is a key or unique, its longest length between this and ")"; NULL: as any text */
     const char *no_bytes;    /* the default value of a blob */
@@ -16086,10 +16346,10 @@ typedef struct dbm__dialect {
     bool returning;          /* the generated key is asked for */
 } dbm__dialect;
 static const dbm__dialect dbm__dialects[] = {
-    { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
-    { "postgresql", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
-    { "mysql", "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB", "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
-    { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
+    { "sqlite", { "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB" }, "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
+    { "postgresql", { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
+    { "mysql", { "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB" }, "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
+    { NULL, { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
 };
 static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const char *type = dbm__on_database(s)->adapter->type;
@@ -16253,43 +16513,48 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     q->text.capacity = capacity;
     return true;
 }
-static void dbm__model_put(dbm__model_sql *q, const char *text) {
-    size_t size = strlen(text);
-    if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
-}
 static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
-    size_t size = 2 * strlen(name) + 2;
     dbm_status st;
-    if (!dbm__model_room(q, size)) return;
+    if (!dbm__model_room(q, 2 * strlen(name) + 2)) return;
     st = dbm_ident(q->s, q->text.data + q->text.size, q->text.capacity - q->text.size, name);
     if (st != DBM_OK) q->status = st;
     else q->text.size += strlen(q->text.data + q->text.size);
 }
-/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
-static void dbm__model_put_column(dbm__model_sql *q, const dbm_model *m, const dbm_field *f) {
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, ".");
-    dbm__model_put_name(q, f->name);
+/* In the format, %n is a name, which is quoted, and %s a text. */
+static void dbm__model_put(dbm__model_sql *q, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    while (*format) {
+        size_t size = strcspn(format, "%");
+        const char *text = size ? format : va_arg(ap, const char *);
+        bool name = !size && format[1] == 'n';
+        format += size ? size : 2;
+        if (!size) size = strlen(text);
+        if (name) dbm__model_put_name(q, text);
+        else if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
+    }
+    va_end(ap);
 }
+/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
 static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     const char *before = " WHERE ";
     size_t i;
     for (i = 0; i < m->field_count; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_column(q, m, &m->fields[i]);
-        dbm__model_put(q, " = ?");
+        dbm__model_put(q, "%s%n.%n = ?", before, m->table, m->fields[i].name);
         before = " AND ";
     }
 }
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
-    for (i = 0; i < m->field_count; i++) {
-        dbm__model_put(q, i ? ", " : "SELECT ");
-        dbm__model_put_column(q, m, &m->fields[i]);
-    }
-    dbm__model_put(q, " FROM ");
-    dbm__model_put_name(q, m->table);
+    for (i = 0; i < m->field_count; i++) dbm__model_put(q, "%s%n.%n", i ? ", " : "SELECT ", m->table, m->fields[i].name);
+    dbm__model_put(q, " FROM %n", m->table);
+}
+/* Runs a statement that gives no rows, and ends it. */
+static dbm_status dbm__model_exec(dbm__model_sql *q) {
+    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(q->s, q->site, q->text.data, q->values, q->count);
+    dbm__model_sql_end(q);
+    return st;
 }
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 /* One field of the struct at `record` as a value; texts are pointed to. */
@@ -16412,34 +16677,32 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     return st;
 }
 /* ---- create -------------------------------------------------------------------------------------------------------- */
-static bool dbm__field_is_text(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BUFFER; }
-static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
-    const char *type = d->blob;
+/* Which sort of column a field has. */
+static int dbm__field_sort(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: type = d->integer; break;
-    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: type = d->real; break;
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: type = d->boolean; break;
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: type = d->text; break;
+    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: return 0;
+    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: return 1;
+    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return 2;
+    case DBM__TO_TEXT: case DBM__TO_BUFFER: return 3;
     case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
     }
-    if (d->key_text != NULL && dbm__field_is_text(f) && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
+    return 4;
+}
+static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
+    if (d->key_text != NULL && dbm__field_sort(f) == 3 && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
         char text[40];
         size_t longest = f->kind == DBM__TO_BUFFER && f->size > 1 && f->size <= 255 ? f->size - 1 : 255; /* an index has no room for more */
         dbm__format(text, sizeof text, "%s%z)", d->key_text, longest);
-        dbm__model_put(q, text);
+        dbm__model_put(q, "%s", text);
     } else {
-        dbm__model_put(q, type);
+        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]);
     }
 }
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
-    switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_REAL: case DBM__TO_OPTIONAL_INT: case DBM__TO_OPTIONAL_DOUBLE: return "0";
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return "FALSE";
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: return "''";
-    case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
-    }
-    return d->no_bytes;
+    static const char *const defaults[] = { "0", "0", "FALSE", "''" };
+    int sort = dbm__field_sort(f);
+    return sort < 4 ? defaults[sort] : d->no_bytes;
 }
 static bool dbm__field_not_null(const dbm_field *f) {
     return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT || f->kind == DBM__TO_REAL || f->kind == DBM__TO_BOOL ||
@@ -16448,15 +16711,12 @@ static bool dbm__field_not_null(const dbm_field *f) {
 static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const dbm__dialect *d) {
     size_t i, keys = dbm__model_keys(m);
     const char *before = ", PRIMARY KEY (";
-    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS ");
-    dbm__model_put_name(q, m->table);
+    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         const dbm_field *f = &m->fields[i];
-        dbm__model_put(q, i ? ", " : " (");
-        dbm__model_put_name(q, f->name);
-        dbm__model_put(q, " ");
+        dbm__model_put(q, i ? ", %n " : " (%n ", f->name);
         if (dbm__field_generated(m, f)) {
-            dbm__model_put(q, d->generated);
+            dbm__model_put(q, "%s", d->generated);
             continue;
         }
         dbm__model_put_type(q, d, f);
@@ -16466,8 +16726,7 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
     }
     for (i = 0; i < m->field_count && keys > 1; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_name(q, m->fields[i].name);
+        dbm__model_put(q, "%s%n", before, m->fields[i].name);
         before = ", ";
     }
     dbm__model_put(q, keys > 1 ? "))" : ")");
@@ -16479,24 +16738,10 @@ static bool dbm__rows_have(dbm_rows *rows, const char *name) {
 }
 /* Appends the statement that adds one column to a table that has rows. UNIQUE can't be part of it everywhere. */
 static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const dbm__dialect *d) {
-    dbm__model_put(q, q->text.size ? "; ALTER TABLE " : "ALTER TABLE ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " ADD COLUMN ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ");
+    dbm__model_put(q, "%sALTER TABLE %n ADD COLUMN %n ", q->text.size ? "; " : "", m->table, f->name);
     dbm__model_put_type(q, d, f);
-    if (dbm__field_not_null(f)) {
-        dbm__model_put(q, " NOT NULL DEFAULT ");
-        dbm__model_put(q, dbm__field_default(d, f));
-    }
-    if (!(f->flags & (unsigned)DBM_UNIQUE)) return;
-    dbm__model_put(q, "; CREATE UNIQUE INDEX ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ON ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " (");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, ")");
+    if (dbm__field_not_null(f)) dbm__model_put(q, " NOT NULL DEFAULT %s", dbm__field_default(d, f));
+    if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, "; CREATE UNIQUE INDEX %n ON %n (%n)", f->name, m->table, f->name);
 }
 static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_model *m, const dbm__dialect *d, dbm_rows *rows) {
     dbm__model_sql cure;
@@ -16517,12 +16762,11 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     } else if (key) {
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which is a key of model %q. dbm_create_all() never alters a "
                           "table that exists, and a key can't be added to one: make the table anew", m->table, key->name, m->name);
-    } else if (missing == 1) {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs. dbm_create_all() never alters a table "
-                          "that exists; this does it: %s", m->table, first->name, m->name, cure.text.data);
     } else {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs, and lacks %z more. dbm_create_all() "
-                          "never alters a table that exists; this does it: %s", m->table, first->name, m->name, missing - 1, cure.text.data);
+        char more[40] = "";
+        if (missing > 1) dbm__format(more, sizeof more, ", and lacks %z more", missing - 1);
+        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs%s. dbm_create_all() never alters a table "
+                          "that exists; this does it: %s", m->table, first->name, m->name, more, cure.text.data);
     }
     dbm__model_sql_end(&cure);
     return st;
@@ -16534,13 +16778,10 @@ static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_
     dbm_status st;
     dbm__model_sql_begin(&q, s, site);
     dbm__model_put_create(&q, m, d);
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, site, q.text.data, NULL, 0);
-    dbm__model_sql_end(&q);
+    st = dbm__model_exec(&q);
     if (st != DBM_OK) return st;
     dbm__model_sql_begin(&q, s, site);
-    dbm__model_put(&q, "SELECT * FROM ");
-    dbm__model_put_name(&q, m->table);
-    dbm__model_put(&q, " WHERE 1 = 0");
+    dbm__model_put(&q, "SELECT * FROM %n WHERE 1 = 0", m->table);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, site, q.text.data, NULL, 0);
     if (st == DBM_OK) st = dbm__model_verify(s, site, m, d, rows);
     dbm_rows_end(rows);
@@ -16587,6 +16828,13 @@ typedef struct dbm__model_call {
     size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -16596,23 +16844,17 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     int i;
     size_t f;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "INSERT INTO ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "INSERT INTO %n", m->table);
     for (f = 0; f < m->field_count; f++) {
         if (&m->fields[f] == call->generated) continue;
-        dbm__model_put(&q, q.count ? ", " : " (");
-        dbm__model_put_name(&q, m->fields[f].name);
+        dbm__model_put(&q, q.count ? ", %n" : " (%n", m->fields[f].name);
         dbm__model_add_value(&q, m, &m->fields[f], call->from);
     }
-    dbm__model_put(&q, q.count ? ") VALUES (?" : d->no_columns);
+    dbm__model_put(&q, "%s", q.count ? ") VALUES (?" : d->no_columns);
     for (i = 1; i < q.count; i++) dbm__model_put(&q, ", ?");
     if (q.count) dbm__model_put(&q, ")");
-    if (d->returning && call->generated) {
-        dbm__model_put(&q, " RETURNING ");
-        dbm__model_put_name(&q, call->generated->name);
-    }
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, call->site, q.text.data, q.values, q.count);
-    dbm__model_sql_end(&q);
+    if (d->returning && call->generated) dbm__model_put(&q, " RETURNING %n", call->generated->name);
+    st = dbm__model_exec(&q);
     if (st == DBM_OK && call->generated) {
         dbm_value id = dbm_int(dbm_last_id(s));
         dbm_target target = dbm__target(call->generated->kind, call->generated->size, call->record + call->generated->offset);
@@ -16631,11 +16873,8 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     dbm_status st = dbm__model_check(on, site, "dbm_insert_struct", model, record, size, false);
     size_t i;
     if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.site = site;
-    call.model = model;
+    dbm__model_call_of(&call, site, model, record);
     call.record = (char *)record;
-    call.from = call.record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
         if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
@@ -16643,13 +16882,6 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
     return st;
-}
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 /* All structs as one bulk, a column of it for each field. */
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
@@ -16667,8 +16899,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     for (f = 0; f < m->field_count; f++) {
         const dbm_field *field = &m->fields[f];
         if (field == call->generated) continue;
-        if (q.count != 0) dbm__model_put(&q, ",");
-        dbm__model_put_name(&q, field->name);
+        dbm__model_put(&q, q.count != 0 ? ",%n" : "%n", field->name);
         columns[q.count].data = call->from + field->offset;
         columns[q.count].kind = field->kind;
         columns[q.count].size = field->size;
@@ -16714,9 +16945,8 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
     return dbm__on_group(on, site, dbm__insert_all_run, &call);
 }
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
-    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
+    dbm_status st = dbm__model_exec(q);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
-    dbm__model_sql_end(q);
     return st;
 }
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
@@ -16725,13 +16955,10 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_sql q;
     size_t i;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "UPDATE ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "UPDATE %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         if (dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(&q, q.count ? ", " : " SET ");
-        dbm__model_put_name(&q, m->fields[i].name);
-        dbm__model_put(&q, " = ?");
+        dbm__model_put(&q, q.count ? ", %n = ?" : " SET %n = ?", m->fields[i].name);
         dbm__model_add_value(&q, m, &m->fields[i], call->from);
     }
     dbm__model_put_keys(&q, m);
@@ -16742,8 +16969,7 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "DELETE FROM ");
-    dbm__model_put_name(&q, call->model->table);
+    dbm__model_put(&q, "DELETE FROM %n", call->model->table);
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
@@ -16887,38 +17113,33 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
     a->used = at + size + 1;
     return true;
 }
-/* Keeps what a field points to: a text, or bytes. */
-static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        return !text || dbm__all_keep(a, host, f, text, strlen(text));
-    }
+/* What a field points to: a text, or bytes. False: nothing. */
+static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *out) {
+    const char *text;
+    out->data = NULL;
     if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        return !bytes.data || dbm__all_keep(a, host, f, (const char *)bytes.data, bytes.size);
+        memcpy(out, record + f->offset, sizeof *out);
+    } else if (f->kind == DBM__TO_TEXT) {
+        memcpy(&text, record + f->offset, sizeof text);
+        out->data = (const unsigned char *)text;
     }
-    return true;
+    return out->data != NULL;
+}
+static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return true;
+    return dbm__all_keep(a, host, f, (const char *)bytes.data, f->kind == DBM__TO_TEXT ? strlen((const char *)bytes.data) : bytes.size);
 }
 /* Points a field to its copy; *at is where the texts have come to. */
-static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t *at) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        if (!text) return;
-        text = texts + *at;
-        *at += strlen(text) + 1;
-        memcpy(record + f->offset, &text, sizeof text);
-    } else if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        if (!bytes.data) return;
-        *at = dbm__all_place(f, *at);
-        bytes.data = (const unsigned char *)texts + *at;
-        *at += bytes.size + 1;
-        memcpy(record + f->offset, &bytes, sizeof bytes);
-    }
+static void dbm__all_point(const dbm_field *f, char *record, const char *texts, size_t *at) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return;
+    *at = dbm__all_place(f, *at);
+    texts += *at;
+    bytes.data = (const unsigned char *)texts;
+    if (f->kind == DBM__TO_TEXT) memcpy(record + f->offset, &texts, sizeof texts);
+    else memcpy(record + f->offset, &bytes, sizeof bytes);
+    *at += (f->kind == DBM__TO_TEXT ? strlen(texts) : bytes.size) + 1;
 }
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
@@ -16964,10 +17185,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm_status st;
     dbm__model_sql_begin(&q, s, a->site);
     dbm__model_put_select(&q, a->model);
-    if (a->tail[0]) {
-        dbm__model_put(&q, " ");
-        dbm__model_put(&q, a->tail);
-    }
+    if (a->tail[0]) dbm__model_put(&q, " %s", a->tail);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, a->site, q.text.data, a->values, a->count);
     while (st == DBM_OK) {
         st = dbm_rows_next(rows, &row);
@@ -17947,6 +18165,8 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #endif
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
+#define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_WAL_MAX 8000
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -17960,6 +18180,7 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
+    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
 } dbm__sqlite_base;
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
 enum {
@@ -18286,6 +18507,24 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
     dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
+#if DBM__THREADS
+/* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
+ * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
+ * that has grown too large, one runs before the next writer's turn. */
+static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
+    dbm__sqlite *q = (dbm__sqlite *)data;
+    dbm__word last = dbm__load(&q->base->checkpoint);
+    if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
+        if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
+        return SQLITE_OK;
+    }
+    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
+    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    return SQLITE_OK;
+}
+#endif
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
@@ -19112,6 +19351,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     int rc;
     sqlite3_extended_result_codes(q->db, 1);
     sqlite3_busy_handler(q->db, dbm__sqlite_busy, q);
+#if DBM__THREADS
+    sqlite3_wal_hook(q->db, dbm__sqlite_committed, q);
+#endif
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
     sqlite3_progress_handler(q->db, DBM__SQLITE_STEPS, dbm__sqlite_progress, q);
 #endif
@@ -19269,7 +19511,8 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         q->running = NULL;
         q->deadline_us = INT64_MAX;
         for (i = 0; i < DBM__SQLITE_WORDS; i++) sqlite3_finalize(q->words[i]);
-        sqlite3_busy_handler(q->db, NULL, NULL); /* neither handler may outlive q */
+        sqlite3_busy_handler(q->db, NULL, NULL); /* no handler may outlive q */
+        sqlite3_wal_hook(q->db, NULL, NULL);
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
         sqlite3_progress_handler(q->db, 0, NULL, NULL);
 #endif
@@ -23290,6 +23533,7 @@ enum {
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_OPTIONS "sql_mode,unix_socket"
+#define DBM__MYSQL_LEXER (DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE)
 #define DBM__MYSQL_KILL_US 450000         /* a cancel takes no longer */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
@@ -23304,17 +23548,18 @@ typedef struct dbm__mysql_base {
     dbm_tls tls;
     bool autocommit;                        /* a connection begins with it on */
 } dbm__mysql_base;
-/* How a column is read. */
+/* How a column is read: the type that its value has or begins as, and that in which the library is to give it. The first ones are handed out as they lie,
+ * the last ones are texts. */
 enum {
     DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
-typedef struct dbm__mysql_column {
-    int type;                /* as the server said it, to see whether it says so again */
-    unsigned flags, charset, decimals;
-    unsigned long length;
-    int how;                 /* DBM__MYSQL_INT ... */
-} dbm__mysql_column;
+static const struct { dbm_type type; enum enum_field_types given; } dbm__mysql_kinds[] = {
+    { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_DOUBLE, MYSQL_TYPE_DOUBLE }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG },
+    { DBM_TYPE_DOUBLE, MYSQL_TYPE_FLOAT }, { DBM_TYPE_UINT, MYSQL_TYPE_BLOB }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATETIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATE },
+    { DBM_TYPE_TEXT, MYSQL_TYPE_TIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_STRING }, { DBM_TYPE_BLOB, MYSQL_TYPE_BLOB }, { DBM_TYPE_DECIMAL, MYSQL_TYPE_STRING },
+    { DBM_TYPE_JSON, MYSQL_TYPE_STRING }, { DBM_TYPE_UUID, MYSQL_TYPE_STRING }
+};
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
     dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
@@ -23338,16 +23583,15 @@ typedef struct dbm__mysql_statement {
     MYSQL_ROW text_row;
     unsigned long *text_sizes;
     unsigned generation;     /* of the connection, when it was prepared */
-    int parameters;
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
     bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
-    dbm__mysql_column *plan;
+    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets. In one block with */
     MYSQL_BIND *binds;
-    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
+    MYSQL_FIELD *plan;       /* as the server described them, to see whether it says so again; without the texts */
     int side;                /* the set that the library fills */
     dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
@@ -23403,6 +23647,7 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
     /* The transaction. */
@@ -23619,6 +23864,10 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
 }
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
+    dbm__mysql_note_error(q, stmt);
+    dbm__mysql_report(q);
+}
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
@@ -23700,7 +23949,7 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
     }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
         q->flag = mysql_stmt_close(q->stmt);
         return 0;
     }
@@ -23789,28 +24038,46 @@ static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
 }
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
-/* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
- * they left off. */
-#define DBM__MYSQL_AWAIT(place, number, call) \
+/* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
+#define DBM__MYSQL_FLOW(place) \
+    int *const dbm__at = &(place); \
+    switch (*dbm__at) { \
+    case 0:
+#define DBM__MYSQL_OVER \
+    break; \
+    default: break; \
+    } \
+    *dbm__at = 0; \
+    return DBM__MYSQL_DONE
+/* In a flow: makes a call, and goes on behind it when it is through. */
+#define DBM__MYSQL_AWAIT(call) \
     do { \
-        (place) = (number); \
+        *dbm__at = __LINE__; \
         if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
             return DBM__MYSQL_WAITING; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
-/* The same for a flow within a flow: its calls, until it is through. */
-#define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
+/* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
+#define DBM__MYSQL_AWAIT_ALL(flow) \
     do { \
         for (;;) { \
             int dbm__more; /* without a value: C++ does not jump past one */ \
             dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            (place) = (number); \
+            *dbm__at = __LINE__; \
             return dbm__more; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
+#define DBM__MYSQL_DO(flow) \
+    DBM__MYSQL_AWAIT_ALL(flow); \
+    if (q->refused) break
+/* Closes what a statement is to the library. */
+#define DBM__MYSQL_CLOSE(statement) \
+    q->stmt = (statement)->stmt; \
+    (statement)->stmt = NULL; \
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     while (s->chunks != NULL) {
@@ -23888,81 +24155,49 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
 }
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
-    bind->buffer = &cell->as;
+    bind->buffer_type = dbm__mysql_kinds[cell->how].given;
+    bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    cell->value.as.text.data = cell->text;
-    switch (cell->how) {
-    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
-        bind->buffer_type = MYSQL_TYPE_LONGLONG;
-        bind->buffer = &cell->value.as.integer;
-        break;
-    case DBM__MYSQL_DOUBLE:
-        bind->buffer_type = MYSQL_TYPE_DOUBLE;
-        bind->buffer = &cell->value.as.real;
-        break;
-    case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
-    case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
-    case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
-    case DBM__MYSQL_TIME_OF_DAY: bind->buffer_type = MYSQL_TYPE_TIME; break;
-    case DBM__MYSQL_BIT:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
+    if (cell->how >= DBM__MYSQL_TEXT) {
+        cell->value.as.text.data = cell->text;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+    } else if (cell->how == DBM__MYSQL_BIT) {
         bind->buffer = cell->written;
         bind->buffer_length = sizeof cell->written;
-        break;
-    case DBM__MYSQL_BLOB:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
-    default:
-        bind->buffer_type = MYSQL_TYPE_STRING;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
+    } else if (cell->how <= DBM__MYSQL_TINY) {
+        bind->buffer = &cell->value.as;
+    } else {
+        bind->buffer = &cell->as;
     }
 }
-static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
-    return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
+static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
+    return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
 }
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
-    if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
+    for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
     dbm_adapter_free(q->owner, s->cells);
-    dbm_adapter_free(q->owner, s->binds);
-    dbm_adapter_free(q->owner, s->plan);
     s->cells = NULL;
-    s->binds = NULL;
-    s->plan = NULL;
     s->columns = 0;
     s->roomy[0] = s->roomy[1] = s->large = false;
 }
-/* Room for the texts of one set of cells. */
-static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
-    dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
+/* Room for the texts of one set of cells. False: reported. */
+static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
+    dbm__mysql_cell *cell = dbm__mysql_cells(s, side);
     int i;
-    if (s->roomy[side]) return true;
-    for (i = 0; i < s->columns; i++) {
-        unsigned long want;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
-        want = s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
-        if (want < 16) want = 16;
-        cells[i].text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (cells[i].text == NULL) return false;
-        cells[i].capacity = want;
+    for (i = 0; i < s->columns; i++, cell++) {
+        unsigned long want = s->plan[i].length < 15 ? 16 : s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
+        if (cell->how < DBM__MYSQL_TEXT || cell->text != NULL) continue;
+        cell->text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (cell->text == NULL) {
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        cell->capacity = want;
         s->rebind = true;
     }
     s->roomy[side] = true;
@@ -23973,45 +24208,30 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
     const MYSQL_FIELD *fields = s->stmt->fields;
     size_t n = (size_t)count;
-    bool same = count == s->columns && s->plan != NULL;
+    bool same = count == s->columns;
     for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
     if (!same) {
         dbm__mysql_plan_free(q, s);
-        s->plan = (dbm__mysql_column *)dbm_adapter_alloc(q->owner, n * sizeof *s->plan);
-        s->binds = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, n * sizeof *s->binds);
-        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, 2 * n * sizeof *s->cells);
-        if (s->cells != NULL) memset(s->cells, 0, 2 * n * sizeof *s->cells);
-        if (s->plan == NULL || s->binds == NULL || s->cells == NULL) {
-            s->columns = 0;
-            dbm_adapter_free(q->owner, s->plan);
-            dbm_adapter_free(q->owner, s->binds);
-            dbm_adapter_free(q->owner, s->cells);
-            s->plan = NULL;
-            s->binds = NULL;
-            s->cells = NULL;
+        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
+        if (s->cells == NULL) {
             dbm__mysql_no_memory(q);
             return false;
         }
+        memset(s->cells, 0, 2 * n * sizeof *s->cells);
+        s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
+        s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
+        memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
         for (i = 0; i < count; i++) {
-            dbm__mysql_column *column = &s->plan[i];
-            column->type = (int)fields[i].type;
-            column->flags = fields[i].flags;
-            column->charset = fields[i].charsetnr;
-            column->length = fields[i].length;
-            column->decimals = fields[i].decimals;
-            column->how = dbm__mysql_how(&fields[i]);
-            s->cells[i].how = s->cells[count + i].how = column->how;
-            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
-                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
+            s->cells[i].how = dbm__mysql_how(&fields[i]);
+            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
+            s->cells[count + i] = s->cells[i];
         }
         s->side = 0;
         s->rebind = true;
     }
     s->hand_cells = dbm__mysql_cells(s, s->side);
-    if (dbm__mysql_texts(q, s, s->side)) return true;
-    dbm__mysql_no_memory(q);
-    return false;
+    return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
 }
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
@@ -24019,8 +24239,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->rebind) return true;
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_report(q);
+        dbm__mysql_fail(q, s->stmt);
         return false;
     }
     s->rebind = false;
@@ -24035,7 +24254,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         MYSQL_BIND bind;
         unsigned long size = cell->size, want;
         char *text;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cell->null || size < cell->capacity) continue;
+        if (cell->how < DBM__MYSQL_TEXT || cell->null || size < cell->capacity) continue;
         want = size < 65536 ? size + size / 2 + 16 : size + 4096;
         text = (char *)dbm_adapter_alloc(q->owner, want);
         if (text == NULL) {
@@ -24049,8 +24268,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         s->rebind = true;
         dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
+            dbm__mysql_fail(q, s->stmt);
             return false;
         }
         cell->size = size;
@@ -24058,99 +24276,67 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
     return dbm__mysql_bind_result(q, s);
 }
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
-static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
-    int i;
-    for (i = digits - 1; i >= 0; i--) {
-        (*at)[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
-    *at += digits;
-}
-static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
-    static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
-    if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
-    if (decimals == 0) return;
-    *(*at)++ = '.';
-    dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
-}
-/* "2024-02-29" */
-static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
-    dbm__mysql_digits(at, t->year, 4);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->month, 2);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->day, 2);
-}
-/* "12:34:56.789", "-838:59:59" */
-static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
-    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
-    if (interval && t->neg) *(*at)++ = '-';
-    dbm__mysql_digits(at, hours, hours > 99 ? 3 : 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->minute, 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->second, 2);
-    dbm__mysql_write_fraction(at, t->second_part, decimals);
-}
-/* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
-static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
-    int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
+/* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
+static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
+    bool interval = cell->how == DBM__MYSQL_TIME_OF_DAY;
+    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
     char *at = cell->written;
-    if (column->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
+    if (cell->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
         out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = (((dbm__mysql_days((int64_t)t->year, t->month, t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
+        out->as.integer = (((dbm__days_of(t->year, (int)t->month, (int)t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
                            (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
         return;
     }
-    /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
-    if (column->how != DBM__MYSQL_TIME_OF_DAY) dbm__mysql_write_date(&at, t);
-    if (column->how == DBM__MYSQL_DATETIME) *at++ = ' ';
-    if (column->how != DBM__MYSQL_DATE) dbm__mysql_write_time(&at, t, column->how == DBM__MYSQL_TIME_OF_DAY, column->decimals);
+    if (!interval) { /* "2024-02-29" */
+        at = dbm__put_digits(at, t->year, 4);
+        *at++ = '-';
+        at = dbm__put_digits(at, t->month, 2);
+        *at++ = '-';
+        at = dbm__put_digits(at, t->day, 2);
+    }
+    if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
+    if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
+        if (interval && t->neg) *at++ = '-';
+        at = dbm__put_digits(at, (int64_t)hours, hours > 99 ? 3 : 2);
+        *at++ = ':';
+        at = dbm__put_digits(at, t->minute, 2);
+        *at++ = ':';
+        at = dbm__put_digits(at, t->second, 2);
+        if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
+        if (decimals != 0) {
+            *at++ = '.';
+            (void)dbm__put_digits(at, (int64_t)t->second_part, 6);
+            at += decimals;
+        }
+    }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
-static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
-    uint64_t v = 0;
+/* What is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
+    uint64_t v = cell->value.as.uinteger;
     size_t i;
-    for (i = 0; i < size && i < 8; i++) v = v << 8 | (unsigned char)bytes[i];
-    out->type = DBM_TYPE_UINT;
-    out->as.uinteger = v;
-}
-static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
-    out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
-    out->as.integer = v;
-}
-static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
-    if (v > (uint64_t)INT64_MAX) {
-        out->type = DBM_TYPE_UINT;
-        out->as.uinteger = v;
-    } else {
-        out->type = DBM_TYPE_INT;
-        out->as.integer = (int64_t)v;
-    }
-}
-/* Of a row that came in the binary form: what is not simply copied. */
-static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    switch (column->how) {
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
+    out->as.uinteger = v;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: out->type = v > (uint64_t)INT64_MAX ? DBM_TYPE_UINT : DBM_TYPE_INT; return;
+    case DBM__MYSQL_TINY: out->type = v <= 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT; return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
-    case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    default: dbm__mysql_time_value(column, cell, out); return;
+    case DBM__MYSQL_BIT:
+        for (v = 0, i = 0; i < cell->size && i < 8; i++) v = v << 8 | (unsigned char)cell->written[i];
+        out->type = DBM_TYPE_UINT;
+        out->as.uinteger = v;
+        return;
+    default: dbm__mysql_time_value(decimals, cell, out); return;
     }
 }
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
@@ -24165,55 +24351,42 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         cell->value.as.text.size = cell->size;
         *out = cell->value;
     } else {
-        dbm__mysql_converted(&s->plan[i], cell, out);
+        dbm__mysql_converted(s->plan[i].decimals, cell, out);
     }
 }
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
-    const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
     const char *text = s->text_row[i];
     size_t size = (size_t)s->text_sizes[i];
-    int how = dbm__mysql_how(field);
-    int64_t number;
-    out->name = NULL;
-    if (text == NULL) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
+    dbm__mysql_cell cell;
+    double real;
+    cell.how = dbm__mysql_how(&mysql_fetch_fields(s->text_rows)[i]);
+    *out = dbm_null();
+    if (text == NULL) return;
+    dbm__mysql_text_value(out, cell.how < DBM__MYSQL_TEXT ? DBM_TYPE_TEXT : dbm__mysql_kinds[cell.how].type, text, size);
+    switch (cell.how) {
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: case DBM__MYSQL_UINT: {
+        dbm__why why;
+        bool number = cell.how == DBM__MYSQL_UINT ? dbm__to_uint(out, UINT64_MAX, &cell.value.as.uinteger, &why) == DBM_OK
+                                                  : dbm__parse_int(text, INT64_MIN, INT64_MAX, &cell.value.as.integer);
+        if (!number) return;
+        if (cell.how != DBM__MYSQL_INT) dbm__mysql_converted(0, &cell, out);
+        else *out = dbm_int(cell.value.as.integer);
         return;
     }
-    switch (how) {
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        if (!dbm__parse_int(text, INT64_MIN, INT64_MAX, &number)) break;
-        if (how == DBM__MYSQL_TINY) {
-            dbm__mysql_tiny(number, out);
-        } else {
-            out->type = DBM_TYPE_INT;
-            out->as.integer = number;
-        }
+    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT:
+        if (dbm__double_read(text, size, &real)) *out = dbm_double(real);
         return;
-    case DBM__MYSQL_UINT: {
-        uint64_t v = 0;
-        const char *p;
-        for (p = text; *p >= '0' && *p <= '9'; p++) v = v * 10 + (uint64_t)(*p - '0');
-        dbm__mysql_uint(v, out);
+    case DBM__MYSQL_BIT:
+        memcpy(cell.written, text, size < 8 ? size : 8);
+        cell.size = (unsigned long)size;
+        dbm__mysql_converted(0, &cell, out);
         return;
-    }
-    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT: {
-        double v = 0;
-        if (!dbm__double_read(text, size, &v)) break;
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = v;
-        return;
-    }
-    case DBM__MYSQL_BIT: dbm__mysql_bits(text, size, out); return;
     case DBM__MYSQL_DATETIME:
-        if (strncmp(text, "0000", 4) == 0 || !dbm__timestamp_read(text, size, &number)) break;
-        out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = number;
+        if (strncmp(text, "0000", 4) != 0 && dbm__timestamp_read(text, size, &cell.value.as.integer)) *out = dbm_timestamp(cell.value.as.integer);
         return;
-    default: break;
+    default: return;
     }
-    dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
@@ -24273,128 +24446,105 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
 /* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
  * q->rc is not 0. */
 static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
-    switch (q->sub) {
-    case 0:
-        q->rc = 0;
-        while (mysql_more_results(q->my)) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_STMT_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, stmt);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_stmt_field_count(stmt) != 0) {
-                q->stmt = stmt;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_FLUSH);
-            }
+    DBM__MYSQL_FLOW(q->sub)
+    q->rc = 0;
+    while (mysql_more_results(q->my)) {
+        q->stmt = stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, stmt);
+            break;
         }
-        if (q->rc < 0) q->rc = 0;
-        if (q->rc == 0) dbm__mysql_note_status(q);
-        break;
-    default: break;
+        if (q->rc < 0) break;
+        if (mysql_stmt_field_count(stmt) != 0) {
+            q->stmt = stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        }
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc < 0) q->rc = 0;
+    if (q->rc == 0) dbm__mysql_note_status(q);
+    DBM__MYSQL_OVER;
 }
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        if (!s->open) break;
-        if (s->reads) {
-            q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
-            do {
-                s->seen++;
-                q->stmt = s->stmt;
-                DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
-            if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-                if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
-                dbm__mysql_result_over(q, s);
-                break;
-            }
-            dbm__mysql_kill(q);
-            q->killed = true;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_FLUSH);
-        dbm__mysql_result_over(q, s);
-        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-            dbm__mysql_note_error(q, NULL);
+    DBM__MYSQL_FLOW(q->pre)
+    s->ended = true;
+    if (!s->open) break;
+    if (s->reads) {
+        q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        do {
+            s->seen++;
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
+        if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
+            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
+            dbm__mysql_result_over(q, s);
             break;
         }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_rest(q, s->stmt));
-        break;
-    default: break;
+        dbm__mysql_kill(q);
+        q->killed = true;
     }
-    q->pre = 0;
-    s->ended = true;
-    return DBM__MYSQL_DONE;
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    dbm__mysql_result_over(q, s);
+    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_OVER;
 }
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
-    switch (q->pre) {
-    case 0:
-        if (!s->open || s->held) break;
-        s->side = 1 - s->side;
-        s->rebind = true;
-        s->held = true;
-        dbm__mysql_drop(q, s);
-        if (!dbm__mysql_texts(q, s, s->side)) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (!s->open || s->held) break;
+    s->side = 1 - s->side;
+    s->rebind = true;
+    s->held = true;
+    dbm__mysql_drop(q, s);
+    if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    for (;;) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
+        status = dbm__mysql_keep_row(q, s, limit);
+        if (status == DBM_OK) continue;
+        if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
-            goto spoil;
+        } else {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+                           "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
+                           "other statement after the loop", limit, s->seen);
         }
-        if (!dbm__mysql_bind_result(q, s)) goto spoil;
-        for (;;) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
-            status = dbm__mysql_keep_row(q, s, limit);
-            if (status == DBM_OK) continue;
-            if (status == DBM_E_NOMEM) {
-                dbm__mysql_no_memory(q);
-            } else {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
-                               "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
-                               "other statement after the loop", limit, s->seen);
-            }
-            goto spoil;
-        }
-        if (q->rc == 1) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
-            dbm__mysql_result_over(q, s);
-            goto spoil;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-        if (q->rc != 0) {
-            dbm__mysql_report(q);
-            goto spoil;
-        }
-        break;
-    spoil:
-        s->spoiled = true;
-        dbm__mysql_drop(q, s);
-        if (s->open) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_FLUSH);
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 4, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-        }
-        break;
-    default: break;
+        goto spoil;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc == 1) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        goto spoil;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) {
+        dbm__mysql_report(q);
+        goto spoil;
+    }
+    break;
+    spoil:
+    s->spoiled = true;
+    dbm__mysql_drop(q, s);
+    if (s->open) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+        dbm__mysql_result_over(q, s);
+    }
+    DBM__MYSQL_OVER;
 }
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -24424,42 +24574,25 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     return DBM__MYSQL_DONE;
 }
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
-static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-/* The first word of a statement, past blanks, comments and brackets. */
-static const char *dbm__mysql_first_word(const char *p, const char *end) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || *p == '(' || *p == ';') {
-            p++;
-        } else if (*p == '#' || (end - p >= 2 && p[0] == '-' && p[1] == '-')) {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 3 && p[0] == '/' && p[1] == '*' && p[2] != '!' && p[2] != 'M') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
-    }
-    return p;
-}
-static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
-    return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
-}
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
-    const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
+    static const char *const words[] = { "insert", "replace", "update", "delete", "load", "select", "with", "table", "values", "call" };
+    enum { INSERTS = 2, CHANGES = 5, READS = 9, WORDS = 10 };
     dbm__mysql_statement *s = (dbm__mysql_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    size_t at = 0, size = 0, i = WORDS;
+    int depth = 0;
+    const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
     if (s == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
-    s->inserts = dbm__mysql_word_is(word, end, "insert") || dbm__mysql_word_is(word, end, "replace");
-    s->changes = s->inserts || dbm__mysql_word_is(word, end, "update") || dbm__mysql_word_is(word, end, "delete") || dbm__mysql_word_is(word, end, "load");
-    s->calls = dbm__mysql_word_is(word, end, "call");
-    s->reads = dbm__mysql_word_is(word, end, "select") || dbm__mysql_word_is(word, end, "with") || dbm__mysql_word_is(word, end, "table") ||
-               dbm__mysql_word_is(word, end, "values");
+    if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
+    s->inserts = i < INSERTS;
+    s->changes = i < CHANGES;
+    s->reads = i >= CHANGES && i < READS;
+    s->calls = i == READS;
     return s;
 }
 /* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
@@ -24470,150 +24603,90 @@ static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
     bool failed;
-    switch (q->sub) {
-    case 0:
-        s->generation = q->generation;
-        s->stmt = mysql_stmt_init(q->my);
-        if (s->stmt == NULL) {
+    DBM__MYSQL_FLOW(q->sub)
+    s->generation = q->generation;
+    s->stmt = mysql_stmt_init(q->my);
+    if (s->stmt == NULL) {
+        dbm__mysql_no_memory(q);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->sql = p->sql;
+    q->sql_size = p->sql_size;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PREPARE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        dbm__mysql_note_error(q, s->stmt);
+        q->failed = failed; /* the server lets go of all that it took for a PREPARE */
+        if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
+        DBM__MYSQL_CLOSE(s);
+        break;
+    }
+    found = (int)mysql_stmt_param_count(s->stmt);
+    s->bound = false;
+    if (found != p->parameters) {
+        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+                       "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
+        break;
+    }
+    if (found != 0 && s->values == NULL) {
+        size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
+        s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
+        if (s->values == NULL) {
             dbm__mysql_no_memory(q);
             break;
         }
-        q->stmt = s->stmt;
-        q->sql = p->sql;
-        q->sql_size = p->sql_size;
-        DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_PREPARE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            dbm__mysql_note_error(q, s->stmt);
-            q->failed = failed; /* the server lets go of all that it took for a PREPARE */
-            if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STMT_CLOSE);
-                break;
-            }
-            dbm__mysql_report(q);
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            if (q->broken) {
-                mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
-                break;
-            }
-            DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STMT_CLOSE);
-            break;
-        }
-        found = (int)mysql_stmt_param_count(s->stmt);
-        s->parameters = found;
-        s->bound = false;
-        if (found != p->parameters) {
-            dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
-                           "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
-            break;
-        }
-        if (found != 0 && s->values == NULL) {
-            size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
-            s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
-            if (s->values == NULL) {
-                dbm__mysql_no_memory(q);
-                break;
-            }
-            memset(s->values, 0, (size_t)found * each);
-            s->times = (MYSQL_TIME *)(void *)(s->values + found);
-        }
-        p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
-        break;
-    default: break;
+        memset(s->values, 0, (size_t)found * each);
+        s->times = (MYSQL_TIME *)(void *)(s->values + found);
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
+    DBM__MYSQL_OVER;
 }
-/* The same for a statement that the server knows no longer. */
+/* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
-    switch (q->pre) {
-    case 0:
-        if (s->stmt != NULL) {
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            dbm__mysql_plan_free(q, s);
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
-        }
-        s->generation = q->generation;
-        if (dbm__mysql_as_text(s, p)) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
-        if (q->refused) s->generation = q->generation - 1;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->pre)
+    if (s->stmt != NULL) {
+        dbm__mysql_plan_free(q, s);
+        DBM__MYSQL_CLOSE(s);
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->generation = q->generation;
+    if (dbm__mysql_as_text(s, p)) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
+    if (q->refused) s->generation = q->generation - 1;
+    DBM__MYSQL_OVER;
+}
+/* To be closed before the next statement is sent, and freed. */
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->next = q->closing;
+    q->closing = s;
 }
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
-    switch (q->phase) {
-    case 0:
-        op->state = NULL;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        s = dbm__mysql_statement_new(q, p);
-        if (s == NULL) break;
-        op->state = s;
-        if (!dbm__mysql_as_text(s, p)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_prepare(q, s, p));
-        }
-        op->state = NULL;
-        if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
-            if (s->stmt != NULL) {
-                s->next = q->closing;
-                q->closing = s;
-            } else {
-                dbm__mysql_statement_free(q, s);
-            }
-            break;
-        }
-        p->data = s;
-        p->single = true;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+    if ((s = dbm__mysql_statement_new(q, p)) == NULL) break;
+    dbm__mysql_close_later(q, s);
+    DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    q->closing = s->next;
+    p->data = s;
+    p->single = true;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        op->prepared->data = NULL;
-        if (q->active != NULL || q->broken || s->generation != q->generation) {
-            s->next = q->closing;
-            q->closing = s;
-            break;
-        }
-        q->stmt = s->stmt;
-        s->stmt = NULL;
-        dbm__mysql_statement_free(q, s);
-        if (q->stmt != NULL) DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_STMT_CLOSE);
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->prepared->data == NULL) break;
+    dbm__mysql_close_later(q, (dbm__mysql_statement *)op->prepared->data);
+    op->prepared->data = NULL;
+    if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
+    DBM__MYSQL_OVER;
 }
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* The server's autocommit, as this session needs it. */
 static int dbm__mysql_mode(dbm__mysql *q) {
@@ -24628,95 +24701,84 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
+/* Before a statement is sent. */
+static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
+    int call = dbm__mysql_clear(q, row_buffer);
+    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
+}
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
-    char text[32];
-    int part[6], i, at = 0;
-    int64_t of_second = us % 1000000;
-    static const unsigned char digits[] = { 4, 2, 2, 2, 2, 2 };
-    if (of_second < 0) of_second += 1000000;
-    dbm__timestamp_write(us, text);
-    if (text[0] == '+' || text[0] == '-') {
+    dbm__calendar c;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) {
         dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }
-    for (i = 0; i < 6; i++) {
-        int j, v = 0;
-        for (j = 0; j < digits[i]; j++) v = v * 10 + (text[at++] - '0');
-        part[i] = v;
-        at++;
-    }
     memset(t, 0, sizeof *t);
-    t->year = (unsigned)part[0];
-    t->month = (unsigned)part[1];
-    t->day = (unsigned)part[2];
-    t->hour = (unsigned)part[3];
-    t->minute = (unsigned)part[4];
-    t->second = (unsigned)part[5];
-    t->second_part = (unsigned long)of_second;
+    t->year = (unsigned)c.year;
+    t->month = (unsigned)c.month;
+    t->day = (unsigned)c.day;
+    t->hour = (unsigned)c.hour;
+    t->minute = (unsigned)c.minute;
+    t->second = (unsigned)c.second;
+    t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
 }
 /* Describes a value to the library. False: reported. */
-static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
-    b->is_unsigned = 0;
-    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
-    switch (v->type) {
-    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
-    case DBM_TYPE_UINT:
-        b->is_unsigned = 1;
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        return true;
-    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
-    case DBM_TYPE_DOUBLE:
-        b->buffer_type = MYSQL_TYPE_DOUBLE;
-        if (v->as.real - v->as.real == 0) return true;
+DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
+                                           MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
+    if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
+        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        return false;
+    }
+    b->is_unsigned = v->type == DBM_TYPE_UINT;
+    b->buffer_type = (enum enum_field_types)types[v->type];
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number */
+    b->buffer_length = 8;
+    if (v->type < DBM_TYPE_TEXT) {
+        if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
         dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false;
-    case DBM_TYPE_TIMESTAMP:
-        b->buffer_type = MYSQL_TYPE_DATETIME;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
         return dbm__mysql_bind_time(q, v->as.integer, time, number);
-    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-        b->buffer_length = (unsigned long)v->as.text.size;
-        return true;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
-    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-    return false;
+    b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+    b->buffer_length = (unsigned long)v->as.text.size;
+    return true;
 }
-/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
- * told them once more either. False: reported. */
-static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+/* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
+ * server is then not told them once more either. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
     bool same = DBM__MYSQL_MARIADB && s->bound;
-    size_t size = op->sql_size;
+    size_t size = 0;
     int i;
-    for (i = 0; i < op->value_count; i++) {
-        const dbm_value *v = &op->values[i];
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &values[i];
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
             s->bound = false;
             return false;
         }
-        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
             size += v->as.text.size;
             if (same) s->stmt->params[i].buffer_length = b->buffer_length;
         }
     }
-    *total = size;
-    if (same || op->value_count == 0) return true;
+    q->total += size;
+    if (same || count == 0) return true;
     if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
-        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_fail(q, s->stmt);
         q->failed = failed;
-        dbm__mysql_report(q);
         return false;
     }
     s->bound = true;
@@ -24726,55 +24788,42 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
     const char *own;
     size_t of_ours;
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-        q->rows = NULL;
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STORE);
-        if (q->rows != NULL) {
-            MYSQL_ROW row = mysql_fetch_row(q->rows);
-            int64_t v = 0;
-            if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-            mysql_free_result(q->rows);
-            own = dbm_adapter_option(q->owner, "max_allowed_packet");
-            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-        }
-        if (q->packet == 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
+    q->rows = NULL;
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows != NULL) {
+        MYSQL_ROW row = mysql_fetch_row(q->rows);
+        int64_t v = 0;
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
+        mysql_free_result(q->rows);
+        own = dbm_adapter_option(q->owner, "max_allowed_packet");
+        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->packet == 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
     bool retryable;
-    switch (q->sub) {
-    case 0:
-        if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-            dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
-            DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "DO 0"));
-            if (q->rc == 0) {
-                dbm__mysql_note_status(q);
-                if (!q->open && q->wrote) {
-                    q->failed = true;
-                    dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
-                                   "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                    q->wrote = false;
-                    break;
-                }
+    DBM__MYSQL_FLOW(q->sub)
+    if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
+        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
+        if (q->rc == 0) {
+            dbm__mysql_note_status(q);
+            if (!q->open && q->wrote) {
+                q->failed = true;
+                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                               "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
+                q->wrote = false;
+                break;
             }
         }
-        dbm__mysql_report(q);
-        break;
-    default: break;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_report(q);
+    DBM__MYSQL_OVER;
 }
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
@@ -24831,51 +24880,46 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
 }
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    switch (q->pre) {
-    case 0:
-        q->sql = op->prepared->sql;
-        q->sql_size = op->prepared->sql_size;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_QUERY);
-        if (q->rc != 0) {
+    DBM__MYSQL_FLOW(q->pre)
+    q->sql = op->prepared->sql;
+    q->sql_size = op->prepared->sql_size;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    if (mysql_field_count(q->my) != 0) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows == NULL) {
+            q->rc = 1;
             dbm__mysql_note_error(q, NULL);
             break;
         }
-        if (mysql_field_count(q->my) != 0) {
-            DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STORE);
-            if (q->rows == NULL) {
-                q->rc = 1;
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            s->text_rows = q->rows;
-            op->result = s;
-            op->columns = (int)mysql_num_fields(s->text_rows);
-            op->settled = true;
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-        }
-        while (mysql_more_results(q->my)) {
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_field_count(q->my) == 0) continue;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_STORE);
-            if (q->rows != NULL) mysql_free_result(q->rows);
-        }
-        if (q->rc < 0) q->rc = 0;
-        break;
-    default: break;
+        s->text_rows = q->rows;
+        op->result = s;
+        op->columns = (int)mysql_num_fields(s->text_rows);
+        op->settled = true;
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        op->row = !s->ended;
+    } else {
+        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    while (mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        if (q->rc < 0) break;
+        if (mysql_field_count(q->my) == 0) continue;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows != NULL) mysql_free_result(q->rows);
+    }
+    if (q->rc < 0) q->rc = 0;
+    DBM__MYSQL_OVER;
 }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
@@ -24883,39 +24927,37 @@ static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     s->text_rows = NULL;
     s->text_row = NULL;
 }
+/* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
+DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        q->rc = 0;
+        s->seen++;
+    } else if (q->rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+    }
+}
+/* The next row, which has been read already. */
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
+    q->rc = mysql_stmt_fetch(s->stmt);
+    dbm__mysql_fetched(q, s);
+}
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-        if (q->rc == MYSQL_DATA_TRUNCATED) {
-            q->rc = 0;
-            if (!dbm__mysql_grow(q, s)) q->rc = 1;
-            else s->seen++;
-            break;
-        }
-        if (q->rc == 0) {
-            s->seen++;
-            break;
-        }
-        s->ended = true;
-        if (q->rc == MYSQL_NO_DATA) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-            if (q->rc != 0) dbm__mysql_report(q);
-            else q->rc = MYSQL_NO_DATA;
-            break;
-        }
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_report(q);
+    DBM__MYSQL_FLOW(q->pre)
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+    if (q->rc != MYSQL_NO_DATA) {
+        dbm__mysql_fetched(q, s);
         break;
-    default: break;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->ended = true;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) dbm__mysql_report(q);
+    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_OVER;
 }
 /* Whether the rows end with what has been read already: then they have ended. */
 static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -24945,191 +24987,151 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
-    size_t total;
     bool failed;
-    switch (q->phase) {
-    case 0:
-        q->again = false;
-        op->ended = false;
-        if (dbm__mysql_is_undone(q)) break;
-        if (q->active != NULL || q->closing != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-            if (q->refused) break;
-        }
-        if (s == NULL) {
-            s = dbm__mysql_statement_new(q, p);
-            if (s == NULL) break;
-            p->data = s;
-            s->generation = q->generation - 1;
-            p->single = true;
-            if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
-        }
-        dbm__mysql_result_new(q, s);
-        if (DBM__UNLIKELY(q->autocommit == q->unit)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-            if (q->refused) break;
-        }
-        if (DBM__UNLIKELY(s->generation != q->generation)) {
+    DBM__MYSQL_FLOW(q->phase)
+    q->again = false;
+    op->ended = false;
+    if (dbm__mysql_is_undone(q)) break;
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
+        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    }
+    if (s == NULL) {
+        s = dbm__mysql_statement_new(q, p);
+        if (s == NULL) break;
+        p->data = s;
+        p->single = true;
+        s->generation = q->generation - 1;
+    }
+    dbm__mysql_result_new(q, s);
+    if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    }
+    q->total = p->sql_size;
+    if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
+    if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
+        if (q->packet == 0) {
+            DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
         }
-        total = p->sql_size;
-        if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-        if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
-            if (q->packet == 0) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 5, dbm__mysql_ask_limit(q));
-                if (q->refused) break;
-                total = p->sql_size;
-                if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-            }
-            if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
-                               "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                               total, q->packet);
+        if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+                           "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
+                           q->total, q->packet);
+            break;
+        }
+    }
+#if !DBM__MYSQL_MARIADB
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+#endif
+    q->was_open = q->open;
+    if (s->stmt == NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+        if (q->rc != 0) {
+            dbm__mysql_text_free(s);
+            op->result = NULL;
+            op->row = false;
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        } else {
+            dbm__mysql_done(q, s, op);
+        }
+        break;
+    }
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        s->bound = false;
+        dbm__mysql_note_error(q, s->stmt);
+        if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
+            q->again = true;
+            q->failed = failed;
+            goto prepare_again;
+        }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        break;
+    }
+    if (mysql_stmt_field_count(s->stmt) == 0) {
+        dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+            if (q->rc != 0) {
+                dbm__mysql_report(q);
                 break;
             }
         }
-#if !DBM__MYSQL_MARIADB
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 13, dbm__mysql_limit(q, op->deadline_us));
-        if (q->refused) break;
-#endif
-        q->was_open = q->open;
-        if (s->stmt == NULL) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 6, dbm__mysql_run_text(q, s, op));
-            if (q->rc != 0) {
-                dbm__mysql_text_free(s);
-                op->result = NULL;
-                op->row = false;
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 7, dbm__mysql_refused(q, s));
-            } else {
-                dbm__mysql_done(q, s, op);
-            }
-            break;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
-                q->again = true;
-                q->failed = failed;
-                goto prepare_again;
-            }
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 9, dbm__mysql_refused(q, s));
-            break;
-        }
-        if (mysql_stmt_field_count(s->stmt) == 0) {
-            dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-            if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 10, dbm__mysql_rest(q, s->stmt));
-                if (q->rc != 0) {
-                    dbm__mysql_report(q);
-                    break;
-                }
-            }
-            dbm__mysql_done(q, s, op);
-            break;
-        }
-        s->open = true;
-        q->active = s;
-        op->result = s;
-        if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
-        op->columns = s->columns;
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        op->row = q->rc == 0;
-        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
-        if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-            if (op->row) {
-                q->pre = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 12, dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
-                if (q->refused) break;
-            }
-            op->settled = true;
-            if (s->changes) dbm__mysql_returned(s, op);
-            dbm__mysql_done(q, s, op);
-        }
+        dbm__mysql_done(q, s, op);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    s->open = true;
+    q->active = s;
+    op->result = s;
+    if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
+    op->columns = s->columns;
+    if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
+        dbm__mysql_fetch(q, s);
+    } else {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s));
+    }
+    if (q->refused) break;
+    op->row = q->rc == 0;
+    if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
+    if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
+        if (op->row) {
+            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
+        }
+        op->settled = true;
+        if (s->changes) dbm__mysql_returned(s, op);
+        dbm__mysql_done(q, s, op);
+    }
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    switch (q->phase) {
-    case 0:
-        q->status = DBM_DONE;
-        if (s == NULL) break;
-        if (s->spoiled) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
-            break;
-        }
-        if (s->ended && !s->held) break;
-        if (s->held) {
-            s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
-            s->ended = true; /* of what the server has: past the first one there is only the list */
-            if (s->row != NULL) {
-                s->seen++;
-                q->status = DBM_OK;
-            } else {
-                s->held = false;
-            }
-            break;
-        }
-        if (s->text_rows != NULL) {
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            if (!s->ended) q->status = DBM_OK;
-            break;
-        }
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
-        if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
-            uint64_t affected = mysql_affected_rows(q->my);
-            op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    DBM__MYSQL_FLOW(q->phase)
+    q->status = DBM_DONE;
+    if (s == NULL) break;
+    if (s->spoiled) {
+        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        break;
+    }
+    if (s->ended && !s->held) break;
+    if (s->held) {
+        s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
+        s->ended = true; /* of what the server has: past the first one there is only the list */
+        if (s->row != NULL) {
+            s->seen++;
+            q->status = DBM_OK;
+        } else {
+            s->held = false;
         }
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (s->text_rows != NULL) {
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        if (!s->ended) q->status = DBM_OK;
+        break;
+    }
+    DBM__MYSQL_DO(dbm__mysql_next_row(q, s));
+    q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
+    if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
+        uint64_t affected = mysql_affected_rows(q->my);
+        op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    }
+    DBM__MYSQL_OVER;
 }
 #if DBM__MYSQL_MARIADB
 /* FETCH and FINISH that need no word from the server. */
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    int rc;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    rc = mysql_stmt_fetch(s->stmt);
-    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
-        s->seen++;
-        return DBM_OK;
-    }
-    if (rc != MYSQL_DATA_TRUNCATED) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        s->ended = true;
-        dbm__mysql_report(q);
-    }
-    return q->status;
+    dbm__mysql_fetch(q, s);
+    return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
@@ -25140,33 +25142,28 @@ static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        if (s->open && !q->broken) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, s));
-        }
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_text_free(s);
-        if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
-            dbm__mysql_cell *cell = &s->cells[i];
-            if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
-            dbm_adapter_free(q->owner, cell->text);
-            cell->text = NULL;
-            cell->capacity = 0;
-            s->rebind = true;
-            s->roomy[i >= s->columns] = false;
-        }
-        s->large = false;
-        s->held = false;
-        s->ended = true;
-        op->result = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (s == NULL) break;
+    if (s->open && !q->broken) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s));
     }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_result_over(q, s);
+    dbm__mysql_text_free(s);
+    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
+        dbm__mysql_cell *cell = &s->cells[i];
+        if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
+        dbm_adapter_free(q->owner, cell->text);
+        cell->text = NULL;
+        cell->capacity = 0;
+        s->rebind = true;
+        s->roomy[i >= s->columns] = false;
+    }
+    s->large = false;
+    s->held = false;
+    s->ended = true;
+    op->result = NULL;
+    DBM__MYSQL_OVER;
 }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
@@ -25249,33 +25246,21 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 }
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (op->bulk->each_row || s == NULL) {
-            q->status = DBM_E_UNSUPPORTED;
-            break;
-        }
-        if (dbm__mysql_is_undone(q)) break;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        if (q->packet == 0) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
-            if (q->refused) break;
-        }
-        if (s->generation != q->generation) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
-            if (q->refused) break;
-        }
-        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->bulk->each_row || s == NULL) {
+        q->status = DBM_E_UNSUPPORTED;
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (dbm__mysql_is_undone(q)) break;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    if (q->packet == 0) {
+        DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
+    }
+    if (s->generation != q->generation) {
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared));
+    }
+    op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_OVER;
 }
 /* Looks at a row as it will be bound, and adds up its size. */
 static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
@@ -25401,24 +25386,19 @@ static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
 static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
     MYSQL_ROW row;
     int64_t number = 0;
-    switch (q->sub) {
-    case 0:
-        if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
-        if (q->rc != 0) break;
-        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
-        if (q->rows == NULL) break;
-        row = mysql_fetch_row(q->rows);
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-        }
-        mysql_free_result(q->rows);
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->sub)
+    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
+    if (q->rc != 0) break;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
 }
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
@@ -25433,108 +25413,83 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
-    size_t size = 0;
     uint64_t affected;
-    dbm_op part;
-    switch (q->pre) {
-    case 0:
-        if (dbm__mysql_is_undone(q)) break;
-        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (dbm__mysql_is_undone(q)) break;
+    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
 #if !DBM__MYSQL_MARIADB
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-            if (b->in_place) b->group = b->rows;
-            else dbm__mysql_bulk_group(q, b);
-            if (q->refused) break;
-            if (!b->arrays) {
-                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                    q->stmt = s->stmt;
-                    s->stmt = NULL;
-                    dbm_adapter_free(q->owner, s->values);
-                    s->values = NULL;
-                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
-                }
-                if (s->stmt == NULL) {
-                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                    q->sub = 0;
-                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
-                    if (q->refused) break;
-                }
+        if (b->in_place) b->group = b->rows;
+        else dbm__mysql_bulk_group(q, b);
+        if (q->refused) break;
+        if (!b->arrays) {
+            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                dbm_adapter_free(q->owner, s->values);
+                s->values = NULL;
+                DBM__MYSQL_CLOSE(s);
             }
-            if (b->arrays) {
-                int i;
-                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-                for (i = 0; i < b->columns; i++) {
-                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+            if (s->stmt == NULL) {
+                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+            }
+        }
+        if (b->arrays) {
+            int i;
+            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
+            for (i = 0; i < b->columns; i++) {
+                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                b->binds[i].length = b->sizes + (size_t)i * b->most;
 #if DBM__MYSQL_MARIADB
-                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
 #endif
-                }
-                s->bound = false;
-                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                    dbm__mysql_array_size(s->stmt, 0);
-                    dbm__mysql_note_error(q, s->stmt);
-                    dbm__mysql_report(q);
-                    break;
-                }
-            } else {
-                memset(&part, 0, sizeof part);
-                part.values = b->values + b->sent * (size_t)b->columns;
-                part.value_count = b->many_rows.parameters;
-                if (!dbm__mysql_bind(q, s, &part, &size)) break;
             }
-            q->stmt = s->stmt;
-            q->was_open = q->open;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-            if (q->rc != 0) {
-                s->bound = false;
-                dbm__mysql_note_error(q, s->stmt);
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
-                dbm__mysql_report(q);
+            s->bound = false;
+            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                dbm__mysql_array_size(s->stmt, 0);
+                dbm__mysql_fail(q, s->stmt);
                 break;
             }
-            dbm__mysql_note_status(q);
-            q->wrote = true;
-            affected = mysql_stmt_affected_rows(s->stmt);
-            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        } else {
+            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
         }
-        dbm__mysql_drop(q, &b->many);
-        b->rows = b->bytes = 0;
-        b->in_place = false;
-        break;
-    default: break;
+        q->stmt = s->stmt;
+        q->was_open = q->open;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
+        if (q->rc != 0) {
+            s->bound = false;
+            dbm__mysql_note_error(q, s->stmt);
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
+            dbm__mysql_report(q);
+            break;
+        }
+        dbm__mysql_note_status(q);
+        q->wrote = true;
+        affected = mysql_stmt_affected_rows(s->stmt);
+        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_drop(q, &b->many);
+    b->rows = b->bytes = 0;
+    b->in_place = false;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
-    switch (q->phase) {
-    case 0:
-        if (q->bulk == NULL) break;
-        if (!end || !op->bulk->abandon) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
-        }
-        if (!end) break;
-        op->affected = q->bulk->affected;
-        if (q->bulk->many.stmt != NULL && !q->broken) {
-            q->stmt = q->bulk->many.stmt;
-            q->bulk->many.stmt = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
-        }
-        dbm__mysql_bulk_free(q);
-        op->bulk->data = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->bulk == NULL) break;
+    if (!end || !op->bulk->abandon) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op));
     }
-    return DBM__MYSQL_DONE;
+    if (!end) break;
+    op->affected = q->bulk->affected;
+    if (q->bulk->many.stmt != NULL) {
+        DBM__MYSQL_CLOSE(&q->bulk->many);
+    }
+    dbm__mysql_bulk_free(q);
+    op->bulk->data = NULL;
+    DBM__MYSQL_OVER;
 }
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
  * since each message costs a round trip. */
@@ -25606,107 +25561,72 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
-    switch (q->phase) {
-    case 0:
-        q->unit = true;
-        q->failed = q->wrote = q->undone = false;
-        if (level == NULL && !op->read_only) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_mode(q));
-        if (q->refused) break;
+    DBM__MYSQL_FLOW(q->phase)
+    q->unit = true;
+    q->failed = q->wrote = q->undone = false;
+    if (level == NULL && !op->read_only) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_mode(q));
+    if (!q->refused) {
         dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
                     level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, q->text));
-        break;
-    default: break;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
     }
     if (q->refused) q->unit = false;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_OVER;
 }
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
-    switch (q->phase) {
-    case 0:
-        if (commit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-            break;
-        }
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        if (!q->failed && !q->open) {
-            dbm__mysql_unit_over(q);
-            break;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
-        if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_FLOW(q->phase)
+    if (commit && q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
+    }
+    if (!q->failed && !q->open) {
+        dbm__mysql_unit_over(q);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
+    if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        if (q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-            break;
-        }
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
-                    : "ROLLBACK TO SAVEPOINT", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT(q->phase, 3, dbm__mysql_query(q, q->text));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
-            dbm__mysql_report(q);
-        }
-        q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
-        if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
-        dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_own(q, q->text));
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
+                : "ROLLBACK TO SAVEPOINT", op->savepoint);
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, q->text));
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
+        dbm__mysql_report(q);
+    }
+    q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
+    if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
+    dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        q->failed = true; /* from here on the flag alone says nothing */
-        op->native = q->my;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    q->failed = true; /* from here on the flag alone says nothing */
+    op->native = q->my;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_ping(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_PING);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PING);
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
 static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
@@ -25753,24 +25673,18 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 static int dbm__mysql_op_reset(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_RESET_ALL);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-            break;
-        }
-        q->generation++; /* the server has forgotten its prepared statements */
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_set_up(q));
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
+    if (q->rc != 0) {
+        dbm__mysql_fail(q, NULL);
+        break;
+    }
+    q->generation++; /* the server has forgotten its prepared statements */
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
@@ -25961,45 +25875,40 @@ static bool dbm__mysql_local(const char *name) {
     return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        for (q->host = 0; ; q->host++) {
-            if (!dbm__mysql_attempt(q, op)) break;
-            q->made = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_CONNECT);
-            if (q->made != NULL) break;
-            dbm__mysql_note_error(q, NULL);
-            {
-                bool retryable;
-                dbm_status status = dbm__mysql_status(q->error.native, &retryable);
-                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
-                mysql_close(q->my);
-                q->my = NULL;
-                if (next) continue;
-            }
-            dbm__mysql_report(q);
-            break;
+    DBM__MYSQL_FLOW(q->phase)
+    for (q->host = 0; ; q->host++) {
+        if (!dbm__mysql_attempt(q, op)) break;
+        q->made = NULL;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_CONNECT);
+        if (q->made != NULL) break;
+        dbm__mysql_note_error(q, NULL);
+        {
+            bool retryable;
+            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
+            mysql_close(q->my);
+            q->my = NULL;
+            if (next) continue;
         }
-        if (q->refused) break;
-        q->tls = mysql_get_ssl_cipher(q->my) != NULL;
-        if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-            dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
-            break;
-        }
-        if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
-            (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
-        q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
-        q->id = mysql_thread_id(q->my);
-        dbm__mysql_let_wait(q);
-        if (q->base->hosts[q->host].name != NULL) {
-            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
+        dbm__mysql_report(q);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->refused) break;
+    q->tls = mysql_get_ssl_cipher(q->my) != NULL;
+    if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
+        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        break;
+    }
+    if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
+        (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
+    q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
+    q->id = mysql_thread_id(q->my);
+    dbm__mysql_let_wait(q);
+    if (q->base->hosts[q->host].name != NULL) {
+        dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* Makes what we keep of a connection. NULL: reported. */
 static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
@@ -26395,7 +26304,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
         DBM_ADAPTER_BULK_PREPARED,
-    DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
+    DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
@@ -26755,17 +26664,12 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
 }
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t i;
+    size_t i, k;
     dbm__redis_json_put(j, "{\"base64\":\"", 11);
     for (i = 0; i < size; i += 3) {
-        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
-        four[0] = digits[v >> 18 & 63u];
-        four[1] = digits[v >> 12 & 63u];
-        four[2] = digits[v >> 6 & 63u];
-        four[3] = digits[v & 63u];
-        if (left < 3) four[3] = '=';
-        if (left < 2) four[2] = '=';
+        for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4);
     }
     dbm__redis_json_put(j, "\"}", 2);
@@ -26981,23 +26885,16 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
 }
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
-static size_t dbm__redis_digits(char *out, uint64_t v) {
-    char block[20];
-    size_t n = 0, i;
-    if (DBM__LIKELY(v < 10)) {
-        *out = (char)('0' + (int)v);
-        return 1;
-    }
-    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
-    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
-    return n;
-}
+/* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
-    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    char block[20];
+    size_t n = 0, i = 1;
     out[0] = mark;
-    out[n] = '\r';
-    out[n + 1] = '\n';
-    return n + 2;
+    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
+    while (n > 0) out[i++] = block[--n];
+    out[i] = '\r';
+    out[i + 1] = '\n';
+    return i + 2;
 }
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
@@ -27080,22 +26977,11 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
             size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
             if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
             break;
-        case DBM_TYPE_INT:
-            if (v->as.integer < 0) block[size++] = '-';
-            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
-            break;
-        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
-        case DBM_TYPE_TIMESTAMP:
-            dbm__timestamp_write(v->as.integer, block);
-            size = strlen(block);
+        case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
+            if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
+            data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_DOUBLE:
-#if DBM__FLOAT
-            dbm__double_write(v->as.real, block);
-            size = strlen(block);
-            break;
-#endif
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
         }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
@@ -27141,10 +27027,9 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
-        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
-        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
-                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
-                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+        static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
+        r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
     }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
@@ -29058,26 +28943,20 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     return DBM_DONE;
 }
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
-static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
-    char *json, *begin = NULL;
+    char *json, *begin;
     size_t n = 0;
     bson_append_iter(&wrap, "v", 1, at);
     json = bson_as_relaxed_extended_json(&wrap, &n);
     bson_destroy(&wrap);
-    if (json == NULL) return NULL;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    if (n > 0 && json[n - 1] == '}') n--;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    begin = (char *)memchr(json, ':', n);
-    if (begin != NULL) {
-        begin++;
-        while (*begin == ' ') begin++;
-        n -= (size_t)(begin - json);
-        memmove(json, begin, n);
-    }
+    begin = json != NULL ? (char *)memchr(json, ':', n) : NULL;
+    if (begin == NULL) return json;
+    for (n--; n > 0 && json[n - 1] == ' '; n--) {} /* the last bracket, and the blanks before it */
+    while (*++begin == ' ') {}
+    n -= (size_t)(begin - json);
+    memmove(json, begin, n);
     json[n] = 0;
-    *size = n;
     return json;
 }
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
@@ -29158,7 +29037,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     }
     default: break;
     }
-    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
@@ -29364,16 +29243,11 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
 }
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
-    bson_iter_t it, list, one;
-    int64_t index = -1;
+    bson_iter_t it, at;
     char text[sizeof j->error.message];
     dbm__copy_cut(text, sizeof text, j->error.message);
-    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
-        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
-        index = bson_iter_as_int64(&one);
-    }
-    if (index >= 0) {
-        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text);
     }
     return dbm__mongo_failed(j);
@@ -29889,6 +29763,12 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     *capacity = need;
     return text;
 }
+static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
+    if (text == NULL) return true;
+    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
+    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
+    return *copy != NULL;
+}
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
@@ -29902,16 +29782,7 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     if (p == NULL || text == NULL) goto fail;
     p->base = base;
     p->epoch = dbm__fork_epoch();
-    if (user != NULL) {
-        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
-        if (p->user == NULL) goto fail;
-        memcpy(p->user, user, strlen(user) + 1);
-    }
-    if (password != NULL) {
-        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
-        if (p->password == NULL) goto fail;
-        memcpy(p->password, password, strlen(password) + 1);
-    }
+    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
     p->uri = mongoc_uri_new_with_error(text, error);
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
@@ -29987,23 +29858,16 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
-    const char *names[2], *files[2];
     int i;
-    if (config->tls == DBM_TLS_OFF) return DBM_OK;
-    names[0] = "tls_ca";
-    files[0] = config->tls_ca;
-    names[1] = "tls_cert";
-    files[1] = config->tls_cert;
-    for (i = 0; i < 2; i++) {
-        FILE *f;
+    for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
+        const char *name = i == 0 ? config->tls_ca : config->tls_cert;
+        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
         char block[600];
-        if (files[i] == NULL || files[i][0] == 0) continue;
-        f = fopen(files[i], "rb");
-        if (f == NULL) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+        if (f == NULL && name != NULL && name[0] != 0) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
             return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
         }
-        (void)fclose(f);
+        if (f != NULL) (void)fclose(f);
     }
 #else
     (void)c;
@@ -30237,11 +30101,10 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     }
     return status;
 }
-static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
     bool on = false;
-    (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
@@ -30287,11 +30150,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
-    if (log == NULL || strcmp(log, "off") == 0) {
-        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
-    } else {
-        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
-    }
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
@@ -30322,7 +30181,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db, base);
+    return dbm__mongo_check_tls(db);
 }
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -30717,6 +30576,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
+DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -31189,6 +31049,8 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
  * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+/* The answer of what is left out. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC
 /* ---- loop.c ---- */
 /* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
@@ -31196,21 +31058,26 @@ typedef struct dbm__job {
     struct dbm__job *next;
     void (*run)(struct dbm__job *job);
 } dbm__job;
-/* In this turn of the loop, after what runs now; in order. Jobs that make jobs can't starve it: after some hundred in a turn it looks at its descriptors. */
-DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job);
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
-/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
+/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
 typedef struct dbm__watch {
     void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
     struct dbm__watch *next;             /* the loop's */
     int64_t until_us;
-    int fd, want;                        /* fd -1: only the time */
-    int timer;                           /* its place among the times; -1: none */
+    int fd;                              /* -1: only the time, or not watched */
+    int timer;                           /* its place among the times; DBM__WATCH_NONE, _DUE */
+    short want, status;
+    uint32_t serial;                     /* of the connection whose descriptor it is, 0: none: when it is another than the last one's, the number was used again */
 } dbm__watch;
+enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
+/* In `want`, beside READ and WRITE: the descriptor may be another than the one of this number that was watched before (while connecting, drivers close and open
+ * them by themselves). */
+enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
 DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
-/* Before a driver closes a descriptor, the loop forgets it. */
+/* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 /* Called when the next wait would begin: what became ready in a turn leaves in one send. */
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
@@ -31219,20 +31086,19 @@ DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What tasks and acts keep with their loop; all zero when it is made. */
-typedef struct dbm__tasks {
-    struct dbm__act *first;              /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
-    dbm_task *spare;                     /* ended ones */
-#define DBM__SPARE_SIZES 24
-    void *spares[DBM__SPARE_SIZES];      /* memory of ended acts, by size */
-    bool closing;
-    int running;                         /* for the loop's statistics: tasks now, and ever; children are tasks, too */
-    uint64_t begun, failed;
-} dbm__tasks;
-DBM__FN dbm__tasks *dbm__loop_tasks(dbm_loop *loop);
-/* dbm_loop_free(): asks all of them to end, with E_CLOSED; then turns of the loop until nothing holds it; then their memory goes. */
-DBM__FN void dbm__tasks_close(dbm_loop *loop);
-DBM__FN void dbm__tasks_free(dbm_loop *loop);
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
+DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+/* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
+enum { DBM__LOOP_BLOCK = 1024 };
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
+/* For bind_*.c. */
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 /* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
@@ -31247,6 +31113,17 @@ typedef struct dbm__worked {
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
+/* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
+/* For loop.c. */
+struct dbm__workers;
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
+DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
+DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
+DBM__FN void dbm__workers_run_one(dbm_loop *loop);
+DBM__FN void dbm__workers_end(dbm_loop *loop);   /* nothing may be queued */
 /* ---- acts: task.c ---- */
 /* How a kind of act is ended. */
 typedef struct dbm__act_kind {
@@ -31262,13 +31139,13 @@ struct dbm__act {
     const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
     dbm_status status;                   /* of its end; anybody's to read */
-    bool of_loop : 1, done : 1, awaited : 1, stopped : 1; /* `done` and `stopped` are anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
-/* Memory for an act, all zero, from what ended ones left; NULL: there is none, which is this thread's last failure. `give` is what `reap` ends with. */
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
-DBM__FN void dbm__act_give(dbm_loop *loop, void *act, size_t size);
-/* In the name of a task, whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told. */
+/* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
+ * dbm__loop_ends(), those are refused before: E_CLOSED). */
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
@@ -31287,13 +31164,2000 @@ DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
 DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
+/* The loop: descriptors, times, jobs, and the ways to be part of another loop.
+ * May call: api/, base/, net/, manager/, async.h.
+ * Must not know: sessions, tasks.
+ *
+ * One turn: wait - descriptors that are ready - posts and jobs - times that have come - their jobs - what was kept for the end of the turn - changes of what is
+ * watched are told to the system. A descriptor stays registered for reading when nobody waits for it: the next read of the same connection then costs no
+ * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro);
+}
 #if DBM_HAS_ASYNC
+#if defined(__linux__)
+#  define DBM__EPOLL 1
+#  include <sys/epoll.h>
+#  include <sys/eventfd.h>
+#else
+#  define DBM__EPOLL 0
+#endif
+#if defined(_WIN32)
+#  include <winsock2.h>
+#elif DBM__POLL
+#  include <errno.h>
+#  include <fcntl.h>
+#endif
+typedef struct dbm__fd {
+    dbm__watch *first;
+    void *mine;                          /* the hooks' */
+    int next_changed, place;             /* place: in `polled` */
+    uint32_t gen;                        /* of this use of the number, for epoll */
+    uint32_t serial;                     /* of the connection that was watched last */
+    unsigned char told;                  /* what it is registered for */
+    bool changed;                        /* listed, to be compared with what is wanted */
+    bool drop;                           /* reading too is taken out unless it is wanted */
+    bool anew;                           /* registered again whatever is known */
+} dbm__fd;
+typedef struct dbm__block { struct dbm__block *next; } dbm__block;
+enum { DBM__BLOCK_STEP = 32, DBM__LOOP_ENDINGS = 4, DBM__LOOP_ROUNDS = 1000 };
+struct dbm_loop {
+    dbm_manager *mgr;
+    dbm__host *host;
+    dbm_loop_options options;
+    dbm_loop_hooks hooks;
+    bool hooked, turning, freed, ends, asked, forgot;
+    dbm__word fork, posted, posting, sleeping, stopped;
+    /* descriptors */
+    dbm__fd *fds;
+    int fd_count, changed;               /* changed: the first of a list; -1: none */
+    int wake_read, wake_write;           /* the same for an eventfd; -1: none */
+    int epoll;                           /* -1: poll() */
+#if DBM__POLL
+    dbm__poll_fd *polled;
+    int polled_count, polled_room;
+#endif
+    /* times */
+    dbm__watch **times;
+    int time_count, time_room;
+    int64_t timer_us;                    /* what the hook was told; INT64_MAX: none */
+    /* what to do */
+    dbm__watch *due, **last_due;
+    dbm__job *jobs, **last_job, *at_end, **last_at_end;
+    size_t holds;
+    /* what others keep here */
+    void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
+    struct dbm__workers *workers;
+    void *acts, *tasks;
+    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+};
+DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
+DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
+DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
+DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
+    *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
+    *waiting = loop->options.work_queue;
+}
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
+    int i;
+    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    loop->endings[i] = end_all;
+}
+/* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    dbm__block *block;
+    if (size > DBM__LOOP_BLOCK || size == 0) return dbm__alloc(loop->host, size);
+    block = loop->blocks[i - 1];
+    if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
+    loop->blocks[i - 1] = block->next;
+    return block;
+}
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
+        dbm__free(loop->host, block);
+        return;
+    }
+    ((dbm__block *)block)->next = loop->blocks[i - 1];
+    loop->blocks[i - 1] = (dbm__block *)block;
+}
+/* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
+/* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
+static void dbm__loop_ask(dbm_loop *loop, bool again) {
+    if (!loop->hooked || loop->turning || loop->asked) return;
+    loop->asked = true;
+    if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
+    else loop->hooks.timer(loop->hooks.ud, 0);
+}
+DBM__FN void dbm__loop_hold(dbm_loop *loop) {
+    if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true);
+}
+DBM__FN void dbm__loop_release(dbm_loop *loop) {
+    if (--loop->holds == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+}
+/* ---- jobs ---------------------------------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_job = job;
+    loop->last_job = &job->next;
+    dbm__loop_ask(loop, false);
+}
+DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_at_end = job;
+    loop->last_at_end = &job->next;
+    dbm__loop_ask(loop, false);
+}
+#if DBM__POLL && !defined(_WIN32)
+static void dbm__wake_write(int fd) {
+    uint64_t one = 1;
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) { } /* full: it is awake */
+}
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) { }
+}
+#elif DBM__POLL
+static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+}
+#else
+static void dbm__wake_write(int fd) { (void)fd; }
+static void dbm__wake_drain(int fd) { (void)fd; }
+#endif
+/* Any thread. Only a loop that sleeps, or is about to, is woken; a swap each way, so that one of the two sees the other. */
+static void dbm__loop_wake(dbm_loop *loop) {
+    if (!dbm__swap(&loop->sleeping, 0)) return;
+    if (loop->hooks.wake != NULL) loop->hooks.wake(loop->hooks.ud);
+    else if (loop->wake_write >= 0) dbm__wake_write(loop->wake_write);
+}
+DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
+    dbm__word newest;
+    (void)dbm__add(&loop->posting, 1);
+    newest = dbm__load(&loop->posted);
+    do job->next = (dbm__job *)newest;
+    while (!dbm__cas(&loop->posted, &newest, (dbm__word)job));
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */
+}
+static void dbm__loop_take_posts(dbm_loop *loop) {
+    dbm__job *job, *next, *oldest = NULL;
+    if (dbm__load_acquire(&loop->posted) == 0) return;
+    for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
+        next = job->next;
+        job->next = oldest;
+        oldest = job;
+    }
+    for (; oldest != NULL; oldest = next) {
+        next = oldest->next;
+        dbm__loop_soon(loop, oldest);
+    }
+}
+/* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
+static void dbm__loop_run_jobs(dbm_loop *loop) {
+    int rounds;
+    for (rounds = 0; loop->jobs != NULL && rounds < DBM__LOOP_ROUNDS; rounds++) {
+        dbm__job *job = loop->jobs, *next;
+        loop->jobs = NULL;
+        loop->last_job = &loop->jobs;
+        for (; job != NULL; job = next) {
+            next = job->next;
+            job->run(job);
+        }
+    }
+}
+/* ---- times: a heap, the earliest first ------------------------------------------------------------------------------------------- */
+static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
+    loop->times[i] = w;
+    w->timer = i;
+}
+static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
+    while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
+        dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    for (;;) {
+        int child = 2 * i + 1;
+        if (child + 1 < loop->time_count && loop->times[child + 1]->until_us < loop->times[child]->until_us) child++;
+        if (child >= loop->time_count || loop->times[child]->until_us >= w->until_us) break;
+        dbm__time_put(loop, i, loop->times[child]);
+        i = child;
+    }
+    dbm__time_put(loop, i, w);
+}
+static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
+    if (loop->time_count == loop->time_room) {
+        int room = loop->time_room > 0 ? loop->time_room * 2 : 64;
+        dbm__watch **more = room < loop->time_room ? NULL : (dbm__watch **)dbm__resize(loop->host, (void *)loop->times, (size_t)room * sizeof *more);
+        if (more == NULL) return false;
+        loop->times = more;
+        loop->time_room = room;
+    }
+    dbm__time_sift(loop, loop->time_count++, w);
+    return true;
+}
+static void dbm__time_remove(dbm_loop *loop, dbm__watch *w) {
+    int i = w->timer;
+    dbm__watch *last;
+    if (i < 0) return;
+    w->timer = DBM__WATCH_NONE;
+    last = loop->times[--loop->time_count];
+    if (last != w) dbm__time_sift(loop, i, last);
+}
+/* ---- descriptors ------------------------------------------------------------------------------------------------------------------- */
+#if defined(_WIN32)
+#  define DBM__FD_PLACE(fd) ((fd) >> 2) /* handles are multiples of four */
+#  define DBM__FD_OF(place) ((place) * 4)
+#else
+#  define DBM__FD_PLACE(fd) (fd)
+#  define DBM__FD_OF(place) (place)
+#endif
+enum { DBM__FD_MOST = 1 << 22 };
+static dbm__fd *dbm__fd_find(dbm_loop *loop, int fd) { return fd >= 0 && DBM__FD_PLACE(fd) < loop->fd_count ? &loop->fds[DBM__FD_PLACE(fd)] : NULL; }
+static dbm__fd *dbm__fd_make(dbm_loop *loop, int fd) {
+    int at = DBM__FD_PLACE(fd), count = loop->fd_count > 0 ? loop->fd_count : 64;
+    dbm__fd *more;
+    if (at < loop->fd_count) return &loop->fds[at];
+    if (at >= DBM__FD_MOST) return NULL;
+    while (count <= at) count *= 2;
+    more = (dbm__fd *)dbm__resize(loop->host, loop->fds, (size_t)count * sizeof *more);
+    if (more == NULL) return NULL;
+    memset(more + loop->fd_count, 0, (size_t)(count - loop->fd_count) * sizeof *more);
+    loop->fds = more;
+    loop->fd_count = count;
+    return &more[at];
+}
+static void dbm__fd_changed(dbm_loop *loop, int fd, dbm__fd *f) {
+    if (f->changed) return;
+    f->changed = true;
+    f->next_changed = loop->changed;
+    loop->changed = DBM__FD_PLACE(fd);
+}
+#if DBM__EPOLL
+static dbm_status dbm__epoll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    struct epoll_event e;
+    int how = f->told == 0 ? EPOLL_CTL_ADD : want == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD, rc;
+    memset(&e, 0, sizeof e);
+    e.events = (want & DBM_STEP_READ ? (uint32_t)EPOLLIN : 0) | (want & DBM_STEP_WRITE ? (uint32_t)EPOLLOUT : 0);
+    if (fd == loop->wake_read) e.events |= (uint32_t)EPOLLET; /* told once for each write, and never read */
+    e.data.u64 = (uint64_t)f->gen << 32 | (uint32_t)fd;
+    rc = epoll_ctl(loop->epoll, how, fd, &e);
+    /* What is known may be of another descriptor that had this number. */
+    if (rc != 0 && errno == ENOENT && how == EPOLL_CTL_MOD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e);
+    if (rc != 0 && errno == EEXIST && how == EPOLL_CTL_ADD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &e);
+    if (rc == 0 || want == 0) return DBM_OK;
+    return errno == ENOMEM ? DBM_E_NOMEM : errno == ENOSPC ? DBM_E_LIMIT : errno == EPERM ? DBM_E_UNSUPPORTED : DBM_E_LOST;
+}
+#endif
+#if DBM__POLL
+static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    if (want == 0) {
+        if (f->told == 0) return DBM_OK;
+        loop->polled[f->place] = loop->polled[--loop->polled_count];
+        loop->fds[DBM__FD_PLACE((int)loop->polled[f->place].fd)].place = f->place;
+        return DBM_OK;
+    }
+    if (f->told == 0) {
+        if (loop->polled_count == loop->polled_room) {
+            int room = loop->polled_room > 0 ? loop->polled_room * 2 : 16;
+            dbm__poll_fd *more = (dbm__poll_fd *)dbm__resize(loop->host, loop->polled, (size_t)room * sizeof *more);
+            if (more == NULL) return DBM_E_NOMEM;
+            loop->polled = more;
+            loop->polled_room = room;
+        }
+        f->place = loop->polled_count++;
+    }
+    memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
+    loop->polled[f->place].fd = (dbm__poll_number)fd;
+    loop->polled[f->place].events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+    return DBM_OK;
+}
+#endif
+/* Registers fd for `want`, 0: not at all. */
+static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    dbm_status st = DBM_E_UNSUPPORTED;
+    if (loop->hooked) {
+        if (f->told != 0 && f->anew && want != 0) {
+            (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine);
+            f->mine = NULL;
+        }
+        st = loop->hooks.watch(loop->hooks.ud, fd, want, &f->mine);
+        if (want == 0) f->mine = NULL;
+    } else {
+#if DBM__EPOLL
+        if (loop->epoll >= 0) st = dbm__epoll_tell(loop, fd, f, want);
+        else
+#endif
+#if DBM__POLL
+        st = dbm__poll_tell(loop, fd, f, want);
+#endif
+    }
+    f->told = st == DBM_OK ? (unsigned char)want : 0;
+    return st;
+}
+static void dbm__watch_due(dbm_loop *loop, dbm__watch *w, dbm_status st) {
+    dbm__time_remove(loop, w);
+    w->timer = DBM__WATCH_DUE;
+    w->status = (short)st;
+    w->next = NULL;
+    *loop->last_due = w;
+    loop->last_due = &w->next;
+}
+/* All that wait for fd for one of `what`. */
+static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
+    dbm__watch **p = &f->first, *w;
+    bool any = false;
+    while ((w = *p) != NULL) {
+        if (w->want & what) {
+            *p = w->next;
+            dbm__watch_due(loop, w, st);
+            any = true;
+        } else {
+            p = &w->next;
+        }
+    }
+    return any;
+}
+static void dbm__loop_tell_due(dbm_loop *loop) {
+    dbm__watch *w;
+    while ((w = loop->due) != NULL) {
+        loop->due = w->next;
+        if (loop->due == NULL) loop->last_due = &loop->due;
+        w->timer = DBM__WATCH_NONE;
+        w->fd = -1;
+        w->heard(w, (dbm_status)w->status);
+    }
+}
+DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard)) {
+    memset(w, 0, sizeof *w);
+    w->heard = heard;
+    w->fd = -1;
+    w->timer = DBM__WATCH_NONE;
+}
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us) {
+    dbm__fd *f = NULL;
+    w->want = (short)(want & DBM_STEP_BOTH);
+    w->fd = w->want != 0 ? fd : -1;
+    w->until_us = until_us;
+    w->timer = DBM__WATCH_NONE;
+    if (w->fd >= 0 && (f = dbm__fd_make(loop, fd)) == NULL) dbm__watch_due(loop, w, DBM__FD_PLACE(fd) >= DBM__FD_MOST ? DBM_E_LIMIT : DBM_E_NOMEM);
+    else if (until_us != INT64_MAX && !dbm__time_add(loop, w)) dbm__watch_due(loop, w, DBM_E_NOMEM);
+    if (w->timer != DBM__WATCH_DUE && f != NULL) {
+        w->next = f->first;
+        f->first = w;
+        if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
+        f->serial = w->serial;
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    }
+    dbm__loop_ask(loop, false);
+}
+DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
+    dbm__fd *f = dbm__fd_find(loop, w->fd);
+    dbm__watch **p;
+    if (w->timer == DBM__WATCH_DUE) {
+        for (p = &loop->due; *p != w; p = &(*p)->next) { }
+        *p = w->next;
+        if (loop->last_due == &w->next) loop->last_due = p;
+        w->timer = DBM__WATCH_NONE;
+    } else {
+        dbm__time_remove(loop, w);
+        if (f != NULL) {
+            for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
+            if (*p != NULL) *p = w->next;
+            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f);
+        }
+    }
+    w->fd = -1;
+}
+DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (f->told != 0 && !dbm__loop_forked(loop)) (void)dbm__fd_tell(loop, fd, f, 0);
+    f->told = 0;
+    f->gen++;
+    loop->forgot = true;
+}
+/* What is registered becomes what is wanted. */
+static void dbm__loop_tell_changes(dbm_loop *loop) {
+    while (loop->changed >= 0) {
+        int fd = DBM__FD_OF(loop->changed), want = 0;
+        dbm__fd *f = &loop->fds[loop->changed];
+        const dbm__watch *w;
+        dbm_status st;
+        loop->changed = f->next_changed;
+        f->changed = false;
+        for (w = f->first; w != NULL; w = w->next) want |= w->want;
+        if (fd == loop->wake_read) want = DBM_STEP_READ;
+        if (!f->drop && !loop->hooked) want |= f->told & DBM_STEP_READ; /* others' loops may stumble over a descriptor that was closed meanwhile */
+        if (f->anew) f->gen++;
+        st = want != f->told || (f->anew && want != 0) ? dbm__fd_tell(loop, fd, f, want) : DBM_OK;
+        f->drop = f->anew = false;
+        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st);
+    }
+}
+static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (fd == loop->wake_read) {
+        if (loop->epoll < 0 || loop->hooked) dbm__wake_drain(fd);
+        return;
+    }
+    if (!dbm__fd_due(loop, f, what, DBM_OK)) f->drop = true;
+    if (broken) f->drop = f->anew = true; /* what comes after it may be another descriptor */
+    if (f->drop || loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, fd, f);
+    dbm__loop_tell_due(loop);
+}
+/* ---- the parts of a turn -------------------------------------------------------------------------------------------------------------- */
+/* Posts, jobs and times. */
+static void dbm__loop_work_off(dbm_loop *loop) {
+    int most;
+    dbm__loop_tell_due(loop);
+    dbm__loop_take_posts(loop);
+    dbm__loop_run_jobs(loop);
+    if (loop->time_count > 0) {
+        int64_t now = dbm__now(loop->host);
+        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
+            dbm__watch *w = loop->times[0];
+            dbm__loop_unwatch(loop, w);
+            w->heard(w, DBM_E_TIMEOUT);
+        }
+        dbm__loop_run_jobs(loop);
+    }
+    if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
+}
+/* What was kept for now, then the system is told. */
+static void dbm__loop_end_turn(dbm_loop *loop) {
+    dbm__job *job = loop->at_end, *next;
+    loop->at_end = NULL;
+    loop->last_at_end = &loop->at_end;
+    for (; job != NULL; job = next) {
+        next = job->next;
+        job->run(job);
+    }
+    dbm__loop_run_jobs(loop);
+    dbm__loop_tell_changes(loop);
+    loop->forgot = false;
+}
+/* Something is to be done without waiting for anything. */
+static bool dbm__loop_has_work(dbm_loop *loop) {
+    return loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || loop->changed >= 0 || dbm__load_acquire(&loop->posted) != 0
+           || dbm__load_acquire(&loop->stopped) != 0 || dbm__workers_here(loop);
+}
+static bool dbm__loop_under_way(dbm_loop *loop) {
+    return loop->holds != 0 || loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || dbm__load_acquire(&loop->posted) != 0;
+}
+/* Milliseconds, rounded up so that the last one is not spent in a spin; -1: without limit. */
+static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
+    int64_t now, left;
+    if (dbm__loop_has_work(loop)) return 0;
+    if (loop->wake_read < 0) return 1; /* nothing could wake it */
+    if (loop->time_count > 0 && loop->times[0]->until_us < until_us) until_us = loop->times[0]->until_us;
+    if (until_us == INT64_MAX) return -1;
+    if (until_us == INT64_MIN) return 0;
+    now = dbm__now(loop->host);
+    if (now >= until_us) return 0;
+    if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
+    left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
+    return (int)((left + 999) / 1000);
+}
+#if DBM__EPOLL
+enum { DBM__EPOLL_EVENTS = 64 };
+/* A description that lives on in another process is told under a number that is not its own any more, and can't be taken out. */
+static void dbm__epoll_anew(dbm_loop *loop) {
+    int epoll = epoll_create1(EPOLL_CLOEXEC), i;
+    if (epoll < 0) return;
+    (void)close(loop->epoll);
+    loop->epoll = epoll;
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        int want = f->told;
+        f->told = 0;
+        if (want != 0 && dbm__epoll_tell(loop, i, f, want) == DBM_OK) f->told = (unsigned char)want;
+        else if (f->first != NULL) dbm__fd_changed(loop, i, f);
+    }
+}
+static void dbm__epoll_wait(dbm_loop *loop, int ms) {
+    struct epoll_event events[DBM__EPOLL_EVENTS];
+    bool stale = false;
+    int i, n = epoll_wait(loop->epoll, events, DBM__EPOLL_EVENTS, ms);
+    dbm__store(&loop->sleeping, 0);
+    for (i = 0; i < n; i++) {
+        uint32_t e = events[i].events;
+        int fd = (int)(uint32_t)(events[i].data.u64 & 0xFFFFFFFFu);
+        const dbm__fd *f = dbm__fd_find(loop, fd);
+        bool broken = (e & ((uint32_t)EPOLLERR | (uint32_t)EPOLLHUP)) != 0;
+        if (f == NULL || f->gen != (uint32_t)(events[i].data.u64 >> 32)) stale = stale || !loop->forgot;
+        else dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & (uint32_t)EPOLLIN ? DBM_STEP_READ : 0) | (e & (uint32_t)EPOLLOUT ? DBM_STEP_WRITE : 0), broken);
+    }
+    if (stale) dbm__epoll_anew(loop);
+}
+#endif
+#if DBM__POLL
+static void dbm__poll_wait(dbm_loop *loop, int ms) {
+    bool again;
+    int i, n = dbm__poll(loop->polled, loop->polled_count, ms, &again);
+    dbm__store(&loop->sleeping, 0);
+    if (n <= 0) return;
+    for (i = loop->polled_count; i-- > 0;) { /* downwards: one that is forgotten is replaced by one that was told */
+        int fd, e;
+        bool broken;
+        if (i >= loop->polled_count || (e = loop->polled[i].revents) == 0) continue;
+        loop->polled[i].revents = 0;
+        fd = (int)loop->polled[i].fd;
+        broken = (e & ~(DBM__POLL_IN | DBM__POLL_OUT)) != 0;
+        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken);
+    }
+}
+#endif
+static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
+    int ms = dbm__loop_wait_ms(loop, until_us);
+    if (ms != 0) {
+        (void)dbm__swap(&loop->sleeping, 1);
+        if (dbm__loop_has_work(loop)) ms = 0;
+    }
+#if DBM__EPOLL
+    if (loop->epoll >= 0) {
+        dbm__epoll_wait(loop, ms);
+        return;
+    }
+#endif
+#if DBM__POLL
+    dbm__poll_wait(loop, ms);
+#else
+    dbm__sleep_us((int64_t)ms * 1000);
+    dbm__store(&loop->sleeping, 0);
+#endif
+}
+/* ---- running --------------------------------------------------------------------------------------------------------------------------- */
+static void dbm__loop_end(dbm_loop *loop);
+static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
+    if (loop == NULL) return dbm__fail_null(call);
+    if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
+    if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
+    if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
+    loop->turning = true;
+    return DBM_OK;
+}
+/* True: the loop was freed. */
+static bool dbm__loop_leave(dbm_loop *loop) {
+    bool freed = loop->freed;
+    loop->turning = false;
+    if (freed) dbm__loop_end(loop);
+    return freed;
+}
+static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
+    dbm__loop_wait(loop, until_us);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+}
+static int64_t dbm__loop_until(dbm_loop *loop, int timeout_ms) {
+    return timeout_ms == 0 ? INT64_MIN : timeout_ms < 0 ? INT64_MAX : dbm__deadline(loop->host, timeout_ms);
+}
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_run");
+    int64_t until_us;
+    if (st != DBM_OK) return st;
+    until_us = dbm__loop_until(loop, timeout_ms);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    while (!loop->freed && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
+        dbm__loop_turn(loop, until_us);
+        if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
+            if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
+            break;
+        }
+    }
+    dbm__store(&loop->stopped, 0);
+    if (loop->freed) st = DBM_E_CLOSED;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_step");
+    if (st != DBM_OK) return st;
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    if (!loop->freed) dbm__loop_turn(loop, loop->options.stay || dbm__loop_under_way(loop) ? dbm__loop_until(loop, timeout_ms) : INT64_MIN);
+    dbm__store(&loop->stopped, 0);
+    st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
+    if (loop == NULL) return;
+    (void)dbm__add(&loop->posting, 1);
+    dbm__store_release(&loop->stopped, 1);
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1);
+}
+typedef struct dbm__posted {
+    dbm__job job;
+    dbm__host *host;
+    void (*fn)(void *ud);
+    void *ud;
+} dbm__posted;
+static void dbm__posted_run(dbm__job *job) {
+    dbm__posted *p = (dbm__posted *)(void *)job, post = *p;
+    dbm__free(post.host, p);
+    post.fn(post.ud);
+}
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
+    dbm__posted *p;
+    if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
+    if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
+    p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
+    if (p == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    p->job.run = dbm__posted_run;
+    p->host = loop->host;
+    p->fn = fn;
+    p->ud = ud;
+    dbm__loop_post(loop, &p->job);
+    return DBM_OK;
+}
+/* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
+static void dbm__loop_arrange(dbm_loop *loop, bool again) {
+    int64_t until, now;
+    if (dbm__loop_leave(loop)) return;
+    dbm__store(&loop->stopped, 0); /* there is nothing to stop */
+    (void)dbm__swap(&loop->sleeping, 1);
+    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop, again);
+    until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX;
+    if (loop->asked || until == loop->timer_us || (until > loop->timer_us && until != INT64_MAX)) return; /* one that is early finds nothing, and is set anew then */
+    loop->timer_us = until;
+    now = until == INT64_MAX ? 0 : dbm__now(loop->host);
+    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
+}
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
+    dbm__loop_work_off(loop);
+    if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
+    dbm__loop_arrange(loop, false);
+}
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    loop->asked = false;
+    loop->timer_us = INT64_MAX; /* gone off, or set anew below */
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    dbm__loop_arrange(loop, true);
+}
+/* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
+/* The loop's own way to wait; also for its end, when the other loop is not run any more. */
+static bool dbm__loop_open(dbm_loop *loop) {
+#if DBM__EPOLL
+    if (!loop->options.use_poll && (loop->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) return false;
+#endif
+    (void)loop;
+    return true;
+}
+static void dbm__fd_close(int fd) {
+#if defined(_WIN32)
+    if (fd >= 0) (void)closesocket((SOCKET)fd);
+#elif DBM__POLL
+    if (fd >= 0) (void)close(fd);
+#else
+    (void)fd;
+#endif
+}
+#if DBM__POLL && !DBM__EPOLL && !defined(_WIN32)
+static bool dbm__fd_quiet(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
+#endif
+static bool dbm__loop_open_wake(dbm_loop *loop) {
+#if DBM__EPOLL
+    loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return loop->wake_read >= 0;
+#elif defined(_WIN32)
+    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+#elif DBM__POLL
+    int fds[2];
+    if (pipe(fds) != 0) return false;
+    loop->wake_read = fds[0];
+    loop->wake_write = fds[1];
+    return dbm__fd_quiet(fds[0]) && dbm__fd_quiet(fds[1]);
+#else
+    (void)loop;
+    return true;
+#endif
+}
+static void dbm__loop_destroy(dbm_loop *loop) {
+    dbm__host *host = loop->host;
+    size_t i;
+    if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
+    dbm__fd_close(loop->wake_read);
+    dbm__fd_close(loop->epoll);
+    for (i = 0; i < sizeof loop->blocks / sizeof loop->blocks[0]; i++) {
+        while (loop->blocks[i] != NULL) {
+            dbm__block *block = loop->blocks[i];
+            loop->blocks[i] = block->next;
+            dbm__free(host, block);
+        }
+    }
+#if DBM__POLL
+    dbm__free(host, loop->polled);
+#endif
+    dbm__free(host, loop->acts);
+    dbm__free(host, loop->tasks);
+    dbm__free(host, (void *)loop->times);
+    dbm__free(host, loop->fds);
+    dbm__free(host, loop);
+}
+static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
+    if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
+    if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
+    if (o->hooks != NULL && (o->hooks->watch == NULL || o->hooks->timer == NULL)) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: hooks without watch or timer");
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
+    dbm_loop *loop;
+    dbm__fd *f;
+    dbm_status st;
+    if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
+    *out = NULL;
+    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
+    if (options != NULL && (st = dbm__loop_bad_options(options)) != DBM_OK) return st;
+    loop = (dbm_loop *)dbm__alloc_zero(&mgr->shared->host, sizeof *loop);
+    if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    loop->mgr = mgr;
+    loop->host = &mgr->shared->host;
+    if (options != NULL) loop->options = *options;
+    if (loop->options.workers == 0) loop->options.workers = 4;
+    if (loop->options.work_queue == 0) loop->options.work_queue = 10000;
+    loop->fork = dbm__fork_epoch();
+    loop->changed = loop->epoll = loop->wake_read = loop->wake_write = -1;
+    loop->last_due = &loop->due;
+    loop->last_job = &loop->jobs;
+    loop->last_at_end = &loop->at_end;
+    loop->timer_us = INT64_MAX;
+    if (loop->options.hooks != NULL) {
+        loop->hooked = true;
+        loop->hooks = *loop->options.hooks;
+        loop->options.hooks = NULL;
+        loop->sleeping = 1;
+    }
+    if ((!loop->hooked && !dbm__loop_open(loop)) || (loop->hooks.wake == NULL && !dbm__loop_open_wake(loop))) {
+        dbm__loop_destroy(loop);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: no descriptor could be had");
+    }
+    if (loop->wake_read >= 0) {
+        f = dbm__fd_make(loop, loop->wake_read);
+        st = f == NULL ? DBM_E_NOMEM : dbm__fd_tell(loop, loop->wake_read, f, DBM_STEP_READ);
+        if (st != DBM_OK) {
+            dbm__loop_destroy(loop);
+            return dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: the loop can't be woken");
+        }
+    }
+    *out = loop;
+    return DBM_OK;
+}
+/* The other loop lets go of all; what is under way goes on in the loop's own way. */
+static void dbm__loop_unhook(dbm_loop *loop) {
+    int i;
+    (void)dbm__swap(&loop->sleeping, 0); /* from now on nobody looks at the hooks */
+    while (dbm__load_acquire(&loop->posting) != 0) dbm__yield();
+    if (loop->hooks.wake != NULL && dbm__loop_open_wake(loop)) (void)dbm__fd_make(loop, loop->wake_read);
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        if (f->told != 0) (void)dbm__fd_tell(loop, DBM__FD_OF(i), f, 0);
+        if (f->first != NULL || DBM__FD_OF(i) == loop->wake_read) dbm__fd_changed(loop, DBM__FD_OF(i), f);
+    }
+    loop->hooks.timer(loop->hooks.ud, -1);
+    if (loop->holds != 0 && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+    if (loop->hooks.end != NULL) loop->hooks.end(loop->hooks.ud);
+    loop->hooked = false;
+    loop->hooks.wake = NULL;
+    (void)dbm__loop_open(loop); /* without a descriptor: poll() */
+}
+/* The grace period is over: whoever still waits is told that the time has come. */
+static void dbm__loop_time_out(dbm_loop *loop) {
+    int i;
+    for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
+    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
+}
+static void dbm__loop_end(dbm_loop *loop) {
+    int64_t until_us;
+    int i;
+    loop->ends = loop->turning = true;
+    if (!dbm__loop_forked(loop)) {
+        if (loop->hooked) dbm__loop_unhook(loop);
+        until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_work_off(loop);
+        dbm__loop_end_turn(loop);
+        while (dbm__loop_under_way(loop)) {
+            if (dbm__now(loop->host) >= until_us) {
+                dbm__loop_time_out(loop);
+                until_us = dbm__deadline(loop->host, 10);
+            }
+            dbm__store(&loop->stopped, 0);
+            dbm__loop_turn(loop, until_us);
+        }
+        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */
+    }
+    dbm__workers_end(loop);
+    dbm__loop_destroy(loop);
+}
+DBM__DEF void dbm_loop_free(dbm_loop *loop) {
+    if (loop == NULL || loop->freed) return;
+    loop->freed = true;
+    if (!loop->turning) dbm__loop_end(loop);
+}
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+    dbm_loop_options o;
+    *out = NULL;
+    memset(&o, 0, sizeof o);
+    if (options != NULL) o = *options;
+    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    o.hooks = hooks;
+    return dbm_loop_create(out, mgr, &o);
+}
+#else /* !DBM_HAS_ASYNC */
+#define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return DBM__NO_ASYNC(NULL); }
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) { (void)loop; (void)fd; (void)what; }
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/worker.c --- */
 #if DBM_HAS_ASYNC
+#if DBM__THREADS && !defined(_WIN32)
+#  include <signal.h>
+#endif
+enum { DBM__WORKERS_MOST = 64 };
+typedef struct dbm__workers {
+    dbm__lock lock;                      /* guards all of it, and the lanes */
+    dbm__signal signal;
+    dbm__worked *first, *last;           /* may run now */
+    int waiting, most_waiting;           /* those of lanes that are busy included */
+    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    bool stop;
+#if DBM__THREADS && defined(_WIN32)
+    HANDLE thread[DBM__WORKERS_MOST];
+#elif DBM__THREADS
+    pthread_t thread[DBM__WORKERS_MOST];
+#endif
+} dbm__workers;
+static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    work->next = NULL;
+    if (*first != NULL) (*last)->next = work;
+    else *first = work;
+    *last = work;
+}
+static dbm__worked *dbm__worked_pop(dbm__worked **first) {
+    dbm__worked *work = *first;
+    *first = work->next;
+    return work;
+}
+static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    dbm__worked **p = first, *before = NULL;
+    while (*p != NULL && *p != work) { before = *p; p = &before->next; }
+    if (*p == NULL) return false;
+    *p = work->next;
+    if (*last == work) *last = before;
+    return true;
+}
+static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
+    dbm__worked_append(&ws->first, &ws->last, work);
+    ws->ready++;
+}
+/* Under the lock: what comes next in the lane of one that is over. */
+static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
+    if (lane == NULL) return;
+    if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
+    else lane->busy = false;
+}
+/* On the loop. */
+static void dbm__worked_told(dbm__job *job) {
+    dbm__worked *work = (dbm__worked *)(void *)job;
+    dbm__loop_release(work->loop);
+    work->done(work);
+}
+/* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
+static void dbm__worker_turn(dbm__workers *ws) {
+    dbm__worked *work = dbm__worked_pop(&ws->first);
+    dbm_loop *loop = work->loop;
+    ws->ready--;
+    ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    work->run(work);
+    dbm__lock_take(&ws->lock);
+    dbm__lane_next(ws, work->lane);
+    work->job.run = dbm__worked_told;
+    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */
+}
+#if DBM__THREADS
+static void dbm__worker_main(dbm__workers *ws) {
+    dbm__lock_take(&ws->lock);
+    for (;;) {
+        if (ws->first != NULL) {
+            dbm__worker_turn(ws);
+            continue;
+        }
+        if (ws->stop) break;
+        ws->idle++;
+        dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
+        ws->idle--;
+    }
+    dbm__lock_give(&ws->lock);
+}
+#  if defined(_WIN32)
+static DWORD WINAPI dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return 0; }
+static bool dbm__worker_start(dbm__workers *ws) {
+    HANDLE thread = CreateThread(NULL, 0, dbm__worker_thread, ws, 0, NULL);
+    if (thread == NULL) return false;
+    ws->thread[ws->threads++] = thread;
+    return true;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) {
+    (void)WaitForSingleObject(ws->thread[i], INFINITE);
+    (void)CloseHandle(ws->thread[i]);
+}
+#  else
+static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
+/* The program's signals are for its own threads. */
+static bool dbm__worker_start(dbm__workers *ws) {
+    sigset_t all, before;
+    bool ok;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
+    ok = pthread_create(&ws->thread[ws->threads], NULL, dbm__worker_thread, ws) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (ok) ws->threads++;
+    return ok;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) { (void)pthread_join(ws->thread[i], NULL); }
+#  endif
+#else
+static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
+#endif
+static dbm__workers *dbm__workers_of(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws != NULL) return ws;
+    ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
+    if (ws == NULL) return NULL;
+    if (!dbm__lock_init(&ws->lock)) {
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    if (!dbm__signal_init(&ws->signal)) {
+        dbm__lock_free(&ws->lock);
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
+    return *at = ws;
+}
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
+    dbm__workers *ws = dbm__workers_of(loop);
+    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    work->loop = loop;
+    work->lane = lane;
+    dbm__lock_take(&ws->lock);
+    if (ws->waiting >= ws->most_waiting) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
+    }
+    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
+    }
+    ws->waiting++;
+    if (lane != NULL && lane->busy) {
+        dbm__worked_append(&lane->first, &lane->last, work);
+    } else {
+        if (lane != NULL) lane->busy = true;
+        dbm__worked_ready(ws, work);
+        if (ws->idle != 0) dbm__signal_one(&ws->signal);
+    }
+    dbm__lock_give(&ws->lock);
+    dbm__loop_hold(loop);
+    return DBM_OK;
+}
+DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    bool found = false;
+    if (ws == NULL) return false;
+    dbm__lock_take(&ws->lock);
+    if (dbm__worked_unlink(&ws->first, &ws->last, work)) {
+        found = true;
+        ws->ready--;
+        dbm__lane_next(ws, work->lane);
+    } else if (work->lane != NULL) {
+        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work);
+    }
+    if (found) ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    if (found) dbm__loop_release(loop);
+    return found;
+}
+DBM__FN bool dbm__workers_here(dbm_loop *loop) {
+    const dbm__workers *ws = *dbm__loop_workers(loop);
+    return ws != NULL && ws->most == 0 && ws->first != NULL;
+}
+DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    dbm__lock_take(&ws->lock);
+    dbm__worker_turn(ws);
+    dbm__lock_give(&ws->lock);
+}
+DBM__FN void dbm__workers_end(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws == NULL) return;
+    dbm__lock_take(&ws->lock);
+    ws->stop = true;
+    dbm__signal_all(&ws->signal);
+    dbm__lock_give(&ws->lock);
+#if DBM__THREADS
+    if (!dbm__loop_forked(loop)) while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+#endif
+    dbm__signal_free(&ws->signal);
+    dbm__lock_free(&ws->lock);
+    dbm__free(dbm__loop_host(loop), ws);
+    *at = NULL;
+}
+/* ---- failures across threads ------------------------------------------------------------------------------------------------ */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st) {
+    dbm_error_info *error = st < DBM_E_NOT_FOUND ? NULL : (dbm_error_info *)dbm__alloc(host, sizeof *error);
+    if (error != NULL) *error = *dbm_last_error();
+    return error;
+}
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st) {
+    if (error != NULL) {
+        (void)dbm__fail_again(error);
+        dbm__free(host, error);
+    } else if (st >= DBM_E_NOT_FOUND) {
+        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL);
+    }
+    return st;
+}
 #endif /* DBM_HAS_ASYNC */
+/* --- src/async/bind_uv.c --- */
+#if DBM_HAS_LIBUV
+#if defined(__has_include)
+#  if !__has_include(<uv.h>)
+#    define DBM__UV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__UV_MISSING)
+#  error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
+#else
+#include <uv.h>
+#include <stdlib.h>
+/* libuv has its handles until their close callbacks, which may come when the loop and its manager are gone: hence malloc. */
+typedef struct dbm__uv {
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_async_t async;
+    dbm_loop *loop;
+    uv_loop_t *uv;
+    int handles;
+} dbm__uv;
+typedef struct dbm__uv_fd { uv_poll_t poll; int fd; } dbm__uv_fd;
+static void dbm__uv_ready(uv_poll_t *poll, int status, int events) {
+    int what = status < 0 ? DBM_STEP_BOTH : (events & UV_READABLE ? DBM_STEP_READ : 0) | (events & UV_WRITABLE ? DBM_STEP_WRITE : 0);
+    dbm_loop_ready(((dbm__uv *)poll->data)->loop, ((dbm__uv_fd *)(void *)poll)->fd, what);
+}
+static void dbm__uv_fd_closed(uv_handle_t *handle) { free(handle); }
+/* Its poll handle is closed when nobody waits: libuv must know of no descriptor that somebody may close. */
+static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
+    dbm__uv *b = (dbm__uv *)ud;
+    dbm__uv_fd *p = (dbm__uv_fd *)*mine;
+    int rc;
+    if (p == NULL && want == 0) return DBM_OK;
+    if (p == NULL) {
+        p = (dbm__uv_fd *)malloc(sizeof *p);
+        if (p == NULL) return DBM_E_NOMEM;
+        rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
+        if (rc != 0) {
+            free(p);
+            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST;
+        }
+        p->fd = fd;
+        p->poll.data = b;
+        *mine = p;
+    }
+    if (want != 0 && uv_poll_start(&p->poll, (want & DBM_STEP_READ ? UV_READABLE : 0) | (want & DBM_STEP_WRITE ? UV_WRITABLE : 0), dbm__uv_ready) == 0) return DBM_OK;
+    *mine = NULL;
+    uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
+    return want == 0 ? DBM_OK : DBM_E_LOST;
+}
+static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_timer(void *ud, int64_t after_us) {
+    dbm__uv *b = (dbm__uv *)ud;
+    if (after_us < 0) (void)uv_timer_stop(&b->timer);
+    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+}
+static void dbm__uv_prepared(uv_prepare_t *prepare) {
+    (void)uv_prepare_stop(prepare);
+    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop);
+}
+static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
+static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
+static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
+static void dbm__uv_busy(void *ud, bool busy) {
+    if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
+    else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async);
+}
+static void dbm__uv_closed(uv_handle_t *handle) {
+    dbm__uv *b = (dbm__uv *)handle->data;
+    if (--b->handles == 0) free(b);
+}
+static void dbm__uv_end(void *ud) {
+    dbm__uv *b = (dbm__uv *)ud;
+    uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
+}
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__uv *b;
+    dbm_status st;
+    if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
+    b = (dbm__uv *)calloc(1, sizeof *b);
+    if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
+        free(b);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    (void)uv_timer_init(uv, &b->timer);
+    (void)uv_prepare_init(uv, &b->prepare);
+    uv_unref((uv_handle_t *)&b->async);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    b->handles = 3;
+    b->uv = uv;
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__uv_watch;
+    hooks.timer = dbm__uv_timer;
+    hooks.soon = dbm__uv_soon;
+    hooks.wake = dbm__uv_wake;
+    hooks.busy = dbm__uv_busy;
+    hooks.end = dbm__uv_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__uv_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    (void)mgr; (void)uv; (void)options;
+    return dbm__loop_left_out(out, "the binding to libuv", "DBM_WITH_LIBUV");
+}
+#endif
+/* --- src/async/bind_ev.c --- */
+#if DBM_HAS_LIBEV
+#if defined(__has_include)
+#  if !__has_include(<ev.h>)
+#    define DBM__EV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EV_MISSING)
+#  error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
+#else
+#include <ev.h>
+typedef struct dbm__ev {
+    ev_timer timer;
+    ev_prepare prepare;
+    ev_async async;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct ev_loop *ev;
+} dbm__ev;
+static void dbm__ev_ready(struct ev_loop *ev, ev_io *io, int events) {
+    (void)ev;
+    dbm_loop_ready(((dbm__ev *)io->data)->loop, io->fd, events & EV_ERROR ? DBM_STEP_BOTH : (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_io *io = (ev_io *)*mine;
+    if (io != NULL) ev_io_stop(b->ev, io);
+    if (want == 0) {
+        dbm__free(b->host, io);
+        return DBM_OK;
+    }
+    if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
+    ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    io->data = b;
+    ev_io_start(b->ev, io);
+    return DBM_OK;
+}
+static void dbm__ev_time(struct ev_loop *ev, ev_timer *timer, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)timer->data)->loop);
+}
+static void dbm__ev_timer(void *ud, int64_t after_us) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    if (after_us < 0) return;
+    if (after_us > 0) ev_now_update(b->ev); /* libev counts from the beginning of its turn */
+    ev_timer_set(&b->timer, (double)after_us / 1e6, 0.);
+    ev_timer_start(b->ev, &b->timer);
+}
+static void dbm__ev_prepared(struct ev_loop *ev, ev_prepare *prepare, int events) {
+    (void)events;
+    ev_prepare_stop(ev, prepare);
+    dbm_loop_timeout(((dbm__ev *)prepare->data)->loop);
+}
+static void dbm__ev_soon(void *ud) { ev_prepare_start(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->prepare); }
+static void dbm__ev_woken(struct ev_loop *ev, ev_async *async, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)async->data)->loop);
+}
+static void dbm__ev_wake(void *ud) { ev_async_send(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->async); }
+static void dbm__ev_busy(void *ud, bool busy) {
+    if (busy) ev_ref(((dbm__ev *)ud)->ev);
+    else ev_unref(((dbm__ev *)ud)->ev);
+}
+static void dbm__ev_end(void *ud) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    ev_prepare_stop(b->ev, &b->prepare);
+    ev_ref(b->ev);
+    ev_async_stop(b->ev, &b->async);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__ev *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
+    b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) {
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    b->host = dbm__host_of(mgr);
+    b->ev = ev;
+    ev_init(&b->timer, dbm__ev_time);
+    ev_prepare_init(&b->prepare, dbm__ev_prepared);
+    ev_async_init(&b->async, dbm__ev_woken);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    ev_async_start(ev, &b->async);
+    ev_unref(ev);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__ev_watch;
+    hooks.timer = dbm__ev_timer;
+    hooks.soon = dbm__ev_soon;
+    hooks.wake = dbm__ev_wake;
+    hooks.busy = dbm__ev_busy;
+    hooks.end = dbm__ev_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__ev_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    (void)mgr; (void)ev; (void)options;
+    return dbm__loop_left_out(out, "the binding to libev", "DBM_WITH_LIBEV");
+}
+#endif
+/* --- src/async/bind_event.c --- */
+#if DBM_HAS_LIBEVENT
+#if defined(__has_include)
+#  if !__has_include(<event2/event.h>)
+#    define DBM__EVENT_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EVENT_MISSING)
+#  error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
+#else
+#include <event2/event.h>
+typedef struct dbm__event_base {
+    struct event *timer, *soon;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct event_base *base;
+} dbm__event_base;
+static void dbm__event_ready(evutil_socket_t fd, short events, void *ud) {
+    dbm_loop_ready(((dbm__event_base *)ud)->loop, (int)fd, (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    struct event *e = (struct event *)*mine;
+    short what = (short)(EV_PERSIST | (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    if (want == 0) {
+        if (e != NULL) event_free(e);
+        return DBM_OK;
+    }
+    if (e != NULL) {
+        (void)event_del(e);
+        if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
+        return DBM_E_NOMEM;
+    }
+    if (event_add(e, NULL) == 0) return DBM_OK;
+    event_free(e);
+    *mine = NULL;
+    return DBM_E_LOST;
+}
+static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
+    (void)fd; (void)events;
+    dbm_loop_timeout(((dbm__event_base *)ud)->loop);
+}
+static void dbm__event_timer(void *ud, int64_t after_us) {
+    struct timeval tv;
+    tv.tv_sec = after_us / 1000000;
+    tv.tv_usec = after_us % 1000000;
+    if (after_us < 0) (void)event_del(((dbm__event_base *)ud)->timer);
+    else (void)event_add(((dbm__event_base *)ud)->timer, &tv);
+}
+static void dbm__event_soon(void *ud) { event_active(((dbm__event_base *)ud)->soon, EV_TIMEOUT, 0); }
+static void dbm__event_end(void *ud) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    if (b->timer != NULL) event_free(b->timer);
+    if (b->soon != NULL) event_free(b->soon);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__event_base *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
+    *out = NULL;
+    b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    b->host = dbm__host_of(mgr);
+    b->base = base;
+    b->timer = event_new(base, -1, 0, dbm__event_time, b);
+    b->soon = event_new(base, -1, 0, dbm__event_time, b);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__event_watch;
+    hooks.timer = dbm__event_timer;
+    hooks.soon = dbm__event_soon;
+    hooks.end = dbm__event_end;
+    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__event_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    (void)mgr; (void)base; (void)options;
+    return dbm__loop_left_out(out, "the binding to libevent", "DBM_WITH_LIBEVENT");
+}
+#endif
 /* --- src/async/task.c --- */
+/* Tasks and what they await: how they are resumed, joined, cancelled and ended.
+ * May call: api/, base/, async.h.
+ * Must not know: statements.
+ *
+ * What is under way is a tree. Its first level, in the loop, are the tasks that dbm_spawn() started and the acts of the callback form; below each task
+ * are the acts that it has begun and not awaited, children among them, for a task is itself an act. What a task awaits stands first in its list. It is
+ * resumed by the job of that act, so by the loop alone: nothing here calls a task's function but dbm__task_go().
+ *
+ *     BODY --- the function says DONE or FAILED ---> ACTS: all in the list end ---> OWNED: sessions end, in reverse ---> CLEAN_UP: the function, at
+ *     DBM_TASK_FINALLY ---> LAST_ACTS ---> LAST_OWNED ---> OVER: it is told, and its slot is spare
+ *
+ * A slot is never anything but a task, until the loop is freed: so a handle can look at its generation. */
 #if DBM_HAS_ASYNC
+enum { DBM__IN_BODY = 0, DBM__IN_ACTS, DBM__IN_OWNED, DBM__IN_CLEAN_UP, DBM__IN_LAST_ACTS, DBM__IN_LAST_OWNED, DBM__IN_OVER };
+#define DBM__AT_FINALLY 0xffffffffu
+#define DBM__AWAITS_AT_ONCE 64 /* this many awaits that need not wait, and then the others have a turn */
+/* What few tasks need. */
+typedef struct dbm__task_more {
+    dbm__watch watch;                    /* first */
+    dbm_task *task;
+    const char *site;
+    int64_t until_us, await_until_us;    /* of the body, and of the await that is under way; INT64_MAX: no limit */
+    int64_t armed_us;                    /* when it wakes */
+    bool late;                           /* await_until_us has passed */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm__task_more;
+struct dbm_task {
+    dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_task_fn fn;
+    void *data;
+    dbm_act *acts;
+    dbm__owned *owned;
+    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* more: when act.more; next: among the spare ones */
+    uint32_t at;                         /* where the function goes on; in ACTS: how many have not ended */
+    uint32_t gen;
+};
+#define DBM__WHERE act.own[0]
+#define DBM__ASKED act.own[1]
+#define DBM__CREDIT act.own[2]
+/* What there is one of in a loop: made with the first act. */
+typedef struct dbm__tasks {
+    dbm_act *first;                      /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *current;                   /* whose function runs now */
+    dbm_task *spare;                     /* ended ones */
+    dbm_task_stats_info stats;
+} dbm__tasks;
+typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* dbm_async_all(); left: acts that it still waits for */
+static void dbm__task_stop(dbm_act *act);
+static void dbm__task_told(dbm_act *act);
+static void dbm__task_reap(dbm_act *act);
+static void dbm__task_go(dbm_task *t);
+static void dbm__tasks_end(dbm_loop *loop);
+static void dbm__joined_stop(dbm_act *act);
+static void dbm__joined_reap(dbm_act *act);
+static const dbm__act_kind dbm__child_kind = { dbm__task_stop, NULL, dbm__task_reap };
+static const dbm__act_kind dbm__spawned_kind = { dbm__task_stop, dbm__task_told, dbm__task_reap };
+static const dbm__act_kind dbm__joined_kind = { dbm__joined_stop, NULL, dbm__joined_reap };
+static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static bool dbm__is_task(const dbm_act *act) { return act->kind == &dbm__child_kind || act->kind == &dbm__spawned_kind; }
+static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__loop_of_tasks(loop); }
+static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
+/* Whether it waits for all that is below it, to go on when that has ended. */
+static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
+static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
+    while (!t->act.of_loop) t = t->act.of.task;
+    return t->act.of.loop;
+}
+/* ---- acts --------------------------------------------------------------------------------------------------------------- */
+static bool dbm__tasks_made(dbm_loop *loop) {
+    void **tasks = dbm__loop_of_tasks(loop);
+    if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
+    return *tasks != NULL;
+}
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
+    void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
+    if (p != NULL) memset(p, 0, size);
+    else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+    return p;
+}
+static void dbm__act_link(dbm_act *act, dbm_act **in) {
+    act->next = *in;
+    act->in = in;
+    if (act->next != NULL) act->next->in = &act->next;
+    *in = act;
+}
+static void dbm__act_unlink(dbm_act *act) {
+    *act->in = act->next;
+    if (act->next != NULL) act->next->in = act->in;
+}
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
+    act->kind = kind;
+    if (t == NULL) {
+        act->of.loop = loop;
+        act->of_loop = true;
+        dbm__act_link(act, &dbm__tasks_of(loop)->first);
+        dbm__loop_hold(loop);
+        return;
+    }
+    if (dbm__tasks_of(loop)->current != NULL) t = dbm__tasks_of(loop)->current;
+    act->of.task = t;
+    if (dbm__task_settles(t)) t->at++;
+    if (dbm__task_joins(t) != NULL) dbm__task_joins(t)->left++;
+    dbm__act_link(act, dbm__task_awaits(t) != NULL ? &t->acts->next : &t->acts);
+}
+/* It ends with this; a failure is this thread's last one. The first failure stays. */
+static void dbm__act_fails(dbm_act *act, dbm_status st) {
+    if (dbm__failing(act->status)) return;
+    act->status = st;
+    if (!dbm__failing(st)) return;
+    if (dbm__self()->last.status != st) (void)dbm__fail(st, DBM_STAGE_NONE, "", "", NULL);
+    act->error = dbm__error_keep(dbm__loop_host(dbm__act_loop(act)), st);
+}
+/* The same with the failure of another. */
+static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
+    if (dbm__failing(act->status)) return;
+    act->status = other->status;
+    act->error = other->error;
+    other->error = NULL;
+}
+static dbm_status dbm__act_fail_again(const dbm_act *act) {
+    if (act->error != NULL) return dbm__fail_again(act->error);
+    return dbm__failing(act->status) ? dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL) : act->status;
+}
+/* It was told, or nobody wants to know. */
+static void dbm__act_drop(dbm_act *act) {
+    dbm__act_unlink(act);
+    if (act->error != NULL) dbm__free(dbm__loop_host(dbm__act_loop(act)), act->error);
+    act->error = NULL;
+    act->kind->reap(act);
+}
+static void dbm__act_tell(dbm__job *job) {
+    dbm_act *act = (dbm_act *)job;
+    dbm_loop *loop = act->of.loop;
+    (void)dbm__act_fail_again(act);
+    act->kind->tell(act);
+    dbm__act_drop(act);
+    dbm__loop_release(loop);
+}
+static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
+static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
+static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
+    act->job.run = run;
+    dbm__loop_soon(dbm__act_loop(act), &act->job);
+}
+DBM__FN void dbm__act_stop(dbm_act *act) {
+    if (act->done || act->stopped) return;
+    act->stopped = true;
+    if (act->kind->stop != NULL) act->kind->stop(act);
+}
+static void dbm__acts_stop(dbm_act *first) {
+    for (; first != NULL; first = first->next) dbm__act_stop(first);
+}
+/* Somebody is told, soon. */
+static void dbm__act_ended(dbm_act *act) {
+    dbm_task *t;
+    dbm__joined *joined;
+    act->done = true;
+    if (act->of_loop) {
+        dbm__soon(act, dbm__act_tell);
+        return;
+    }
+    t = act->of.task;
+    joined = dbm__task_joins(t);
+    if (act->awaited) {
+        dbm__soon(act, dbm__act_resume);
+    } else if (dbm__task_settles(t)) {
+        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
+            dbm__act_fails_as(&t->act, act);
+            dbm__acts_stop(t->acts);
+        }
+        if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
+    } else if (joined != NULL) {
+        if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
+            dbm__act_fails_as(&joined->act, act);
+            dbm__acts_stop(joined->act.next);
+        }
+        if (--joined->left == 0) dbm__act_ended(&joined->act);
+    }
+}
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
+    DBM_ASSERT(!act->done);
+    dbm__act_fails(act, st);
+    dbm__act_ended(act);
+}
+/* ---- asked to end ------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
+    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
+                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
+                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
+}
+/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
+ * when the loop ends. */
+static void dbm__task_ask(dbm_task *t, dbm_status why) {
+    dbm_act *act;
+    for (;;) {
+        if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
+        t->DBM__ASKED = (unsigned char)why;
+        if (dbm__task_settles(t)) {
+            dbm__act_fails(&t->act, dbm__asked_fail(t, why));
+            dbm__acts_stop(t->acts);
+            return;
+        }
+        act = dbm__task_awaits(t);
+        if (act == NULL || act->done || act->stopped) return;
+        if (!dbm__is_task(act)) {
+            dbm__act_stop(act);
+            return;
+        }
+        act->stopped = true;
+        t = (dbm_task *)act;
+        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED;
+    }
+}
+static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
+/* Whether its awaits fail. */
+static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
+static void dbm__tasks_end(dbm_loop *loop) {
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    dbm_act *act;
+    while (tasks->spare != NULL) {
+        dbm_task *t = tasks->spare;
+        tasks->spare = t->u.next;
+        dbm__free(dbm__loop_host(loop), t);
+    }
+    for (act = tasks->first; act != NULL; act = act->next) {
+        if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
+        else dbm__act_stop(act);
+    }
+}
+typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
+static void dbm__cancel_now(dbm__job *job) {
+    dbm__cancelling *c = (dbm__cancelling *)job;
+    dbm_task *t = (dbm_task *)c->handle.slot;
+    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked, and slots go */
+    dbm__free(dbm__loop_host(c->handle.loop), c);
+}
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
+    dbm__cancelling *c;
+    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
+    if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
+    c->handle = handle;
+    c->job.run = dbm__cancel_now;
+    dbm__loop_post(handle.loop, &c->job);
+    return DBM_OK;
+}
+DBM__DEF void dbm_async_cancel(dbm_act *act) {
+    if (act != NULL) dbm__act_stop(act);
+}
+/* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
+static void dbm__more_arm(dbm__task_more *m) {
+    int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
+    dbm_loop *loop = dbm__task_loop(m->task);
+    if (until >= m->armed_us) return; /* it wakes early, and looks again */
+    dbm__loop_unwatch(loop, &m->watch);
+    m->armed_us = until;
+    dbm__loop_watch(loop, &m->watch, -1, 0, until);
+}
+static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
+    dbm__task_more *m = (dbm__task_more *)w;
+    dbm_task *t = m->task;
+    int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
+    (void)heard;
+    m->armed_us = INT64_MAX;
+    if (m->await_until_us <= now) {
+        m->await_until_us = INT64_MAX;
+        m->late = true; /* of the await that is under way, which ends this limit when it is over */
+        dbm__act_stop(t->acts);
+    }
+    if (m->until_us <= now) {
+        m->until_us = INT64_MAX;
+        dbm__task_ask(t, DBM_E_TIMEOUT);
+    }
+    dbm__more_arm(m);
+}
+static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
+    dbm__watch_init(&m->watch, dbm__more_heard);
+    m->task = t;
+    m->site = t->u.site;
+    m->until_us = m->await_until_us = m->armed_us = INT64_MAX;
+    t->u.more = m;
+    t->act.more = true;
+}
+static bool dbm__task_more_make(dbm_task *t) {
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
+    if (m != NULL) dbm__task_more_put(t, m);
+    return t->act.more;
+}
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
+    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(t->u.more);
+    return DBM_OK;
+}
+/* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
+static void dbm__joined_begin(dbm__joined *joined) {
+    dbm_act *act;
+    joined->act.done = false;
+    joined->left = 1; /* so that none of those that are stopped here is the last */
+    for (act = joined->act.next; act != NULL; act = act->next) {
+        if (!act->done) joined->left++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act);
+    }
+    if (dbm__failing(joined->act.status)) dbm__acts_stop(joined->act.next);
+    joined->act.done = --joined->left == 0;
+}
+static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
+static void dbm__joined_reap(dbm_act *act) {
+    dbm_task *t = act->of.task;
+    while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
+    dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
+}
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    if (joined == NULL) return NULL;
+    dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
+    joined->act.done = true; /* until it is awaited */
+    return &joined->act;
+}
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+/* Where the function lands when it can't go on there. */
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
+    if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
+    return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
+}
+/* Before an await begins anything: whether it may. */
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) {
+    t->at = (uint32_t)at;
+    if (!dbm__task_asked(t)) return true;
+    (void)dbm__asked_fail(t, t->DBM__ASKED);
+    return false;
+}
+/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
+    if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
+        if (act != NULL || !dbm__failing(dbm__self()->last.status))
+            (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
+        return false;
+    }
+    if (t->acts != act) {
+        dbm__act_unlink(act);
+        dbm__act_link(act, &t->acts);
+    }
+    if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
+    act->awaited = true;
+    if (!act->done) return true;
+    if (t->DBM__CREDIT > 0) {
+        t->DBM__CREDIT--;
+        return false;
+    }
+    dbm__soon(act, dbm__act_resume);
+    return true;
+}
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
+    if (act != NULL && !dbm__task_more_make(t)) {
+        dbm__act_stop(act);
+        act = NULL;
+    }
+    if (!dbm__await(t, act, site)) return false;
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    dbm__more_arm(t->u.more);
+    return true;
+}
+/* How the await ended that is over now; a failure is this thread's last one. */
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
+    dbm_act *act = dbm__task_awaits(t);
+    dbm_status st;
+    bool late = false;
+    if (act == NULL) return dbm__self()->last.status; /* it did not begin */
+    if (t->act.more) {
+        late = t->u.more->late;
+        t->u.more->late = false;
+        t->u.more->await_until_us = INT64_MAX;
+    }
+    st = dbm__act_fail_again(act);
+    if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
+    dbm__act_drop(act);
+    return st;
+}
+DBM__DEF bool dbm__await_failed(dbm_task *t) {
+    dbm_status st = dbm__awaited(t);
+    if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    return dbm__failing(st);
+}
+/* ---- tasks -------------------------------------------------------------------------------------------------------------- */
+static void dbm__task_told(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    const dbm_error_info *error = dbm__failing(act->status) ? dbm_last_error() : NULL;
+    if (act->more && t->u.more->on_end != NULL)
+        t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error != NULL ? act->error : error);
+    else if (error != NULL)
+        dbm__event(dbm__loop_host(act->of.loop), DBM_EVENT_TASK_FAILED, DBM_LOG_WARNING, error->database, dbm__task_site(t), act->status, 0,
+                   "the task that was started at %s failed: %s", dbm__task_site(t), error->message);
+}
+static void dbm__task_reap(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    dbm_loop *loop = dbm__act_loop(act);
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
+    if (dbm__loop_ends(loop)) {
+        dbm__free(dbm__loop_host(loop), t);
+        return;
+    }
+    t->gen++;
+    t->u.next = tasks->spare;
+    tasks->spare = t;
+}
+static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn, void *data, const char *site) {
+    dbm__tasks *tasks;
+    dbm_task *t = NULL;
+    uint32_t gen;
+    if (dbm__loop_ends(loop)) {
+        (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
+        return NULL;
+    }
+    if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
+    if (t == NULL) {
+        (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+        return NULL;
+    }
+    tasks = dbm__tasks_of(loop);
+    if (t == tasks->spare) tasks->spare = t->u.next;
+    gen = t->gen;
+    memset(t, 0, sizeof *t);
+    t->gen = gen;
+    t->fn = fn;
+    t->data = data;
+    t->u.site = site;
+    tasks->stats.begun++;
+    tasks->stats.running++;
+    dbm__act_begin(&t->act, loop, parent, parent != NULL ? &dbm__child_kind : &dbm__spawned_kind);
+    dbm__soon(&t->act, dbm__task_resume);
+    return t;
+}
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle handle;
+    dbm__task_more *more = NULL;
+    dbm_task *t;
+    memset(&handle, 0, sizeof handle);
+    if (loop == NULL || fn == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+        return handle;
+    }
+    if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
+    t = dbm__task_new(loop, NULL, fn, data, site);
+    if (t == NULL) {
+        if (more != NULL) dbm__loop_give(loop, more, sizeof *more);
+        return handle;
+    }
+    if (more != NULL) {
+        more->on_end = options->on_end;
+        more->on_end_ud = options->on_end_ud;
+        dbm__task_more_put(t, more);
+        if (options->deadline_ms > 0) (void)dbm_task_deadline(t, options->deadline_ms);
+    }
+    handle.loop = loop;
+    handle.slot = t;
+    handle.gen = t->gen;
+    return handle;
+}
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
+    dbm_task *child = dbm__task_new(dbm__task_loop(t), t, fn, data, site);
+    return child != NULL ? &child->act : NULL;
+}
+DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
+    owned->next = t->owned;
+    t->owned = owned;
+}
+DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
+    dbm__owned **at = &t->owned;
+    while (*at != NULL && *at != owned) at = &(*at)->next;
+    if (*at != NULL) *at = owned->next;
+}
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
+    dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
+    return DBM_TASK_FAILED;
+}
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    memset(out, 0, sizeof *out);
+    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
+}
+/* The function, until it waits (true) or is over. */
+static bool dbm__task_runs(dbm_task *t) {
+    dbm__tasks *tasks = dbm__tasks_of(dbm__task_loop(t));
+    dbm_task_status said;
+    t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    tasks->current = t;
+    said = t->fn(t);
+    tasks->current = NULL;
+    if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
+    if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
+    return false;
+}
+/* Whether something is under way that it has not awaited. */
+static bool dbm__task_waits_for_all(dbm_task *t) {
+    dbm_act *act;
+    t->at = 1; /* so that none of those that are stopped here is the last */
+    for (act = t->acts; act != NULL; act = act->next) {
+        if (!act->done) t->at++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+    }
+    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    return --t->at > 0;
+}
+/* Whether a session's end is under way. */
+static bool dbm__task_gives_back(dbm_task *t) {
+    for (;;) {
+        dbm__owned *owned = t->owned;
+        dbm_status st = DBM_OK;
+        dbm_act *act = dbm__task_awaits(t);
+        if (act != NULL) {
+            if (!act->done) return true;
+            if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+            dbm__act_drop(act);
+        }
+        if (owned == NULL) return false;
+        t->owned = owned->next;
+        act = owned->end(owned, t, dbm__failing(t->act.status), &st);
+        if (act != NULL) act->awaited = true;
+        else if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    }
+}
+static void dbm__task_go(dbm_task *t) {
+    for (;; t->DBM__WHERE++) switch (t->DBM__WHERE) {
+        case DBM__IN_BODY:
+        case DBM__IN_CLEAN_UP:
+            if (dbm__task_runs(t)) return;
+            t->DBM__WHERE++;
+            if (dbm__task_waits_for_all(t)) return;
+            /* fall through */
+        case DBM__IN_ACTS:
+        case DBM__IN_LAST_ACTS: /* all have ended */
+            while (t->acts != NULL) dbm__act_drop(t->acts);
+            break;
+        case DBM__IN_OWNED:
+        case DBM__IN_LAST_OWNED:
+            if (dbm__task_gives_back(t)) return;
+            t->at = DBM__AT_FINALLY;
+            break;
+        default:
+            if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
+            dbm__tasks_of(dbm__task_loop(t))->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
+            dbm__act_ended(&t->act);
+            return;
+        }
+}
+/* ---- sleeps and calls --------------------------------------------------------------------------------------------------- */
+typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
+static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
+    dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
+    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard);
+}
+static void dbm__sleep_stop(dbm_act *act) {
+    dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
+    dbm__act_done(act, DBM_E_CANCELLED);
+}
+static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
+static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
+    if (sleep == NULL) return NULL;
+    dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
+    dbm__watch_init(&sleep->watch, dbm__sleep_over);
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    return &sleep->act;
+}
+typedef struct dbm__called {
+    dbm_act act;
+    dbm__worked work;
+    dbm_status (*fn)(void *ud);
+    void *ud;
+    dbm_status status;
+    dbm_error_info *error;               /* of the worker's thread */
+} dbm__called;
+static dbm__called *dbm__called_of(dbm__worked *work) { return (dbm__called *)(void *)((char *)work - offsetof(dbm__called, work)); }
+static void dbm__called_run(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    call->status = call->fn(call->ud);
+    if (dbm__failing(call->status) && dbm__self()->last.status != call->status) (void)dbm__fail(call->status, DBM_STAGE_NONE, "", "", NULL);
+    call->error = dbm__error_keep(dbm__loop_host(work->loop), call->status);
+}
+static void dbm__called_done(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status));
+}
+static void dbm__called_stop(dbm_act *act) {
+    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, DBM_E_CANCELLED);
+}
+static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
+static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
+    dbm_loop *loop = dbm__task_loop(t);
+    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    if (call == NULL) return NULL;
+    call->fn = fn;
+    call->ud = ud;
+    call->work.run = dbm__called_run;
+    call->work.done = dbm__called_done;
+    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
+        dbm__loop_give(loop, call, sizeof *call);
+        return NULL;
+    }
+    dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
+    return &call->act;
+}
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 #if DBM_HAS_ASYNC

@@ -1133,26 +1133,20 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
 }
 
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
-static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
-    char *json, *begin = NULL;
+    char *json, *begin;
     size_t n = 0;
     bson_append_iter(&wrap, "v", 1, at);
     json = bson_as_relaxed_extended_json(&wrap, &n);
     bson_destroy(&wrap);
-    if (json == NULL) return NULL;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    if (n > 0 && json[n - 1] == '}') n--;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    begin = (char *)memchr(json, ':', n);
-    if (begin != NULL) {
-        begin++;
-        while (*begin == ' ') begin++;
-        n -= (size_t)(begin - json);
-        memmove(json, begin, n);
-    }
+    begin = json != NULL ? (char *)memchr(json, ':', n) : NULL;
+    if (begin == NULL) return json;
+    for (n--; n > 0 && json[n - 1] == ' '; n--) {} /* the last bracket, and the blanks before it */
+    while (*++begin == ' ') {}
+    n -= (size_t)(begin - json);
+    memmove(json, begin, n);
     json[n] = 0;
-    *size = n;
     return json;
 }
 
@@ -1235,7 +1229,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     }
     default: break;
     }
-    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
@@ -1459,16 +1453,11 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
 
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
-    bson_iter_t it, list, one;
-    int64_t index = -1;
+    bson_iter_t it, at;
     char text[sizeof j->error.message];
     dbm__copy_cut(text, sizeof text, j->error.message);
-    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
-        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
-        index = bson_iter_as_int64(&one);
-    }
-    if (index >= 0) {
-        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text);
     }
     return dbm__mongo_failed(j);
@@ -2019,6 +2008,13 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     return text;
 }
 
+static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
+    if (text == NULL) return true;
+    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
+    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
+    return *copy != NULL;
+}
+
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
@@ -2033,16 +2029,7 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     if (p == NULL || text == NULL) goto fail;
     p->base = base;
     p->epoch = dbm__fork_epoch();
-    if (user != NULL) {
-        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
-        if (p->user == NULL) goto fail;
-        memcpy(p->user, user, strlen(user) + 1);
-    }
-    if (password != NULL) {
-        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
-        if (p->password == NULL) goto fail;
-        memcpy(p->password, password, strlen(password) + 1);
-    }
+    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
     p->uri = mongoc_uri_new_with_error(text, error);
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
@@ -2123,23 +2110,16 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
-    const char *names[2], *files[2];
     int i;
-    if (config->tls == DBM_TLS_OFF) return DBM_OK;
-    names[0] = "tls_ca";
-    files[0] = config->tls_ca;
-    names[1] = "tls_cert";
-    files[1] = config->tls_cert;
-    for (i = 0; i < 2; i++) {
-        FILE *f;
+    for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
+        const char *name = i == 0 ? config->tls_ca : config->tls_cert;
+        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
         char block[600];
-        if (files[i] == NULL || files[i][0] == 0) continue;
-        f = fopen(files[i], "rb");
-        if (f == NULL) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+        if (f == NULL && name != NULL && name[0] != 0) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
             return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
         }
-        (void)fclose(f);
+        if (f != NULL) (void)fclose(f);
     }
 #else
     (void)c;
@@ -2388,11 +2368,10 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     return status;
 }
 
-static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
     bool on = false;
-    (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
@@ -2442,11 +2421,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
-    if (log == NULL || strcmp(log, "off") == 0) {
-        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
-    } else {
-        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
-    }
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
@@ -2478,7 +2453,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db, base);
+    return dbm__mongo_check_tls(db);
 }
 
 static dbm_status dbm__mongo_init(dbm_database *db) {

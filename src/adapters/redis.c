@@ -373,17 +373,12 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
 
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t i;
+    size_t i, k;
     dbm__redis_json_put(j, "{\"base64\":\"", 11);
     for (i = 0; i < size; i += 3) {
-        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
-        four[0] = digits[v >> 18 & 63u];
-        four[1] = digits[v >> 12 & 63u];
-        four[2] = digits[v >> 6 & 63u];
-        four[3] = digits[v & 63u];
-        if (left < 3) four[3] = '=';
-        if (left < 2) four[2] = '=';
+        for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4);
     }
     dbm__redis_json_put(j, "\"}", 2);
@@ -614,24 +609,16 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
 
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 
-static size_t dbm__redis_digits(char *out, uint64_t v) {
-    char block[20];
-    size_t n = 0, i;
-    if (DBM__LIKELY(v < 10)) {
-        *out = (char)('0' + (int)v);
-        return 1;
-    }
-    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
-    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
-    return n;
-}
-
+/* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
-    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    char block[20];
+    size_t n = 0, i = 1;
     out[0] = mark;
-    out[n] = '\r';
-    out[n + 1] = '\n';
-    return n + 2;
+    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
+    while (n > 0) out[i++] = block[--n];
+    out[i] = '\r';
+    out[i + 1] = '\n';
+    return i + 2;
 }
 
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
@@ -723,22 +710,11 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
             size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
             if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
             break;
-        case DBM_TYPE_INT:
-            if (v->as.integer < 0) block[size++] = '-';
-            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
-            break;
-        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
-        case DBM_TYPE_TIMESTAMP:
-            dbm__timestamp_write(v->as.integer, block);
-            size = strlen(block);
+        case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
+            if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
+            data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_DOUBLE:
-#if DBM__FLOAT
-            dbm__double_write(v->as.real, block);
-            size = strlen(block);
-            break;
-#endif
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
         }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
@@ -787,10 +763,9 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
-        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
-        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
-                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
-                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+        static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
+        r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
     }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
