@@ -1,6 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5999f28e7aac88f8: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content 41fe10b2c65819ec: edit src/, not this file. There the code of
+ * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -2432,7 +2433,8 @@ enum {
     DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
-    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_STOPS        = 2048 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2578,6 +2580,8 @@ typedef struct dbm_op {
     /* step */
     bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
                               * each at most, instead of saying what they wait for */
+    bool stop;               /* in, before a step (DBM_ADAPTER_STOPS): ask the server to stop this, without waiting for it to do so; step clears it. Until
+                              * that was sent, fd may be another one than the connection's */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
@@ -2766,6 +2770,7 @@ typedef struct dbm_task dbm_task;
 /* Tasks: straight-line code that awaits, without a stack or a thread of its own.
  * May call: loop.h.
  * Must not know: databases. */
+typedef struct dbm__act dbm_act; /* something under way that can be awaited */
 /* --- src/api/async.h --- */
 /* Sessions and statements that are awaited: by tasks, or with a callback.
  * May call: types.h, session.h, loop.h, task.h.
@@ -2774,10 +2779,6 @@ typedef struct dbm_task dbm_task;
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
 /* --- src/base/base.h --- */
-/* The ground that every room stands on: allocator, texts, atomics, locks, clock, errors, log. It has no state of its own but
- * the one thread-local struct and the fork counter.
- * May call: api/, the C library, the system's threads.
- * Must not know: databases, pools, sessions, drivers. */
 #include <string.h>
 #include <stdarg.h>
 #include <limits.h>
@@ -2810,7 +2811,6 @@ typedef struct dbm_task dbm_task;
 #  include <time.h>
 #  include <unistd.h>
 #endif
-
 /* Internal functions: static in dbm.h, extern when the rooms are built as separate files. */
 #if defined(DBM__SPLIT_BUILD)
 #  define DBM__FN extern
@@ -2836,7 +2836,6 @@ typedef struct dbm_task dbm_task;
 #  define DBM__NOINLINE
 #  define DBM__INLINE static inline
 #endif
-
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
@@ -2919,7 +2918,6 @@ DBM__INLINE int dbm__lowest_bit(dbm__word v) {
     return i;
 #endif
 }
-
 /* ---- locks and threads --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
@@ -2953,7 +2951,6 @@ DBM__INLINE void dbm__fork_look(void) { }
 #else
 DBM__FN void dbm__fork_look(void);
 #endif
-
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
  * long a connection has been idle where a clock read would cost more than the work. */
@@ -2992,7 +2989,6 @@ DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms);
 /* 32 random bits, not for secrets: jitter. */
 DBM__FN uint32_t dbm__random(dbm__host *host);
-
 /* ---- texts ---------------------------------------------------------------------------------------------------------
  * Formats: %s text (NULL: "(null)"), %d int, %l int64_t, %u uint64_t, %z size_t, %c char, %q text in 'single quotes', %m microseconds in
  * words ("1.5 s"), %% percent. No other; nothing of the C library's printf is used. */
@@ -3019,7 +3015,6 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
 /* Whether a comma-separated list contains a word, letter for letter; blanks around its items do not count. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
-
 /* ---- errors --------------------------------------------------------------------------------------------------------
  * The one thread-local struct. `open` is the list of block sessions of this thread, newest first, kept by session/. */
 typedef struct dbm__thread {
@@ -3041,7 +3036,6 @@ DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const c
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error);
 /* For a NULL handle: the status of this thread's last failure, or E_MISUSE with `what`. */
 DBM__FN dbm_status dbm__fail_null(const char *what);
-
 /* ---- log and events ------------------------------------------------------------------------------------------------ */
 DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database, const char *site,
                         dbm_status status, int64_t duration_us, const char *format, ...);
@@ -3052,10 +3046,6 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 /* Whether anybody would see an event of this level: asked before a text is made. */
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 /* --- src/base/platform.c --- */
-/* The machine: locks, signals, the stand-in for atomics, clock, sleep, fork watch, thread-local struct, memory.
- * May call: base.h's declarations, the C library, the system's threads and clock.
- * Must not know: what is locked, timed or allocated. */
-
 /* Which clock, and which way to sleep, this system has. */
 #if defined(_WIN32)
 #  define DBM__OS_WINDOWS 1
@@ -3071,10 +3061,8 @@ DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 #  define DBM__OS_WINDOWS 0
 #  define DBM__OS_POSIX 0
 #endif
-
 #define DBM__SLICE_US INT64_C(1000)           /* how long a wait on a clock of the program's sleeps between two looks at it */
 #define DBM__WAIT_MAX_US INT64_C(86400000000) /* one wait of the system, at most: a day fits every time_t and every DWORD */
-
 /* ---- locks and signals --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { lock->none = 0; return true; }
@@ -3127,7 +3115,6 @@ DBM__FN void dbm__signal_one(dbm__signal *signal) { (void)pthread_cond_signal(&s
 DBM__FN void dbm__signal_all(dbm__signal *signal) { (void)pthread_cond_broadcast(&signal->os); }
 DBM__FN void dbm__yield(void) { (void)sched_yield(); }
 #endif
-
 /* Waits, and says whether the wait ended before its time: woken, or for no reason at all. */
 static bool dbm__signal_woken(dbm__signal *signal, dbm__lock *lock, int64_t us) {
 #if !DBM__THREADS
@@ -3160,9 +3147,7 @@ static bool dbm__signal_woken(dbm__signal *signal, dbm__lock *lock, int64_t us) 
 #  endif
 #endif
 }
-
 DBM__FN void dbm__signal_wait(dbm__signal *signal, dbm__lock *lock, int64_t us) { (void)dbm__signal_woken(signal, lock, us); }
-
 /* ---- atomics where there are none -----------------------------------------------------------------------------------
  * One lock for all words. It is taken around a fork, or the child could inherit it taken by a thread that it does not have. */
 #if defined(DBM__LOCKED_ATOMICS)
@@ -3224,7 +3209,6 @@ DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
     dbm__atomic_give();
 }
 #endif
-
 /* ---- forks ---------------------------------------------------------------------------------------------------------
  * Handlers are registered once per process image and inherited by children, so a counter in memory is all there is to it. */
 #if DBM__THREADS && DBM__OS_POSIX
@@ -3267,7 +3251,6 @@ DBM__FN void dbm__fork_watch(void) { }
 DBM__FN void dbm__fork_look(void) { }
 #  endif
 #endif
-
 /* ---- threads --------------------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 #  define DBM__THREAD_LOCAL
@@ -3281,16 +3264,13 @@ DBM__FN void dbm__fork_look(void) { }
 #  define DBM__THREAD_LOCAL _Thread_local
 #endif
 static DBM__THREAD_LOCAL dbm__thread dbm__this_thread;
-
 DBM__FN dbm__thread *dbm__self(void) { return &dbm__this_thread; }
-
 DBM__FN dbm__word dbm__thread_number(void) {
     static dbm__word drawn;
     dbm__thread *self = dbm__self();
     if (!self->number) self->number = dbm__add(&drawn, 1) + 1;
     return self->number;
 }
-
 /* ---- time ------------------------------------------------------------------------------------------------------------ */
 #if defined(DBM_CLOCK_US)
 #  define DBM__HAS_CLOCK 1
@@ -3315,7 +3295,6 @@ static int64_t dbm__system_us(void) {
 #  define DBM__HAS_CLOCK 0
 static int64_t dbm__system_us(void) { return 0; }
 #endif
-
 DBM__FN void dbm__sleep_us(int64_t us) {
 #if DBM__OS_WINDOWS
     if (us <= 0) return;
@@ -3335,22 +3314,18 @@ DBM__FN void dbm__sleep_us(int64_t us) {
     (void)us; /* no clock: a pause of unknown length is none */
 #endif
 }
-
 DBM__FN int64_t dbm__now(dbm__host *host) {
     int64_t us = host->clock ? host->clock(host->clock_ud) : dbm__system_us();
     dbm__word seconds = us > 0 ? (dbm__word)(us / 1000000) : 0;
     if (dbm__load(&host->tick) != seconds) dbm__store(&host->tick, seconds); /* a store would take the cache line from others */
     return us;
 }
-
 DBM__FN int64_t dbm__tick(dbm__host *host) { return (int64_t)dbm__load(&host->tick) * 1000000; }
-
 /* until - now, for until > now, whatever their signs. */
 static int64_t dbm__left(int64_t now, int64_t until) {
     uint64_t left = (uint64_t)until - (uint64_t)now;
     return until == INT64_MAX || left > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)left;
 }
-
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us) {
     int64_t now;
     if (!host->clock) {
@@ -3365,7 +3340,6 @@ DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lo
         (void)dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US);
     }
 }
-
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us) {
     int64_t now;
     if (!DBM__HAS_CLOCK && !host->clock) return; /* a clock that stands still is never late */
@@ -3374,7 +3348,6 @@ DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us) {
         dbm__sleep_us(host->clock && left > DBM__SLICE_US ? DBM__SLICE_US : left);
     }
 }
-
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
@@ -3382,7 +3355,6 @@ DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     if (ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now)) return INT64_MAX;
     return now + ms * 1000;
 }
-
 /* Each call takes the next number of a sequence, so that no two threads get the same, and scrambles it. The process id is
  * mixed in because workers forked from one parent would otherwise all jitter alike. */
 DBM__FN uint32_t dbm__random(dbm__host *host) {
@@ -3396,7 +3368,6 @@ DBM__FN uint32_t dbm__random(dbm__host *host) {
     x *= UINT64_C(0x94D049BB133111EB);
     return (uint32_t)(x >> 32);
 }
-
 /* ---- the heap in the caller's block ------------------------------------------------------------------------------------
  *
  *   memory                                                                                    memory + size
@@ -3410,21 +3381,17 @@ typedef struct dbm__chunk {
     size_t size;                    /* bytes of this one, header included, a multiple of 16; the lowest bit says that it is used */
     struct dbm__chunk *next, *prev; /* free chunks only: the neighbours in the list */
 } dbm__chunk;
-
 struct dbm__heap {
     dbm__lock lock;
     dbm__chunk *free_list;
     char *first, *end; /* the first chunk, and the end mark */
 };
-
 #define DBM__CHUNK_HEAD offsetof(dbm__chunk, next)
 enum { DBM__HEAP_ALIGN = 16, DBM__CHUNK_MIN = (int)((sizeof(dbm__chunk) + 15u) & ~(size_t)15u), DBM__HEAP_MIN = 4096 };
-
 static dbm__chunk *dbm__chunk_at(char *p) { return (dbm__chunk *)(void *)p; }
 static size_t dbm__chunk_size(const dbm__chunk *c) { return c->size & ~(size_t)1; }
 static dbm__chunk *dbm__chunk_next(dbm__chunk *c) { return dbm__chunk_at((char *)c + dbm__chunk_size(c)); }
 static bool dbm__chunk_used(const dbm__chunk *c) { return (c->size & 1u) != 0; }
-
 static dbm__heap *dbm__heap_make(void *memory, size_t size) {
     char *from = (char *)memory, *to = from + size;
     size_t skip = (size_t)(DBM__HEAP_ALIGN - (int)((uintptr_t)from % DBM__HEAP_ALIGN)) % DBM__HEAP_ALIGN;
@@ -3447,7 +3414,6 @@ static dbm__heap *dbm__heap_make(void *memory, size_t size) {
     end->size = 1;
     return heap;
 }
-
 /* Bytes of a chunk that holds `size` bytes; 0 when no chunk of this heap can. */
 static size_t dbm__heap_need(const dbm__heap *heap, size_t size) {
     size_t whole = (size_t)(heap->end - heap->first);
@@ -3455,7 +3421,6 @@ static size_t dbm__heap_need(const dbm__heap *heap, size_t size) {
     size = (size + DBM__CHUNK_HEAD + DBM__HEAP_ALIGN - 1) & ~(size_t)(DBM__HEAP_ALIGN - 1);
     return size < (size_t)DBM__CHUNK_MIN ? (size_t)DBM__CHUNK_MIN : size;
 }
-
 /* Puts `c` where `old` is in the list of free chunks. */
 static void dbm__heap_replace(dbm__heap *heap, dbm__chunk *old, dbm__chunk *c) {
     dbm__chunk *next = old->next, *prev = old->prev; /* read first: the two may overlap */
@@ -3465,19 +3430,16 @@ static void dbm__heap_replace(dbm__heap *heap, dbm__chunk *old, dbm__chunk *c) {
     if (prev) prev->next = c;
     else heap->free_list = c;
 }
-
 static void dbm__heap_unlink(dbm__heap *heap, dbm__chunk *c) {
     if (c->next) c->next->prev = c->prev;
     if (c->prev) c->prev->next = c->next;
     else heap->free_list = c->next;
 }
-
 /* Sets a chunk's size, and tells the chunk after it. */
 static void dbm__heap_size(dbm__chunk *c, size_t size, size_t used) {
     c->size = size | used;
     dbm__chunk_next(c)->before = size;
 }
-
 /* Frees a chunk that is in use. */
 static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
     dbm__chunk *after = dbm__chunk_next(c), *before = c->before ? dbm__chunk_at((char *)c - c->before) : NULL, *at, *last;
@@ -3503,7 +3465,6 @@ static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
     }
     dbm__heap_size(c, size, 0);
 }
-
 /* Gives back what a used chunk has beyond `need`, when that is enough for a chunk. */
 static void dbm__heap_trim(dbm__heap *heap, dbm__chunk *c, size_t need) {
     size_t size = dbm__chunk_size(c);
@@ -3515,7 +3476,6 @@ static void dbm__heap_trim(dbm__heap *heap, dbm__chunk *c, size_t need) {
     dbm__heap_size(rest, size - need, 1);
     dbm__heap_drop(heap, rest);
 }
-
 /* The used chunk of a payload, or NULL for an address that is none: freed twice, or never ours. */
 static dbm__chunk *dbm__heap_chunk(const dbm__heap *heap, void *block) {
     char *p = (char *)block;
@@ -3527,7 +3487,6 @@ static dbm__chunk *dbm__heap_chunk(const dbm__heap *heap, void *block) {
     DBM_ASSERT(ok);
     return ok ? c : NULL;
 }
-
 static void *dbm__heap_take(dbm__heap *heap, size_t size) {
     size_t need = dbm__heap_need(heap, size), rest;
     dbm__chunk *c = need ? heap->free_list : NULL, *left;
@@ -3546,7 +3505,6 @@ static void *dbm__heap_take(dbm__heap *heap, size_t size) {
     }
     return (char *)c + DBM__CHUNK_HEAD;
 }
-
 static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
     void *block;
     dbm__lock_take(&heap->lock);
@@ -3554,7 +3512,6 @@ static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
     dbm__lock_give(&heap->lock);
     return block;
 }
-
 static void dbm__heap_release(dbm__heap *heap, void *block) {
     dbm__chunk *c;
     dbm__lock_take(&heap->lock);
@@ -3562,7 +3519,6 @@ static void dbm__heap_release(dbm__heap *heap, void *block) {
     if (c) dbm__heap_drop(heap, c);
     dbm__lock_give(&heap->lock);
 }
-
 static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
     size_t need = dbm__heap_need(heap, size), now;
     void *out = NULL;
@@ -3591,7 +3547,6 @@ static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
     dbm__lock_give(&heap->lock);
     return out;
 }
-
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 #if defined(DBM_MALLOC) || defined(DBM_REALLOC) || defined(DBM_FREE)
 #  if !defined(DBM_MALLOC) || !defined(DBM_REALLOC) || !defined(DBM_FREE)
@@ -3605,7 +3560,6 @@ static void *dbm__default_alloc(void *ud, size_t size) { (void)ud; return malloc
 static void *dbm__default_resize(void *ud, void *block, size_t size) { (void)ud; return realloc(block, size); }
 static void dbm__default_release(void *ud, void *block) { (void)ud; free(block); }
 #endif
-
 DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
     dbm_options defaults;
     const dbm_options *o = options ? options : &defaults;
@@ -3648,38 +3602,32 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
     host->random = (dbm__word)((uint64_t)dbm__now(host) * UINT64_C(0x9E3779B97F4A7C15)) ^ (dbm__word)(uintptr_t)host;
     return DBM_OK;
 }
-
 DBM__FN void dbm__host_free(dbm__host *host) {
     if (host->heap) dbm__lock_free(&host->heap->lock);
     host->heap = NULL;
 }
-
 /* No object is larger than half of the address space: pointer differences must fit. */
 DBM__FN void *dbm__alloc(dbm__host *host, size_t size) {
     if (size > SIZE_MAX / 2) return NULL;
     if (!size) size = 1;
     return host->heap ? dbm__heap_alloc(host->heap, size) : host->allocator.alloc(host->allocator.ud, size);
 }
-
 DBM__FN void *dbm__alloc_zero(dbm__host *host, size_t size) {
     void *block = dbm__alloc(host, size);
     if (block) memset(block, 0, size);
     return block;
 }
-
 DBM__FN void *dbm__resize(dbm__host *host, void *block, size_t size) {
     if (!block) return dbm__alloc(host, size);
     if (size > SIZE_MAX / 2) return NULL;
     if (!size) size = 1;
     return host->heap ? dbm__heap_resize(host->heap, block, size) : host->allocator.resize(host->allocator.ud, block, size);
 }
-
 DBM__FN void dbm__free(dbm__host *host, void *block) {
     if (!block) return;
     if (host->heap) dbm__heap_release(host->heap, block);
     else host->allocator.release(host->allocator.ud, block);
 }
-
 DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     char *copy;
     if (!text) size = 0;
@@ -3690,18 +3638,12 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     copy[size] = 0;
     return copy;
 }
-
 DBM__FN void dbm__wipe(void *p, size_t size) {
     volatile unsigned char *bytes = (volatile unsigned char *)p;
     while (size--) *bytes++ = 0;
 }
 /* --- src/base/text.c --- */
-/* Texts: the builder, its formats, comparing words, and finding the word that was probably meant.
- * May call: base.h's declarations, the C library's memory and string functions.
- * Must not know: what a text is for. It allocates nothing and reports nothing. */
-
 /* ---- cutting ------------------------------------------------------------------------------------------------------- */
-
 /* `size` without a UTF-8 sequence that begins in the last bytes and does not end there. Bytes that are not UTF-8 stay. */
 static size_t dbm__whole(const char *data, size_t size) {
     size_t back, need;
@@ -3713,7 +3655,6 @@ static size_t dbm__whole(const char *data, size_t size) {
     }
     return size;
 }
-
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity) {
     dbm__text t;
     t.data = block;
@@ -3723,16 +3664,13 @@ DBM__FN dbm__text dbm__text_in(char *block, size_t capacity) {
     if (capacity) block[0] = 0;
     return t;
 }
-
 DBM__FN void dbm__text_end(dbm__text *t) {
     if (!t->cut || t->capacity < 4) return;
     if (t->size > t->capacity - 4) t->size = dbm__whole(t->data, t->capacity - 4);
     memcpy(t->data + t->size, "...", 4);
     t->size += 3;
 }
-
 /* ---- putting ------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     size_t room;
     if (t->cut || !size) return; /* what follows a gap would read as if there were none */
@@ -3747,12 +3685,10 @@ DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     if (t->cut) t->size = dbm__whole(t->data, t->size);
     t->data[t->size] = 0;
 }
-
 DBM__FN void dbm__put(dbm__text *t, const char *text) {
     if (!text) text = "(null)";
     dbm__put_n(t, text, strlen(text));
 }
-
 static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     char digits[24];
     size_t at = sizeof digits;
@@ -3763,11 +3699,9 @@ static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     if (negative) digits[--at] = '-';
     dbm__put_n(t, digits + at, sizeof digits - at);
 }
-
 DBM__FN void dbm__put_int(dbm__text *t, int64_t v) {
     dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0);
 }
-
 /* Cut down, never rounded up: "held for 2 s" then means at least two. */
 static void dbm__put_duration(dbm__text *t, int64_t us) {
     static const struct { uint32_t seconds, part; const char *unit, *part_unit; } steps[] = {
@@ -3803,9 +3737,7 @@ static void dbm__put_duration(dbm__text *t, int64_t us) {
     }
     dbm__put(t, unit);
 }
-
 /* ---- formats ------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
     const char *from, *text;
     char c;
@@ -3840,14 +3772,12 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         format += 2;
     }
 }
-
 DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__putv(t, format, ap);
     va_end(ap);
 }
-
 DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) {
     dbm__text t = dbm__text_in(block, capacity);
     va_list ap;
@@ -3856,18 +3786,14 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) 
     va_end(ap);
     dbm__text_end(&t);
 }
-
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
 }
-
 /* ---- words --------------------------------------------------------------------------------------------------------- */
-
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */
 static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
-
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     if (!a || !b) return false;
     for (; an; an--, a++, b++) {
@@ -3875,9 +3801,7 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     }
     return !*b;
 }
-
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
-
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
     if (!list || !word || !size) return false;
     while (*list) {
@@ -3891,9 +3815,7 @@ DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
     }
     return false;
 }
-
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
-
 /* How many letters must be put in, left out, changed or swapped with their neighbour. Three rows are kept: a swap looks two back. */
 static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) {
     unsigned char rows[3][DBM__NEAREST_MAX + 1], *before = rows[0], *last = rows[1], *row = rows[2], *turn;
@@ -3918,7 +3840,6 @@ static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) 
     }
     return last[bn];
 }
-
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count) {
     const char *found = NULL;
     size_t length, limit, i;
@@ -3938,12 +3859,7 @@ DBM__FN const char *dbm__nearest(const char *word, const char *const *names, siz
     return found;
 }
 /* --- src/base/error.c --- */
-/* Failures and events: this thread's last error, the names of statuses, the log and the event hook.
- * May call: base.h's declarations (text.c, platform.c).
- * Must not know: who fails. Nothing here allocates or locks. */
-
 /* ---- statuses -------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF const char *dbm_status_name(dbm_status status) {
     switch ((int)status) {
 #define DBM__CASE(name, number, text) case number: return "DBM_" #name;
@@ -3952,7 +3868,6 @@ DBM__DEF const char *dbm_status_name(dbm_status status) {
     default: return "?";
     }
 }
-
 DBM__DEF const char *dbm_status_text(dbm_status status) {
     switch ((int)status) {
 #define DBM__CASE(name, number, text) case number: return text;
@@ -3961,11 +3876,8 @@ DBM__DEF const char *dbm_status_text(dbm_status status) {
     default: return "?";
     }
 }
-
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
-
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
-
 /* Built aside and then copied: the texts may come from the very error that they replace. */
 DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
                                            const char *format, ...) {
@@ -3989,24 +3901,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, c
     dbm__self()->last = error;
     return status;
 }
-
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site) {
     return dbm__fail(DBM_E_NOMEM, stage, database, site, NULL);
 }
-
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
     dbm__thread *self = dbm__self();
     if (error != &self->last) self->last = *error;
     return error->status;
 }
-
 DBM__FN dbm_status dbm__fail_null(const char *what) {
     dbm_status status = dbm__self()->last.status;
     return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what);
 }
-
 /* ---- log and events ---------------------------------------------------------------------------------------------------- */
-
 #if DBM__STDIO
 /* In one write, so that the lines of two threads do not mix. */
 DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
@@ -4027,16 +3934,13 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 #else
 #  define DBM__IS_DEFAULT_LOG(host) false
 #endif
-
 /* The default hook prints warnings and errors only; it need not be asked for the rest. */
 static bool dbm__log_wanted(const dbm__host *host, dbm_log_level level) {
     return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host));
 }
-
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) {
     return host->event || dbm__log_wanted(host, level);
 }
-
 #if DBM__LOG_TEXT
 static const char *dbm__event_text(dbm_event_id id) {
     switch ((int)id) {
@@ -4047,7 +3951,6 @@ static const char *dbm__event_text(dbm_event_id id) {
     }
 }
 #endif
-
 DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database,
                                       const char *site, dbm_status status, int64_t duration_us, const char *format, ...) {
     dbm_event event;
@@ -4080,27 +3983,20 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     if (dbm__log_wanted(host, level)) host->log(host->log_ud, level, (int)id, event.database, event.text);
 }
 /* --- src/net/net.h --- */
-/* Sockets, as far as they are the same for every backend: waiting for one, and asking whether its peer is still there.
- * May call: api/, base/.
- * Must not know: protocols, pools, sessions. */
-
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
  * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
  * Returns   DBM_OK: ready, also for the end of the stream and for an error that reading or writing will tell;
  *           DBM_E_TIMEOUT; DBM_E_LOST: fd is none, or is broken with nothing to read or write; DBM_E_UNSUPPORTED: this system
  *           cannot wait for sockets. The thread's last failure is left to the caller, who knows the database. */
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us);
-
 /* The same for up to DBM__NET_MANY sockets at once: comes back when one is ready, or at the time. `heard` of each says what dbm__net_wait() would
  * have; one with a negative fd is only waited with. */
 #define DBM__NET_MANY 64
 typedef struct dbm__net_item { int fd, want; dbm_status heard; } dbm__net_item;
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us);
-
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
-
 #if DBM__SOCKETS || DBM_HAS_MYSQL
 /* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
  * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
@@ -4118,7 +4014,6 @@ typedef struct dbm__hush {
 DBM__FN void dbm__hush_begin(dbm__hush *h, bool on);
 DBM__FN void dbm__hush_end(dbm__hush *h);
 #endif
-
 #if DBM__SOCKETS
 /* ---- sockets of our own: for backends whose driver is not given the socket's reads and writes -------------------------------------
  * A connect over a list of places: the hosts in order, of each all its addresses, until one answers. What is left of the time is shared
@@ -4150,7 +4045,6 @@ typedef struct dbm__dial {
 DBM__FN void dbm__dial_init(dbm__dial *d);
 DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us);
 DBM__FN void dbm__dial_end(dbm__dial *d);
-
 /* Neither blocks nor raises SIGPIPE.
  * Returns   DBM_OK and how much; DBM_E_TIMEOUT: not now; DBM_DONE: the peer has closed; DBM_E_LOST. */
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent);
@@ -4160,10 +4054,6 @@ DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
 #endif
 /* --- src/net/poll.c --- */
-/* Waiting for one socket, and peeking at it. Neither reads, writes, nor raises a signal.
- * May call: base/, the system's poll() and recv().
- * Must not know: what travels over the socket. */
-
 #if defined(_WIN32)
 #  define DBM__POLL 1
 /* WSAPoll() by hand: a program without sockets then needs neither winsock2.h, which must come before windows.h, nor ws2_32 on
@@ -4195,7 +4085,6 @@ static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
 #else
 #  define DBM__POLL 0
 #endif
-
 #if DBM__POLL
 /* Milliseconds to the time, rounded up so that the last one is not spent in a spin; an hour at most, as poll() takes an int. */
 static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
@@ -4208,7 +4097,6 @@ static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
     left_us = (uint64_t)until_us - (uint64_t)now > (uint64_t)hour_us ? hour_us : until_us - now;
     return (int)((left_us + 999) / 1000);
 }
-
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     dbm__poll_fd p;
     int n, ms;
@@ -4229,7 +4117,6 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
     }
 }
-
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
     dbm__poll_fd p[DBM__NET_MANY];
     int which[DBM__NET_MANY], i, n, polled = 0;
@@ -4266,14 +4153,12 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
     for (i = 0; i < count; i++) if (items[i].heard == DBM_E_UNSUPPORTED) return;
     dbm__sleep_until(host, until_us);
 }
-
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     if (fd >= 0 && (want & DBM_STEP_BOTH)) return DBM_E_UNSUPPORTED;
     dbm__sleep_until(host, until_us);
     return DBM_E_TIMEOUT;
 }
 #endif
-
 #if DBM__POLL && !defined(_WIN32)
 DBM__FN dbm_status dbm__net_peek(int fd) {
     char byte;
@@ -4298,7 +4183,6 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
 #else
 DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
 #endif
-
 #if DBM__SOCKETS || DBM_HAS_MYSQL
 #if defined(_WIN32) || !DBM__POLL
 DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) { (void)fd; (void)keepalive_ms; (void)user_timeout_ms; }
@@ -4328,7 +4212,6 @@ DBM__FN void dbm__net_keep_alive(int fd, int keepalive_ms, int user_timeout_ms) 
     (void)user_timeout_ms;
 #  endif
 }
-
 static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
 #if DBM__THREADS
     (void)pthread_sigmask(how, set, before);
@@ -4336,12 +4219,10 @@ static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
     (void)sigprocmask(how, set, before);
 #endif
 }
-
 static bool dbm__hush_pending(void) {
     sigset_t pending;
     return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
 }
-
 DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     sigset_t set;
     h->on = on;
@@ -4351,7 +4232,6 @@ DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     sigaddset(&set, SIGPIPE);
     dbm__hush_mask(SIG_BLOCK, &set, &h->before);
 }
-
 DBM__FN void dbm__hush_end(dbm__hush *h) {
     sigset_t set;
     int kept = errno, taken;
@@ -4365,11 +4245,7 @@ DBM__FN void dbm__hush_end(dbm__hush *h) {
 #endif
 #endif
 /* --- src/net/connect.c --- */
-/* Connecting over a list of hosts without blocking, and reading and writing without a SIGPIPE.
- * May call: base/, poll.c, the system's sockets and resolver.
- * Must not know: what travels over a socket, who is at its other end. */
 #if DBM__SOCKETS
-
 #if defined(_WIN32)
 #  include <winsock2.h>
 #  include <ws2tcpip.h>
@@ -4401,9 +4277,7 @@ typedef socklen_t dbm__socket_length;
 #    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
-
 /* ---- reading, writing, ending --------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent) {
     for (;;) {
         int e;
@@ -4418,7 +4292,6 @@ DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *
         if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
     }
 }
-
 DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got) {
     for (;;) {
         int e;
@@ -4434,7 +4307,6 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
         if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
     }
 }
-
 #if defined(_WIN32)
 DBM__FN void dbm__net_shut(int fd) { (void)shutdown((SOCKET)fd, SD_BOTH); }
 DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)closesocket((SOCKET)fd); }
@@ -4442,9 +4314,7 @@ DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)closesocket((SOCKET)fd)
 DBM__FN void dbm__net_shut(int fd) { (void)shutdown(fd, SHUT_RDWR); }
 DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)close(fd); }
 #endif
-
 /* ---- connecting ------------------------------------------------------------------------------------------------------ */
-
 /* strerror() need not be safe among threads. */
 static const char *dbm__net_reason(int e, char block[32]) {
 #if defined(_WIN32)
@@ -4463,7 +4333,6 @@ static const char *dbm__net_reason(int e, char block[32]) {
     dbm__format(block, 32, "system error %d", e);
     return block;
 }
-
 static void dbm__dial_note(dbm__dial *d, const char *reason) {
     char note[330];
     dbm__text t = dbm__text_in(d->problem, sizeof d->problem);
@@ -4475,30 +4344,25 @@ static void dbm__dial_note(dbm__dial *d, const char *reason) {
     dbm__put(&t, note);
     dbm__text_end(&t);
 }
-
 DBM__FN void dbm__dial_init(dbm__dial *d) {
     memset(d, 0, sizeof *d);
     d->fd = -1;
     d->wake_us = INT64_MAX;
 }
-
 static void dbm__dial_drop(dbm__dial *d) {
     dbm__net_close(d->fd);
     d->fd = -1;
 }
-
 DBM__FN void dbm__dial_end(dbm__dial *d) {
     if (d->addresses != NULL) freeaddrinfo((struct addrinfo *)d->addresses);
     d->addresses = d->next = NULL;
     if (!d->connected) dbm__dial_drop(d);
 }
-
 static int dbm__dial_hex(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
-
 /* The next place of the list into host and at_port. False: there is none, or (with a problem noted) it is none. */
 static bool dbm__dial_place(dbm__dial *d) {
     const char *c = d->hosts, *end, *colon = NULL, *p;
@@ -4530,7 +4394,6 @@ static bool dbm__dial_place(dbm__dial *d) {
     if (n == 0) memcpy(d->host, "localhost", 10);
     return true;
 }
-
 static dbm_status dbm__dial_resolve(dbm__dial *d) {
     struct addrinfo hints, *list = NULL;
     char port[16];
@@ -4559,7 +4422,6 @@ static dbm_status dbm__dial_resolve(dbm__dial *d) {
     d->addresses = d->next = list;
     return DBM_OK;
 }
-
 static bool dbm__dial_is_local(const struct sockaddr *a) {
     if (a->sa_family == AF_INET) {
         struct sockaddr_in v4;
@@ -4576,7 +4438,6 @@ static bool dbm__dial_is_local(const struct sockaddr *a) {
     }
     return false;
 }
-
 /* What is set once on a socket; only that it does not block is a must. */
 static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
     int on = 1;
@@ -4598,7 +4459,6 @@ static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
 #endif
     return true;
 }
-
 /* Begins to connect to one address. False: it can't be reached, which has been noted. */
 static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__socket_length size, int family, bool *again) {
     char block[32];
@@ -4626,7 +4486,6 @@ static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__s
     dbm__dial_drop(d);
     return false;
 }
-
 static bool dbm__dial_begin_path(dbm__dial *d, bool *again) {
     *again = false;
 #if defined(_WIN32)
@@ -4647,14 +4506,12 @@ static bool dbm__dial_begin_path(dbm__dial *d, bool *again) {
     }
 #endif
 }
-
 static dbm_step dbm__dial_done(dbm__dial *d, dbm_status status) {
     d->status = status;
     d->wake_us = INT64_MAX;
     dbm__dial_end(d);
     return DBM_STEP_DONE;
 }
-
 /* The time that this place gets: what is left, by the number of places that are left. */
 static void dbm__dial_share(dbm__dial *d, int64_t now, int64_t deadline_us) {
     int64_t places = 1;
@@ -4664,7 +4521,6 @@ static void dbm__dial_share(dbm__dial *d, int64_t now, int64_t deadline_us) {
     if (d->hosts != NULL) for (places++, c = d->hosts; *c != 0; c++) if (*c == ',') places++;
     d->until_us = deadline_us == INT64_MAX ? INT64_MAX : now + (deadline_us - now) / places;
 }
-
 DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us) {
     bool again = false;
     char block[32];
@@ -4724,10 +4580,6 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
 }
 #endif /* DBM__SOCKETS */
 /* --- src/config/config.h --- */
-/* Configuration: texts in, checked settings out; and the blanking of secrets. Reads INI (inih), URLs, ${ENV}, overrides.
- * May call: api/, base/.
- * Must not know: what an adapter is. It parses against a table of types and keys that it is given. */
-
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
  * Lines     end in LF, CRLF or CR; a UTF-8 byte order mark is skipped; a NUL byte is an error. Any length.
  * Comments  a line whose first visible character is ; or #. At the end of a value a comment begins at a `;`
@@ -4754,7 +4606,6 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
  *           pool_recycle = 0 and idle_timeout = 0 replace and close as soon as it can be (1 ms).
  * Empty     init_sql, tls_ca, tls_cert and tls_key: not set. The options of an adapter: "". Else an error.
  * Limits    16 MiB, 1,000 databases, 500 keys in a section, 120 bytes in a key's name. */
-
 /* One adapter type that may be named by a section or a URL. */
 typedef struct dbm__known_type {
     const char *type;     /* "sqlite" */
@@ -4763,9 +4614,7 @@ typedef struct dbm__known_type {
     const char *macro;    /* "DBM_WITH_POSTGRESQL" when it is not compiled in, else NULL */
     const char *package;  /* with macro: what to install, "libpq-dev"; NULL: no macro helps, this version has no such adapter */
 } dbm__known_type;
-
 struct dbm__secrets;
-
 /* One database's settings, complete: every default filled in, every text owned, in one allocation chain.
  * config is as in force, so 0 does not mean "default" in it, and there is no -1:
  *   pool.size                                          1..1000
@@ -4787,9 +4636,7 @@ typedef struct dbm__settings {
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
-
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
-
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
  * the 200th mistake. */
 typedef struct dbm__problems {
@@ -4803,7 +4650,6 @@ DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, 
  * The format is that of dbm__putf and never holds a secret. Adds "file:line: [section] key: text\n". */
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
                           const char *format, ...);
-
 /* Reads an INI text, or the file at `path` when text is NULL (path also names the text in messages). size SIZE_MAX: up to the
  * NUL. *out is emptied first; it may stay empty, when no section is about a database. use_env: whether overrides are looked
  * for; ${NAME} is replaced anyway.
@@ -4817,7 +4663,6 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
                                     dbm__settings **out, dbm__problems *p);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
-
 /* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
  * repeated, the last. */
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key);
@@ -4828,7 +4673,6 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text);
 /* A password that came from elsewhere (a credential callback) is a secret too, from now on; the newest 16 are remembered. Safe
  * from any thread, as dbm__redact is. */
 DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *settings, const char *secret);
-
 /* "30s", "10min", "500ms", "1h", "2d", "1.5s"; a bare number is seconds; -1 is itself. False when it is none of these or
  * more than INT_MAX milliseconds. Parts of a millisecond are rounded up. */
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms);
@@ -4837,31 +4681,25 @@ DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t 
 DBM__FN bool dbm__parse_bool(const char *text, bool *out);
 /* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
 DBM__FN bool dbm__parse_size(const char *text, size_t *out);
-
 /* ---- within this room -------------------------------------------------------------------------------------------------- */
-
 /* Memory that is freed together and wiped first. `failed` sticks, so it is asked once, at the end. */
 typedef struct dbm__cfg_block { struct dbm__cfg_block *next; size_t size; } dbm__cfg_block;
 typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool failed; } dbm__cfg_memory;
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
-
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
-
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
 DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
-
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list); /* comma-separated */
 /* "; did you mean 'x'?" into block, or "". */
 DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity);
-
 /* Replaces variables, decodes. NULL after a problem, which is reported with `part` (NULL: none), or without memory. */
 enum { DBM__CFG_VARIABLES = 1, DBM__CFG_DECODE = 2, DBM__CFG_HOSTS = 4 }; /* HOSTS: % of a variable becomes %25 */
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -4871,7 +4709,6 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
 DBM__FN const char *dbm__cfg_env(const char *name); /* NULL when unset, or without an environment */
 DBM__FN bool dbm__cfg_blank(char c);
 DBM__FN int dbm__cfg_hex(char c); /* -1: not a digit */
-
 /* What a section gave for one key. */
 typedef struct dbm__cfg_given {
     const char *key, *value;  /* value: as written, comment and quotes removed */
@@ -4885,7 +4722,6 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory);
 DBM__FN bool dbm__cfg_name_ok(const char *name);
-
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
 DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out);
@@ -4909,14 +4745,8 @@ typedef struct dbm__cfg_url_job {
 } dbm__cfg_url_job;
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
 /* --- src/config/values.c --- */
-/* Values and the ground of this room: numbers, times and sizes, memory that is wiped, problems, suggestions, variables.
- * May call: config.h's declarations, base/.
- * Must not know: which keys there are, INI, URLs. */
-
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
-
 DBM__FN bool dbm__cfg_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out) {
     uint64_t v = 0, limit = (uint64_t)INT64_MAX;
     bool negative;
@@ -4934,7 +4764,6 @@ DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t 
     *out = !negative ? (int64_t)v : v == limit ? INT64_MIN : -(int64_t)v;
     return *out >= min && *out <= max;
 }
-
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     static const struct { const char *name; int ms; } units[] = {
         { "ms", 1 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 }
@@ -4974,7 +4803,6 @@ DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     *out_ms = (int)ms;
     return true;
 }
-
 DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
     size_t i;
@@ -4985,7 +4813,6 @@ DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
     }
     return false;
 }
-
 DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     static const char letters[] = "kmg";
     size_t v = 0;
@@ -5013,9 +4840,7 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     *out = v << shift;
     return true;
 }
-
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
-
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
     if (m->failed || size > SIZE_MAX - sizeof *block) {
@@ -5032,13 +4857,11 @@ DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     m->blocks = block;
     return block + 1;
 }
-
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     char *copy = (char *)dbm__cfg_alloc(m, size + 1);
     if (copy && size) memcpy(copy, text, size);
     return copy;
 }
-
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -5047,7 +4870,6 @@ DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
         dbm__free(m->host, block);
     }
 }
-
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     size_t capacity;
     char *data;
@@ -5071,19 +4893,14 @@ DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     b->size += size;
     b->data[b->size] = 0;
 }
-
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b) { return b->data ? b->data : ""; }
-
 /* ---- problems ---------------------------------------------------------------------------------------------------- */
-
 enum { DBM__CFG_LOGGED = 200 }; /* problems beyond are only counted: a wrong file must not flood the log */
-
 DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity) {
     p->host = host;
     p->text = dbm__text_in(block, capacity);
     p->count = p->shown = p->not_compiled = 0;
 }
-
 static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key,
                                  const char *format, va_list ap) {
     if (file) {
@@ -5095,7 +4912,6 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap);
 }
-
 static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
                              const char *format, va_list ap) {
     char block[512];
@@ -5128,7 +4944,6 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     if (section && strncmp(section, "databases.", 10) == 0) section += 10;
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
-
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
                           const char *format, ...) {
     va_list ap;
@@ -5136,16 +4951,13 @@ DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const ch
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap);
 }
-
 DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
 }
-
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
     while (list && *list) {
         const char *from, *to;
@@ -5168,16 +4980,13 @@ DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
         names->count++;
     }
 }
-
 DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity) {
     const char *nearest = names->count ? dbm__nearest(word, names->items, names->count) : NULL;
     block[0] = 0;
     if (nearest) dbm__format(block, capacity, "; did you mean %q?", nearest);
     return block;
 }
-
 /* ---- variables --------------------------------------------------------------------------------------------------- */
-
 DBM__FN const char *dbm__cfg_env(const char *name) {
 #if DBM__ENV
     return getenv(name);
@@ -5186,7 +4995,6 @@ DBM__FN const char *dbm__cfg_env(const char *name) {
     return NULL;
 #endif
 }
-
 DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables) {
     if (variables && *c == '$' && end - c >= 2) {
         if (c[1] == '$') return c + 2;
@@ -5197,11 +5005,9 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
     }
     return c + 1;
 }
-
 DBM__FN int dbm__cfg_hex(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
-
 /* The variable from c to end, `${` to `}`. False after a problem. */
 static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end, unsigned how, dbm__problems *p,
                               const dbm__cfg_at *at, const char *of, const char *part) {
@@ -5254,7 +5060,6 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     return true;
 }
-
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
                                     const dbm__cfg_at *at, const char *part) {
     dbm__cfg_buffer b;
@@ -5288,15 +5093,10 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
     return m->failed ? NULL : dbm__cfg_text(&b);
 }
 /* --- src/config/url.c --- */
-/* URLs and secrets: a URL becomes decoded parts and a mask; secrets are known by what they are and by where they stand.
- * May call: config.h's declarations, base/.
- * Must not know: INI, keys, drivers. No message here holds any part of a URL but its scheme. */
-
 /* ---- secrets ----------------------------------------------------------------------------------------------------------
  * Those of the configuration never change, so they are read without a lock. Those that a credential callback brought come and
  * go: a token that changes every hour must not grow the list for ever, so the oldest gives way, under the lock. */
 enum { DBM__SECRETS_LATE = 16, DBM__SECRET_SHORT = 3 };
-
 typedef struct dbm__secret { struct dbm__secret *next; const char *text; size_t size; } dbm__secret;
 struct dbm__secrets {
     dbm__secret *first;
@@ -5304,7 +5104,6 @@ struct dbm__secrets {
     struct { char *text; size_t size; } late[DBM__SECRETS_LATE];
     size_t turn;
 };
-
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s) {
     s->secrets = (struct dbm__secrets *)dbm__alloc_zero(host, sizeof *s->secrets);
     if (!s->secrets) return false;
@@ -5313,7 +5112,6 @@ DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s) {
     s->secrets = NULL;
     return false;
 }
-
 DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s) {
     size_t i;
     if (!s->secrets) return;
@@ -5326,7 +5124,6 @@ DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s) {
     dbm__free(host, s->secrets);
     s->secrets = NULL;
 }
-
 DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size) {
     dbm__secret *secret;
     if (!size) return;
@@ -5338,7 +5135,6 @@ DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *t
     secret->next = s->secrets->first;
     s->secrets->first = secret;
 }
-
 DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *settings, const char *secret) {
     struct dbm__secrets *all = settings->secrets;
     const dbm__secret *known;
@@ -5369,7 +5165,6 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
     dbm__free(host, old);
     return DBM_OK;
 }
-
 /* Whether the word ends in `tail`, as a word of its own when that is short: "sslpassword", "api-token", but not "bypass". */
 static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     size_t n = strlen(tail);
@@ -5380,7 +5175,6 @@ static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     return before == '_' || before == '-' || before == '.' ||
            (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z');
 }
-
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     static const char *const tails[] = {
         "password", "passwd", "pwd", "pass", "passphrase", "passcode", "secret", "token", "apikey", "api_key", "api-key",
@@ -5392,9 +5186,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     }
     return false;
 }
-
 /* ---- blanking ---------------------------------------------------------------------------------------------------- */
-
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     const char *c = at;
@@ -5411,20 +5203,17 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     }
     return i == size ? (size_t)(c - at) : 0;
 }
-
 static size_t dbm__secret_longest(size_t best, const char *at, char before, const char *secret, size_t size) {
     size_t n = dbm__secret_at(at, secret, size);
     if (size < DBM__SECRET_SHORT && n && (before != ':' || at[n] != '@')) n = 0;
     return n > best ? n : best;
 }
-
 /* Writes up to three stars; returns where to go on. */
 static char *dbm__secret_stars(char *to, size_t size) {
     size_t i, n = size < 3 ? size : 3;
     for (i = 0; i < n; i++) *to++ = '*';
     return to;
 }
-
 static void dbm__redact_known(struct dbm__secrets *all, char *text) {
     const char *from = text;
     char *to = text, before = 0;
@@ -5447,16 +5236,13 @@ static void dbm__redact_known(struct dbm__secrets *all, char *text) {
     }
     *to = 0;
 }
-
 /* Takes size bytes out and puts stars there. Returns what follows them. */
 static char *dbm__redact_cut(char *at, size_t size) {
     char *after = dbm__secret_stars(at, size);
     if (after != at + size) memmove(after, at + size, strlen(at + size) + 1);
     return after;
 }
-
 static bool dbm__url_ends(char c) { return !c || dbm__cfg_blank(c) || c == '"' || c == '\'' || c == '<' || c == '>'; }
-
 /* scheme://user:HERE@ */
 static void dbm__redact_urls(char *text) {
     char *at = text, *c, *colon, *last;
@@ -5470,11 +5256,9 @@ static void dbm__redact_urls(char *text) {
         if (colon && last && colon + 1 < last) at = dbm__redact_cut(colon + 1, (size_t)(last - colon - 1));
     }
 }
-
 static bool dbm__url_word(char c) {
     return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-
 /* The value of the next `password=value`, value quoted or up to a blank, & ; , or ). Variables are one piece when asked. */
 static const char *dbm__secret_next(const char *text, bool variables, size_t *size) {
     const char *c, *end, *word, *value;
@@ -5499,7 +5283,6 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
     }
     return NULL;
 }
-
 DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     const char *value;
     char *at = text;
@@ -5513,9 +5296,7 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     while ((value = dbm__secret_next(at, false, &size)) != NULL) at = dbm__redact_cut(at + (value - at), size);
     dbm__redact_urls(text);
 }
-
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
-
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
     const char *c = type->schemes;
     if (dbm__same_word_n(word, size, type->type)) return true;
@@ -5536,7 +5317,6 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
     }
     return false;
 }
-
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
     for (i = 0; size && i < count; i++) {
@@ -5547,25 +5327,20 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     }
     return NULL;
 }
-
 DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out) {
     size_t i;
     for (i = 0; i < count; i++) dbm__putf(out, i ? ", %s" : "%s", types[i].type);
     dbm__text_end(out);
 }
-
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
-
 /* One part of the text as written, NULL: not there. */
 typedef struct dbm__url_part { const char *text; size_t size; } dbm__url_part;
-
 static dbm__url_part dbm__url_slice(const char *from, const char *to) {
     dbm__url_part part;
     part.text = from;
     part.size = (size_t)(to - from);
     return part;
 }
-
 /* The first, or last, character of the text outside variables that is one of `set`; end when there is none. */
 static const char *dbm__url_find(const char *c, const char *end, const char *set, bool last, bool variables) {
     const char *found = end;
@@ -5579,14 +5354,12 @@ static const char *dbm__url_find(const char *c, const char *end, const char *set
     }
     return found;
 }
-
 static const char *dbm__url_separator(const char *c, const char *end, bool variables) {
     for (; c < end; c = dbm__cfg_next(c, end, variables)) {
         if (end - c >= 3 && c[0] == ':' && c[1] == '/' && c[2] == '/') return c;
     }
     return NULL;
 }
-
 static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part part, unsigned how, const char *name) {
     const char *c, *end = part.text + part.size;
     bool blanks = strcmp(name, "password") == 0; /* a password may be written as it is, where that can't be misread */
@@ -5599,7 +5372,6 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     if (job->variables) how |= DBM__CFG_VARIABLES;
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
-
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
     dbm__cfg_bad(job->problems, job->at,
                  "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
@@ -5607,7 +5379,6 @@ static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
                  why);
     return false;
 }
-
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
     const char *at, *port = NULL;
@@ -5644,7 +5415,6 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
     if (number < 1 || number > 65535) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
     return true;
 }
-
 static bool dbm__url_hosts(const dbm__cfg_url_job *job, const char *hosts) {
     const char *c = hosts, *end;
     if (!*hosts) return true;
@@ -5657,7 +5427,6 @@ static bool dbm__url_hosts(const dbm__cfg_url_job *job, const char *hosts) {
         if (!*end) return true;
     }
 }
-
 /* Splits and decodes the query. Parameters whose names say so are secrets. */
 static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const char *end) {
     dbm_option *list = NULL;
@@ -5698,9 +5467,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     job->settings->url.parameter_count = count;
     return true;
 }
-
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
-
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
     static const char digits[] = "0123456789ABCDEF";
     for (; *text; text++) {
@@ -5716,9 +5483,7 @@ static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain
         dbm__cfg_add(b, code, 3);
     }
 }
-
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
-
 static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     const dbm_url *url = &job->settings->url;
     dbm__cfg_buffer b;
@@ -5750,9 +5515,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     }
     job->settings->config.url = dbm__cfg_text(&b);
 }
-
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
 /* A text that is no URL: a driver's own DSN. All of it is `path`; its passwords are found by where they stand. */
 static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const char *text, bool expanded) {
     const char *at = written, *value, *colon, *last;
@@ -5777,7 +5540,6 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
     job->settings->config.url = mask;
     return true;
 }
-
 /* Splits the scheme from its driver and finds the type. */
 static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char *end) {
     dbm_url *url = &job->settings->url;
@@ -5841,7 +5603,6 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     job->type = found;
     return true;
 }
-
 /* sqlite: user, password and host make no sense, and what follows :/// is a file's path, relative or absolute. */
 static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const char *end, bool authority) {
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
@@ -5858,7 +5619,6 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     if (!*job->settings->url.path) job->settings->url.path = ":memory:";
     return dbm__url_query(job, query < end ? query + 1 : end, end);
 }
-
 static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const char *end) {
     dbm_url *url = &job->settings->url;
     const char *stop = dbm__url_find(c, end, "/?", false, job->variables), *at, *colon, *query;
@@ -5894,7 +5654,6 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     return dbm__url_query(job, query < end ? query + 1 : end, end);
 }
-
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     const char *written = text, *c, *end = text + strlen(text), *separator = dbm__url_separator(text, end, job->variables);
     const char *authority = "://";
@@ -5948,11 +5707,6 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     return !job->keep->failed;
 }
 /* --- src/config/settings.c --- */
-/* The known keys: what each may hold, what it is when it is not set, how they fit together. Makes a dbm__settings of what a
- * section or a struct gave.
- * May call: config.h's declarations, base/.
- * Must not know: files, INI, what an adapter does with its own keys. */
-
 /* ---- the table -----------------------------------------------------------------------------------------------------------
  * `zero` and `minus` are what 0 and -1 in a file become in the struct, where 0 is the default and -1 none; NO: an error. */
 typedef enum dbm__setting_id {
@@ -5963,9 +5717,7 @@ typedef enum dbm__setting_id {
     DBM__SET_TLS_CERT, DBM__SET_TLS_KEY, DBM__SET_INIT_SQL, DBM__SET_ROW_BUFFER, DBM__SET_COUNT
 } dbm__setting_id;
 typedef enum dbm__setting_kind { DBM__SET_TEXT, DBM__SET_INT, DBM__SET_TIME, DBM__SET_WORD, DBM__SET_SIZE } dbm__setting_kind;
-
 enum { DBM__SET_LIMIT = 1000, DBM__SET_NO = INT_MIN };
-
 typedef struct dbm__setting {
     const char *key, *field;  /* in a file, in the struct */
     dbm__setting_kind kind;
@@ -5974,7 +5726,6 @@ typedef struct dbm__setting {
     int zero, minus;
     bool none;                /* -1 in the struct is allowed and is 0 in force */
 } dbm__setting;
-
 #define DBM__SET_N(field) #field, DBM__SET_INT, offsetof(dbm_config, field)
 #define DBM__SET_MS(field) #field, DBM__SET_TIME, offsetof(dbm_config, field)
 #define DBM__SET_S(field) #field, DBM__SET_TEXT, offsetof(dbm_config, field), 0, 0, 0, 0, 0, false
@@ -6011,7 +5762,6 @@ static const dbm__setting dbm__setting_table[DBM__SET_COUNT] = {
 #undef DBM__SET_MS
 #undef DBM__SET_S
 #undef DBM__SET_X
-
 /* The words of a key; those after the listed ones are understood, but not proposed. */
 typedef struct dbm__setting_word { const char *word; int value; } dbm__setting_word;
 static const dbm__setting_word dbm__setting_words_pre_ping[] = {
@@ -6043,7 +5793,6 @@ static const dbm__setting_word dbm__setting_words_sslmode[] = {
     { "require", DBM_TLS_REQUIRE }, { "required", DBM_TLS_REQUIRE }, { "verify-ca", DBM_TLS_VERIFY_CA },
     { "verify-full", DBM_TLS_VERIFY_FULL }, { "verify-identity", DBM_TLS_VERIFY_FULL }, { NULL, 0 }
 };
-
 static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *listed) {
     switch ((int)id) {
     case DBM__SET_PRE_PING: *listed = 3; return dbm__setting_words_pre_ping;
@@ -6054,9 +5803,7 @@ static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *list
     default: *listed = 0; return NULL;
     }
 }
-
 DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SET_COUNT ? dbm__setting_table[i].key : NULL; }
-
 static int dbm__setting_find(const char *key, size_t size) {
     int i;
     for (i = 0; i < DBM__SET_COUNT; i++) {
@@ -6064,9 +5811,7 @@ static int dbm__setting_find(const char *key, size_t size) {
     }
     return -1;
 }
-
 DBM__FN bool dbm__cfg_known_key(const char *key, size_t size) { return dbm__setting_find(key, size) >= 0; }
-
 DBM__FN bool dbm__cfg_name_ok(const char *name) {
     size_t i;
     for (i = 0; name[i]; i++) {
@@ -6075,9 +5820,7 @@ DBM__FN bool dbm__cfg_name_ok(const char *name) {
     }
     return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database;
 }
-
 /* ---- settings on their way --------------------------------------------------------------------------------------- */
-
 typedef struct dbm__draft {
     dbm__cfg_memory keep, scratch;
     dbm__problems *p;
@@ -6092,7 +5835,6 @@ typedef struct dbm__draft {
     dbm_option *options;
     size_t option_count;
 } dbm__draft;
-
 static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count,
                              const dbm__cfg_at *at, dbm__problems *p) {
     int i;
@@ -6106,7 +5848,6 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
     d->s = (dbm__settings *)dbm__alloc_zero(host, sizeof *d->s);
     return d->s && dbm__cfg_secrets_init(host, d->s);
 }
-
 /* Hands the settings out, or frees them when there was a problem or no memory. */
 static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__settings **out, bool *no_memory) {
     if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) {
@@ -6118,7 +5859,6 @@ static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__setting
     if (ok) *out = d->s;
     else dbm__settings_free(host, d->s);
 }
-
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings) {
     dbm__cfg_memory memory;
     if (!settings) return;
@@ -6129,7 +5869,6 @@ DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings) {
     dbm__cfg_release(&memory);
     dbm__free(host, settings);
 }
-
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) {
     size_t i;
     for (i = 0; i < list->count; i++) dbm__settings_free(host, list->items[i]);
@@ -6137,7 +5876,6 @@ DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) 
     list->items = NULL;
     list->count = list->capacity = 0;
 }
-
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key) {
     const dbm_config *c = &settings->config;
     size_t i;
@@ -6154,13 +5892,10 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
     }
     return NULL;
 }
-
 /* ---- one value --------------------------------------------------------------------------------------------------- */
-
 /* What a message may show of a value: as it was written, so that what a variable holds stays unseen, and nothing of a URL that
  * came to the wrong key. */
 typedef struct dbm__shown { char text[96]; } dbm__shown;
-
 static const char *dbm__draft_value(char *block, size_t capacity, const char *written) {
     const char *url = strstr(written, "://");
     size_t i;
@@ -6174,7 +5909,6 @@ static const char *dbm__draft_value(char *block, size_t capacity, const char *wr
     dbm__redact(NULL, block);
     return block;
 }
-
 static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool variables) {
     dbm__text t = dbm__text_in(shown->text, sizeof shown->text);
     char value[60];
@@ -6186,7 +5920,6 @@ static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool 
     }
     return shown->text;
 }
-
 /* Says which words a key may have. */
 static void dbm__draft_word_list(const dbm__setting_word *words, int listed, char *block, size_t capacity) {
     dbm__text t = dbm__text_in(block, capacity);
@@ -6194,7 +5927,6 @@ static void dbm__draft_word_list(const dbm__setting_word *words, int listed, cha
     for (i = 0; i < listed; i++) dbm__putf(&t, i == 0 ? "%s" : i + 1 < listed ? ", %s" : " or %s", words[i].word);
     dbm__text_end(&t);
 }
-
 /* Words compare without case; - _ and blanks, however many, are one and the same between them. */
 static char dbm__phrase_next(const char **c) {
     char one = *(*c)++;
@@ -6203,7 +5935,6 @@ static char dbm__phrase_next(const char **c) {
     while (**c == ' ' || **c == '_' || **c == '-' || **c == '\t') (*c)++;
     return ' ';
 }
-
 static const dbm__setting_word *dbm__phrase_find(const dbm__setting_word *words, const char *value) {
     for (; words->word; words++) {
         const char *a = value, *b = words->word;
@@ -6216,21 +5947,17 @@ static const dbm__setting_word *dbm__phrase_find(const dbm__setting_word *words,
     }
     return NULL;
 }
-
 static int dbm__draft_get(const dbm__draft *d, int id) {
     int v = 0;
     if (dbm__setting_table[id].offset) memcpy(&v, (const char *)&d->s->config + dbm__setting_table[id].offset, sizeof v);
     return v;
 }
-
 static void dbm__draft_put(dbm__draft *d, int id, int v) {
     if (dbm__setting_table[id].offset) memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &v, sizeof v);
 }
-
 static void dbm__draft_put_text(dbm__draft *d, int id, const char *text) {
     memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &text, sizeof text);
 }
-
 static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     dbm_config *c = &d->s->config;
     switch (id) {
@@ -6242,7 +5969,6 @@ static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     default: break;
     }
 }
-
 /* A number or time of a file; value may be empty. */
 static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     const dbm__setting *key = dbm__setting_table + id;
@@ -6288,7 +6014,6 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
                      shown.text);
     }
 }
-
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     int listed;
     const dbm__setting_word *words = dbm__setting_words((dbm__setting_id)id, &listed), *found = dbm__phrase_find(words, value);
@@ -6311,7 +6036,6 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
     dbm__draft_word_list(words, listed, list, sizeof list);
     dbm__cfg_bad(d->p, &given->at, "expected %s, %s%s", list, dbm__draft_show(&shown, given->value, given->variables), hint);
 }
-
 static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     dbm__shown shown;
     size_t size = 0;
@@ -6323,9 +6047,7 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
                  dbm__draft_show(&shown, given->value, given->variables));
 }
-
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
-
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     dbm__cfg_names names;
     dbm__text list;
@@ -6350,7 +6072,6 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
         dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
     }
 }
-
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     dbm__cfg_url_job job;
     memset(&job, 0, sizeof job);
@@ -6367,7 +6088,6 @@ static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     if (!dbm__cfg_url(&job, text)) d->wrong[DBM__SET_URL] = true;
     if (!d->type_failed) d->type = job.type;
 }
-
 static void dbm__draft_option(dbm__draft *d, const char *name, const char *value) {
     dbm_option *one = d->options + d->option_count;
     one->name = dbm__cfg_copy(&d->keep, name, strlen(name));
@@ -6376,7 +6096,6 @@ static void dbm__draft_option(dbm__draft *d, const char *name, const char *value
     if (dbm__cfg_secret_name(name, strlen(name))) dbm__cfg_secret(d->s, &d->keep, one->value, strlen(one->value));
     d->option_count++;
 }
-
 /* Whether the adapter has a key of this name; when not, says so. */
 static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__cfg_at *at) {
     dbm__cfg_names names;
@@ -6420,9 +6139,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     }
     return false;
 }
-
 /* ---- what must fit together -------------------------------------------------------------------------------------- */
-
 static void dbm__draft_complete_number(dbm__draft *d, int id) {
     const dbm__setting *key = dbm__setting_table + id;
     dbm__cfg_at at = d->at[id];
@@ -6447,12 +6164,10 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
     }
 }
-
 static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
     *at = d->at[id];
     at->key = d->in_code ? dbm__setting_table[id].field : dbm__setting_table[id].key;
 }
-
 static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm_pool_options *pool = &d->s->config.pool;
     bool set = pool->max_overflow != 0, wrong;
@@ -6485,13 +6200,11 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
         dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
     }
 }
-
 static bool dbm__sslmode_name(const char *name) {
     static const char prefix[] = "connect_args.";
     if (strncmp(name, prefix, sizeof prefix - 1) == 0) name += sizeof prefix - 1;
     return dbm__same_word(name, "sslmode") || dbm__same_word(name, "ssl-mode") || dbm__same_word(name, "ssl_mode");
 }
-
 /* The same wish, said twice, must be the same. */
 static void dbm__draft_complete_tls(dbm__draft *d) {
     dbm_config *c = &d->s->config;
@@ -6519,7 +6232,6 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
         }
     }
 }
-
 static void dbm__draft_complete(dbm__draft *d) {
     dbm_config *c = &d->s->config;
     dbm__cfg_at at;
@@ -6550,13 +6262,10 @@ static void dbm__draft_complete(dbm__draft *d) {
     if (!c->row_buffer) c->row_buffer = (size_t)64 << 20;
     if (d->type) c->type = dbm__cfg_copy(&d->keep, d->type->type, strlen(d->type->type));
 }
-
 static void dbm__draft_empty_url(dbm_url *url) {
     url->scheme = url->driver = url->user = url->password = url->hosts = url->path = "";
 }
-
 /* ---- from a section ---------------------------------------------------------------------------------------------- */
-
 static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     int id = dbm__setting_find(given->key, strlen(given->key));
     const dbm__setting *key = id < 0 ? NULL : dbm__setting_table + id;
@@ -6585,7 +6294,6 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break;
     }
 }
-
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory) {
@@ -6632,13 +6340,10 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
 done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory);
 }
-
 /* ---- from code --------------------------------------------------------------------------------------------------- */
-
 static void dbm__draft_copy(dbm__draft *d, const char **text) {
     if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL;
 }
-
 /* A number that is no value of its enum. */
 static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *type) {
     dbm__cfg_at at;
@@ -6647,7 +6352,6 @@ static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *
     dbm__draft_at(d, id, &at);
     dbm__cfg_bad(d->p, &at, "%d is no value of %s", v, type);
 }
-
 static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
     dbm__cfg_at at = d->section;
     char shown[64];
@@ -6677,7 +6381,6 @@ static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
         else if (dbm__draft_option_known(d, one->name, &at)) dbm__draft_option(d, one->name, one->value);
     }
 }
-
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p) {
     static const char origin[] = "dbm_add_database";
@@ -6748,10 +6451,6 @@ done:
     return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG;
 }
 /* --- src/config/ini.c --- */
-/* INI files, through inih: it says which line is a section, a key or the continuation of a value; what the lines hold stays
- * here, whole, with its line number. Then overrides, and a dbm__settings for each section.
- * May call: config.h's declarations, base/, inih.
- * Must not know: what a key means. */
 #if DBM_HAS_INI
 #  if defined(__has_include) && !defined(DBM__BUNDLED_INI_H)
 #    if !__has_include(<ini.h>)
@@ -6759,7 +6458,6 @@ done:
 #    endif
 #  endif
 #  include <ini.h>
-
 /* inih cuts a line at 200 bytes and a value at ` ;`, counts no lines for its handler, and takes no NUL. So it never gets a
  * value: of `  url = postgresql://...` it reads `  url =~`, of a section `[3]`. It answers to each line before it asks for the
  * next, so the line in hand is the one it is about:
@@ -6772,7 +6470,6 @@ enum {
     DBM__INI_SECTIONS_MAX = 1000, DBM__INI_ENTRIES_MAX = 500
 };
 typedef enum dbm__ini_kind { DBM__INI_NOTHING, DBM__INI_SECTION, DBM__INI_KEY, DBM__INI_BARE } dbm__ini_kind;
-
 typedef struct dbm__ini_piece { struct dbm__ini_piece *next; const char *text; size_t size; } dbm__ini_piece;
 typedef struct dbm__ini_entry {
     struct dbm__ini_entry *next;
@@ -6788,7 +6485,6 @@ typedef struct dbm__ini_section {
     dbm__ini_entry *first, *last;
     size_t count;
 } dbm__ini_section;
-
 typedef struct dbm__ini {
     dbm__cfg_memory memory;
     dbm__problems *p;
@@ -6805,7 +6501,6 @@ typedef struct dbm__ini {
     size_t count;
     dbm__ini_entry *entry;       /* which an indented line continues */
 } dbm__ini;
-
 static size_t dbm__ini_trim(const char **text, size_t size) {
     while (size && dbm__cfg_blank(**text)) {
         (*text)++;
@@ -6814,9 +6509,7 @@ static size_t dbm__ini_trim(const char **text, size_t size) {
     while (size && dbm__cfg_blank((*text)[size - 1])) size--;
     return size;
 }
-
 /* ---- sections ---------------------------------------------------------------------------------------------------- */
-
 /* The name between [ and ]; false when there is no ]. */
 static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) {
     const char *close = (const char *)memchr(d->line, ']', d->size);
@@ -6825,7 +6518,6 @@ static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) 
     *size = dbm__ini_trim(title, (size_t)(close - *title));
     return true;
 }
-
 /* Whether a section is about databases: 1 yes, 0 no, -1 it looks as if it were meant to be. */
 static int dbm__ini_ours(const char *title, size_t size) {
     static const char *const wanted[] = { "databases" };
@@ -6839,7 +6531,6 @@ static int dbm__ini_ours(const char *title, size_t size) {
     if (head == size) return dbm__same_word(word, wanted[0]) ? -1 : 0;
     return dbm__nearest(word, wanted, 1) ? -1 : 0;
 }
-
 static void dbm__ini_section_begin(dbm__ini *d) {
     const char *title, *rest;
     char shown[80], name[80];
@@ -6908,9 +6599,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     d->last = d->current = s;
     d->count++;
 }
-
 /* ---- lines: what inih reads -------------------------------------------------------------------------------------- */
-
 /* Before the next line: what inih had no word for. */
 static void dbm__ini_settle(dbm__ini *d) {
     if (d->taken || d->memory.failed) return;
@@ -6921,7 +6610,6 @@ static void dbm__ini_settle(dbm__ini *d) {
     }
     d->kind = DBM__INI_NOTHING;
 }
-
 /* Takes the next line out of the text. */
 static void dbm__ini_line(dbm__ini *d) {
     const char *end = d->at;
@@ -6947,7 +6635,6 @@ static void dbm__ini_line(dbm__ini *d) {
     for (d->head = 0; d->head < d->size && d->line[d->head] != '=' && d->line[d->head] != ':'; d->head++) {}
     d->kind = *d->line == '[' ? DBM__INI_SECTION : d->head < d->size ? DBM__INI_KEY : DBM__INI_BARE;
 }
-
 static char *dbm__ini_read(char *block, int capacity, void *stream) {
     dbm__ini *d = (dbm__ini *)stream;
     dbm__text t;
@@ -6976,9 +6663,7 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
     dbm__put(&t, "\n");
     return block;
 }
-
 /* ---- entries: what inih says ------------------------------------------------------------------------------------- */
-
 static void dbm__ini_continue(dbm__ini *d) {
     dbm__ini_piece *piece;
     const char *title, *key = d->line;
@@ -7009,7 +6694,6 @@ static void dbm__ini_continue(dbm__ini *d) {
     d->entry->last->next = piece;
     d->entry->last = piece;
 }
-
 static void dbm__ini_key(dbm__ini *d, const char *name) {
     dbm__ini_section *s = d->current;
     dbm__ini_entry *entry, *other;
@@ -7050,7 +6734,6 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     else s->first = entry;
     s->last = entry;
 }
-
 /* inih's handler. An error of ours is noted, never returned, so that all of them are found. */
 #if INI_HANDLER_LINENO
 static int dbm__ini_take(void *user, const char *section, const char *name, const char *value, int line) {
@@ -7067,17 +6750,13 @@ static int dbm__ini_take(void *user, const char *section, const char *name, cons
     else dbm__ini_continue(d);
     return 1;
 }
-
 /* ---- values ------------------------------------------------------------------------------------------------------ */
-
 /* Where a comment may begin. */
 typedef enum dbm__ini_comment { DBM__INI_LOOSE, DBM__INI_CAREFUL, DBM__INI_WHOLE } dbm__ini_comment;
-
 static dbm__ini_comment dbm__ini_comments(const char *key) {
     if (strcmp(key, "init_sql") == 0) return DBM__INI_WHOLE;
     return strcmp(key, "url") == 0 || !dbm__cfg_known_key(key, strlen(key)) ? DBM__INI_CAREFUL : DBM__INI_LOOSE;
 }
-
 static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment how) {
     size_t i;
     for (i = 0; i < size && how != DBM__INI_WHOLE; i++) {
@@ -7089,7 +6768,6 @@ static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment
     while (size && dbm__cfg_blank(text[size - 1])) size--;
     return size;
 }
-
 /* The value of an entry, in one text, without comments and quotes. NULL after a problem or without memory. */
 static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, const dbm__cfg_at *at) {
     dbm__cfg_buffer b;
@@ -7134,9 +6812,7 @@ static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, cons
     }
     return dbm__cfg_text(&b);
 }
-
 /* ---- overrides --------------------------------------------------------------------------------------------------- */
-
 static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     for (; *text; text++) {
         char c = *text >= 'a' && *text <= 'z' ? (char)(*text - 'a' + 'A') : *text;
@@ -7145,7 +6821,6 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
         dbm__put_n(t, &c, 1);
     }
 }
-
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
 static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
                               size_t capacity) {
@@ -7173,9 +6848,7 @@ static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char
     given[i].at.section = s->title;
     given[i].at.key = key;
 }
-
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
-
 static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count,
                                  bool use_env, const dbm__cfg_names *options, dbm__settings **out) {
     dbm__cfg_given *given;
@@ -7228,7 +6901,6 @@ static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const d
     }
     return !no_memory;
 }
-
 static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *text, size_t size, const dbm__known_type *types,
                                 size_t type_count, bool use_env, dbm__settings_list *out, dbm__problems *p) {
     dbm__ini d;
@@ -7278,7 +6950,6 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     if (!ok) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG;
 }
-
 #if DBM__STDIO
 /* Reads a whole file. NULL after a problem or without memory; all copies of its text but the returned one are wiped. */
 static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, dbm__problems *p, bool *no_memory) {
@@ -7319,7 +6990,6 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 }
 #endif
 #endif /* DBM_HAS_INI */
-
 DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
                                     const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
                                     dbm__problems *p) {
@@ -7366,11 +7036,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 #endif
 }
 /* --- src/adapter/adapter.h --- */
-/* Databases and connections as every room below sees them, and the running of operations: the step loop, the blocking entries, and
- * the emulation of what an adapter leaves out.
- * May call: api/, base/, net/, config/.
- * Must not know: pools, sessions, SQL beyond the few words of a transaction. */
-
 /* One database. The first block never changes after init and is what the hot path reads. */
 struct dbm_database {
     struct dbm__pool *pool;          /* NULL until init; pool/ */
@@ -7402,7 +7067,6 @@ struct dbm_database {
     dbm_error_info *init_error;
 };
 enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2, DBM__DB_CLOSED = 3 };
-
 /* One physical connection. Belongs to whoever has its slot. */
 struct dbm_connection {
     dbm_database *db;
@@ -7418,7 +7082,6 @@ struct dbm_connection {
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
-
 /* dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
@@ -7440,6 +7103,7 @@ typedef struct dbm__running {
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
 DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
@@ -7454,10 +7118,6 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
-/* The adapter's side of the table: its checks at registration, and the calls that adapters make.
- * May call: api/, base/, config/.
- * Must not know: how operations are run, pools, sessions. */
-
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     const char *type;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
@@ -7489,9 +7149,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     }
     return DBM_OK;
 }
-
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
-
 /* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
 static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     *retryable = false;
@@ -7506,7 +7164,6 @@ static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     if (strncmp(s, "22003", 5) == 0) return DBM_E_RANGE;
     return DBM_E_SQL;
 }
-
 static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     static const struct { const char *state; dbm_constraint kind; } known[] = {
         { "23505", DBM_CONSTRAINT_UNIQUE }, { "23502", DBM_CONSTRAINT_NOT_NULL }, { "23503", DBM_CONSTRAINT_FOREIGN_KEY },
@@ -7516,7 +7173,6 @@ static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strcmp(s, known[i].state) == 0) return known[i].kind;
     return DBM_CONSTRAINT_OTHER;
 }
-
 DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *text) {
     dbm_error_info *e;
     bool retryable = status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK;
@@ -7538,13 +7194,11 @@ DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const
     c->reported = true;
     return status;
 }
-
 DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, const char *text) {
     dbm__fail(status, DBM_STAGE_CONFIG, db->name, NULL, "database %q (%s): %s", db->name, db->settings->origin, text);
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
 }
-
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -7555,27 +7209,22 @@ DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, cons
     dbm__text_end(&t);
     return dbm_adapter_fail_init(db, status, block);
 }
-
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
     (void)c;
     dbm__self()->last.retryable = true;
 }
-
 DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name) {
     dbm_error_info *e = &dbm__self()->last;
     e->constraint = kind;
     dbm__copy_cut(e->constraint_name, sizeof e->constraint_name, name != NULL ? name : "");
     dbm__redact(c->db->settings, e->constraint_name);
 }
-
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
-
 DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
     c->reported = false;
     op->bulk->refused(op->bulk, row);
 }
-
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
     if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;
@@ -7583,9 +7232,7 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     dbm__redact(c->db->settings, copy);
     dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy);
 }
-
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
-
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
@@ -7601,7 +7248,6 @@ DBM__DEF void *dbm_adapter_alloc(dbm_database *db, size_t size) { return dbm__al
 DBM__DEF void *dbm_adapter_resize(dbm_database *db, void *block, size_t size) { return dbm__resize(db->host, block, size); }
 DBM__DEF void dbm_adapter_free(dbm_database *db, void *block) { dbm__free(db->host, block); }
 DBM__DEF int64_t dbm_adapter_clock(dbm_database *db) { return dbm__now(db->host); }
-
 DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
     int silence_ms = c->db->settings->config.socket_timeout_ms;
     int64_t left = INT64_MAX;
@@ -7610,7 +7256,6 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
     if (left == INT64_MAX) return -1;
     return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
-
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
     const char *c = db->settings->url.hosts, *end, *last;
@@ -7641,20 +7286,17 @@ DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, in
     if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
     return true;
 }
-
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
     if (tls != DBM_TLS_DEFAULT) return tls;
     return local ? DBM_TLS_OFF : DBM_TLS_PREFER;
 }
-
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
                "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
                "tls = off if that is meant", c->db->name);
 }
-
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
@@ -7664,7 +7306,6 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     c->user = NULL;
     c->password = NULL;
 }
-
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
     dbm__settings *settings = c->db->settings;
     dbm_credentials got;
@@ -7691,10 +7332,6 @@ DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *
     return DBM_OK;
 }
 /* --- src/adapter/run.c --- */
-/* Running an operation: the one step loop of the synchronous side, the blocking entries, and what is emulated for an adapter.
- * May call: api/, base/, net/, config/.
- * Must not know: who asked for the operation. */
-
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us) {
     memset(op, 0, sizeof *op);
     op->kind = kind;
@@ -7703,7 +7340,6 @@ DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us) {
     op->fd = -1;
     op->wake_us = INT64_MAX;
 }
-
 static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     switch (kind) {
     case DBM_OP_CONNECT: case DBM_OP_PING: case DBM_OP_RESET: return DBM_STAGE_CONNECT;
@@ -7716,7 +7352,6 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     }
     return DBM_STAGE_STATEMENT;
 }
-
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status) {
     dbm_error_info *e = &dbm__self()->last;
     if (status == DBM_E_LOST) c->broken = true;
@@ -7729,14 +7364,12 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, c->db->name);
     return status;
 }
-
 /* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
 DBM__INLINE bool dbm__cancellable(dbm_op_kind kind) {
     const uint32_t kinds = 1u << DBM_OP_PREPARE | 1u << DBM_OP_EXECUTE | 1u << DBM_OP_FETCH | 1u << DBM_OP_HOLD | 1u << DBM_OP_FINISH | 1u << DBM_OP_SCRIPT |
         1u << DBM_OP_COMMAND | 1u << DBM_OP_SYNC | 1u << DBM_OP_RECEIVE | 1u << DBM_OP_BULK | 1u << DBM_OP_BULK_SEND | 1u << DBM_OP_BULK_END;
     return (kinds >> (int)kind & 1u) != 0;
 }
-
 /* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
 static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status st, const char *why) {
     const dbm_adapter *a = c->db->adapter;
@@ -7751,7 +7384,6 @@ static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status s
     c->reported = true;
     return st;
 }
-
 /* The server ended the statement because it was told to, at the deadline; the connection is as good as before. */
 static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     dbm_error_info *e = &dbm__self()->last;
@@ -7765,7 +7397,6 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     c->reported = true;
     return DBM_E_TIMEOUT;
 }
-
 /* ---- the step loop ---------------------------------------------------------------------------------------------------
  *
  *     RUNNING --dbm_cancel--> STOPPED --a second--> given up
@@ -7774,24 +7405,25 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
  * Whoever drives it waits for what `want` says, and tells what came of that; the synchronous side below waits for one, dbm_init_all for
  * many. */
 enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
-
 static void dbm__running_stop(dbm__running *r, int phase) {
     r->phase = phase;
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
-    r->c->db->adapter->cancel(r->c);
+    if (r->c->db->adapter->flags & DBM_ADAPTER_STOPS) {
+        r->op->stop = true;
+        r->op->wake_us = 0; /* the next step comes at once */
+    } else {
+        r->c->db->adapter->cancel(r->c);
+    }
 }
-
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
     r->want = r->c->db->adapter->step(r->c, r->op);
     if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
 }
-
-static void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
+DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
     dbm__steps_give_up(r->c, r->op, st, why);
     r->want = DBM_STEP_DONE;
 }
-
 DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *op) {
     r->c = c;
     r->op = op;
@@ -7801,14 +7433,12 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
-    op->started = false;
+    op->started = op->stop = false;
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r);
 }
-
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
-
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
     int silence_ms = r->c->db->settings->config.socket_timeout_ms;
@@ -7821,7 +7451,6 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
     return until;
 }
-
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -7844,7 +7473,6 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     }
     dbm__running_step(r);
 }
-
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
@@ -7862,7 +7490,6 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     }
     return op->status;
 }
-
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (a->start != NULL) {
@@ -7877,7 +7504,6 @@ static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     if (op->kind == DBM_OP_FETCH && a->fetch != NULL) return a->fetch(c, op);
     return a->execute != NULL ? a->execute(c, op) : DBM_E_UNSUPPORTED;
 }
-
 /* The transaction's words as SQL, for adapters that only execute statements. */
 static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, int number) {
     char text[64];
@@ -7902,7 +7528,6 @@ static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, i
     }
     return st;
 }
-
 static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     dbm_status st;
     switch (op->kind) {
@@ -7924,7 +7549,6 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     }
     return DBM_E_UNSUPPORTED;
 }
-
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     c->reported = false;
     op->queued = op->of_pipeline = false;
@@ -7932,11 +7556,9 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     op->sent_affected = op->sent_last_id = -1;
     return dbm__op_end(c, op, dbm__op_call(c, op));
 }
-
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
     return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
 }
-
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
@@ -7953,7 +7575,6 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
 }
-
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
     c->open = false;
@@ -7976,13 +7597,30 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
  * `idle` is a set of bits in words that are changed by compare-and-swap alone: the free set is the word, so there is no ABA. The top
  * bit of each word says that somebody waits: then takers queue and givers hand over under the lock, so no wake-up is lost and nobody
  * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
-
 #define DBM__POOL_LIMIT 1000
 #define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
 #define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
 #define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
-
+/* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
+ * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
+ *     DBM__STEP_BLOCKS  nothing: it goes on in a call that may block, on a thread that may;
+ *     DBM__STEP_QUEUED  (checkout) until woken, or until_us.
+ * `heard` says what came of that: DBM_OK, DBM_E_TIMEOUT or what dbm__net_wait() said; after the other two, and at first, DBM_OK. `may_block`
+ * says that this call may take its time: with an adapter of blocking entries, init_sql, names to be looked up. A step's failure is the last one of
+ * the thread that made it. No two threads at once; one after the other is fine. */
+enum { DBM__STEP_BLOCKS = 8, DBM__STEP_QUEUED = 16 };
+typedef struct dbm__way {
+    int phase;
+    bool on;                             /* the operation has been started */
+    bool close;                          /* on its way back: the connection is not for anybody else */
+    dbm_status status;                   /* how it ended */
+    int fd;
+    int64_t until_us;
+    int64_t began_us, limit_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__way;
 typedef struct dbm__slot {
     struct dbm__pool *pool;
     dbm_connection connection;
@@ -7998,23 +7636,33 @@ typedef struct dbm__slot {
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
+    dbm__way way;
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
-
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
-
-typedef struct dbm__waiter {
-    struct dbm__waiter *next, *previous;
-    uint64_t ticket;
-    void (*wake)(void *ud);              /* called under the lock: must only make the waiter look */
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next, *previous; /* in the queue */
+    struct dbm__taking *woken_next;
+    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+    dbm_database *db;
+    void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    int got;                             /* DBM__GOT_... */
-    dbm__slot *slot;
-    dbm_status status;
-} dbm__waiter;
+    const char *site;
+    dbm__slot *slot;                     /* out, with DBM_OK */
+    dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
+    int64_t began_us, deadline_us, connect_deadline_us;
+    int64_t until_us;                    /* what to wait for, see dbm__way */
+    int fd;
+    dbm_status status;                   /* out */
+    unsigned char phase;
+    unsigned char got;                   /* DBM__GOT_... */
+    bool pools_own;                      /* deadline_us is the pool's, not the session's */
+    bool signal_made;
+} dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
-
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
     int words, slot_count, size;
@@ -8027,10 +7675,10 @@ typedef struct dbm__pool {
     dbm__word fork;                      /* the fork epoch that this pool lives in */
     dbm__word suspect_ms;                /* connections last used before then are pinged: one of their kind was found dead */
     dbm__word shared_dead;               /* the shared connection must be replaced */
-
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
     dbm__word empty[DBM__POOL_WORDS];
-    dbm__waiter *first, *last;
+    dbm__taking *first, *last;
+    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
@@ -8049,7 +7697,6 @@ typedef struct dbm__pool {
     dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
 } dbm__pool;
-
 /* A queue of writers, keyed by a text, shared by the databases of a manager. Barging is bounded: a waiter is overtaken 64 times, or for
  * 5 ms, at the most; then the gate is handed to it. */
 typedef struct dbm__gate {
@@ -8067,7 +7714,6 @@ typedef struct dbm__gate {
     int wary;                            /* so many leave before a streak counts again */
     uint32_t mark;
 } dbm__gate;
-
 /* What the databases of one manager share. */
 typedef struct dbm__blocked {
     struct dbm__blocked *next;
@@ -8088,19 +7734,16 @@ typedef struct dbm__shared {
     void (*free_all)(struct dbm__shared *shared);
     void *owner;
 } dbm__shared;
-
 /* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
 DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
-
 /* ---- the wait graph ---- */
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
  * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
 DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
-
 /* ---- gates ---- */
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
@@ -8109,32 +7752,42 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
 /* Every waiter looks at its `stop` again. */
 DBM__FN void dbm__gate_wake(dbm__gate *gate);
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
-
 /* ---- pools ---- */
 DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
 DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
-
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
+/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
+ * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
+ * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+DBM__FN void dbm__taking_abandon(dbm__taking *t);
+/* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
+ * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
+DBM__FN bool dbm__giving_start(dbm__slot *slot);
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
+/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
+ * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
-/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
- * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
-typedef struct dbm__opening {
-    dbm__slot *slot;
-    int64_t began_us;
-    dbm_op op;
-    dbm__running running;
-} dbm__opening;
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
+/* One physical connect of a slot that is the caller's: way.status tells how it ended. */
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
+DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
+/* Whether this pool's operations come in steps at all. */
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
+    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool);
+}
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -8151,19 +7804,31 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
-
 /* ---- between the files of this room ---- */
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thread waits, and heard this */
+DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
+DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
+DBM__FN bool dbm__pool_connected(dbm__pool *pool);
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
+DBM__FN bool dbm__fork_claim(dbm__word *fork);
+/* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
 DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
-DBM__FN bool dbm__fork_claim(dbm__word *fork);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
-
+DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
+DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
     dbm__word o = dbm__load(&pool->idle[w]);
@@ -8173,7 +7838,6 @@ DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
     }
     return NULL;
 }
-
 /* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
 DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
     dbm__pool *pool = db->pool;
@@ -8188,7 +7852,6 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
     }
     return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
-
 /* Back into the set; false when that needs the lock. */
 DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -8200,7 +7863,6 @@ DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     } while (DBM__UNLIKELY(!dbm__cas(word, &o, o | slot->bit)));
     return true;
 }
-
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
     dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
@@ -8218,7 +7880,6 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
  * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
-
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
     shared->host = *host;
@@ -8228,7 +7889,6 @@ DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, 
     shared->fork = dbm__fork_epoch();
     return DBM_OK;
 }
-
 DBM__FN void dbm__shared_free(dbm__shared *shared) {
     while (shared->gates != NULL) {
         dbm__gate *gate = shared->gates;
@@ -8239,7 +7899,6 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
     }
     dbm__lock_free(&shared->graph_lock);
 }
-
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     dbm__gate *gate;
     if (dbm__load_acquire(&shared->fork) == dbm__fork_epoch() || !dbm__fork_claim(&shared->fork)) return;
@@ -8255,15 +7914,12 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     }
     dbm__store_release(&shared->fork, dbm__fork_epoch());
 }
-
 static const dbm__blocked *dbm__blocked_find(const dbm__shared *shared, dbm__word thread) {
     const dbm__blocked *b;
     for (b = shared->blocked; b != NULL; b = b->next) if (b->thread == thread) return b;
     return NULL;
 }
-
 static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *pool, dbm__gate *gate, dbm__text *sites);
-
 /* Whether one holder will never run again. */
 static bool dbm__holder_stuck(dbm__shared *shared, dbm__word self, dbm__word holder, const char *site, dbm__text *sites) {
     const dbm__blocked *b;
@@ -8276,7 +7932,6 @@ static bool dbm__holder_stuck(dbm__shared *shared, dbm__word self, dbm__word hol
     dbm__putf(sites, "%s%s", sites->size != 0 ? ", " : "", site != NULL ? site : "?");
     return true;
 }
-
 static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *pool, dbm__gate *gate, dbm__text *sites) {
     int i;
     if (gate != NULL) {
@@ -8293,7 +7948,6 @@ static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *poo
     }
     return true;
 }
-
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site) {
     dbm__shared *shared = db->shared;
     char block[400];
@@ -8317,7 +7971,6 @@ DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool
                      "take both in the same order everywhere, or raise pool_size",
                      db->name, gate != NULL ? "its writer's turn" : "a connection", block);
 }
-
 DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
     dbm__blocked **p;
     dbm__lock_take(&db->shared->graph_lock);
@@ -8342,7 +7995,6 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
  * is not woken by a thread that has just come back as soon as it had left, and will again: the head looks by itself now and then, and if it
  * ever finds a gate that such a thread left free, everybody who leaves wakes it for a while. One who will be handed the gate next is woken
  * while the one before it still writes, and yields the processor until it is its turn, so that the gate does not wait for it to wake up. */
-
 enum {
     DBM__GATE_TAKEN = 1, DBM__GATE_WAITED = 2, DBM__GATE_BARGES = 64, DBM__GATE_PATIENCE_US = 5000,
     DBM__GATE_LOOK_US = 500,  /* how often the head looks by itself */
@@ -8351,7 +8003,6 @@ enum {
     DBM__GATE_YIELDS = 100,   /* and waits for it without sleeping */
     DBM__GATE_FREE_SEEN = 8   /* unless it finds the gate free so many times running */
 };
-
 typedef struct dbm__gate_waiter {
     struct dbm__gate_waiter *next, *previous;
     dbm__signal signal;
@@ -8364,7 +8015,6 @@ typedef struct dbm__gate_waiter {
     bool yielded;     /* has waited for that without sleeping, */
     bool yielding;    /* or does so now */
 } dbm__gate_waiter;
-
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
     dbm__gate *gate;
     dbm__lock_take(&shared->graph_lock);
@@ -8386,22 +8036,18 @@ DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
     dbm__lock_give(&shared->graph_lock);
     return gate;
 }
-
 static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) {
     dbm__store(&gate->site, (dbm__word)site);
     dbm__store(&gate->holder, holder);
 }
-
 /* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
  * more often than anybody may be. */
 static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
-
 static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
     const dbm__gate_waiter *w = gate->first;
     return w != NULL && (gate->barges - gate->turn >= dbm__gate_share(gate) || gate->barges - w->barges >= DBM__GATE_BARGES ||
                          now - w->since_us >= DBM__GATE_PATIENCE_US);
 }
-
 static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->previous != NULL) w->previous->next = w->next; else gate->first = w->next;
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
@@ -8411,7 +8057,6 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
     }
 }
-
 #if DBM__THREADS
 /* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
 static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
@@ -8424,7 +8069,6 @@ static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
     first->next_one = true;
     dbm__signal_one(&first->signal);
 }
-
 /* Takes the gate before those who wait, when it is free and their head can bear it. */
 static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
     dbm__word o = dbm__load(&gate->word);
@@ -8436,7 +8080,6 @@ static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
     }
     return false;
 }
-
 /* To the end of the queue, unless the gate has become free. */
 static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
     dbm__word o = dbm__load(&gate->word);
@@ -8450,7 +8093,6 @@ static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
     gate->last = w;
     return true;
 }
-
 /* Until the gate is this waiter's, `stop`, or the deadline; it is in the queue. */
 static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_waiter *w, int64_t deadline_us, const dbm__word *stop) {
     dbm_status st = DBM_OK;
@@ -8495,7 +8137,6 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
     return st;
 }
 #endif
-
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -8558,14 +8199,12 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     return st;
 #endif
 }
-
 DBM__FN void dbm__gate_wake(dbm__gate *gate) {
     dbm__gate_waiter *w;
     dbm__lock_take(&gate->lock);
     for (w = gate->first; w != NULL; w = w->next) dbm__signal_one(&w->signal);
     dbm__lock_give(&gate->lock);
 }
-
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__word o = DBM__GATE_TAKEN;
     dbm__gate_waiter *w;
@@ -8589,12 +8228,7 @@ DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__lock_give(&gate->lock);
 }
 /* --- src/pool/pool.c --- */
-/* Checkout and return beyond the fast path: the queue, connects, failures, drain.
- * May call: api/, base/, adapter/, pool.h.
- * Must not know: sessions, SQL. */
-
 /* ---- making and freeing --------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     const dbm_config *config = &db->settings->config;
     dbm__pool *pool;
@@ -8636,7 +8270,6 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     db->pool = pool;
     return DBM_OK;
 }
-
 DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__host *host;
     if (pool == NULL) return;
@@ -8647,27 +8280,332 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__free(host, pool->slots);
     dbm__free(host, pool);
 }
-
+/* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
+static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
+    int w;
+    for (w = 0; w < pool->words; w++) {
+        dbm__word o = dbm__load(&pool->idle[w]);
+        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
+    }
+}
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
+    int w;
+    for (w = 0; w < pool->words; w++) {
+        dbm__word o = dbm__load(&pool->idle[w]);
+        while ((o & ~DBM__WAIT_BIT) != 0) {
+            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
+            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+        }
+    }
+    return NULL;
+}
+DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
+    int w;
+    for (w = 0; w < pool->words; w++) {
+        if (pool->empty[w] != 0) {
+            int i = dbm__lowest_bit(pool->empty[w]);
+            pool->empty[w] &= ~((dbm__word)1 << i);
+            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+        }
+    }
+    return NULL;
+}
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
+    while (!dbm__cas(word, &o, o | slot->bit)) {}
+}
+DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
+    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
+}
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
+    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
+    t->next = t->previous = NULL;
+    pool->waiting--;
+}
+/* By ticket: one that comes back after a failed connect keeps its place. */
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
+    dbm__taking *after = pool->last;
+    if (t->ticket == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && after->ticket > t->ticket) after = after->previous;
+    t->previous = after;
+    t->next = after != NULL ? after->next : pool->first;
+    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (after != NULL) after->next = t; else pool->first = t;
+    t->got = DBM__GOT_NOTHING;
+    pool->waiting++;
+}
+/* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
+ * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
+enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
+static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
+    dbm__word now = dbm__load(&t->waking);
+    if (t->wake == NULL) {
+        dbm__signal_one((dbm__signal *)t->ud);
+        return;
+    }
+    for (;;) {
+        if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
+        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
+    }
+    if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
+    t->woken_next = pool->woken;
+    pool->woken = t;
+}
+DBM__FN void dbm__pool_leave(dbm__pool *pool) {
+    dbm__taking *t = pool->woken, *next;
+    pool->woken = NULL;
+    dbm__lock_give(&pool->lock);
+    for (; DBM__UNLIKELY(t != NULL); t = next) {
+        dbm__word now;
+        next = t->woken_next;
+        do {
+            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
+            t->wake(t->ud);
+            now = DBM__WAKE_CALLING;
+        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
+    }
+}
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
+}
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
+    dbm__shared *shared = pool->db->shared;
+    bool orphaned = pool->orphaned;
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+    if (orphaned) dbm__orphan_returned(shared);
+}
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taking *t = pool->first;
+    dbm__taking_unlink(pool, t);
+    t->got = (unsigned char)got;
+    t->slot = slot;
+    t->status = status;
+    dbm__taking_wake(pool, t);
+}
+/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
+ * connection that comes back meanwhile is either seen here or comes through the lock. */
+DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
+    dbm__slot *slot;
+    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
+    while (pool->first != NULL) {
+        if (pool->state != DBM__POOL_OPEN) {
+            dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
+        } else if ((slot = dbm__pool_pick_idle(pool)) != NULL) {
+            dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
+        } else if (pool->connecting < pool->max_connecting && now >= pool->retry_us && (slot = dbm__pool_pick_empty(pool)) != NULL) {
+            pool->connecting++;
+            dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
+        } else {
+            /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
+            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
+            return;
+        }
+    }
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
+}
+/* A failure that another try can't cure: everybody who waits hears of it at once. */
+static bool dbm__connect_fatal(const dbm_error_info *e) {
+    if (e->retryable) return false;
+    return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
+        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
+        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
+}
+static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
+    while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+}
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
+/* After a connect, with the lock held. True when the database was down until now. */
+DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
+    bool was_down = pool->down;
+    pool->open++;
+    pool->stats.connects++;
+    pool->failures = 0;
+    pool->retry_us = 0;
+    pool->down = false;
+    dbm__pool_set_slow(pool);
+    return was_down;
+}
+/* After a failed connect, with the lock held: what becomes of the others. True when the caller may wait on. */
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down) {
+    int shift = pool->failures < 4 ? pool->failures : 4;
+    int64_t delay = (int64_t)50000 << shift;
+    if (delay > 500000) delay = 500000;
+    pool->failures++;
+    pool->stats.connect_failures++;
+    pool->cause = *e;
+    pool->retry_us = now + delay;
+    if (pool->open == 0 && !pool->down) *went_down = pool->down = true;
+    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
+        dbm__pool_fail_waiters(pool, e->status);
+        return false;
+    }
+    return true;
+}
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
+    dbm_database *db = pool->db;
+    const dbm_error_info *e = &dbm__self()->last;
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, e->status, 0, "%s", e->message);
+    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
+}
+/* ---- closing, counting ------------------------------------------------------------------------------------------------- */
+/* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
+static int dbm__pool_out_locked(dbm__pool *pool) {
+    int w, in = 0;
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
+        while (v != 0) { v &= v - 1u; in++; }
+    }
+    return pool->slot_count - in - pool->connecting;
+}
+DBM__FN int dbm__pool_out(dbm__pool *pool) {
+    int n;
+    dbm__lock_take(&pool->lock);
+    n = dbm__pool_out_locked(pool);
+    dbm__lock_give(&pool->lock);
+    return n;
+}
+DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
+    dbm__lock_take(&pool->lock);
+    pool->orphaned = true;
+    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
+    dbm__lock_give(&pool->lock);
+}
+DBM__FN void dbm__pool_close(dbm__pool *pool) {
+    dbm__slot *slot;
+    dbm__lock_take(&pool->lock);
+    pool->state = DBM__POOL_CLOSING;
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, 0);
+    while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
+        pool->open--;
+        pool->stats.disconnects++;
+        dbm__pool_leave(pool);
+        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+        dbm__lock_take(&pool->lock);
+        dbm__slot_to_empty(slot);
+    }
+    dbm__pool_leave(pool);
+    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
+}
+DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
+    dbm__word self = dbm__thread_number();
+    int out, i, mine;
+    dbm__lock_take(&pool->lock);
+    for (;;) {
+        out = dbm__pool_out_locked(pool);
+        for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
+        if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
+        dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us);
+    }
+    dbm__lock_give(&pool->lock);
+    return out;
+}
+DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
+    int i, w, idle = 0;
+    dbm__lock_take(&pool->lock);
+    *out = pool->stats;
+    out->size = pool->size;
+    out->max_overflow = pool->slot_count - pool->size;
+    out->open = pool->open;
+    out->connecting = pool->connecting;
+    out->waiting = pool->waiting;
+    out->down = pool->down;
+    out->out = dbm__pool_out_locked(pool);
+    for (w = 0; w < pool->words; w++) {
+        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
+        while (v != 0) { v &= v - 1u; idle++; }
+    }
+    out->idle = idle;
+    dbm__lock_give(&pool->lock);
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        out->checkouts += dbm__load(&slot->uses);
+        out->statements += dbm__load(&slot->statements);
+        out->cache_hits += dbm__load(&slot->connection.cache_hits);
+        out->cache_misses += dbm__load(&slot->connection.cache_misses);
+        out->cache_evictions += dbm__load(&slot->connection.cache_evictions);
+    }
+    out->stale_handles = dbm__load(&pool->stale_handles);
+    out->left_early = dbm__load(&pool->left_early);
+    out->retries = dbm__load(&pool->retries);
+    out->in_doubt = dbm__load(&pool->in_doubt);
+}
+/* ---- fork -------------------------------------------------------------------------------------------------------------- */
+/* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
+DBM__FN bool dbm__fork_claim(dbm__word *fork) {
+    const dbm__word busy = ~(dbm__word)0;
+    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(fork);
+    for (;;) {
+        if (seen == now) return false;
+        if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
+        if (seen == busy) {
+            dbm__sleep_us(100);
+            seen = dbm__load_acquire(fork);
+        }
+    }
+}
+DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
+    dbm__word now = dbm__fork_epoch();
+    int i;
+    dbm__shared_after_fork(pool->db->shared);
+    if (!dbm__fork_claim(&pool->fork)) return;
+    /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
+    (void)dbm__lock_init(&pool->lock);
+    (void)dbm__signal_init(&pool->drained);
+    pool->first = pool->last = pool->woken = NULL;
+    pool->waiting = pool->connecting = pool->open = 0;
+    pool->down = false;
+    pool->retry_us = 0;
+    pool->failures = 0;
+    for (i = 0; i < pool->words; i++) {
+        dbm__store(&pool->idle[i], 0);
+        pool->empty[i] = 0;
+    }
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        dbm_connection *c = &slot->connection;
+        bool open = c->open;
+        dbm__store(&slot->holder, 0);
+        dbm__store(&slot->site, 0);
+        c->open = false;
+        if (pool->db->on_fork != NULL) pool->db->on_fork(c);
+        if (dbm__pool_shared(pool)) {
+            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
+        } else {
+            c->open = open;
+            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
+        }
+        slot->reset_full = slot->leak_reported = slot->way.on = false;
+        dbm__slot_to_empty(slot);
+    }
+    if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
+    pool->shared_users = pool->leaks_out = 0;
+    pool->shared_busy = false;
+    dbm__store(&pool->shared_dead, 0);
+    dbm__pool_set_slow(pool);
+    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    dbm__store_release(&pool->fork, now);
+}
+/* --- src/pool/slot.c --- */
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
-
-static bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
-
 /* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
-static void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
     bool mine;
     dbm__lock_take(&pool->lock);
     mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
     if (mine) pool->shared_busy = true;
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     if (!mine) return;
     dbm__connection_close(&pool->shared, how);
     dbm__lock_take(&pool->lock);
     dbm__store(&pool->shared_dead, 0);
     pool->shared_busy = false;
     dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
 }
-
 /* One more user of the shared connection, which must still be opened when *connect says so. */
 static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
     dbm_status st = DBM_OK;
@@ -8682,25 +8620,23 @@ static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *conn
         pool->shared_users++;
         *connect = pool->shared_busy = !pool->shared.open;
     }
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     if (st == DBM_OK) return st;
     dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
                                                                                 : "the shared connection is still being opened or closed");
     dbm__self()->last.retryable = true;
     return st;
 }
-
 static void dbm__shared_joined(dbm__pool *pool, bool open) {
     dbm__lock_take(&pool->lock);
     pool->shared.open = open;
     if (!open) pool->shared_users--;
     pool->shared_busy = false;
     dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
 }
-
 /* Ends a slot's connection. No lock is held. */
-static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__pool *pool = slot->pool;
     dbm_connection *c = &slot->connection;
     if (!c->open) return;
@@ -8716,7 +8652,7 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         dbm__lock_take(&pool->lock);
         if (broken) dbm__store(&pool->shared_dead, 1);
         pool->shared_users--;
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
     } else {
         dbm__connection_close(c, how);
@@ -8725,7 +8661,6 @@ static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
 }
-
 /* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
 static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
     dbm__pool *pool = slot->pool;
@@ -8764,36 +8699,181 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
     return DBM_OK;
 }
-
-/* One physical connect. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
+/* ---- in steps -------------------------------------------------------------------------------------------------------- */
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    if (!dbm__pool_steps(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->status = dbm__op_run(c, &way->op);
+        return DBM_STEP_DONE;
     }
-    if (st == DBM_OK && physical != c) {
-        c->data = physical->data;
+    if (way->on) {
+        dbm__running_heard(&way->running, heard);
+    } else {
+        dbm__op_init(&way->op, kind, deadline_us);
+        way->op.sent_affected = way->op.sent_last_id = -1;
+        c->reported = false;
+        way->on = true;
+        dbm__running_start(&way->running, c, &way->op);
+    }
+    if (way->running.want != DBM_STEP_DONE) {
+        way->fd = way->running.want == DBM_STEP_TIMER ? -1 : way->op.fd;
+        way->until_us = dbm__running_until(&way->running);
+        return (int)way->running.want;
+    }
+    way->on = false;
+    way->status = dbm__op_end(c, &way->op, way->op.status);
+    return DBM_STEP_DONE;
+}
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
+    dbm__host *host = slot->pool->db->host;
+    if (want == DBM__STEP_BLOCKS) return DBM_OK;
+    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us);
+}
+DBM__FN void dbm__way_drop(dbm__slot *slot) {
+    dbm__way *way = &slot->way;
+    slot->connection.broken = true;
+    if (!way->on) return;
+    dbm__running_give_up(&way->running, DBM_E_CANCELLED, "given up");
+    way->on = false;
+    (void)dbm__op_end(&slot->connection, &way->op, way->op.status);
+}
+enum { DBM__CONNECT_NEW, DBM__CONNECT_RUNNING, DBM__CONNECT_MADE };
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
+    dbm__way *way = &slot->way;
+    way->phase = DBM__CONNECT_NEW;
+    way->on = false;
+    way->began_us = dbm__now(slot->pool->db->host);
+    way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
+    if (way->limit_us > deadline_us) way->limit_us = deadline_us;
+}
+/* The connect of a SHARED adapter is one for all slots, and the first one's to make. */
+static dbm_status dbm__shared_connect(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_connection *c = &slot->connection;
+    bool connect = true;
+    dbm_status st = dbm__shared_join(pool, slot->way.limit_us, &connect);
+    if (st == DBM_OK && connect) {
+        dbm__op_init(&slot->way.op, DBM_OP_CONNECT, slot->way.limit_us);
+        pool->shared.broken = false;
+        pool->shared.connecting = true;
+        st = dbm__op_run(&pool->shared, &slot->way.op);
+        pool->shared.connecting = false;
+        dbm__credentials_drop(&pool->shared);
+        dbm__shared_joined(pool, st == DBM_OK);
+    }
+    if (st == DBM_OK) {
+        c->data = pool->shared.data;
         c->broken = false;
     }
-    return dbm__slot_connected(slot, st, began, limit);
+    return st;
 }
-
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__way *way = &slot->way;
+    dbm_connection *c = &slot->connection;
+    const char *init_sql = slot->pool->db->settings->config.init_sql;
+    dbm_status st = DBM_OK;
+    if (way->phase == DBM__CONNECT_NEW && dbm__pool_shared(slot->pool)) {
+        if (!may_block) return DBM__STEP_BLOCKS;
+        st = dbm__shared_connect(slot);
+    } else if (way->phase != DBM__CONNECT_MADE) {
+        int want;
+        c->broken = false;
+        c->connecting = true;
+        want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
+        if (want != DBM__STEP_BLOCKS) way->phase = DBM__CONNECT_RUNNING;
+        if (want != DBM_STEP_DONE) return want;
+        st = way->status;
+        c->connecting = false;
+        dbm__credentials_drop(c);
+        way->phase = DBM__CONNECT_MADE;
+        if (st == DBM_OK && !may_block && init_sql != NULL && init_sql[0] != 0) return DBM__STEP_BLOCKS;
+    }
+    way->status = dbm__slot_connected(slot, st, way->began_us, way->limit_us);
+    return DBM_STEP_DONE;
+}
+/* One physical connect. No lock is held; the slot is ours. */
+DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__connect_start(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return slot->way.status;
+}
+DBM__FN void dbm__connect_drop(dbm__slot *slot) {
+    dbm_connection *c = &slot->connection;
+    dbm_error_info kept = dbm__self()->last;
+    if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
+    c->open = slot->way.phase == DBM__CONNECT_MADE;
+    c->broken = c->open;
+    c->connecting = false;
+    dbm__credentials_drop(c);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    c->broken = false;
+    dbm__self()->last = kept;
+}
+/* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__slot_retire(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    bool broken = slot->connection.broken;
+    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+    dbm__lock_take(&pool->lock);
+    pool->open--;
+    pool->stats.disconnects++;
+    if (broken) pool->stats.broken++;
+    slot->reset_full = false;
+    dbm__slot_to_empty(slot);
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    dbm__pool_leave_in(pool);
+}
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
+    dbm__pool *pool = slot->pool;
+    bool was_open = slot->connection.open; /* not, when an earlier reconnect failed */
+    dbm__pool_suspect(pool);
+    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
+    dbm__lock_take(&pool->lock);
+    if (was_open) {
+        pool->open--;
+        pool->stats.disconnects++;
+        pool->stats.broken++;
+    }
+    pool->connecting++; /* over the permit for once: this session has its place already */
+    dbm__pool_leave(pool);
+    dbm__connect_start(slot, deadline_us);
+}
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    dbm_status st = slot->way.status;
+    bool went_down = false, came_up = false;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+    } else {
+        slot->connection.broken = true; /* the slot comes back without a connection */
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_set_slow(pool);
+    }
+    dbm__pool_dispatch(pool, dbm__now(db->host));
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
+    return st;
+}
+DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
+    dbm_status heard = DBM_OK;
+    int want;
+    dbm__reconnect_begin(slot, deadline_us);
+    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    return dbm__reconnect_end(slot);
+}
+DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
+    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
+}
 /* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
@@ -8808,13 +8888,11 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
         slot = dbm__pool_pick_empty(pool);
     }
     if (slot != NULL) pool->connecting++;
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     return slot;
 }
-
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     bool went_down = false, came_up = false, closing = false;
     dbm__lock_take(&pool->lock);
     pool->connecting--;
@@ -8824,151 +8902,25 @@ DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
         if (!closing) dbm__pool_set_idle(slot);
     } else {
         dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
         dbm__pool_set_slow(pool);
     }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, came_up, went_down, NULL);
     if (closing) dbm__slot_retire(slot);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
 }
-
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
-    dbm_database *db = pool->db;
-    dbm_connection *c;
-    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
-    o->slot = dbm__pool_open_begin(pool, 1);
-    if (o->slot == NULL) return false;
-    c = &o->slot->connection;
-    o->began_us = dbm__now(db->host);
-    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
-    c->broken = c->reported = false;
-    c->connecting = true;
-    dbm__running_start(&o->running, c, &o->op);
-    return true;
-}
-
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
-    dbm_connection *c = &o->slot->connection;
-    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
-    c->connecting = false;
-    dbm__credentials_drop(c);
-    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
-    dbm__pool_open_end(o->slot, st);
-    return st;
-}
-
-/* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
-
-static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
-    }
-}
-
-static dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while ((o & ~DBM__WAIT_BIT) != 0) {
-            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
-            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    }
-    return NULL;
-}
-
-DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        if (pool->empty[w] != 0) {
-            int i = dbm__lowest_bit(pool->empty[w]);
-            pool->empty[w] &= ~((dbm__word)1 << i);
-            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    }
-    return NULL;
-}
-
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
-    while (!dbm__cas(word, &o, o | slot->bit)) {}
-}
-
-DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
-}
-
-static void dbm__waiter_unlink(dbm__pool *pool, dbm__waiter *w) {
-    if (w->previous != NULL) w->previous->next = w->next; else pool->first = w->next;
-    if (w->next != NULL) w->next->previous = w->previous; else pool->last = w->previous;
-    w->next = w->previous = NULL;
-    pool->waiting--;
-}
-
-/* By ticket: one that comes back after a failed connect keeps its place. */
-static void dbm__waiter_link(dbm__pool *pool, dbm__waiter *w) {
-    dbm__waiter *after = pool->last;
-    while (after != NULL && after->ticket > w->ticket) after = after->previous;
-    w->previous = after;
-    w->next = after != NULL ? after->next : pool->first;
-    if (w->next != NULL) w->next->previous = w; else pool->last = w;
-    if (after != NULL) after->next = w; else pool->first = w;
-    w->got = DBM__GOT_NOTHING;
-    pool->waiting++;
-}
-
-static void dbm__waiter_get(dbm__pool *pool, dbm__waiter *w, int got, dbm__slot *slot, dbm_status status) {
-    dbm__waiter_unlink(pool, w);
-    w->got = got;
-    w->slot = slot;
-    w->status = status;
-    w->wake(w->ud);
-}
-
-/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
- * connection that comes back meanwhile is either seen here or comes through the lock. */
-DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
-    dbm__slot *slot;
-    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
-    while (pool->first != NULL) {
-        if (pool->state != DBM__POOL_OPEN) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
-        } else if ((slot = dbm__pool_pick_idle(pool)) != NULL) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_IDLE, slot, DBM_OK);
-        } else if (pool->connecting < pool->max_connecting && now >= pool->retry_us && (slot = dbm__pool_pick_empty(pool)) != NULL) {
-            pool->connecting++;
-            dbm__waiter_get(pool, pool->first, DBM__GOT_EMPTY, slot, DBM_OK);
-        } else {
-            /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) pool->first->wake(pool->first->ud);
-            return;
-        }
-    }
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
-}
-
-/* A failure that another try can't cure: everybody who waits hears of it at once. */
-static bool dbm__connect_fatal(const dbm_error_info *e) {
-    if (e->retryable) return false;
-    return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
-        || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
-        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
-}
-
-static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
-    while (pool->first != NULL) dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
-}
-
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
-
-/* ---- checkout --------------------------------------------------------------------------------------------------------- */
-
+/* --- src/pool/take.c --- */
+/* Checkout and return beyond the fast path, step by step; a thread that waits goes through the same steps.
+ * May call: api/, base/, adapter/, pool.h.
+ * Must not know: sessions, SQL, who waits.
+ *
+ *     start --> LINE --> WAITING --idle--> LOOK --(PING)--> done
+ *                 ^         |                |dead
+ *                 |         +--empty--> CONNECT --> done
+ *                 +---retired, or failed while others live---+ */
+/* ---- what is said of those who failed ------------------------------------------------------------------------------------- */
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     int64_t now_ms = dbm__now(pool->db->host) / 1000;
     int i, shown = 0, more = 0;
@@ -8985,8 +8937,6 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     }
     if (more != 0) dbm__putf(out, " and %d more", more);
 }
-
-#if DBM__THREADS
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
 static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     int i;
@@ -8996,8 +8946,6 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
         if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
     }
 }
-#endif
-
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
     char block[600], cause[512];
@@ -9017,7 +8965,6 @@ static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t w
     dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
     return dbm__self()->last.status;
 }
-
 static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
     if (status == DBM_E_CLOSED) {
         return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
@@ -9028,522 +8975,442 @@ static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const cha
     if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
     return dbm__self()->last.status;
 }
-
-static void dbm__wake_thread(void *ud) { dbm__signal_one((dbm__signal *)ud); }
-
-/* After a connect, with the lock held. True when the database was down until now. */
-DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
-    bool was_down = pool->down;
-    pool->open++;
-    pool->stats.connects++;
-    pool->failures = 0;
-    pool->retry_us = 0;
-    pool->down = false;
-    dbm__pool_set_slow(pool);
-    return was_down;
-}
-
-/* After a failed connect, with the lock held: what becomes of the others. True when the caller may wait on. */
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down) {
-    int shift = pool->failures < 4 ? pool->failures : 4;
-    int64_t delay = (int64_t)50000 << shift;
-    if (delay > 500000) delay = 500000;
-    pool->failures++;
-    pool->stats.connect_failures++;
-    pool->cause = *e;
-    pool->retry_us = now + delay;
-    if (pool->open == 0 && !pool->down) *went_down = pool->down = true;
-    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
-        dbm__pool_fail_waiters(pool, e->status);
-        return false;
-    }
-    return true;
-}
-
-/* Looks at an idle connection before it is handed out. False: it is dead, or too old. No lock is held. */
-static bool dbm__slot_alive(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection;
-    const dbm_config *config = &db->settings->config;
-    int64_t now, idle;
-    dbm_op op;
-    if (dbm__load(&pool->shared_dead) != 0) return false;
-    if (!pool->check) return true;
-    now = dbm__now(db->host);
-    if (now >= slot->expires_us) {
-        dbm__lock_take(&pool->lock);
-        pool->stats.recycled++;
-        dbm__lock_give(&pool->lock);
-        return false;
-    }
-    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return true;
-    idle = now - slot->used_us;
-    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
-        dbm__word since = dbm__load(&pool->suspect_ms);
-        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
-        if (idle < 1000 && !suspect) return true;
-        if (db->adapter->alive != NULL && db->adapter->alive(c) != DBM_OK) return false;
-        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return true;
-    }
-    dbm__op_init(&op, DBM_OP_PING, deadline_us < now + 5000000 ? deadline_us : now + 5000000);
-    return dbm__op_run(c, &op) == DBM_OK;
-}
-
-/* The last session that outlived its manager frees everything. */
-static void dbm__orphan_returned(dbm_database *db) {
-    dbm__shared *shared = db->shared;
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
-
-/* Takes a slot that was just found dead out of service: its connection closed, its place empty. */
-DBM__FN void dbm__slot_retire(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    bool broken = slot->connection.broken, orphaned;
-    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-    dbm__lock_take(&pool->lock);
-    pool->open--;
-    pool->stats.disconnects++;
-    if (broken) pool->stats.broken++;
-    slot->reset_full = false;
-    dbm__slot_to_empty(slot);
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (orphaned) dbm__orphan_returned(pool->db);
-}
-
-DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
-                                                     dbm__slot **out) {
-    dbm__pool *pool = db->pool;
-    dbm__slot *had = NULL;
-    int word;
-    dbm__waiter w;
-    dbm__signal signal;
-    dbm__blocked blocked;
-    bool signal_made = false, in_graph = false, pools_own, went_down = false, came_up = false, timed_out = false;
-    int64_t began, deadline, connect_deadline, now;
-    dbm_status st = DBM_OK;
-    *out = NULL;
-    dbm__fork_look();
-    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
-    began = now = dbm__now(db->host);
-    deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
-    pools_own = deadline <= session_deadline_us;
-    if (!pools_own) deadline = session_deadline_us;
-    connect_deadline = db->settings->config.pool.timeout_ms < 0 ? session_deadline_us : deadline; /* not waiting for others is no reason not to connect */
-    memset(&w, 0, sizeof w);
-    w.slot = had;
-    w.got = had != NULL ? DBM__GOT_IDLE : DBM__GOT_NOTHING;
-    for (;;) {
-        if (w.got == DBM__GOT_IDLE) {
-            if (dbm__slot_alive(w.slot, connect_deadline)) break;
-            dbm__slot_retire(w.slot);
-            w.got = DBM__GOT_NOTHING;
-            now = dbm__now(db->host);
-        }
-        if (w.got == DBM__GOT_EMPTY) {
-            st = dbm__slot_connect(w.slot, connect_deadline);
-            now = dbm__now(db->host);
-            dbm__lock_take(&pool->lock);
-            pool->connecting--;
-            if (st == DBM_OK) {
-                bool closing = pool->state != DBM__POOL_OPEN;
-                came_up = dbm__pool_connected(pool);
-                dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
-                dbm__lock_give(&pool->lock);
-                if (!closing) break;
-                dbm__slot_retire(w.slot);
-                st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-                goto done;
-            }
-            dbm__slot_to_empty(w.slot);
-            if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down)) {
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                goto done; /* with this thread's own failure */
-            }
-            if (now >= deadline) { /* others have connections, so it waited for one of those too */
-                pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-                goto done;
-            }
-            dbm__lock_give(&pool->lock);
-            st = DBM_OK;
-            w.got = DBM__GOT_NOTHING;
-        }
-        /* In line, and serve the line. */
-        dbm__lock_take(&pool->lock);
-        if (pool->state != DBM__POOL_OPEN) {
-            dbm__lock_give(&pool->lock);
-            st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-            goto done;
-        }
-        if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
-            dbm__lock_give(&pool->lock); /* down, and just tried: say why at once */
-            st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-            goto done;
-        }
-        if (!signal_made) {
-            if (!dbm__signal_init(&signal)) {
-                dbm__lock_give(&pool->lock);
-                st = dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site);
-                goto done;
-            }
-            signal_made = true;
-            w.wake = dbm__wake_thread;
-            w.ud = &signal;
-        }
-        if (w.ticket == 0) w.ticket = ++pool->tickets;
-        dbm__waiter_link(pool, &w);
-        dbm__pool_dispatch(pool, now);
-        if (w.got == DBM__GOT_NOTHING) {
-#if !DBM__THREADS
-            dbm__waiter_unlink(pool, &w);
-            dbm__pool_dispatch(pool, now);
-            dbm__lock_give(&pool->lock);
-            if (pool->failures > 0) { /* there is room, but no connection could be made */
-                st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-                goto done;
-            }
-            {
-                char block[400];
-                dbm__text holders = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(pool, &holders);
-                st = dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
-                               "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
-                               db->name, pool->slot_count, block);
-            }
-            goto done;
-#else
-            pool->stats.waits++;
-            dbm__pool_look(pool, now);
-            if (!in_graph) {
-                /* Left and entered around the walk: it must not run under the pool's lock. */
-                dbm__lock_give(&pool->lock);
-                st = dbm__graph_enter(db, &blocked, pool, NULL, site);
-                in_graph = st == DBM_OK;
-                dbm__lock_take(&pool->lock);
-            }
-            while (st == DBM_OK && w.got == DBM__GOT_NOTHING) {
-                int64_t until = deadline;
-                now = dbm__now(db->host);
-                if (now >= deadline) {
-                    timed_out = true;
-                    break;
-                }
-                if (pool->first == &w && pool->retry_us > now && pool->retry_us < until) until = pool->retry_us;
-                dbm__wait_until(db->host, &signal, &pool->lock, until);
-                if (w.got == DBM__GOT_NOTHING && pool->first == &w) dbm__pool_dispatch(pool, dbm__now(db->host));
-            }
-            if (w.got == DBM__GOT_NOTHING) { /* timed out, or a deadlock: nobody can hand us anything from here on */
-                dbm__waiter_unlink(pool, &w);
-                if (timed_out) pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-            } else if (st != DBM_OK) {
-                st = DBM_OK; /* served while the walk ran: no deadlock after all */
-            }
-#endif
-        }
-        dbm__lock_give(&pool->lock);
-        if (timed_out) {
-            st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-            goto done;
-        }
-        if (st != DBM_OK) goto done;
-        if (w.got == DBM__GOT_FAILURE) {
-            st = dbm__pool_failed(pool, w.status, site);
-            goto done;
-        }
-        now = dbm__now(db->host);
-    }
-    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    in_graph = false;
-    dbm__store(&w.slot->uses, w.slot->uses + 1u);
-    dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
-    dbm__store(&w.slot->site, (dbm__word)site);
-    dbm__store(&w.slot->holder, holder);
-    *out = w.slot;
-done:
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    if (signal_made) dbm__signal_free(&signal);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, st, 0, "%s", dbm__self()->last.message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
-    if (st != DBM_OK && site != NULL && dbm__self()->last.site[0] == 0) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return st;
-}
-
-DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_status st;
-    bool went_down = false, came_up = false, was_open = slot->connection.open; /* not, when an earlier reconnect failed */
-    dbm__pool_suspect(pool);
-    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-    dbm__lock_take(&pool->lock);
-    if (was_open) {
-        pool->open--;
-        pool->stats.disconnects++;
-        pool->stats.broken++;
-    }
-    pool->connecting++; /* over the permit for once: this session has its place already */
-    dbm__lock_give(&pool->lock);
-    st = dbm__slot_connect(slot, deadline_us);
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    dbm__lock_give(&pool->lock);
-    if (came_up) dbm__event(pool->db->host, DBM_EVENT_UP, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "database %q answers again", pool->db->name);
-    if (went_down) dbm__event(pool->db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, pool->db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    return st;
-}
-
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
-}
-
-/* ---- return ------------------------------------------------------------------------------------------------------------ */
-
+/* ---- the way back ------------------------------------------------------------------------------------------------------- */
+enum { DBM__GIVE_RESET, DBM__GIVE_CLOSE, DBM__GIVE_UPKEEP, DBM__GIVE_BACK };
 /* The session left something on the connection that its next user must not find. */
 static bool dbm__slot_unsettled(const dbm__slot *slot) {
     dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
     if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
     return slot->connection.state == DBM_STATE_TRANSACTION;
 }
-
-DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
+static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
+static bool dbm__giving_put(dbm__slot *slot) {
+    if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
+    return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot);
+}
+DBM__FN bool dbm__giving_start(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool close = slot->connection.broken || !slot->connection.open, due = (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0;
-    bool leak_reported = false, keep = false, orphaned;
-    dbm_error_info kept;
+    bool leak_reported = false;
+    dbm__store(&slot->holder, 0);
+    dbm__store(&slot->site, 0);
+    slot->used_us = 0;
     if (dbm__load(&pool->slow) != 0) {
         dbm__lock_take(&pool->lock);
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
     }
     if (leak_reported) {
-        dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
+        dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
     }
-    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
-        dbm_op op;
-        kept = dbm__self()->last;
-        keep = true;
-        dbm__op_init(&op, DBM_OP_RESET, dbm__deadline(db->host, 5000));
-        if (dbm__op_run(&slot->connection, &op) != DBM_OK) close = true;
+    slot->way.on = false;
+    slot->way.close = slot->connection.broken || !slot->connection.open;
+    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
+        slot->way.phase = DBM__GIVE_RESET;
+        return true;
+    }
+    slot->way.phase = DBM__GIVE_CLOSE;
+    return !dbm__giving_put(slot);
+}
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) {
+    dbm__pool *pool = slot->pool;
+    dbm__way *way = &slot->way;
+    bool blocks = !may_block && !dbm__pool_steps(pool);
+    if (way->phase == DBM__GIVE_RESET) {
+        dbm_error_info kept = dbm__self()->last;
+        int want = dbm__way_step(slot, DBM_OP_RESET, way->on ? 0 : dbm__deadline(pool->db->host, 5000), heard, may_block);
+        dbm__self()->last = kept;
+        if (want != DBM_STEP_DONE) return want;
+        if (way->status != DBM_OK) way->close = true;
         slot->reset_full = false;
+        if (dbm__giving_put(slot)) return DBM_STEP_DONE;
+        way->phase = DBM__GIVE_CLOSE;
     }
-    if (pool->check) {
-        slot->used_us = dbm__now(db->host);
-        if (!close && !due && dbm__pool_put(slot)) return;
-    }
-    if (close && slot->connection.open) {
+    if (way->phase == DBM__GIVE_CLOSE) {
         bool broken = slot->connection.broken;
-        dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-        dbm__lock_take(&pool->lock);
-        pool->open--;
-        pool->stats.disconnects++;
-        if (broken) pool->stats.broken++;
-        dbm__lock_give(&pool->lock);
-    }
-    if (due) { /* while the slot is still ours: after its return the pool may be gone */
-        if (!keep) kept = dbm__self()->last;
-        keep = true;
-        dbm__pool_upkeep(pool, false);
-    }
-    for (;;) {
-        dbm__lock_take(&pool->lock);
-        if (close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-        } else if (pool->state != DBM__POOL_OPEN || (pool->open > pool->size && pool->first == NULL)) {
+        if (way->close && slot->connection.open) {
+            if (blocks) return DBM__STEP_BLOCKS;
+            dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
+            dbm__lock_take(&pool->lock);
             pool->open--;
             pool->stats.disconnects++;
-            dbm__lock_give(&pool->lock);
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
-            close = true;
-            continue;
-        } else {
+            if (broken) pool->stats.broken++;
+            dbm__pool_leave(pool);
+        }
+        way->phase = DBM__GIVE_UPKEEP;
+    }
+    if (way->phase == DBM__GIVE_UPKEEP) { /* while the slot is still ours: after its return the pool may be gone */
+        if (dbm__giving_due(slot)) {
+            dbm_error_info kept;
+            if (blocks) return DBM__STEP_BLOCKS;
+            kept = dbm__self()->last;
+            dbm__pool_upkeep(pool, false);
+            dbm__self()->last = kept;
+        }
+        way->phase = DBM__GIVE_BACK;
+    }
+    for (;;) {
+        dbm__lock_take(&pool->lock);
+        if (way->close || !slot->connection.open) {
+            dbm__slot_to_empty(slot);
+            break;
+        }
+        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
             dbm__pool_set_idle(slot);
+            break;
+        }
+        if (!blocks) {
+            pool->open--;
+            pool->stats.disconnects++;
+        }
+        dbm__pool_leave(pool);
+        if (blocks) return DBM__STEP_BLOCKS;
+        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+        way->close = true;
+    }
+    dbm__pool_set_slow(pool);
+    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(pool->db->host) : 0);
+    dbm__pool_leave_in(pool);
+    return DBM_STEP_DONE;
+}
+DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
+    dbm_status heard = DBM_OK;
+    int want;
+    if (!dbm__giving_start(slot)) return;
+    while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+}
+/* ---- checkout --------------------------------------------------------------------------------------------------------- */
+enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+/* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
+enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
+static int dbm__slot_look(dbm__slot *slot, int64_t now) {
+    dbm__pool *pool = slot->pool;
+    dbm_database *db = pool->db;
+    const dbm_config *config = &db->settings->config;
+    int64_t idle;
+    if (dbm__load(&pool->shared_dead) != 0) return DBM__LOOK_BAD;
+    if (!pool->check) return DBM__LOOK_GOOD;
+    if (now >= slot->expires_us) {
+        dbm__lock_take(&pool->lock);
+        pool->stats.recycled++;
+        dbm__pool_leave(pool);
+        return DBM__LOOK_BAD;
+    }
+    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return DBM__LOOK_GOOD;
+    idle = now - slot->used_us;
+    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
+        dbm__word since = dbm__load(&pool->suspect_ms);
+        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
+        if (idle < 1000 && !suspect) return DBM__LOOK_GOOD;
+        if (db->adapter->alive != NULL && db->adapter->alive(&slot->connection) != DBM_OK) return DBM__LOOK_BAD;
+        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return DBM__LOOK_GOOD;
+    }
+    return DBM__LOOK_PING;
+}
+/* Any idle slot at all, past what is special about the pool. */
+static dbm__slot *dbm__pool_find(dbm__pool *pool) {
+    dbm__slot *slot = NULL;
+    int word;
+    dbm__fork_look();
+    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
+    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    return slot;
+}
+static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
+    dbm__store(&slot->uses, slot->uses + 1u);
+    dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
+    dbm__store(&slot->site, (dbm__word)site);
+}
+static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
+                             void (*wake)(void *ud), void *ud) {
+    int timeout_ms = db->settings->config.pool.timeout_ms;
+    memset(t, 0, sizeof *t);
+    t->db = db;
+    t->wake = wake;
+    t->ud = ud;
+    t->site = site;
+    t->fork = dbm__fork_epoch();
+    t->slot = had;
+    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+    t->began_us = now;
+    t->deadline_us = now + (int64_t)timeout_ms * 1000;
+    t->pools_own = t->deadline_us <= session_deadline_us;
+    if (!t->pools_own) t->deadline_us = session_deadline_us;
+    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+}
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
+    dbm__slot *had = dbm__pool_find(db->pool);
+    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud);
+}
+/* Nobody may be in a call of `wake` when the taking ends. */
+static void dbm__taking_quiet(dbm__taking *t) {
+    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield();
+}
+static int dbm__taking_done(dbm__taking *t, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    t->phase = DBM__TAKE_DONE;
+    t->status = st;
+    if (st != DBM_OK) t->slot = NULL;
+    if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
+    dbm__taking_quiet(t);
+    return DBM_STEP_DONE;
+}
+/* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
+static int dbm__taking_line(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__lock_take(&pool->lock);
+    if (pool->state != DBM__POOL_OPEN) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+    }
+    if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
+        dbm__pool_leave(pool); /* down, and just tried: say why at once */
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site));
+    }
+    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
+    if (t->wake == NULL && !t->signal_made) {
+        dbm__pool_leave(pool);
+        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site));
+    }
+    dbm__taking_link(pool, t);
+    dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING) {
+        pool->stats.waits++;
+        dbm__pool_look(pool, now);
+    }
+    dbm__pool_leave(pool);
+    t->phase = DBM__TAKE_WAITING;
+    return DBM__STEP_QUEUED;
+}
+/* Out of the queue, unless something has been handed to it meanwhile. */
+static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
+    dbm__pool *pool = t->db->pool;
+    bool mine;
+    dbm__lock_take(&pool->lock);
+    mine = t->got == DBM__GOT_NOTHING;
+    if (mine) {
+        dbm__taking_unlink(pool, t);
+        if (timed_out) pool->stats.timeouts++;
+        dbm__pool_dispatch(pool, now);
+    }
+    dbm__pool_leave(pool);
+    return mine;
+}
+/* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
+static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    int got;
+    dbm__lock_take(&pool->lock);
+    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    got = t->got;
+    t->until_us = t->deadline_us;
+    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    dbm__pool_leave(pool);
+    if (got == DBM__GOT_NOTHING) {
+        if (now < t->deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
+        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    }
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+    t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    return DBM__STEP_BLOCKS;
+}
+/* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
+static int dbm__taking_connected(dbm__taking *t, int64_t now) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot = t->slot;
+    dbm_status st = slot->way.status;
+    bool came_up = false, went_down = false, waits, closing, orphaned;
+    dbm__lock_take(&pool->lock);
+    pool->connecting--;
+    closing = pool->state != DBM__POOL_OPEN;
+    orphaned = pool->orphaned;
+    if (st == DBM_OK) {
+        came_up = dbm__pool_connected(pool);
+        dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
+        dbm__pool_leave(pool);
+        dbm__pool_turned(pool, came_up, false, t->site);
+        if (closing) {
+            (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
+            dbm__slot_retire(slot);
+            return DBM_STEP_DONE;
+        }
+        dbm__slot_taken(slot, now, t->site);
+        return dbm__taking_done(t, DBM_OK);
+    }
+    dbm__slot_to_empty(slot);
+    t->slot = NULL;
+    waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
+    dbm__pool_dispatch(pool, now);
+    if (closing) dbm__signal_all(&pool->drained);
+    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    dbm__pool_leave(pool);
+    dbm__pool_turned(pool, false, went_down, t->site);
+    if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
+    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else t->phase = DBM__TAKE_LINE;
+    if (orphaned) dbm__orphan_returned(t->db->shared);
+    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+}
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
+    dbm_database *db = t->db;
+    int64_t now = dbm__now(db->host);
+    int want;
+    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
+        t->phase = DBM__TAKE_DONE;
+        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE;
+    }
+    for (;;) {
+        switch (t->phase) {
+        case DBM__TAKE_LINE:
+            if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        case DBM__TAKE_WAITING:
+            want = dbm__taking_waiting(t, now);
+            if (want != DBM__STEP_BLOCKS) return want;
+            break;
+        case DBM__TAKE_LOOK:
+            want = dbm__slot_look(t->slot, now);
+            if (want == DBM__LOOK_GOOD) {
+                dbm__slot_taken(t->slot, now, t->site);
+                return dbm__taking_done(t, DBM_OK);
+            }
+            t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+            t->slot->way.on = false;
+            break;
+        case DBM__TAKE_PING:
+            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            t->phase = DBM__TAKE_RETIRE;
+            if (t->slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->slot, now, t->site);
+            return dbm__taking_done(t, DBM_OK);
+        case DBM__TAKE_RETIRE:
+            if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
+            dbm__slot_retire(t->slot);
+            now = dbm__now(db->host);
+            t->slot = NULL;
+            t->phase = DBM__TAKE_LINE;
+            break;
+        case DBM__TAKE_CONNECT:
+            want = dbm__connect_step(t->slot, heard, may_block);
+            heard = DBM_OK;
+            if (want != DBM_STEP_DONE) goto wait;
+            now = dbm__now(db->host);
+            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            break;
+        default: return DBM_STEP_DONE;
+        }
+    }
+wait:
+    if (want == DBM__STEP_BLOCKS) return want;
+    t->fd = t->slot->way.fd;
+    t->until_us = t->slot->way.until_us;
+    return want;
+}
+DBM__FN void dbm__taking_abandon(dbm__taking *t) {
+    dbm__pool *pool = t->db->pool;
+    dbm__slot *slot;
+    int phase = t->phase;
+    t->phase = DBM__TAKE_DONE;
+    t->status = DBM_E_CANCELLED;
+    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+        if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
+        if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0);
+    }
+    slot = t->slot;
+    t->slot = NULL;
+    if (phase == DBM__TAKE_LOOK) {
+        slot->way.phase = DBM__GIVE_BACK;
+        slot->way.close = false;
+        (void)dbm__giving_step(slot, DBM_OK, true);
+    } else if (phase == DBM__TAKE_PING || phase == DBM__TAKE_RETIRE) {
+        dbm__way_drop(slot);
+        dbm__slot_retire(slot);
+    } else if (phase == DBM__TAKE_CONNECT) {
+        dbm__connect_drop(slot);
+        dbm__lock_take(&pool->lock);
+        pool->connecting--;
+        dbm__slot_to_empty(slot);
+        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_leave_in(pool);
+    }
+    dbm__taking_quiet(t);
+}
+/* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
+DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
+                                                     dbm__slot **out) {
+    dbm__pool *pool = db->pool;
+    dbm__slot *had = dbm__pool_find(pool);
+    int64_t now = dbm__now(db->host);
+    dbm__taking t;
+    dbm__signal signal;
+#if DBM__THREADS
+    dbm__blocked blocked;
+    bool in_graph = false;
+#endif
+    dbm_status heard = DBM_OK;
+    int want, look = had != NULL ? dbm__slot_look(had, now) : DBM__LOOK_BAD;
+    *out = had;
+    if (DBM__LIKELY(look == DBM__LOOK_GOOD)) {
+        dbm__slot_taken(had, now, site);
+        dbm__store(&had->holder, holder);
+        return DBM_OK;
+    }
+    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
+    if (had != NULL) {
+        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+        had->way.on = false;
+    }
+    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+        if (want != DBM__STEP_QUEUED) {
+            heard = dbm__way_wait(t.slot, want);
+            continue;
+        }
+        heard = DBM_OK;
+#if !DBM__THREADS
+        if (!dbm__taking_withdraw(&t, now, false)) continue;
+        if (pool->failures > 0) { /* there is room, but no connection could be made */
+            (void)dbm__taking_done(&t, dbm__pool_failed(pool, DBM_E_CONNECT, site));
+        } else {
+            char block[400];
+            dbm__text holders = dbm__text_in(block, sizeof block);
+            dbm__pool_holders(pool, &holders);
+            (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
+                "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
+                db->name, pool->slot_count, block));
         }
         break;
-    }
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(db->host) : 0);
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (keep) dbm__self()->last = kept;
-    if (orphaned) dbm__orphan_returned(db);
-}
-
-/* ---- closing, counting ------------------------------------------------------------------------------------------------- */
-
-/* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
-static int dbm__pool_out_locked(dbm__pool *pool) {
-    int w, in = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
-        while (v != 0) { v &= v - 1u; in++; }
-    }
-    return pool->slot_count - in - pool->connecting;
-}
-
-DBM__FN int dbm__pool_out(dbm__pool *pool) {
-    int n;
-    dbm__lock_take(&pool->lock);
-    n = dbm__pool_out_locked(pool);
-    dbm__lock_give(&pool->lock);
-    return n;
-}
-
-DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
-    dbm__lock_take(&pool->lock);
-    pool->orphaned = true;
-    dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
-    dbm__lock_give(&pool->lock);
-}
-
-DBM__FN void dbm__pool_close(dbm__pool *pool) {
-    dbm__slot *slot;
-    dbm__lock_take(&pool->lock);
-    pool->state = DBM__POOL_CLOSING;
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, 0);
-    while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
-        pool->open--;
-        pool->stats.disconnects++;
-        dbm__lock_give(&pool->lock);
-        dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
+#else
+        if (!in_graph) {
+            dbm_status st = dbm__graph_enter(db, &blocked, pool, NULL, site);
+            in_graph = st == DBM_OK;
+            if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
+                (void)dbm__taking_done(&t, st);
+                break;
+            }
+        }
         dbm__lock_take(&pool->lock);
-        dbm__slot_to_empty(slot);
+        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        dbm__pool_leave(pool);
+#endif
     }
-    dbm__lock_give(&pool->lock);
-    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
-}
-
-DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
-    dbm__word self = dbm__thread_number();
-    int out, i, mine;
-    dbm__lock_take(&pool->lock);
-    for (;;) {
-        out = dbm__pool_out_locked(pool);
-        for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
-        if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
-        dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us);
-    }
-    dbm__lock_give(&pool->lock);
-    return out;
-}
-
-DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
-    int i, w, idle = 0;
-    dbm__lock_take(&pool->lock);
-    *out = pool->stats;
-    out->size = pool->size;
-    out->max_overflow = pool->slot_count - pool->size;
-    out->open = pool->open;
-    out->connecting = pool->connecting;
-    out->waiting = pool->waiting;
-    out->down = pool->down;
-    out->out = dbm__pool_out_locked(pool);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    out->idle = idle;
-    dbm__lock_give(&pool->lock);
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        out->checkouts += dbm__load(&slot->uses);
-        out->statements += dbm__load(&slot->statements);
-        out->cache_hits += dbm__load(&slot->connection.cache_hits);
-        out->cache_misses += dbm__load(&slot->connection.cache_misses);
-        out->cache_evictions += dbm__load(&slot->connection.cache_evictions);
-    }
-    out->stale_handles = dbm__load(&pool->stale_handles);
-    out->left_early = dbm__load(&pool->left_early);
-    out->retries = dbm__load(&pool->retries);
-    out->in_doubt = dbm__load(&pool->in_doubt);
-}
-
-/* ---- fork -------------------------------------------------------------------------------------------------------------- */
-
-/* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
-DBM__FN bool dbm__fork_claim(dbm__word *fork) {
-    const dbm__word busy = ~(dbm__word)0;
-    dbm__word now = dbm__fork_epoch(), seen = dbm__load_acquire(fork);
-    for (;;) {
-        if (seen == now) return false;
-        if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
-        if (seen == busy) {
-            dbm__sleep_us(100);
-            seen = dbm__load_acquire(fork);
-        }
-    }
-}
-
-DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
-    dbm__word now = dbm__fork_epoch();
-    int i;
-    dbm__shared_after_fork(pool->db->shared);
-    if (!dbm__fork_claim(&pool->fork)) return;
-    /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
-    (void)dbm__lock_init(&pool->lock);
-    (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = NULL;
-    pool->waiting = pool->connecting = pool->open = 0;
-    pool->down = false;
-    pool->retry_us = 0;
-    pool->failures = 0;
-    for (i = 0; i < pool->words; i++) {
-        dbm__store(&pool->idle[i], 0);
-        pool->empty[i] = 0;
-    }
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm_connection *c = &slot->connection;
-        bool open = c->open;
-        dbm__store(&slot->holder, 0);
-        dbm__store(&slot->site, 0);
-        c->open = false;
-        if (pool->db->on_fork != NULL) pool->db->on_fork(c);
-        if (dbm__pool_shared(pool)) {
-            if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
-        } else {
-            c->open = open;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
-        }
-        slot->reset_full = slot->leak_reported = false;
-        dbm__slot_to_empty(slot);
-    }
-    if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
-    pool->shared_users = pool->leaks_out = 0;
-    pool->shared_busy = false;
-    dbm__store(&pool->shared_dead, 0);
-    dbm__pool_set_slow(pool);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
-    dbm__store_release(&pool->fork, now);
+#if DBM__THREADS
+    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
+    if (in_graph) dbm__graph_leave(db, &blocked);
+#endif
+    if (t.signal_made) dbm__signal_free(&signal);
+    *out = t.slot;
+    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    return t.status;
 }
 /* --- src/pool/upkeep.c --- */
-/* Upkeep: idle connections closed down to min_idle, old ones replaced, min_idle opened ahead, leaks reported.
- * May call: api/, base/, adapter/, pool.h.
- * Must not know: who calls it: a return that found a piece due, dbm_maintain, or the upkeep thread. */
-
 /* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
  * put back here must not be missed by somebody who has just queued. */
 static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_limit_us, int min_idle, bool *old) {
@@ -9572,7 +9439,6 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
     }
     return NULL;
 }
-
 static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
     int i;
     for (i = 0; i < pool->slot_count; i++) {
@@ -9601,7 +9467,6 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
                    "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000);
     }
 }
-
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     dbm_database *db = pool->db;
     const dbm_config *config = &db->settings->config;
@@ -9618,7 +9483,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
         if (slot != NULL && old) pool->stats.recycled++;
         if (slot != NULL && !old) pool->stats.idle_closed++;
         dbm__pool_dispatch(pool, now);
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         if (slot == NULL) break;
         dbm__slot_retire(slot);
         if (!all) return;
@@ -9632,10 +9497,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     }
 }
 /* --- src/sql/lexer.h --- */
-/* SQL as far as dbm.h must read it: placeholders, the first words, the end of a statement, quoting.
- * May call: api/, base/.
- * Must not know: sessions, caches, connections. */
-
 /* What a statement's first words say. */
 typedef enum dbm__verb {
     DBM__VERB_OTHER = 0,   /* not known: taken as writing */
@@ -9648,13 +9509,10 @@ typedef enum dbm__verb {
                             * ...: changes the connection itself */
     DBM__VERB_TRANSACTION  /* BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, START TRANSACTION, END, ABORT */
 } dbm__verb;
-
 /* A placeholder's name, when values come with names. */
 typedef struct dbm__place { const char *name; size_t size; } dbm__place;
-
 /* No backend takes more: the protocols of PostgreSQL and MySQL count placeholders in 16 bits. */
 #define DBM__SQL_MAX_PARAMETERS 65535
-
 /* One statement, read. */
 typedef struct dbm__parsed {
     char *sql;              /* as the backend reads it; allocated, NUL-terminated */
@@ -9667,7 +9525,6 @@ typedef struct dbm__parsed {
     bool random;            /* calls random( or randomblob(: another run would give other rows */
     bool several;           /* more than one statement: text after a `;` that is not blank or comment */
 } dbm__parsed;
-
 /* Reads one statement, rewrites its placeholders for a backend. `named`: `:name` are placeholders and `?` is not.
  * `??` becomes `?` and is not counted. Placeholders that the backend knows and dbm.h does not (@x of SQLite, :name without
  * `named`) stay and are not counted: an adapter that can count compares its own number with `parameters`.
@@ -9695,16 +9552,10 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position);
  * Errors    E_RANGE (the buffer is too small; says how many bytes are needed), E_MISUSE (NULL or empty). */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote);
 /* --- src/sql/lexer.c --- */
-/* Reads SQL as far as dbm.h must: tokens by the backend's rules, and from them placeholders, the verb, the end of a statement.
- * May call: api/, base/.
- * Must not know: sessions, caches, connections, and what a statement means beyond its first words. */
-
 /* One reader makes tokens; three listeners are fed with them: the splitter (where does a statement end), the classifier (what
  * does it do) and the rewriter (placeholders). No byte is looked at more than a few times, nothing recurses, and every word
  * is known by a small number, its code. */
-
 /* ---- words --------------------------------------------------------------------------------------------------------- */
-
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
 #define DBM__KW_LIST(X) \
     X(ABORT, TRANSACTION) X(AGGREGATE, OTHER) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) \
@@ -9724,7 +9575,6 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     X(TEMPORARY, OTHER) X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNIQUE, OTHER) X(UNLISTEN, STATE) \
     X(UNLOCK, STATE) X(UPDATE, WRITE) X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(VIRTUAL, OTHER) \
     X(WAL, OTHER) X(WHILE, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
-
 enum {
     DBM__KW_NONE = 0,
 #define DBM__KW_ENUM(word, verb) DBM__KW_##word,
@@ -9732,21 +9582,17 @@ enum {
 #undef DBM__KW_ENUM
     DBM__KW_COUNT
 };
-
 static const struct { const char *word; dbm__verb verb; } dbm__kw_table[DBM__KW_COUNT] = {
     { "", DBM__VERB_OTHER },
 #define DBM__KW_ROW(word, verb) { #word, DBM__VERB_##verb },
     DBM__KW_LIST(DBM__KW_ROW)
 #undef DBM__KW_ROW
 };
-
 /* A token's code: a word's number, 256 + the byte of a sign, or of a quoted text 512 + the number of the word inside. */
 #define DBM__CODE_VALUE 255
 #define DBM__CODE_SIGN(c) (256 + (int)(unsigned char)(c))
 #define DBM__CODE_QUOTED 512
-
 static int dbm__lex_upper(char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : (int)(unsigned char)c; }
-
 /* < 0, 0, > 0 as the word comes before, is, or comes after `name`, which is in capitals. */
 static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     size_t i;
@@ -9756,7 +9602,6 @@ static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     }
     return name[size] ? -1 : 0;
 }
-
 static int dbm__lex_code(const char *word, size_t size) {
     int low = 1, high = DBM__KW_COUNT - 1;
     while (low <= high) {
@@ -9767,7 +9612,6 @@ static int dbm__lex_code(const char *word, size_t size) {
     }
     return DBM__KW_NONE;
 }
-
 /* Whether a word is in a list of words in capitals, each followed by a blank. */
 static bool dbm__lex_in(const char *list, const char *word, size_t size) {
     while (*list) {
@@ -9778,9 +9622,7 @@ static bool dbm__lex_in(const char *list, const char *word, size_t size) {
     }
     return false;
 }
-
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__lex_is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool dbm__lex_is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static bool dbm__lex_is_letter(char c) {
@@ -9789,14 +9631,11 @@ static bool dbm__lex_is_letter(char c) {
 static bool dbm__lex_is_name(char c) { return dbm__lex_is_letter(c) || dbm__lex_is_digit(c); }
 /* What would join a placeholder that stands directly beside it. */
 static bool dbm__lex_is_word(char c) { return dbm__lex_is_name(c) || c == '$'; }
-
 static size_t dbm__lex_name_end(const char *s, size_t n, size_t i) {
     while (i < n && dbm__lex_is_name(s[i])) i++;
     return i;
 }
-
 /* ---- quotes and comments: each takes the place after what opened it, and gives the one after what closes it, or 0 -------- */
-
 static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, bool backslash) {
     for (; i < n; i++) {
         if (s[i] == quote) {
@@ -9808,7 +9647,6 @@ static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, boo
     }
     return 0;
 }
-
 /* E'...' of PostgreSQL. A text that follows after a line break belongs to it, so its backslashes escape too. */
 static size_t dbm__lex_estring(const char *s, size_t n, size_t i) {
     for (;;) {
@@ -9825,7 +9663,6 @@ static size_t dbm__lex_estring(const char *s, size_t n, size_t i) {
         i++;
     }
 }
-
 static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
     size_t depth = 1;
     for (; i + 1 < n; i++) {
@@ -9839,7 +9676,6 @@ static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
     }
     return 0;
 }
-
 /* $tag$ ... $tag$; i is at its first $. SIZE_MAX: this is not one. No tag holds a $, so a comparison that fails never goes
  * past the next $ of the text, and all of them together look at each byte once. */
 static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
@@ -9858,9 +9694,7 @@ static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
     }
     return 0;
 }
-
 /* ---- tokens -------------------------------------------------------------------------------------------------------- */
-
 typedef enum dbm__token {
     DBM__TOKEN_END = 0,
     DBM__TOKEN_BLANK,    /* blanks, or a comment */
@@ -9874,7 +9708,6 @@ typedef enum dbm__token {
     DBM__TOKEN_SIGN,     /* any other byte; :: and := are one */
     DBM__TOKEN_OPEN      /* a quote or comment that begins at `start` and is not closed: the last token */
 } dbm__token;
-
 typedef struct dbm__lex {
     const char *sql;
     size_t size, start, at;  /* the token in hand is sql[start..at) */
@@ -9884,7 +9717,6 @@ typedef struct dbm__lex {
     dbm__token token;
     int code, previous;      /* of the token in hand and of the one before it; blanks have none */
 } dbm__lex;
-
 static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned bits) {
     const unsigned mysql = DBM_LEX_HASH | DBM_LEX_DASH_SPACE;
     memset(x, 0, sizeof *x);
@@ -9893,13 +9725,11 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
     x->bits = bits;
     x->mysql = (bits & mysql) == mysql;
 }
-
 /* A token that takes all up to `end`; 0: it is not closed. */
 static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) {
     x->token = end ? token : DBM__TOKEN_OPEN;
     x->at = end ? end : x->size;
 }
-
 /* Blanks and comments, if one begins here. */
 static bool dbm__lex_blank(dbm__lex *x) {
     const char *s = x->sql;
@@ -9934,7 +9764,6 @@ static bool dbm__lex_blank(dbm__lex *x) {
     dbm__lex_take(x, DBM__TOKEN_BLANK, i);
     return true;
 }
-
 /* The token that begins at x->at. */
 static void dbm__lex_next(dbm__lex *x) {
     const char *s = x->sql;
@@ -9997,7 +9826,6 @@ static void dbm__lex_next(dbm__lex *x) {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
     }
 }
-
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
     dbm__lex x;
     dbm__lex_begin(&x, sql, size, lexer);
@@ -10011,9 +9839,7 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     *length = x.at - x.start;
     return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
 }
-
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
-
 /* Which words may still open a body, whose `;` do not end the statement. */
 typedef enum dbm__split_state {
     DBM__SPLIT_FIRST = 0,  /* before CREATE */
@@ -10024,14 +9850,12 @@ typedef enum dbm__split_state {
     DBM__SPLIT_BODY,
     DBM__SPLIT_PLAIN       /* no body can follow */
 } dbm__split_state;
-
 typedef struct dbm__split {
     dbm__split_state state;
     size_t depth;   /* open parentheses */
     size_t blocks;  /* open BEGINs */
     bool ended;     /* the token before was an END that closed a block */
 } dbm__split;
-
 static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state otherwise) {
     switch (x->code) {
     case DBM__KW_TRIGGER: return (x->bits & DBM_LEX_DOLLAR) ? DBM__SPLIT_PLAIN : DBM__SPLIT_HEAD;
@@ -10042,7 +9866,6 @@ static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state othe
     default: return otherwise;
     }
 }
-
 /* Inside a body. An END closes only where a statement begins: that tells it from the END of a CASE and, in SQLite, from a
  * column of this name. BEGIN counts only where blocks nest; elsewhere it is a name. */
 static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
@@ -10059,7 +9882,6 @@ static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
         p->blocks++;
     }
 }
-
 /* Hears every token but blanks; true: this `;` ends the statement. */
 static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) p->depth++;
@@ -10096,7 +9918,6 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     }
     return false;
 }
-
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next) {
     dbm__lex x;
     dbm__split split;
@@ -10125,9 +9946,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
         }
     }
 }
-
 /* ---- what a statement does ----------------------------------------------------------------------------------------- */
-
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
     DBM__VERBS_SECOND,       /* the second word decides */
@@ -10142,10 +9961,8 @@ typedef enum dbm__verb_state {
     DBM__VERBS_PRAGMA_VALUE, /* journal_mode = here */
     DBM__VERBS_DONE
 } dbm__verb_state;
-
 /* How far a locking clause has come: FOR UPDATE, FOR SHARE, FOR NO KEY UPDATE, FOR KEY SHARE, LOCK IN SHARE MODE. */
 enum { DBM__LOCKS_NONE = 0, DBM__LOCKS_FOR, DBM__LOCKS_NO, DBM__LOCKS_KEY, DBM__LOCKS_LOCK, DBM__LOCKS_IN };
-
 typedef struct dbm__classify {
     dbm__verb_state state;
     dbm__verb verb;
@@ -10158,7 +9975,6 @@ typedef struct dbm__classify {
     const char *pragma;
     size_t pragma_size;
 } dbm__classify;
-
 /* Pragmas of SQLite. With a value they change the connection, but for these: */
 static const char dbm__pragma_reads[] =
     "TABLE_INFO TABLE_XINFO TABLE_LIST INDEX_LIST INDEX_INFO INDEX_XINFO FOREIGN_KEY_LIST FOREIGN_KEY_CHECK INTEGRITY_CHECK "
@@ -10169,12 +9985,10 @@ static const char dbm__pragma_writes[] =
     "USER_VERSION APPLICATION_ID SCHEMA_VERSION AUTO_VACUUM ENCODING PAGE_SIZE DEFAULT_CACHE_SIZE ";
 /* and these do so without a value too. */
 static const char dbm__pragma_acts[] = "WAL_CHECKPOINT INCREMENTAL_VACUUM OPTIMIZE ";
-
 static void dbm__classify_done(dbm__classify *v, dbm__verb verb) {
     v->verb = verb;
     v->state = DBM__VERBS_DONE;
 }
-
 static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) { /* (SELECT ...) UNION ... */
         v->base = v->depth;
@@ -10199,7 +10013,6 @@ static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     default: v->state = DBM__VERBS_DONE; break;
     }
 }
-
 static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
@@ -10226,7 +10039,6 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     }
     dbm__classify_done(v, verb);
 }
-
 static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     int locks = DBM__LOCKS_NONE;
     switch (x->code) {
@@ -10253,7 +10065,6 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     }
     v->locks = locks;
 }
-
 static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
     bool changes = x->code == DBM__KW_INSERT || x->code == DBM__KW_UPDATE || x->code == DBM__KW_DELETE ||
                    x->code == DBM__KW_MERGE;
@@ -10269,14 +10080,12 @@ static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
         }
     }
 }
-
 static bool dbm__classify_explained(int code) {
     return code == DBM__KW_SELECT || code == DBM__KW_INSERT || code == DBM__KW_UPDATE || code == DBM__KW_DELETE ||
            code == DBM__KW_REPLACE || code == DBM__KW_MERGE || code == DBM__KW_WITH || code == DBM__KW_VALUES ||
            code == DBM__KW_TABLE || code == DBM__KW_CREATE || code == DBM__KW_DECLARE || code == DBM__KW_EXECUTE ||
            code == DBM__KW_REFRESH;
 }
-
 static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
     switch (v->state) {
     case DBM__VERBS_CREATE:
@@ -10298,7 +10107,6 @@ static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
         break;
     }
 }
-
 static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
     if (v->state == DBM__VERBS_PRAGMA_VALUE) {
         /* WAL and DELETE stay with the file; the others last as long as the connection. */
@@ -10321,7 +10129,6 @@ static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
         }
     }
 }
-
 /* Hears every token of the first statement but blanks. */
 static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) v->depth++;
@@ -10349,18 +10156,14 @@ static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     case DBM__VERBS_DONE: break;
     }
 }
-
 static dbm__verb dbm__classify_end(const dbm__classify *v) {
     if (v->verb == DBM__VERB_READ && v->connection) return DBM__VERB_STATE;
     if (v->verb == DBM__VERB_READ && v->writes) return DBM__VERB_WRITE;
     return v->verb;
 }
-
 /* ---- placeholders -------------------------------------------------------------------------------------------------- */
-
 /* What a rewritten placeholder needs at most beyond the byte it had: " $65535 " in the place of "?". */
 #define DBM__SQL_GROWTH 7
-
 typedef struct dbm__rewrite {
     const dbm__lex *x;
     const char *database, *site;
@@ -10374,7 +10177,6 @@ typedef struct dbm__rewrite {
     size_t slot_count;     /* a power of two, at least twice the names */
     size_t name_bytes;
 } dbm__rewrite;
-
 DBM__FN int dbm__sql_line(const char *sql, size_t position) {
     int line = 1;
     size_t at = 0;
@@ -10386,7 +10188,6 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position) {
     }
     return line;
 }
-
 /* In characters of UTF-8, from 1. */
 static int dbm__sql_column(const char *sql, size_t position) {
     int column = 1;
@@ -10395,29 +10196,24 @@ static int dbm__sql_column(const char *sql, size_t position) {
     }
     return column;
 }
-
 static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what,
                                   const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
                      dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
 }
-
 static dbm_status dbm__sql_too_many(const dbm__rewrite *w) {
     return dbm__sql_refuse(w, DBM_E_LIMIT, w->x->start, "more than 65535 placeholders; a bulk takes any number of rows", "");
 }
-
 static void dbm__rewrite_put(dbm__rewrite *w, const char *text, size_t size) {
     if (!size) return;
     memcpy(w->out->sql + w->out->size, text, size);
     w->out->size += size;
 }
-
 /* All up to the token in hand, which is left out. */
 static void dbm__rewrite_flush(dbm__rewrite *w) {
     dbm__rewrite_put(w, w->x->sql + w->copied, w->x->start - w->copied);
     w->copied = w->x->at;
 }
-
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     char digits[12];
@@ -10432,7 +10228,6 @@ static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     dbm__rewrite_put(w, digits + at, sizeof digits - at);
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
-
 /* The number of a name, a new one for a new name. The first free slot is noted in *slot when it is new. */
 static int dbm__rewrite_find(const dbm__rewrite *w, const char *name, size_t size, size_t *slot) {
     uint32_t hash = 2166136261u;
@@ -10445,7 +10240,6 @@ static int dbm__rewrite_find(const dbm__rewrite *w, const char *name, size_t siz
     *slot = i;
     return 0;
 }
-
 static dbm_status dbm__rewrite_name(dbm__rewrite *w) {
     const char *name = w->x->sql + w->x->start + 1;
     size_t size = w->x->at - w->x->start - 1, slot = 0;
@@ -10466,7 +10260,6 @@ static dbm_status dbm__rewrite_name(dbm__rewrite *w) {
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
     const dbm__lex *x = w->x;
     if (x->at < x->size && dbm__lex_is_digit(x->sql[x->at])) {
@@ -10492,7 +10285,6 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
     if (w->placeholders == DBM_PH_DOLLAR) dbm__rewrite_number(w, w->out->parameters);
     return DBM_OK;
 }
-
 static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     const dbm__lex *x = w->x;
     size_t i;
@@ -10510,7 +10302,6 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->out->parameters < number) w->out->parameters = number;
     return DBM_OK;
 }
-
 /* Hears every token but blanks. */
 static dbm_status dbm__rewrite_feed(dbm__rewrite *w) {
     if (w->placeholders == DBM_PH_NATIVE) return DBM_OK;
@@ -10528,14 +10319,12 @@ static dbm_status dbm__rewrite_feed(dbm__rewrite *w) {
     }
     return DBM_OK;
 }
-
 /* How often a byte occurs, up to the number of placeholders that may be. */
 static size_t dbm__sql_count(const char *sql, size_t size, char byte) {
     size_t at, count = 0;
     for (at = 0; at < size && count < DBM__SQL_MAX_PARAMETERS; at++) count += sql[at] == byte;
     return count;
 }
-
 /* The blocks that the result lives in. They are made as large as the text can need, so that none has to grow. */
 static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
     const dbm__lex *x = w->x;
@@ -10558,7 +10347,6 @@ static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
     w->slots = (uint32_t *)dbm__alloc_zero(host, w->slot_count * sizeof(uint32_t));
     return w->slots != NULL;
 }
-
 /* The names move out of the user's text into a block of their own. */
 static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
     dbm__parsed *out = w->out;
@@ -10578,9 +10366,7 @@ static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
     }
     return true;
 }
-
 /* ---- the statement ------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     const char *what = "the text in '...'";
     switch (w->x->sql[w->x->start]) {
@@ -10593,7 +10379,6 @@ static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     }
     return dbm__sql_refuse(w, DBM_E_MISUSE, w->x->start, what, " that begins here is not closed");
 }
-
 DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size, dbm_placeholders placeholders, unsigned lexer,
                                   bool named, const char *database, const char *site, dbm__parsed *out) {
     dbm__lex x;
@@ -10603,7 +10388,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     dbm_status status = DBM_OK;
     const void *nul;
     bool any = false, ended = false;
-
     memset(out, 0, sizeof *out);
     memset(&split, 0, sizeof split);
     memset(&verbs, 0, sizeof verbs);
@@ -10622,7 +10406,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
                                "a byte 0 within the statement; pass such data as a value", "");
     }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
-
     for (;;) {
         dbm__lex_next(&x);
         if (x.token == DBM__TOKEN_BLANK) continue;
@@ -10650,7 +10433,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
         if (status != DBM_OK) break;
     }
     if (status != DBM_OK) goto fail;
-
     dbm__rewrite_put(&w, sql + w.copied, size - w.copied);
     out->sql[out->size] = '\0';
     if (!dbm__rewrite_names(host, &w)) goto no_memory;
@@ -10659,7 +10441,6 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (out->several && out->verb == DBM__VERB_READ) out->verb = DBM__VERB_OTHER; /* what follows was not looked at */
     dbm__free(host, w.slots);
     return DBM_OK;
-
 no_memory:
     status = dbm__no_memory(DBM_STAGE_STATEMENT, database, site);
 fail:
@@ -10667,7 +10448,6 @@ fail:
     dbm__parsed_free(host, out);
     return status;
 }
-
 DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
     if (!parsed) return;
     dbm__free(host, parsed->sql);
@@ -10675,9 +10455,7 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
     dbm__free(host, parsed->names);
     memset(parsed, 0, sizeof *parsed);
 }
-
 /* ---- names --------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
@@ -10699,12 +10477,7 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     return DBM_OK;
 }
 /* --- src/sql/sql.h --- */
-/* Statements of a connection and values of a row: the cache of prepared statements, the decoding of variadic values, conversions.
- * May call: api/, base/, adapter/.
- * Must not know: sessions and pools. */
-
 #define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
-
 /* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
 typedef struct dbm__entry {
     dbm_prepared prepared;           /* what the adapter sees; first, so that a pointer to it is a pointer to the entry */
@@ -10722,7 +10495,6 @@ typedef struct dbm__entry {
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
-
 enum { DBM__HINT_BITS = 7, DBM__HINTS = 1 << DBM__HINT_BITS };
 enum { DBM__CACHE_TEXT_MAX = 65536 }; /* longer texts are bulks written out: they are not kept */
 typedef struct dbm__cache {
@@ -10732,7 +10504,6 @@ typedef struct dbm__cache {
     int count, limit;
     dbm__entry *hints[DBM__HINTS];   /* by the address of the user's text, where it was found last. A guess: the texts decide */
 } dbm__cache;
-
 /* limit: prepared statements kept; 0 or less: none, each is dropped after its use. */
 DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit);
 /* Unprepares, if the connection is open, and frees all entries that are cached, in use or not. NULL caches are allowed. */
@@ -10743,10 +10514,8 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
                                    dbm__entry **out);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
-
 /* What is known of one address is known of another, which has the same text now. */
 DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
-
 DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
     return e->named == named && !(e->uses > 0 && e->prepared.single);
 }
@@ -10768,7 +10537,6 @@ DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
     if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
 }
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
-
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap);
@@ -10797,7 +10565,6 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
  * they stay as they are: `count` of them, with their names. Errors: E_MISUSE, E_LIMIT. */
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
-
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
  * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
 typedef struct dbm__why { char text[160]; } dbm__why;
@@ -10830,22 +10597,16 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 DBM__FN void dbm__double_write(double v, char block[40]);
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 /* --- src/sql/values.c --- */
-/* Values: decoding variadic arguments, putting named ones in order, and conversions that either keep everything or fail.
- * May call: api/, base/, sql.h.
- * Must not know: rows, sessions, backends. Nothing here allocates; nothing here follows the program's locale. */
 #if DBM__FLOAT
 #  include <float.h>
 #  if DBL_MANT_DIG != 53 || DBL_MAX_EXP != 1024 || FLT_RADIX != 2
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
-
 DBM__INLINE bool dbm__is_text(dbm_type type) {
     return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID;
 }
-
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10866,13 +10627,11 @@ static bool dbm__value_complete(dbm_value *v) {
     }
     return false;
 }
-
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                      "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
                      number);
 }
-
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
     dbm_value *v = out;
@@ -10917,7 +10676,6 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
     *named = any;
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
-
 static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
                                                   const char *site) {
     int i;
@@ -10927,7 +10685,6 @@ static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int c
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                      "value %d has no name, but others have (%q); give all of them by dbm_named(), or none", i + 1, name);
 }
-
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site) {
     int i, names = 0;
     for (i = 0; i < count; i++) {
@@ -10937,11 +10694,9 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK;
 }
-
 static bool dbm__place_is(const dbm__place *p, const char *name) {
     return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0;
 }
-
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database,
                                                   const char *site) {
@@ -10969,7 +10724,6 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement",
                      name, name);
 }
-
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site) {
     int i, j;
@@ -11008,9 +10762,7 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
     }
     return DBM_OK;
 }
-
 /* ---- reasons ------------------------------------------------------------------------------------------------------- */
-
 /* The value itself where it is a number, or a text that looks like one; of another text only the size: it may be a secret. */
 static void dbm__why_value(dbm__text *t, const dbm_value *v) {
     char block[64];
@@ -11032,7 +10784,6 @@ static void dbm__why_value(dbm__text *t, const dbm_value *v) {
     }
     dbm__put(t, "the value");
 }
-
 static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, const char *what) {
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     if (v->type == DBM_TYPE_NULL) {
@@ -11044,7 +10795,6 @@ static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, 
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
-
 /* "300 does not fit int8_t": the C type is known by its limits. */
 static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v, int64_t min, uint64_t max) {
     static const struct { int64_t min; uint64_t max; const char *name; } types[] = {
@@ -11065,11 +10815,8 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
-
 /* ---- integers ------------------------------------------------------------------------------------------------------ */
-
 typedef enum dbm__whole_kind { DBM__WHOLE_NONE, DBM__WHOLE_FITS, DBM__WHOLE_LARGE } dbm__whole_kind;
-
 /* An integer as a sign and a magnitude. A decimal may have a fraction of zeros: numeric(10, 2) writes 5 as 5.00. */
 static dbm__whole_kind dbm__whole_read(const char *text, size_t size, bool decimal, bool *negative, uint64_t *magnitude) {
     uint64_t m = 0;
@@ -11088,7 +10835,6 @@ static dbm__whole_kind dbm__whole_read(const char *text, size_t size, bool decim
     *magnitude = m;
     return large ? DBM__WHOLE_LARGE : DBM__WHOLE_FITS;
 }
-
 static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_t *magnitude) {
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL: case DBM_TYPE_TIMESTAMP:
@@ -11117,7 +10863,6 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     }
     return DBM__WHOLE_NONE;
 }
-
 static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out,
                                                  dbm__why *why) {
     bool negative = false;
@@ -11135,7 +10880,6 @@ static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min
     *out = x;
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
         *out = v->as.integer;
@@ -11143,7 +10887,6 @@ DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int
     }
     return dbm__to_int_slow(v, min, max, out, why);
 }
-
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
@@ -11157,9 +10900,7 @@ DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out,
     *out = m;
     return DBM_OK;
 }
-
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
 #if DBM__FLOAT
     bool negative = false;
@@ -11191,7 +10932,6 @@ DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why
     }
     return dbm__why_not(why, v, "is not a number");
 }
-
 DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
     static const char *const words[] = { "false", "true", "f", "t", "0", "1", "no", "yes", "off", "on" };
     size_t i;
@@ -11213,7 +10953,6 @@ DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
     }
     return dbm__why_not(why, v, "is not a bool");
 }
-
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why) {
     *out = 0;
     switch (v->type) {
@@ -11232,9 +10971,7 @@ DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why 
     }
     return dbm__why_not(why, v, "is not a timestamp");
 }
-
 /* ---- texts --------------------------------------------------------------------------------------------------------- */
-
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size) {
     char number[40];
     dbm__text t;
@@ -11264,40 +11001,32 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     *size = t.size;
     return block;
 }
-
 DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t *size) {
     size_t unused;
     return dbm__to_text(v, block, 64, size != NULL ? size : &unused);
 }
-
 DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
-
 /* ---- elements of arrays, fields of structs ---------------------------------------------------------------------------- */
-
 static bool dbm__element_set(const char *at, size_t size) {
     size_t i;
     for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
     return false;
 }
-
 DBM__FN int64_t dbm__element_int(const char *at, size_t size) {
     if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
     return (int64_t)*(const signed char *)at;
 }
-
 DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
     if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
     return (uint64_t)*(const unsigned char *)at;
 }
-
 DBM__FN const char *dbm__element_wrong(int kind) {
     return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
 }
-
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
     *out = dbm_null();
     switch ((dbm__target_kind)kind) {
@@ -11357,7 +11086,6 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     }
     return DBM_E_MISUSE;
 }
-
 DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
     const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
     dbm_status st;
@@ -11369,9 +11097,7 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
     return st;
 }
-
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     int64_t x;
     dbm_status st;
@@ -11396,7 +11122,6 @@ static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__
     }
     return st;
 }
-
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
     dbm_status st;
@@ -11421,7 +11146,6 @@ static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm_
     }
     return st;
 }
-
 static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     double x;
     dbm_status st = dbm__to_double(v, &x, why);
@@ -11440,7 +11164,6 @@ static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm_
     }
     return st;
 }
-
 /* char[N]: what fits is there, whole UTF-8 sequences and a NUL, also when not all fitted. */
 static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     char block[64];
@@ -11461,7 +11184,6 @@ static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, db
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     dbm_bytes bytes;
     bool ok = dbm__is_text(v->type) || v->type == DBM_TYPE_NULL;
@@ -11474,7 +11196,6 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
-
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity,
                                   dbm__why *why) {
     dbm_status st = DBM_OK;
@@ -11533,19 +11254,15 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
     return DBM_E_MISUSE;
 }
-
 /* ---- timestamps ---------------------------------------------------------------------------------------------------------
  * Proleptic Gregorian calendar, UTC, without leap seconds. Days are counted in eras of 400 years that begin on a 1st of March, so
  * that the leap day is the last of its year. */
-
 #define DBM__DAY_US (INT64_C(86400) * 1000000)
-
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-
 DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits) {
     int i;
     for (i = digits - 1; i >= 0; i--) {
@@ -11554,7 +11271,6 @@ DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits) {
     }
     return at + digits;
 }
-
 DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
     int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year;
     int shifted;
@@ -11573,7 +11289,6 @@ DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
     out->second = (int)(rest / 1000000 % 60);
     out->us = (int)(rest % 1000000);
 }
-
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     dbm__calendar c;
     char *at = block;
@@ -11600,16 +11315,13 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     }
     *at = 0;
 }
-
 /* A text being read from its front. */
 typedef struct dbm__reader { const char *at, *end; } dbm__reader;
-
 static bool dbm__reader_sign(dbm__reader *r, char sign) {
     if (r->at == r->end || *r->at != sign) return false;
     r->at++;
     return true;
 }
-
 /* Exactly `digits` digits, of a number within min and max. */
 static bool dbm__reader_number(dbm__reader *r, int digits, int min, int max, int *out) {
     int v = 0;
@@ -11620,7 +11332,6 @@ static bool dbm__reader_number(dbm__reader *r, int digits, int min, int max, int
     *out = v;
     return v >= min && v <= max;
 }
-
 /* Z, +hh, +hhmm, +hh:mm, +hh:mm:ss, or nothing; seconds east of UTC. */
 static bool dbm__reader_zone(dbm__reader *r, int *seconds) {
     int hours = 0, minutes = 0, more = 0;
@@ -11641,7 +11352,6 @@ static bool dbm__reader_zone(dbm__reader *r, int *seconds) {
     if (west) *seconds = -*seconds;
     return true;
 }
-
 /* Up to nine digits; those below microseconds must be zeros. */
 static bool dbm__reader_fraction(dbm__reader *r, int64_t *us) {
     int digits = 0;
@@ -11655,7 +11365,6 @@ static bool dbm__reader_fraction(dbm__reader *r, int64_t *us) {
     *us = v;
     return true;
 }
-
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
     static const char lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     dbm__reader r;
@@ -11689,21 +11398,16 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
     *us = 0; /* its zone moved it out of the years that can be written */
     return false;
 }
-
 /* ---- doubles ------------------------------------------------------------------------------------------------------------
  * Exact, by integers of many words: the C library's functions follow the locale, are large, or are missing. Reading divides one
  * such integer by another; writing makes digits until they tell the number from its neighbours (Steele and White, Dragon4). */
-
 #if DBM__FLOAT
-
 /* words[0] is the lowest; the highest of n is not 0. The room is the caller's. */
 typedef struct dbm__big { uint32_t *words; int n; } dbm__big;
-
 static void dbm__big_set(dbm__big *b, uint64_t v) {
     b->n = 0;
     for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v;
 }
-
 static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     uint64_t carry = plus;
     int i;
@@ -11714,14 +11418,12 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     }
     if (carry) b->words[b->n++] = (uint32_t)carry;
 }
-
 static void dbm__big_times_5(dbm__big *b, int power) {
     static const uint32_t powers[] = { 1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625 };
     for (; power > 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
     if (power == 13) dbm__big_multiply(b, 1220703125u, 0);
     else if (power) dbm__big_multiply(b, powers[power], 0);
 }
-
 static void dbm__big_shift(dbm__big *b, int bits) {
     int words = bits / 32, i;
     bits %= 32;
@@ -11741,14 +11443,12 @@ static void dbm__big_shift(dbm__big *b, int bits) {
         b->n += words;
     }
 }
-
 static int dbm__big_compare(const dbm__big *a, const dbm__big *b) {
     int i;
     if (a->n != b->n) return a->n < b->n ? -1 : 1;
     for (i = a->n - 1; i >= 0; i--) if (a->words[i] != b->words[i]) return a->words[i] < b->words[i] ? -1 : 1;
     return 0;
 }
-
 static void dbm__big_add(dbm__big *a, const dbm__big *b) {
     uint64_t carry = 0;
     int i;
@@ -11760,7 +11460,6 @@ static void dbm__big_add(dbm__big *a, const dbm__big *b) {
     }
     if (carry) a->words[a->n++] = (uint32_t)carry;
 }
-
 /* b is not larger than a. */
 static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     uint64_t borrow = 0;
@@ -11772,14 +11471,12 @@ static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     }
     while (a->n && !a->words[a->n - 1]) a->n--;
 }
-
 static int dbm__big_bits(const dbm__big *b) {
     int bits = b->n * 32;
     uint32_t top = b->n ? b->words[b->n - 1] : 1u;
     for (; !(top >> 31); top <<= 1) bits--;
     return b->n ? bits : 0;
 }
-
 /* Makes a double of q * 2^exponent, and a little more when `more`, rounded to nearest, ties to even. False: too large. */
 static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits) {
     int drop = 11; /* 53 of the 64 bits stay, fewer below the smallest normal number */
@@ -11800,9 +11497,7 @@ static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits
     if (exponent >= -1022) *bits += (uint64_t)(exponent + 1022) << 52;
     return *bits < UINT64_C(0x7FF) << 52;
 }
-
 enum { DBM__READ_DIGITS = 800, DBM__READ_WORDS = 90, DBM__WRITE_WORDS = 40 }; /* 767 digits can tell two doubles apart */
-
 /* digits * 10^exponent, not 0; below 10^311 and not below 10^-325. `more`: digits were left out that are not all 0. */
 static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_t *bits) {
     uint32_t room[DBM__READ_WORDS];
@@ -11834,7 +11529,6 @@ static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_
     }
     return dbm__double_make(q, exponent - shift - 64, more || digits->n, bits);
 }
-
 /* [+-](inf | infinity | nan), which SQL writes in many ways. */
 static bool dbm__double_word(const char *text, size_t size, uint64_t *bits) {
     if (dbm__same_word_n(text, size, "inf") || dbm__same_word_n(text, size, "infinity")) *bits = UINT64_C(0x7FF) << 52;
@@ -11842,7 +11536,6 @@ static bool dbm__double_word(const char *text, size_t size, uint64_t *bits) {
     else return false;
     return true;
 }
-
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     static const double tens[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
@@ -11854,7 +11547,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     int count = 0, parts = 0;
     bool negative, point = false, any = false, more = false, minus, ok = true;
     dbm__big digits;
-
     *out = 0;
     if (!text) return false;
     negative = size && text[0] == '-';
@@ -11919,7 +11611,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     memcpy(out, &bits, sizeof bits);
     return true;
 }
-
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
@@ -11987,7 +11678,6 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
         return count;
     }
 }
-
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
 /* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
  * that reads them back. 0: it has more. */
@@ -12011,7 +11701,6 @@ static int dbm__double_few(double v, char digits[20], int *point) {
 #else
 static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
 #endif
-
 DBM__FN void dbm__double_write(double v, char block[40]) {
     char digits[20];
     uint64_t bits, m;
@@ -12060,27 +11749,19 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put_int(&t, point);
     }
 }
-
 #else /* !DBM__FLOAT */
-
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     (void)text;
     (void)size;
     *out = 0;
     return false;
 }
-
 DBM__FN void dbm__double_write(double v, char block[40]) {
     (void)v;
     block[0] = 0;
 }
-
 #endif
 /* --- src/sql/cache.c --- */
-/* The prepared statements of one connection: found by their text, kept by their age, dropped when they are too many.
- * May call: api/, base/, adapter/, sql.h, lexer.h.
- * Must not know: sessions, results, what a statement is for. */
-
 /* An entry is in the chain of its hash and in the list by age, or (`cached` false) only with whoever took it.
  *
  *     chains[hash] -> entry -> entry            text and `named` alike: two entries when the first is `single` and in use
@@ -12088,21 +11769,15 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
  *     hints[address of the text] -> entry       the last one found for a text at this address
  *
  * A connection belongs to one thread at a time, so there is no lock. Only the three counters are read by others. */
-
 static void dbm__cache_count(dbm__word *counter) { dbm__store(counter, dbm__load(counter) + 1); }
-
-
 static dbm__entry **dbm__cache_chain(dbm__cache *k, uint32_t hash) { return &k->chains[hash & (k->chain_count - 1)]; }
-
 /* ---- the list by age ----------------------------------------------------------------------------------------------- */
-
 DBM__INLINE void dbm__cache_unlink(dbm__cache *k, dbm__entry *e) {
     if (e->newer) e->newer->older = e->older;
     else k->newest = e->older;
     if (e->older) e->older->newer = e->newer;
     else k->oldest = e->newer;
 }
-
 DBM__INLINE void dbm__cache_link(dbm__cache *k, dbm__entry *e) {
     e->newer = NULL;
     e->older = k->newest;
@@ -12110,9 +11785,7 @@ DBM__INLINE void dbm__cache_link(dbm__cache *k, dbm__entry *e) {
     else k->oldest = e;
     k->newest = e;
 }
-
 /* ---- dropping ------------------------------------------------------------------------------------------------------ */
-
 /* Frees an entry that is in no list. What the caller has failed at, or not, stays this thread's last failure. */
 static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
     if (e->prepared.data && c->open) {
@@ -12127,7 +11800,6 @@ static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
     }
     dbm__free(c->db->host, e);
 }
-
 static void dbm__cache_remove(dbm_connection *c, dbm__entry *e) {
     dbm__cache *k = c->cache;
     dbm__entry **at = dbm__cache_chain(k, e->hash);
@@ -12139,7 +11811,6 @@ static void dbm__cache_remove(dbm_connection *c, dbm__entry *e) {
     for (i = 0; i < DBM__HINTS; i++) if (k->hints[i] == e) k->hints[i] = NULL;
     dbm__cache_drop(c, e);
 }
-
 /* Down to the limit, the oldest first; entries in use stay. */
 static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
     dbm__cache *k = c->cache;
@@ -12151,7 +11822,6 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
         dbm__cache_count(&c->cache_evictions);
     }
 }
-
 /* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
  * statements are its own, and a long chain costs time only. */
 static uint32_t dbm__cache_hash(const char *text, size_t size) {
@@ -12169,9 +11839,7 @@ static uint32_t dbm__cache_hash(const char *text, size_t size) {
     }
     return (uint32_t)(h ^ h >> 29);
 }
-
 /* ---- making -------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     size_t chains = 4;
     dbm__cache *k;
@@ -12185,7 +11853,6 @@ DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     c->cache = k;
     return DBM_OK;
 }
-
 DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__cache *k = c->cache;
     dbm__entry *e, *older;
@@ -12197,7 +11864,6 @@ DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__free(c->db->host, k);
     c->cache = NULL;
 }
-
 /* One block: the entry, the places, then the texts. */
 static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t size, const dbm__parsed *parsed) {
     size_t places = parsed->places && parsed->parameters > 0 ? (size_t)parsed->parameters : 0, names = 0, need, i;
@@ -12241,7 +11907,6 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
     e->verb = parsed->verb;
     return e;
 }
-
 static dbm_status dbm__cache_prepare(dbm_connection *c, dbm__entry *e, int64_t deadline_us, const char *site) {
     dbm_error_info *last = &dbm__self()->last;
     dbm_status st;
@@ -12255,7 +11920,6 @@ static dbm_status dbm__cache_prepare(dbm_connection *c, dbm__entry *e, int64_t d
     if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
     return st;
 }
-
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
 static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named,
                                                 bool keep, int64_t deadline_us, const char *site, dbm__entry **out) {
@@ -12297,21 +11961,16 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     *out = e;
     return DBM_OK;
 }
-
 /* ---- taking and giving --------------------------------------------------------------------------------------------- */
-
-
 DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
     dbm__cache_unlink(k, e);
     dbm__cache_link(k, e);
 }
-
 DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e) {
     if (k->newest != e) dbm__cache_touch(k, e);
     e->uses++;
     dbm__cache_count(&c->cache_hits);
 }
-
 static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, bool named, int64_t deadline_us,
                                                   const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
@@ -12336,7 +11995,6 @@ static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char 
     }
     return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
 }
-
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out) {
     dbm__cache *k = c->cache;
@@ -12348,13 +12006,11 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     }
     return dbm__cache_search(c, sql, named, deadline_us, site, out);
 }
-
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
     else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
 }
-
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
     DBM_ASSERT(e->sent > 0);
     --e->sent;
@@ -12373,10 +12029,8 @@ DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
  *                 BEGIN rides here;  sticky failure: nothing more is sent but ROLLBACK
  *
  * Savepoints are numbered by depth and sent late: `points` are wanted, `points_sent` exist on the server. */
-
 /* CALL: of one call on a database, which stays on its thread. ROWS: the same, but its rows may go to another thread. */
 enum { DBM__KIND_BLOCK = 0, DBM__KIND_HAND, DBM__KIND_AUTO, DBM__KIND_CALL, DBM__KIND_ROWS };
-
 typedef struct dbm__level {
     /* At rest all of this block is zero, and the lowest level's is made so again at its end. */
     bool ran, wrote;                     /* since this level's unit began */
@@ -12389,7 +12043,6 @@ typedef struct dbm__level {
     int points;                          /* of the work when this level began */
     int failed_at;                       /* `points` when the sticky failure arose */
     dbm_status sticky;
-
     dbm_status outcome;
     int kind;
     uint32_t gen;
@@ -12400,9 +12053,7 @@ typedef struct dbm__level {
     dbm_error_info error;                /* of sticky, or of outcome */
     dbm_session_options options;         /* of DBM_RETRY_OPT, for the next attempt */
 } dbm__level;
-
 #define DBM__ARGUMENTS_KEPT ((size_t)16384)
-
 /* The row in hand, and its query. */
 struct dbm_row {
     struct dbm__work *work;
@@ -12433,7 +12084,6 @@ struct dbm_rows {
     uint32_t within_gen;                 /* and its level */
     uint32_t loop;                       /* its number on the thread */
 };
-
 struct dbm_statement {
     struct dbm_statement *next;
     struct dbm__work *work;
@@ -12443,7 +12093,6 @@ struct dbm_statement {
     char *sql;                           /* the text, from a reconnect on; before that the entry has it */
     const char *site;
 };
-
 /* A statement in the pipeline that was not answered yet. */
 typedef struct dbm__sent {
     dbm__entry *entry;
@@ -12451,7 +12100,6 @@ typedef struct dbm__sent {
     dbm__level *level;                   /* that sent it; a level's end waits for what it sent */
     int points;                          /* savepoints that stood before it */
 } dbm__sent;
-
 /* Rows on their way; see bulk.c. */
 struct dbm_bulk {
     struct dbm__work *work;
@@ -12474,7 +12122,6 @@ struct dbm_bulk {
     const char *columns[DBM__MAX_VALUES];
     dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
 };
-
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -12522,7 +12169,6 @@ typedef struct dbm__work {
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
 } dbm__work;
-
 /* ---- unit.c: begin, commit, roll back, stick ---- */
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
@@ -12544,7 +12190,6 @@ DBM__FN void dbm__connection_forked(dbm_connection *c);
 DBM__FN void dbm__works_free(dbm_database *db);
 DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
-
 /* ---- block.c: sessions begin and end ---- */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
@@ -12562,7 +12207,6 @@ DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
     return w;
 }
-
 /* ---- statement.c: one call from its target to its end ---- */
 typedef struct dbm__call {
     dbm__work *work;
@@ -12597,7 +12241,6 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
-
 /* ---- pipeline.c: statements that are sent without waiting ---- */
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
 DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site); /* takes the use of the entry */
@@ -12606,7 +12249,6 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
 /* Waits for all that was sent. A failure sticks where it belongs, as that statement's. */
 DBM__FN dbm_status dbm__work_wait(dbm__work *w);
 DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
-
 /* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
@@ -12622,17 +12264,14 @@ DBM__FN dbm_status dbm__rows_hold(dbm__work *w, const char *site);      /* befor
 /* Resolves the entry, starts what must start, runs EXECUTE; used by exec and query. */
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
-
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
 DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
-
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
-
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -12647,7 +12286,6 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     }
     dbm__rows_close(&w->one);
 }
-
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
@@ -12659,12 +12297,7 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* D
 DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
-/* The unit of work: BEGIN with the first statement, verified COMMIT, ROLLBACK that leaves nothing, sticky failures, savepoints.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: how a session came to be, or where its statements come from. */
-
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
-
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points) {
     if (level->sticky != DBM_OK) return false;
     level->sticky = e->status;
@@ -12673,7 +12306,6 @@ DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int po
     level->undone = false;
     return true;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) {
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
@@ -12688,7 +12320,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
     if (dbm__load(&w->cancelled) != 0) {
@@ -12699,13 +12330,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     dbm__work_look_again(w);
     return DBM_OK;
 }
-
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
     dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
-
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     int64_t d;
     int ms;
@@ -12718,7 +12347,6 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     }
     return d;
 }
-
 DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
     if (!w->timed) return INT64_MAX;
@@ -12726,15 +12354,12 @@ DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     g = dbm__deadline(w->db->host, 1000);
     return d > g ? d : g;
 }
-
 /* ---- begin -------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__work_gate_leave(dbm__work *w) {
     if (!w->gate_held) return;
     w->gate_held = false;
     dbm__gate_leave(w->db, w->db->gate);
 }
-
 static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     int64_t deadline;
     dbm_status st;
@@ -12745,7 +12370,6 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     if (st == DBM_OK) w->gate_held = true;
     return st;
 }
-
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) {
     dbm_op op;
     dbm_status st;
@@ -12781,14 +12405,11 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
     }
     return DBM_OK;
 }
-
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
 }
-
 DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -12807,7 +12428,6 @@ DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     w->wrote = false;
     return st;
 }
-
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     dbm_error_info kept;
     dbm_status st;
@@ -12818,7 +12438,6 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     if (keep) dbm__self()->last = kept;
     return st;
 }
-
 DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -12858,7 +12477,6 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     w->wrote = false;
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     if (w->points_sent >= point && w->in_transaction) {
@@ -12874,7 +12492,6 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     }
     return st;
 }
-
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     (void)dbm__work_settle(w);
@@ -12894,9 +12511,7 @@ DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     }
     return st;
 }
-
 /* ---- what a connection carries ------------------------------------------------------------------------------------------- */
-
 /* Whose statement it was that failed: nobody has called it. */
 static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -12907,7 +12522,6 @@ static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
     dbm__redact(c->db->settings, e->message);
     return st;
 }
-
 /* Runs the statements of init_sql, each by itself, and leaves no transaction behind. */
 static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t deadline_us) {
     size_t at = 0, size = strlen(sql);
@@ -12948,7 +12562,6 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
     }
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) {
     const dbm_config *config = &c->db->settings->config;
     dbm_status st = dbm__cache_make(c, config->statement_cache);
@@ -12956,9 +12569,7 @@ DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) 
     if (config->init_sql != NULL && config->init_sql[0] != 0) st = dbm__init_sql(c, config->init_sql, deadline_us);
     return st;
 }
-
 DBM__FN void dbm__connection_gone(dbm_connection *c) { dbm__cache_free(c); }
-
 DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->unusual = false;
     w->autocommit = w->db->autocommit;
@@ -12979,7 +12590,6 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->base.sticky = DBM_OK;
     w->base.deadline_us = INT64_MAX;
 }
-
 /* In a child process: what the parent's session had open is dropped without a word, and no value of it is good any more. */
 DBM__FN void dbm__connection_forked(dbm_connection *c) {
     dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
@@ -13016,7 +12626,6 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     dbm__store(&w->committing, 0);
     dbm__work_restore(w);
 }
-
 DBM__FN void dbm__works_init(dbm_database *db) {
     int i;
     db->on_fork = dbm__connection_forked;
@@ -13029,7 +12638,6 @@ DBM__FN void dbm__works_init(dbm_database *db) {
         dbm__work_restore(w);
     }
 }
-
 static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
     while (rows != NULL) {
         dbm_rows *next = rows->next;
@@ -13039,7 +12647,6 @@ static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
         rows = next;
     }
 }
-
 DBM__FN void dbm__works_free(dbm_database *db) {
     int i;
     if (db->pool == NULL) return;
@@ -13067,12 +12674,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
     }
 }
 /* --- src/session/block.c --- */
-/* How sessions begin and end: blocks, joining, savepoints, retry, cancel, and the report of the outcome.
- * May call: api/, base/, adapter/, pool/, session.h.
- * Must not know: names of databases, statements. */
-
 /* ---- values that are not good --------------------------------------------------------------------------------------------- */
-
 /* The level that has this gen, or NULL, and whether a block is open inside it. A value that came too late may meet a slot that another
  * thread has by now. */
 static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
@@ -13083,7 +12685,6 @@ static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
     dbm__lock_give(&w->slot.pool->lock);
     return level;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
     dbm__work *w;
     dbm__level *level;
@@ -13114,9 +12715,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
     dbm__event(w->db->host, DBM_EVENT_STALE_HANDLE, DBM_LOG_INFO, w->db->name, site, DBM_E_MISUSE, 0, "a session was used after its end");
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "this session has ended; nothing was done");
 }
-
 /* ---- beginning ------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
     dbm__work *w = (dbm__work *)self->open;
@@ -13130,7 +12729,6 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     while (w != NULL && (w->db != db || !w->joinable)) w = w->outer_open;
     return w;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind) {
     dbm__thread *self = dbm__self();
     out->slot = NULL;
@@ -13143,7 +12741,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     }
     return st;
 }
-
 static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, const char *site, int64_t deadline_us) {
     level->kind = kind;
     level->point = level->points = 0;
@@ -13155,7 +12752,6 @@ static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, con
     level->deadline_us = deadline_us;
     if (status != NULL) *status = DBM_ROLLED_BACK;
 }
-
 /* A block inside another one of the same database on this thread. */
 static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                   dbm_session *out) {
@@ -13210,7 +12806,6 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     out->step = 0;
     return DBM_OK;
 }
-
 /* What a session's options change on a work at rest. */
 static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_options *options, int kind, int64_t deadline) {
     const dbm_database *db = w->db;
@@ -13230,7 +12825,6 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
     if (deadline != INT64_MAX) w->timed = true;
     if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
 }
-
 /* A work that was just taken becomes a session; it is at rest. */
 DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
     uint32_t gen = ++w->serial;
@@ -13249,13 +12843,11 @@ DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, con
     out->gen = gen;
     out->step = 0;
 }
-
 DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->joinable = true;
     w->outer_open = (dbm__work *)self->open;
     self->open = w;
 }
-
 /* .transaction = 1, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
@@ -13265,7 +12857,6 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
     return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction, and a backend of type %q has none",
                      db->adapter->type);
 }
-
 /* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
  * dead is replaced once. */
 static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
@@ -13274,7 +12865,6 @@ static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char 
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                    dbm_session *out) {
     dbm__work *w;
@@ -13323,14 +12913,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     }
     return DBM_OK;
 }
-
 /* ---- ending ---------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__level_outcome(dbm__level *level, dbm_status st) {
     level->outcome = st;
     if (level->status != NULL) *level->status = st;
 }
-
 /* Rows that were opened in a level end with it; those of a level below are none of its business. */
 static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *level) {
     dbm_rows **p = &w->rows;
@@ -13341,12 +12928,10 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
     }
     if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
 }
-
 /* What was sent is waited for at the end of the level that sent it; replies to commands belong to the session as a whole. */
 DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
     if (DBM__UNLIKELY(w->sent_count != 0 || (w->commands != 0 && level == &w->base))) (void)dbm__work_wait(w);
 }
-
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -13388,9 +12973,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
         dbm__level_outcome(level, DBM_ROLLED_BACK);
     }
 }
-
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
-
 /* Commits one level, or its savepoint; the outcome is noted. */
 static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -13432,7 +13015,6 @@ static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm__level_outcome(level, st);
     return st;
 }
-
 /* What a session leaves behind beyond the usual: rows, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
@@ -13444,7 +13026,6 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         w->joinable = false;
     }
 }
-
 /* Gives the connection back. From the swap on no dbm_cancel finds the session. */
 DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
@@ -13462,7 +13043,6 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
                       || w->slot.connection.broken)) dbm__work_restore(w);
     dbm__pool_give(&w->slot);
 }
-
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
     dbm__level_rows_close(w, level);
@@ -13475,12 +13055,10 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     dbm__work_look_again(w);
     return st;
 }
-
 static DBM__NOINLINE void dbm__outcome_failed(dbm__thread *self, const dbm__level *level) {
     self->failed = level->error;
     self->has_failed = true;
 }
-
 /* The end of the top level: of the session, or of a block that joined. */
 DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     dbm__level *level = w->top;
@@ -13497,12 +13075,10 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     dbm__work_give(w, self);
     return st;
 }
-
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_status st;
@@ -13516,14 +13092,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__session_empty(s);
     return st;
 }
-
 /* ---- the public calls -------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_session_begin: out is NULL");
     return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out);
 }
-
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
     if (s == NULL) return dbm__fail_null("session");
@@ -13531,7 +13104,6 @@ DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
-
 /* What commit and rollback refuse alike. */
 static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
@@ -13549,7 +13121,6 @@ static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     }
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
@@ -13561,7 +13132,6 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     w->top->asked = true;
     return dbm__level_commit(w, w->top);
 }
-
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level;
@@ -13585,7 +13155,6 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
@@ -13603,21 +13172,18 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work_look_again(w);
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) return DBM_E_CANCELLED;
     return w->top->sticky;
 }
-
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
     (void)dbm__work_settle(w);
     return w->affected;
 }
-
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
@@ -13630,13 +13196,11 @@ DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     }
     return w->last_id;
 }
-
 DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
     return w->db;
 }
-
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__work *w;
     bool match;
@@ -13663,7 +13227,6 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__add(&w->slot.pool->stale_handles, 1);
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, NULL, "dbm_cancel: the session has ended; nothing was cancelled");
 }
-
 DBM__DEF bool dbm_session_failed(dbm_error_info *out) {
     dbm__thread *self = dbm__self();
     if (!self->has_failed) return false;
@@ -13671,7 +13234,6 @@ DBM__DEF bool dbm_session_failed(dbm_error_info *out) {
     if (out != NULL) *out = self->failed;
     return true;
 }
-
 DBM__DEF void dbm__take_failure(dbm__failure *f) {
     dbm__thread *self = dbm__self();
     f->pending = self->has_failed ? 1 : 0;
@@ -13680,9 +13242,7 @@ DBM__DEF void dbm__take_failure(dbm__failure *f) {
     self->has_failed = false;
     f->info = self->failed;
 }
-
 /* ---- behind the block macros --------------------------------------------------------------------------------------------------- */
-
 /* The plain block of a database that is ready, first on its thread: nothing but the checkout. */
 DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
@@ -13704,25 +13264,21 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s;
 }
-
 DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s;
 }
-
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point;
 }
-
 static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
-
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -13756,7 +13312,6 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     s->gen = 0;
     dbm__level_end(w);
 }
-
 /* Ends what was opened on this thread inside level `gen` of w; w NULL: inside no block. */
 static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) {
     dbm__work *open;
@@ -13765,7 +13320,6 @@ static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) 
         dbm__level_end(open);
     }
 }
-
 DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__work *w;
     dbm__thread *self;
@@ -13782,7 +13336,6 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
     }
     dbm__session_close(s);
 }
-
 DBM__DEF void dbm__unwind_row(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     dbm__thread *self = dbm__self();
@@ -13800,7 +13353,6 @@ DBM__DEF void dbm__unwind_row(dbm_row *row) {
     }
     dbm_rows_end(rows);
 }
-
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */
 #define DBM__RETRY_OPTIONS 2u
 static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
@@ -13815,7 +13367,6 @@ static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
     dbm__sleep_until(db->host, dbm__now(db->host) + limit * (int64_t)(dbm__random(db->host) & 0xffffu) / 65536);
     return true;
 }
-
 DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     uint32_t step;
@@ -13836,7 +13387,6 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
     }
     return s;
 }
-
 DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_database *db;
@@ -13868,9 +13418,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     s->step = step | has_options | DBM__STARTED;
     return true;
 }
-
 /* ---- savepoints ------------------------------------------------------------------------------------------------------------------ */
-
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
     dbm_status st;
@@ -13908,7 +13456,6 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.state = 0;
     return p;
 }
-
 /* The end of the body: kept, or undone when something in it failed. */
 DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm__work *w;
@@ -13928,7 +13475,6 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     if (p->status != NULL) *p->status = st;
     return false;
 }
-
 DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     dbm__work *w;
     if (p->state != 1) return;
@@ -13952,7 +13498,6 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
  *
  *     put --> [oldest ... newest] --answered by any later operation--> gone
  *                    \--one failed: it sticks to the level that sent it and those inside; the rest was dropped with it */
-
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site) {
     if (DBM__LIKELY(w->sent != NULL)) return DBM_OK;
     w->sent = (dbm__sent *)dbm__alloc(w->db->host, DBM_PIPELINE_MAX * sizeof *w->sent);
@@ -13960,7 +13505,6 @@ DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site) {
     dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
     return dbm__work_fail(w, site);
 }
-
 DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site) {
     dbm__sent *s = &w->sent[(w->sent_first + w->sent_count) % DBM_PIPELINE_MAX];
     if (DBM__UNLIKELY(w->sent_count == DBM_PIPELINE_MAX)) { /* more than an adapter may leave unanswered */
@@ -13976,7 +13520,6 @@ DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *si
     entry->uses--; /* it may serve again meanwhile, though it be `single` */
     return DBM_OK;
 }
-
 /* The oldest `count` are done with. Unpreparing one may answer others. */
 static void dbm__sent_pop(dbm__work *w, int count) {
     while (count-- > 0 && w->sent_count > 0) {
@@ -13986,12 +13529,10 @@ static void dbm__sent_pop(dbm__work *w, int count) {
         dbm__cache_answered(&w->slot.connection, entry);
     }
 }
-
 DBM__FN void dbm__sent_drop(dbm__work *w) {
     dbm__sent_pop(w, w->sent_count);
     w->commands = 0;
 }
-
 /* The last failure is that of the oldest one. What was unanswered behind it on a connection that broke may be done or not. */
 static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -14012,7 +13553,6 @@ static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st
     dbm__sent_pop(w, w->sent_count);
     return st;
 }
-
 DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
     dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
     if (op->sent_affected >= 0) w->affected = op->sent_affected;
@@ -14026,7 +13566,6 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
     }
     return dbm__sent_failed(w, op, st);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     dbm_connection *c = &w->slot.connection;
     dbm_status st;
@@ -14046,12 +13585,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     return dbm__work_fail(w, op.site);
 }
 /* --- src/session/statement.c --- */
-/* One call from its target to its end: which session, which statement, what must happen before it is sent, and what its failure means.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: rows. */
-
 /* ---- the target --------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site) {
     dbm__work *w;
     call->owns = false;
@@ -14079,7 +13613,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
     }
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
     if (call->owns) {
         if (st != DBM_OK) {
@@ -14093,9 +13626,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
     }
     return st;
 }
-
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
-
 /* On one line and cut short. Values are never shown. */
 DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm_error_info *e = &dbm__self()->last;
@@ -14118,13 +13649,11 @@ DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm__put(&t, sql[i] != 0 ? "...]" : "]");
     dbm__redact(w->db->settings, e->message);
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error); /* what failed was sent before it */
     dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site);
 }
-
 DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
@@ -14143,9 +13672,7 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
     dbm__redact(w->db->settings, block);
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
 }
-
 static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
-
 /* The block that values and their texts need; and they, copied into it. */
 static size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
@@ -14169,7 +13696,6 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     }
     return copy;
 }
-
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
 static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
     size_t need = dbm__values_room(values, count);
@@ -14183,7 +13709,6 @@ static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, c
     *out = dbm__values_put(values, count, rows->row.arguments);
     return DBM_OK;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site) {
     size_t text = *sql != NULL ? strlen(*sql) + 1 : 0, room = dbm__values_room(*values, count), need;
     if (room == (size_t)count * sizeof **values) room = 0; /* no text among them */
@@ -14207,7 +13732,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, co
     if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
     return DBM_OK;
 }
-
 /* A statement handle's entry after a reconnect, or while its own is busy. */
 static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement *st, const char *site, dbm__entry **out) {
     dbm_status rc;
@@ -14221,13 +13745,11 @@ static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement
     *out = st->entry;
     return DBM_OK;
 }
-
 /* The session changed the connection itself; pool_reset_on_return = commit or none leaves that to the next user. */
 static void dbm__work_changed(dbm__work *w) {
     dbm_reset reset = w->db->settings->config.pool.reset_on_return;
     if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true;
 }
-
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
 static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
@@ -14240,14 +13762,12 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     }
     return DBM_OK;
 }
-
 DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
     return !w->no_transaction || !writes;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_statement *st;
     dbm_status rc;
@@ -14267,7 +13787,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm__store(&w->committing, 0);
     return rc;
 }
-
 DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
@@ -14278,7 +13797,6 @@ DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     e->retryable = false;
     dbm__add(&w->slot.pool->in_doubt, 1);
 }
-
 /* The backend ended the transaction by itself, with the statement that just ran. */
 static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
     bool wrote = w->wrote;
@@ -14292,7 +13810,6 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     w->points_sent = 0;
     return DBM_OK;
 }
-
 /* What a statement that writes has done. */
 DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
     /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
@@ -14301,7 +13818,6 @@ DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const db
     if (op->last_id != -1) w->last_id = op->last_id;
     if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
 }
-
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
     dbm_error_info kept = dbm__self()->last;
@@ -14318,7 +13834,6 @@ static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry,
     dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
     return rc;
 }
-
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -14439,7 +13954,6 @@ replace:
     if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     goto again;
 }
-
 /* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
 static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
     dbm_status rc = DBM_OK;
@@ -14464,7 +13978,6 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
 }
-
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
     op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
@@ -14472,7 +13985,6 @@ static void dbm__exec_op(dbm_op *op) {
     op->row_buffer = 0;
     op->native = op->state = NULL;
 }
-
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry;
     dbm_op op;
@@ -14485,12 +13997,10 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     if (rc != DBM_OK) return rc;
     return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
 }
-
 /* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
 DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
     return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
 }
-
 static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
     if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
         if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
@@ -14502,7 +14012,6 @@ static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e,
     dbm__work_wrote(w, e, op);
     return dbm__exec_rest(w, e, op, site);
 }
-
 /* `e` is taken, its use counted. */
 DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
     dbm_op op;
@@ -14527,9 +14036,7 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     dbm__cache_give(&w->slot.connection, e);
     return DBM_OK;
 }
-
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
-
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -14592,7 +14099,6 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     }
     return DBM_OK;
 }
-
 /* A call on a database is a session of its own, which nothing can be sent or received in. */
 static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
     call->work = NULL;
@@ -14601,7 +14107,6 @@ static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const ch
     }
     return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
 }
-
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
     dbm__call call;
     dbm_op op;
@@ -14610,7 +14115,6 @@ DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const db
     DBM_ASSERT(call.work != NULL);
     return dbm__work_command(call.work, values, count, writes, true, site, &op);
 }
-
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -14635,7 +14139,6 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     *out = rows;
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -14678,9 +14181,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     dbm_rows_end(rows);
     return DBM_OK;
 }
-
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
@@ -14693,7 +14194,6 @@ static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site
     else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st;
 }
-
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -14718,7 +14218,6 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     va_end(ap);
     return st;
 }
-
 /* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
  * and the next call that waits, or the commit, answers it. What failed before is said at once. */
 static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
@@ -14728,12 +14227,10 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     if (w == NULL) return dbm__session_bad(on, site);
     return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
 }
-
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
 }
-
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -14743,7 +14240,6 @@ DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql
     va_end(ap);
     return st;
 }
-
 /* Values from an array: copied, since their sizes are filled in. */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
     dbm_status st;
@@ -14759,7 +14255,6 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
     st = dbm__values_check(out, count, w->db->name, site);
     return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
 }
-
 static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
@@ -14770,18 +14265,14 @@ static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send,
     if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
     return dbm__call_end(&call, st);
 }
-
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__exec_values(on, site, false, sql, values, count);
 }
-
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_status st = dbm__sent_before(on, site);
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st;
 }
-
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
-
 /* The end of handles that are in no list any more: `first` and those behind it. */
 DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     dbm_statement *st = first;
@@ -14799,7 +14290,6 @@ DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     }
     w->last_spare_statement = st;
 }
-
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
     dbm__work *w;
     dbm_statement *st;
@@ -14848,7 +14338,6 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
     *out = st;
     return DBM_OK;
 }
-
 DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm__work *w;
     dbm_statement **p;
@@ -14864,13 +14353,11 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     st->next = NULL;
     dbm__statements_spare(w, st);
 }
-
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
     dbm_statement *first = w->statements;
     w->statements = NULL;
     if (first != NULL) dbm__statements_spare(w, first);
 }
-
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
     if (st == NULL) return dbm__fail_null("prepared statement");
@@ -14883,7 +14370,6 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -14894,7 +14380,6 @@ static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statem
     else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
     return send ? DBM_OK : rc; /* it sticks */
 }
-
 static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -14904,7 +14389,6 @@ static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, boo
     if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
     return send ? DBM_OK : rc;
 }
-
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -14925,7 +14409,6 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     va_end(ap);
     return rc;
 }
-
 DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc;
@@ -14934,17 +14417,13 @@ DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const ch
     va_end(ap);
     return rc;
 }
-
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_values(site, st, false, values, count);
 }
-
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_values(site, st, true, values, count);
 }
-
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
-
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
@@ -14969,7 +14448,6 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work_changed(w);
     return op.native;
 }
-
 DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *name) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
@@ -14977,7 +14455,6 @@ DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *n
     st = dbm__sql_ident(buf, n, name, w->db->adapter->lexer & DBM_LEX_BACKSLASH ? '`' : '"');
     return st == DBM_OK ? st : dbm__work_fail(w, w->top->site);
 }
-
 DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
     dbm__work *w;
     if (on == NULL) return NULL;
@@ -14985,12 +14462,10 @@ DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
     w = dbm__work_of(on);
     return w != NULL ? w->db : NULL;
 }
-
 DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
     dbm_database *db = dbm__on_database(on);
     return db != NULL ? db->host : NULL;
 }
-
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
     dbm__text t = dbm__text_in(text, sizeof text);
@@ -15009,7 +14484,6 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
     }
     return status;
 }
-
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -15042,12 +14516,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     return st;
 }
 /* --- src/session/cursor.c --- */
-/* Queries and rows: cursors that stream, the row in hand, its columns, scans.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: how values are converted (sql/), or how a statement is found and started (statement.c). */
-
 /* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
-
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     if (rows->row.looping) {
         rows->next = w->free_rows;
@@ -15060,7 +14529,6 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     w->last_spare_rows = rows;
     w->spare_rows_count++;
 }
-
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
@@ -15076,10 +14544,8 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     }
     return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
 }
-
 /* Copies of what the adapter gives without a NUL, for the row in hand. */
 typedef struct dbm__kept { struct dbm__kept *next; char data[1]; } dbm__kept;
-
 static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
     while (row->kept != NULL) {
         dbm__kept *next = ((dbm__kept *)row->kept)->next;
@@ -15087,7 +14553,6 @@ static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
         row->kept = next;
     }
 }
-
 static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, size_t size) {
     dbm__kept *copy = size < SIZE_MAX - sizeof *copy ? (dbm__kept *)dbm__alloc(row->work->db->host, sizeof *copy + size) : NULL;
     if (copy == NULL) {
@@ -15101,7 +14566,6 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
     copy->data[size] = 0;
     return copy->data;
 }
-
 /* Whether the process has forked since: what the row reads from is the parent's. */
 DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
     dbm__fork_look();
@@ -15110,7 +14574,6 @@ DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
 }
-
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     dbm_row *row = &rows->row;
     row->work = w;
@@ -15120,7 +14583,6 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     row->site = site;
     row->ended = row->held = row->looping = row->owns_session = row->standing = false;
 }
-
 /* A command has answered: its rows, if any, stand before the first one. */
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -15132,7 +14594,6 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     rows->next = w->rows;
     w->rows = rows;
 }
-
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
 static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -15151,7 +14612,6 @@ static void dbm__rows_finish(dbm_rows *rows) {
     row->entry = NULL;
     if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w);
 }
-
 DBM__FN void dbm__rows_close(dbm_rows *rows) {
     dbm__work *w = rows->row.work;
     dbm_rows **p;
@@ -15168,12 +14628,10 @@ DBM__FN void dbm__rows_close(dbm_rows *rows) {
     if (*p == rows) *p = rows->next;
     dbm__rows_spare(w, rows);
 }
-
 DBM__FN void dbm__rows_close_all(dbm__work *w) {
     if (w->one.row.open) dbm__rows_close(&w->one);
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
-
 static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     dbm_status st;
     if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
@@ -15197,7 +14655,6 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     row->held = true;
     return DBM_OK;
 }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
     dbm_status st = DBM_OK;
@@ -15205,7 +14662,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) 
     for (rows = w->rows; rows != NULL && st == DBM_OK; rows = rows->next) st = dbm__row_hold(w, &rows->row, site);
     return st;
 }
-
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out) {
     dbm_rows *rows;
@@ -15265,7 +14721,6 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     *out = rows;
     return DBM_OK;
 }
-
 /* The next row, without the checks of the public call. */
 static dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -15312,16 +14767,13 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     }
     return dbm__work_fail(w, row->site);
 }
-
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
     dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
     if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
     (*rows)->row.owns_session = call->owns;
     return DBM_OK;
 }
-
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
                                   dbm_row **row) {
@@ -15341,7 +14793,6 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     }
     return call->owns ? dbm__call_end(call, st) : st;
 }
-
 #define DBM__READ_VALUES(call) \
     dbm_value values[DBM__MAX_VALUES]; \
     bool named = false; \
@@ -15350,7 +14801,6 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     va_start(ap, codes); \
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK; \
     va_end(ap)
-
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
     dbm__call call;
     dbm_status st;
@@ -15364,7 +14814,6 @@ DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *sit
         return dbm__query_values(&call, sql, values, count, named, site, rows);
     }
 }
-
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15378,11 +14827,9 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
     if (st != DBM_OK) return dbm__call_end(&call, st);
     return dbm__query_values(&call, sql, copy, count, named, site, rows);
 }
-
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
-
 /* The connection was found dead under the first statement: on another one, the long way. */
 static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, const char *site, dbm_row **out) {
     dbm_value values[DBM__LANE_VALUES];
@@ -15402,7 +14849,6 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     dbm__free(w->db->host, sql);
     return st;
 }
-
 /* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. */
 static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site, dbm_row **out) {
     dbm_op *op = &w->one.row.op;
@@ -15433,7 +14879,6 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
     dbm__cache_give(&w->slot.connection, e);
     return rc;
 }
-
 /* `e` is taken, its use counted. */
 DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site, dbm_row **out) {
     dbm_row *row = &w->one.row;
@@ -15475,7 +14920,6 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     *out = row;
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -15490,7 +14934,6 @@ static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **r
     if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
     return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
 }
-
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w;
     va_list ap;
@@ -15520,7 +14963,6 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
     va_end(ap);
     return st;
 }
-
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15534,7 +14976,6 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     if (st != DBM_OK) return dbm__call_end(&call, st);
     return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
 }
-
 static void dbm__loop_push(dbm_rows *rows) {
     dbm__thread *self = dbm__self();
     rows->within = (dbm__work *)self->open;
@@ -15543,13 +14984,11 @@ static void dbm__loop_push(dbm_rows *rows) {
     rows->outer_loop = (dbm_rows *)self->loops;
     self->loops = rows;
 }
-
 static void dbm__loop_pop(dbm_rows *rows) {
     dbm_rows **p = (dbm_rows **)(void *)&dbm__self()->loops;
     while (*p != NULL && *p != rows) p = &(*p)->outer_loop;
     if (*p == rows) *p = rows->outer_loop;
 }
-
 DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
     dbm_rows *loop;
     while ((loop = (dbm_rows *)self->loops) != NULL && (int32_t)(loop->loop - after) > 0) {
@@ -15558,7 +14997,6 @@ DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
         dbm_rows_end(loop);
     }
 }
-
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
@@ -15569,7 +15007,6 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     }
     return c;
 }
-
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm__call call;
@@ -15581,13 +15018,11 @@ DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sq
     }
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     dbm__queryv(on, &rows, site, sql, values, count);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
@@ -15600,7 +15035,6 @@ DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, d
         return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows);
     }
 }
-
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15611,7 +15045,6 @@ DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, 
     if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st;
 }
-
 static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -15628,7 +15061,6 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
     if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
 }
-
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -15656,7 +15088,6 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
     va_end(ap);
     return st;
 }
-
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15671,7 +15102,6 @@ DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepar
     call.work = prepared->work;
     return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row);
 }
-
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm_status st = dbm__statement_ready(prepared, site);
@@ -15682,13 +15112,11 @@ DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, c
     }
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     dbm__stmt_queryv(site, prepared, &rows, values, count);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
@@ -15700,7 +15128,6 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     if (st == DBM_OK && row != NULL) *row = &rows->row;
     return st;
 }
-
 DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
@@ -15710,7 +15137,6 @@ DBM__DEF bool dbm__row_step(dbm_row *row) {
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK;
 }
-
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     dbm__work *w;
     bool owns;
@@ -15731,15 +15157,12 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
         dbm__session_close(&s);
     }
 }
-
 DBM__DEF void dbm_row_end(dbm_row *row) { dbm_rows_end((dbm_rows *)(void *)row); }
 DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
     if (c->dbm__row != NULL) dbm_row_end(c->dbm__row);
     c->dbm__row = NULL;
 }
-
 /* ---- columns ---------------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
@@ -15749,9 +15172,7 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : "";
 }
-
 DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
@@ -15768,7 +15189,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     }
     return dbm__work_fail(row->work, row->site);
 }
-
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
@@ -15785,7 +15205,6 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, DBM_E_UNSUPPORTED);
     return dbm__work_fail(row->work, row->site);
 }
-
 DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     dbm_status st;
     if (DBM__UNLIKELY(row == NULL || !row->standing || (unsigned)i >= (unsigned)row->op.columns || row->work->db->adapter->column == NULL)) {
@@ -15799,7 +15218,6 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     }
     return DBM_OK;
 }
-
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm_status st;
     if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
@@ -15813,7 +15231,6 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
     return dbm__work_fail(row->work, row->site);
 }
-
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15823,7 +15240,6 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15831,7 +15247,6 @@ DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF double dbm_row_double(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15839,7 +15254,6 @@ DBM__DEF double dbm_row_double(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15847,7 +15261,6 @@ DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -15855,7 +15268,6 @@ DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
     if (i >= row->texts_columns) {
@@ -15870,7 +15282,6 @@ static char *dbm__row_block(dbm_row *row, int i) {
     }
     return row->texts + (size_t)i * 64u;
 }
-
 DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     dbm_value v;
     char *block;
@@ -15886,7 +15297,6 @@ DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     block = dbm__row_block(row, i);
     return block != NULL ? dbm__to_text(&v, block, 64, &size) : "";
 }
-
 DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     dbm_value v;
     size_t n = 0;
@@ -15904,40 +15314,33 @@ DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     if (size != NULL) *size = n;
     return data;
 }
-
 DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) {
     dbm_value v;
     return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL;
 }
-
 DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
     dbm_value v;
     dbm__column(row, i, &v);
     return v;
 }
-
 DBM__DEF int dbm_row_columns(dbm_row *row) {
     if (row == NULL) { dbm__fail_null("row"); return 0; }
     return row->op.columns;
 }
-
 DBM__DEF int dbm_rows_columns(dbm_rows *rows) {
     if (rows == NULL) { dbm__fail_null("rows"); return 0; }
     return rows->row.op.columns;
 }
-
 DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
     if (rows == NULL) { dbm__fail_null("rows"); return ""; }
     return dbm_row_name(&rows->row, i);
 }
-
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
     int i;
     if (row == NULL || name == NULL) return -1;
     for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
     return -1;
 }
-
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -15949,7 +15352,6 @@ DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     dbm__row_fail(row, DBM_E_UNKNOWN_NAME, -1, "there is no column %q; there are %s", name != NULL ? name : "(NULL)", block);
     return -1;
 }
-
 /* A target whose column can't be had is 0 or "" all the same. */
 static void dbm__target_clear(const dbm_target *t) {
     dbm_value v = t->kind == DBM__TO_TEXT || t->kind == DBM__TO_BUFFER ? dbm_textn("", 0) : t->kind == DBM__TO_VALUE || t->kind >= DBM__TO_OPTIONAL_INT || t->kind == DBM__TO_BYTES ? dbm_null() : dbm_int(0);
@@ -15957,7 +15359,6 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__why why;
     dbm__to_target(&v, t, block, sizeof block, &why);
 }
-
 /* What needs no conversion. */
 DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
@@ -15969,7 +15370,6 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     } else return false;
     return true;
 }
-
 /* One target of a scan, which is not simply a copy. */
 static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
     char *block = NULL;
@@ -15991,7 +15391,6 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
     st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
 }
-
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
@@ -16012,10 +15411,6 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
     return result;
 }
 /* --- src/session/bulk.c --- */
-/* Rows in bulk: a plan that the adapter carries out, or a prepared INSERT run once a row; what it undoes when it fails or is dropped.
- * May call: api/, base/, adapter/, pool/, sql/, session.h.
- * Must not know: how a backend takes rows. */
-
 /* One is open per session at a time, as w->bulk:
  *
  *     begin --> OPEN --row, columns--> OPEN --end--> kept
@@ -16025,20 +15420,16 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
  * While it is open w->trouble is DBM__BULK_OPEN and nothing else when all is well, so that a row needs to look no further, and every other
  * call on the session comes past dbm__work_trouble(). What it wrote is undone alone: by the ROLLBACK of a transaction that began with it, by the savepoint
  * that was sent with it, or by one of its own. */
-
 /* ---- names -------------------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                      at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
                      "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
                      what, list, (int)(at - list) + 1);
 }
-
 static bool dbm__name_char(char c, bool first) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u) != 0 || (!first && c >= '0' && c <= '9');
 }
-
 /* The end of a name that begins at p, NULL when there is none: parts joined by dots, each bare or quoted. */
 static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad) {
     for (;; p++) {
@@ -16057,12 +15448,10 @@ static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad
         if (*p != '.') return p;
     }
 }
-
 static const char *dbm__blanks(const char *p) {
     while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') p++;
     return p;
 }
-
 /* One name and the blanks around it; other languages have names that only their commas end. Copies it to `to`, with a NUL, and answers what
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
@@ -16086,7 +15475,6 @@ static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char
     *bad = end;
     return *end == 0 || (list && *end == ',') ? end : NULL;
 }
-
 /* Fills in the plan: names, and the INSERT. All of it lies in one block that the bulk keeps. */
 static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, const char *columns, const char *site) {
     const dbm_adapter *a = w->db->adapter;
@@ -16137,9 +15525,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     b->plan.sql_size = sql.size;
     return DBM_OK;
 }
-
 /* ---- ending -------------------------------------------------------------------------------------------------------------------------- */
-
 /* The session is its own again. */
 static void dbm__bulk_detach(dbm_bulk *b) {
     dbm__work *w = b->work;
@@ -16151,7 +15537,6 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     b->own_point = b->wrapped = false;
     dbm__work_look_again(w);
 }
-
 /* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
  * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
 static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
@@ -16182,7 +15567,6 @@ static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
     dbm__self()->last = kept;
     return undone;
 }
-
 /* What stands as this thread's last failure has failed the bulk. */
 static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     dbm__work *w = b->work;
@@ -16196,7 +15580,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
     return b->error.status;
 }
-
 /* The same of a row, or of one among those that were sent; said in front. */
 static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -16215,12 +15598,10 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
     }
     return dbm__bulk_failed(b);
 }
-
 static bool dbm__bulk_of_parent(const dbm_bulk *b) {
     dbm__fork_look();
     return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch();
 }
-
 /* Of a bulk that is open: what stands in the way of the next call on it. */
 static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
@@ -16245,7 +15626,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work_look_again(w);
     return DBM_OK;
 }
-
 /* Whether a row can be taken. With a deadline it is looked at for each. */
 DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     dbm__work *w;
@@ -16257,14 +15637,11 @@ DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     }
     return DBM_OK;
 }
-
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
-
 /* A failure of a single row, which says nothing of the next one. */
 static bool dbm__row_alone(const dbm__work *w, dbm_status st) {
     return !w->slot.connection.broken && (st == DBM_E_CONSTRAINT || st == DBM_E_RANGE || st == DBM_E_SQL || st == DBM_E_MISUSE || st == DBM_E_LIMIT);
 }
-
 static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
     dbm_bulk *b = (dbm_bulk *)(void *)((char *)plan - offsetof(dbm_bulk, plan));
     dbm_error_info e = dbm__self()->last;
@@ -16272,7 +15649,6 @@ static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
     if (e.site[0] == 0) dbm__copy_cut(e.site, sizeof e.site, b->site);
     if (b->failed != NULL) b->failed(b->failed_ud, row, &e);
 }
-
 /* Without a way of the adapter's own: the INSERT, once. Where a failure would take the transaction with it, a row by itself is a savepoint. */
 static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *values) {
     dbm__work *w = b->work;
@@ -16312,7 +15688,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
     }
     return st;
 }
-
 /* BULK_SEND or BULK_END, with a time limit of its own. */
 static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->op.kind = kind;
@@ -16321,7 +15696,6 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->sent = true;
     return dbm__op_run(&b->work->slot.connection, &b->op);
 }
-
 /* A row, or the one after *taken rows, was not simply taken. */
 static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
     dbm__work *w = b->work;
@@ -16337,14 +15711,12 @@ static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
     }
     return dbm__bulk_row_failed(b, b->plan.failed_row >= 0 ? b->plan.failed_row : b->plan.rows, st);
 }
-
 static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     b->op.deadline_us = dbm__work_deadline(b->work);
     if (dbm__now(b->work->db->host) < b->work->top->deadline_us) return DBM_OK;
     dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the session's deadline (timeout_ms) passed");
     return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
 }
-
 /* What is wrong with a row before the adapter sees it. */
 static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
     if (st == DBM_OK && named) {
@@ -16355,7 +15727,6 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
     }
     return dbm__bulk_row_failed(b, b->plan.rows, st);
 }
-
 DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
     dbm__work *w = b->work;
     dbm_status st;
@@ -16368,7 +15739,6 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
     if (st == DBM_DONE) b->plan.rows++;
     return dbm__bulk_took(b, st);
 }
-
 DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -16382,7 +15752,6 @@ DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
     return dbm__bulk_take(b, values);
 }
-
 DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -16398,16 +15767,13 @@ DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int coun
     if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
     return dbm__bulk_take(b, copy);
 }
-
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
-
 /* Whether the C type of a column can be what .type says. */
 static bool dbm__column_type_fits(const dbm_column *c) {
     bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
     return c->type == DBM_TYPE_NULL || (c->type == DBM_TYPE_TIMESTAMP && c->kind == DBM__TO_INT) ||
            (text && (c->type == DBM_TYPE_TEXT || c->type == DBM_TYPE_DECIMAL || c->type == DBM_TYPE_UUID || c->type == DBM_TYPE_JSON));
 }
-
 static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const char *database = b->work->db->name;
     int i;
@@ -16426,7 +15792,6 @@ static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns
     }
     return DBM_OK;
 }
-
 /* Row i of arrays, made to values. */
 static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_t i) {
     dbm_value values[DBM__MAX_VALUES];
@@ -16443,7 +15808,6 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
     }
     return dbm__bulk_take(b, values);
 }
-
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const dbm_adapter *a;
     size_t at = 0, taken;
@@ -16469,9 +15833,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     }
     return st;
 }
-
 /* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
-
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     const dbm_adapter *a = w->db->adapter;
@@ -16503,14 +15865,12 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     b->op.prepared = &b->entry->prepared;
     return DBM_OK;
 }
-
 /* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
 static dbm_bulk *dbm__bulk_new(dbm__work *w) {
     dbm_bulk **place = &w->bulks[w->bulk_next++ % DBM__SPARE];
     if (*place == NULL) *place = (dbm_bulk *)dbm__alloc_zero(w->db->host, sizeof **place);
     return *place;
 }
-
 static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm_bulk *b = NULL;
     dbm_status st;
@@ -16569,7 +15929,6 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
     *out = b;
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
                                     const char *site) {
     dbm__call call;
@@ -16584,7 +15943,6 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     (*out)->owns_session = call.owns;
     return DBM_OK;
 }
-
 /* The handle stands for nothing from here on; one on a database gives its connection back. */
 static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     b->error.status = DBM_OK;
@@ -16600,7 +15958,6 @@ static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     }
     return st;
 }
-
 DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
     dbm__work *w;
     dbm_status st = dbm__bulk_ready(b);
@@ -16624,7 +15981,6 @@ DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
     if (wrapped) st = dbm__work_commit(w);
     return dbm__bulk_close(b, st);
 }
-
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm__work *w;
     dbm_error_info why;
@@ -16646,7 +16002,6 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     }
     return dbm__bulk_close(b, DBM_OK);
 }
-
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     dbm_bulk *b = w->bulk;
     bool rows = b->plan.rows != 0;
@@ -16660,19 +16015,16 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
         dbm__level_stick(level, &dbm__self()->last, 0);
     }
 }
-
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
               "dbm_bulk_abandon(b)", w->bulk->site);
     return dbm__work_fail(w, NULL);
 }
-
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the bulk of %s is open: nothing else runs on its session before dbm_bulk_end or dbm_bulk_abandon",
               w->bulk->site);
     return dbm__work_fail(w, site);
 }
-
 DBM__FN void dbm__bulks_free(dbm__work *w) {
     int i;
     for (i = 0; i < DBM__SPARE; i++) {
@@ -16681,23 +16033,12 @@ DBM__FN void dbm__bulks_free(dbm__work *w) {
     }
 }
 /* --- src/data/data.h --- */
-/* What is built on sessions: models (structs as rows of tables) and scripts. There is nothing here for other rooms to call but the
- * public functions; this header is what the files of the room share.
- * May call: api/, base/, sql/'s conversions and lexer, session/.
- * Must not know: connections, prepared statements, how a backend is spoken to. */
-
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
-
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
  * sticks, and as this thread's last failure. Returns the status. */
 DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
 /* --- src/data/models.c --- */
-/* Models: the SQL of a struct's table, structs written as rows, rows read into structs.
- * May call: the public calls of session/, sql/'s conversions, base/.
- * Must not know: connections, pools, and of a backend more than how it names its types. */
-
 /* ---- failures ------------------------------------------------------------------------------------------------------ */
-
 DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before) {
     dbm_error_info *last = &dbm__self()->last;
     dbm__work *w = dbm__work_of(s);
@@ -16711,9 +16052,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     }
     return status;
 }
-
 /* ---- backends ------------------------------------------------------------------------------------------------------ */
-
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
     const char *adapter;
@@ -16724,45 +16063,37 @@ typedef struct dbm__dialect {
     const char *no_columns;  /* an INSERT that names no column */
     bool returning;          /* the generated key is asked for */
 } dbm__dialect;
-
 static const dbm__dialect dbm__dialects[] = {
     { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
     { "postgresql", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
     { "mysql", "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB", "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
     { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
 };
-
 static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const char *type = dbm__on_database(s)->adapter->type;
     const dbm__dialect *d = dbm__dialects;
     while (d->adapter && strcmp(d->adapter, type) != 0) d++;
     return d;
 }
-
 /* ---- checks -------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__field_is_key(const dbm_field *f) { return (f->flags & (unsigned)DBM_PRIMARY_KEY) != 0; }
 static bool dbm__field_is_integer(const dbm_field *f) { return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT; }
 static bool dbm__field_points(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BYTES; }
-
 static size_t dbm__model_keys(const dbm_model *m) {
     size_t i, keys = 0;
     for (i = 0; i < m->field_count; i++) keys += dbm__field_is_key(&m->fields[i]) ? 1u : 0u;
     return keys;
 }
-
 /* Only a single integer key is generated. */
 static bool dbm__field_generated(const dbm_model *m, const dbm_field *f) {
     return dbm__field_is_key(f) && dbm__field_is_integer(f) && dbm__model_keys(m) == 1;
 }
-
 /* The first field whose data the struct only points to, or NULL. */
 static const dbm_field *dbm__model_pointer(const dbm_model *m) {
     size_t i;
     for (i = 0; i < m->field_count; i++) if (dbm__field_points(&m->fields[i])) return &m->fields[i];
     return NULL;
 }
-
 static bool dbm__field_size_fits(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
     case DBM__TO_INT: case DBM__TO_UINT: return f->size == 1 || f->size == 2 || f->size == 4 || f->size == 8;
@@ -16778,7 +16109,6 @@ static bool dbm__field_size_fits(const dbm_field *f) {
     }
     return false;
 }
-
 static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_field *f) {
     if (!f->name || !f->name[0]) {
         dbm__putf(text, "field %z of model %q has no name", (size_t)(f - m->fields) + 1, m->name);
@@ -16794,7 +16124,6 @@ static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_fiel
     }
     return true;
 }
-
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
     size_t i;
@@ -16817,7 +16146,6 @@ static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, b
     }
     return true;
 }
-
 /* SQL takes names without case, so `Id` and `id` would be one column. */
 static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
     size_t i, j;
@@ -16830,13 +16158,11 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
     }
     return false;
 }
-
 /* An empty target's own failure: every call of session/ answers it. */
 static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
     dbm_status st = dbm__execv(on, site, "", NULL, 0);
     return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL");
 }
-
 static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size,
                                    bool key) {
     char block[320];
@@ -16849,13 +16175,10 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
     if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
     return DBM_OK;
 }
-
 /* ---- statements ---------------------------------------------------------------------------------------------------- */
-
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
 #define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
-
 /* A statement while it is written, and its values. The same model always gives the same text, so the connection finds its prepared
  * statement. Failures are remembered: `status` is looked at once, at the end. */
 typedef struct dbm__model_sql {
@@ -16870,7 +16193,6 @@ typedef struct dbm__model_sql {
     dbm_value few[DBM__MODEL_VALUES];
     char block[DBM__MODEL_TEXT];
 } dbm__model_sql;
-
 static void dbm__model_sql_begin(dbm__model_sql *q, dbm_session *s, const char *site) {
     q->s = s;
     q->site = site;
@@ -16882,16 +16204,13 @@ static void dbm__model_sql_begin(dbm__model_sql *q, dbm_session *s, const char *
     q->heap_values = NULL;
     q->count = 0;
 }
-
 static void dbm__model_sql_end(dbm__model_sql *q) {
     dbm__free(q->host, q->heap);
     dbm__free(q->host, q->heap_values);
 }
-
 static dbm_status dbm__model_no_memory(dbm_session *s, const char *site) {
     return dbm__on_fail(s, DBM_E_NOMEM, site, "out of memory");
 }
-
 /* Room for `size` bytes more and a NUL. */
 static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     size_t capacity = q->text.capacity;
@@ -16912,12 +16231,10 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     q->text.capacity = capacity;
     return true;
 }
-
 static void dbm__model_put(dbm__model_sql *q, const char *text) {
     size_t size = strlen(text);
     if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
 }
-
 static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
     size_t size = 2 * strlen(name) + 2;
     dbm_status st;
@@ -16926,14 +16243,12 @@ static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
     if (st != DBM_OK) q->status = st;
     else q->text.size += strlen(q->text.data + q->text.size);
 }
-
 /* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
 static void dbm__model_put_column(dbm__model_sql *q, const dbm_model *m, const dbm_field *f) {
     dbm__model_put_name(q, m->table);
     dbm__model_put(q, ".");
     dbm__model_put_name(q, f->name);
 }
-
 static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     const char *before = " WHERE ";
     size_t i;
@@ -16945,7 +16260,6 @@ static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
         before = " AND ";
     }
 }
-
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
     for (i = 0; i < m->field_count; i++) {
@@ -16955,9 +16269,7 @@ static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     dbm__model_put(q, " FROM ");
     dbm__model_put_name(q, m->table);
 }
-
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
-
 /* One field of the struct at `record` as a value; texts are pointed to. */
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
@@ -16965,7 +16277,6 @@ static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_fi
     q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
                              f->name, m->name, f->size, dbm__element_wrong(f->kind));
 }
-
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
     if (q->status != DBM_OK) return;
     if (m->field_count > DBM__MODEL_VALUES && !q->heap_values) { /* no statement has more values than its model has fields */
@@ -16979,12 +16290,10 @@ static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const db
     dbm__field_value(q, m, f, record, &q->values[q->count]);
     q->count++;
 }
-
 static void dbm__model_add_keys(dbm__model_sql *q, const dbm_model *m, const char *record) {
     size_t i;
     for (i = 0; i < m->field_count; i++) if (dbm__field_is_key(&m->fields[i])) dbm__model_add_value(q, m, &m->fields[i], record);
 }
-
 /* Nobody's mistake, so it does not stick. A key is named where it is a number; another one may be a secret. */
 static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const dbm_model *m, const dbm_value *key) {
     const char *database = dbm__on_database(on)->name;
@@ -16993,9 +16302,7 @@ static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const 
     }
     return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table);
 }
-
 /* ---- values to structs --------------------------------------------------------------------------------------------- */
-
 /* A char * that the struct points with: SQL NULL is NULL, "" is "". */
 static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, const char **out, dbm__why *why) {
     const void *nul;
@@ -17020,7 +16327,6 @@ static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, 
     }
     return DBM_OK;
 }
-
 /* Column `column` (-1: there is none, the field is emptied) to one field, which is written in every case. `before` is what became of the
  * fields before it: only the first failure is reported. */
 static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm_status before) {
@@ -17043,12 +16349,10 @@ static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, 
     }
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, column, "%s", why.text);
 }
-
 static void dbm__model_empty(const dbm_model *m, char *record) {
     size_t i;
     for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, DBM_OK);
 }
-
 /* All fields from the columns of dbm__model_put_select(). */
 static dbm_status dbm__model_read(dbm_row *row, const dbm_model *m, char *record) {
     dbm_status st = DBM_OK;
@@ -17056,7 +16360,6 @@ static dbm_status dbm__model_read(dbm_row *row, const dbm_model *m, char *record
     for (i = 0; i < m->field_count; i++) st = dbm__field_read(row, (int)i, &m->fields[i], record, st);
     return st;
 }
-
 DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void *record, size_t size) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
@@ -17086,11 +16389,8 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     }
     return st;
 }
-
 /* ---- create -------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__field_is_text(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BUFFER; }
-
 static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
     const char *type = d->blob;
     switch ((dbm__target_kind)f->kind) {
@@ -17109,7 +16409,6 @@ static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const 
         dbm__model_put(q, type);
     }
 }
-
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
@@ -17120,12 +16419,10 @@ static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f)
     }
     return d->no_bytes;
 }
-
 static bool dbm__field_not_null(const dbm_field *f) {
     return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT || f->kind == DBM__TO_REAL || f->kind == DBM__TO_BOOL ||
            (f->flags & (unsigned)(DBM_NOT_NULL | DBM_PRIMARY_KEY)) != 0;
 }
-
 static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const dbm__dialect *d) {
     size_t i, keys = dbm__model_keys(m);
     const char *before = ", PRIMARY KEY (";
@@ -17153,13 +16450,11 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
     }
     dbm__model_put(q, keys > 1 ? "))" : ")");
 }
-
 static bool dbm__rows_have(dbm_rows *rows, const char *name) {
     int i, columns = dbm_rows_columns(rows);
     for (i = 0; i < columns; i++) if (dbm__same_word(dbm_rows_name(rows, i), name)) return true;
     return false;
 }
-
 /* Appends the statement that adds one column to a table that has rows. UNIQUE can't be part of it everywhere. */
 static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const dbm__dialect *d) {
     dbm__model_put(q, q->text.size ? "; ALTER TABLE " : "ALTER TABLE ");
@@ -17181,7 +16476,6 @@ static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm
     dbm__model_put_name(q, f->name);
     dbm__model_put(q, ")");
 }
-
 static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_model *m, const dbm__dialect *d, dbm_rows *rows) {
     dbm__model_sql cure;
     dbm_status st = DBM_OK;
@@ -17211,7 +16505,6 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     dbm__model_sql_end(&cure);
     return st;
 }
-
 static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_model *m) {
     const dbm__dialect *d = dbm__dialect_of(s);
     dbm__model_sql q;
@@ -17232,9 +16525,7 @@ static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_
     dbm__model_sql_end(&q);
     return st;
 }
-
 typedef struct dbm__create_call { const char *site; const dbm_model *const *models; size_t count; } dbm__create_call;
-
 static dbm_status dbm__create_run(dbm_session *s, void *ud) {
     const dbm__create_call *call = (const dbm__create_call *)ud;
     dbm_status st = DBM_OK;
@@ -17242,7 +16533,6 @@ static dbm_status dbm__create_run(dbm_session *s, void *ud) {
     for (i = 0; i < call->count && st == DBM_OK; i++) st = dbm__model_create(s, call->site, call->models[i]);
     return st;
 }
-
 DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_model *const *models, size_t count) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
@@ -17262,9 +16552,7 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     call.count = count;
     return dbm__on_group(on, site, dbm__create_run, &call);
 }
-
 /* ---- insert, update, delete ---------------------------------------------------------------------------------------- */
-
 /* One struct on its way to or from a table. */
 typedef struct dbm__model_call {
     const char *site;
@@ -17277,7 +16565,6 @@ typedef struct dbm__model_call {
     size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
-
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -17317,7 +16604,6 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     }
     return st;
 }
-
 DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_insert_struct", model, record, size, false);
@@ -17336,7 +16622,6 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
     return st;
 }
-
 static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
     memset(call, 0, sizeof *call);
     call->site = site;
@@ -17344,7 +16629,6 @@ static void dbm__model_call_of(dbm__model_call *call, const char *site, const db
     call->from = (const char *)record;
     call->keys = (int)dbm__model_keys(model);
 }
-
 /* All structs as one bulk, a column of it for each field. */
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
@@ -17383,7 +16667,6 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
     return dbm_bulk_end(bulk); /* its failure too */
 }
-
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
     dbm_status st;
@@ -17408,14 +16691,12 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
     }
     return dbm__on_group(on, site, dbm__insert_all_run, &call);
 }
-
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
     dbm__model_sql_end(q);
     return st;
 }
-
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -17435,7 +16716,6 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_add_keys(&q, m, call->from);
     return dbm__changed(s, call, &q);
 }
-
 static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
@@ -17446,7 +16726,6 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
 }
-
 /* Runs a call that looks for one row by the key in the struct. */
 static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status (*run)(dbm_session *s, void *ud)) {
     const dbm_field *f = call->model->fields;
@@ -17460,7 +16739,6 @@ static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status
     }
     return dbm__model_not_found(on, call->site, call->model, &key);
 }
-
 DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_update_struct", model, record, size, true);
@@ -17471,7 +16749,6 @@ DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const 
     }
     return dbm__by_key(on, &call, dbm__update_run);
 }
-
 DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_delete_struct", model, record, size, true);
@@ -17479,9 +16756,7 @@ DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const 
     dbm__model_call_of(&call, site, model, record);
     return dbm__by_key(on, &call, dbm__delete_run);
 }
-
 /* ---- find ---------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -17506,7 +16781,6 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     dbm__model_sql_end(&q);
     return st;
 }
-
 DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key,
                                int count) {
     dbm__model_call call;
@@ -17528,7 +16802,6 @@ DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_mode
     st = dbm__on_group(on, site, dbm__find_run, &call);
     return st == DBM_OK && call.missing ? dbm__model_not_found(on, site, model, count == 1 ? key : NULL) : st;
 }
-
 DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *record, size_t size, const char *site, const char *codes, ...) {
     dbm_value key = dbm_null();
     int count = 0;
@@ -17542,14 +16815,11 @@ DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *rec
     }
     return st != DBM_OK ? st : dbm__findv(on, site, model, record, size, &key, count);
 }
-
 /* ---- query_all ----------------------------------------------------------------------------------------------------- */
-
 /* What stands before the structs in the block that the caller frees: how to free it, also when the manager is gone. */
 typedef struct dbm__all_head { dbm_allocator allocator; dbm__heap *heap; } dbm__all_head;
 #define DBM__ALL_ALIGN 16u /* suits every type that a struct may hold */
 #define DBM__ALL_HEAD ((sizeof(dbm__all_head) + DBM__ALL_ALIGN - 1) / DBM__ALL_ALIGN * DBM__ALL_ALIGN)
-
 /* Structs in one growing block, behind their head; their texts in another one, in the order of the fields that point to them. While
  * they grow, a pointer only says whether there is a text; at the end the texts move behind the structs and the pointers are set. */
 typedef struct dbm__all {
@@ -17562,10 +16832,8 @@ typedef struct dbm__all {
     size_t n, capacity;              /* structs */
     size_t used, room;               /* bytes of texts */
 } dbm__all;
-
 static size_t dbm__all_round(size_t size) { return (size + DBM__ALL_ALIGN - 1) / DBM__ALL_ALIGN * DBM__ALL_ALIGN; }
 static char *dbm__all_record(const dbm__all *a, size_t i) { return a->block + DBM__ALL_HEAD + i * a->model->size; }
-
 /* Room for one struct more. */
 static bool dbm__all_grow(dbm__all *a, dbm__host *host) {
     size_t capacity = a->capacity ? a->capacity * 2 : 8;
@@ -17578,10 +16846,8 @@ static bool dbm__all_grow(dbm__all *a, dbm__host *host) {
     a->capacity = capacity;
     return true;
 }
-
 /* Where the next text of a field begins: bytes may be anything, so they are aligned for anything. */
 static size_t dbm__all_place(const dbm_field *f, size_t used) { return f->kind == DBM__TO_BYTES ? dbm__all_round(used) : used; }
-
 static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, const char *data, size_t size) {
     size_t at = dbm__all_place(f, a->used), room = a->room ? a->room : 256;
     char *texts;
@@ -17599,7 +16865,6 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
     a->used = at + size + 1;
     return true;
 }
-
 /* Keeps what a field points to: a text, or bytes. */
 static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
     if (f->kind == DBM__TO_TEXT) {
@@ -17614,7 +16879,6 @@ static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f
     }
     return true;
 }
-
 /* Points a field to its copy; *at is where the texts have come to. */
 static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t *at) {
     if (f->kind == DBM__TO_TEXT) {
@@ -17634,7 +16898,6 @@ static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t
         memcpy(record + f->offset, &bytes, sizeof bytes);
     }
 }
-
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     size_t structs = dbm__all_round(DBM__ALL_HEAD + a->n * a->model->size), at = 0, i, f;
@@ -17655,7 +16918,6 @@ static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     }
     return true;
 }
-
 static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm_row *row) {
     const dbm_model *m = a->model;
     dbm_status st;
@@ -17671,7 +16933,6 @@ static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm
     a->n++;
     return st;
 }
-
 static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm__all *a = (dbm__all *)ud;
     dbm__host *host = dbm__on_host(s);
@@ -17695,7 +16956,6 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     if (st != DBM_DONE) return st;
     return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site);
 }
-
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,
                                     const dbm_value *values, int count) {
     dbm__all a;
@@ -17725,7 +16985,6 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
     }
     return st;
 }
-
 DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void *out, size_t size, size_t *n, const char *site, const char *tail,
                                    const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
@@ -17742,7 +17001,6 @@ DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void
     if (n) *n = 0;
     return st;
 }
-
 DBM__DEF void dbm_free(void *block) {
     dbm__all_head head;
     dbm__host host;
@@ -17756,14 +17014,8 @@ DBM__DEF void dbm_free(void *block) {
     dbm__free(&host, start);
 }
 /* --- src/data/script.c --- */
-/* Scripts: many statements in one text, run one after the other until one fails.
- * May call: the public calls of session/, sql/'s lexer, base/.
- * Must not know: what a statement does. Where one ends is the lexer's to say. */
-
 typedef struct dbm__script_call { const char *site, *sql; size_t size; } dbm__script_call;
-
 static bool dbm__script_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 /* Where the first word of a statement is, behind blanks and comments. What looks like a comment is one if the lexer, shown nothing
  * else, finds no statement in it. */
 static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
@@ -17784,7 +17036,6 @@ static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
         i = end;
     }
 }
-
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     const dbm__script_call *call = (const dbm__script_call *)ud;
     unsigned lexer = dbm__on_database(s)->adapter->lexer;
@@ -17814,7 +17065,6 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     dbm__free(host, text);
     return st;
 }
-
 DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *sql) {
     dbm__script_call call;
     if (!dbm__on_database(on)) {
@@ -17828,10 +17078,6 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
     return dbm__on_group(on, site, dbm__script_run, &call);
 }
 /* --- src/data/redis.c --- */
-/* Redis' commands as calls: which words are sent, what their reply must be, and which commands only read.
- * May call: api/, base/, session/ (dbm__command), sql/'s conversions and readers of values.
- * Must not know: connections, hiredis, how a reply looks on the wire. */
-
 #if !DBM_HAS_REDIS
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
     if (dbm__on_database(on) == NULL) {
@@ -17858,9 +17104,7 @@ DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const ch
     return dbm__cursor_of(NULL);
 }
 #else
-
 /* ---- which commands only read ------------------------------------------------------------------------------------------ */
-
 /* Sorted. What is not here may write. Blocking ones that take something away (BLPOP) write; transactions' own words do not: what is queued between them
  * is judged by itself. */
 static const char *const dbm__redis_readers[] = {
@@ -17873,7 +17117,6 @@ static const char *const dbm__redis_readers[] = {
     "XREVRANGE", "ZCARD", "ZCOUNT", "ZDIFF", "ZINTER", "ZINTERCARD", "ZLEXCOUNT", "ZMSCORE", "ZRANDMEMBER", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE",
     "ZRANK", "ZREVRANGE", "ZREVRANGEBYLEX", "ZREVRANGEBYSCORE", "ZREVRANK", "ZSCAN", "ZSCORE", "ZUNION"
 };
-
 static bool dbm__redis_only_reads(const char *name, size_t size) {
     size_t low = 0, high = sizeof dbm__redis_readers / sizeof dbm__redis_readers[0], i;
     char upper[24];
@@ -17890,9 +17133,7 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
     }
     return false;
 }
-
 /* ---- formats --------------------------------------------------------------------------------------------------------------- */
-
 /* A command made of a format and its values. Few words and short mixed ones (user:%s) need no memory. */
 #define DBM__REDIS_WORDS 48
 typedef struct dbm__redis_command {
@@ -17904,15 +17145,12 @@ typedef struct dbm__redis_command {
     size_t mixed_size, mixed_room;
     dbm_status status;
 } dbm__redis_command;
-
 static bool dbm__redis_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 static void dbm__redis_command_free(dbm__redis_command *c) {
     dbm__host *host = dbm__on_host(c->on);
     if (c->words != c->few) dbm__free(host, c->words);
     if (c->mixed != c->block) dbm__free(host, c->mixed);
 }
-
 static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
     if (c->count == c->room) {
         size_t want = (size_t)c->room * 2;
@@ -17928,7 +17166,6 @@ static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
     c->words[c->count++] = v;
     return true;
 }
-
 static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size) {
     if (size > SIZE_MAX / 4 - c->mixed_size) size = SIZE_MAX / 4;
     if (c->mixed_size + size > c->mixed_room) {
@@ -17946,7 +17183,6 @@ static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size)
     c->mixed_size += size;
     return true;
 }
-
 static const char *dbm__redis_type_name(dbm_type type) {
     switch (type) {
     case DBM_TYPE_NULL: return "NULL";
@@ -17960,11 +17196,9 @@ static const char *dbm__redis_type_name(dbm_type type) {
     }
     return "a pointer that is no text";
 }
-
 static bool dbm__redis_is_bytes(dbm_type type) {
     return type == DBM_TYPE_TEXT || type == DBM_TYPE_BLOB || type == DBM_TYPE_DECIMAL || type == DBM_TYPE_UUID || type == DBM_TYPE_JSON;
 }
-
 /* The value for one % of the format. `i` stands on it, and then behind what was used. */
 static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *values, int count, int *i, dbm_value *out) {
     const dbm_value *v = &values[*i];
@@ -18002,7 +17236,6 @@ static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *v
     c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "value %d is for %%%c, which takes %s; it is %s", *i + 1, what, expected, dbm__redis_type_name(v->type));
     return false;
 }
-
 static void dbm__redis_format(dbm__redis_command *c, const char *format, const dbm_value *values, int count) {
     const char *p = format;
     int used = 0, i;
@@ -18080,14 +17313,11 @@ static void dbm__redis_format(dbm__redis_command *c, const char *format, const d
         }
     }
 }
-
 /* ---- one call ---------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__redis_unexpected(dbm_session *on, const char *site, dbm_row *row, const char *name) {
     dbm_row_end(row);
     return dbm__on_fail(on, DBM_E_SQL, site, "the reply to %s is not what that command answers", name);
 }
-
 static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *row, const dbm__redis_buffer *b) {
     dbm_value v = dbm_row_value(row, 0);
     size_t size = v.as.text.size;
@@ -18101,7 +17331,6 @@ static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *
     dbm_row_end(row);
     return DBM_OK;
 }
-
 /* The first row of the reply, as the call wants it. row is NULL where the command was only queued, or the reply is empty. */
 static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_row *row) {
     int what = want & 15;
@@ -18142,7 +17371,6 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
     if (out != NULL) *(int64_t *)out = v.as.integer;
     return DBM_OK;
 }
-
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
     dbm_row *row = NULL;
@@ -18157,7 +17385,6 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
 }
-
 /* Every out parameter is written, also on failure. False: one that is needed is NULL. */
 static bool dbm__redis_clear(int want, void *out) {
     int what = want & 15;
@@ -18179,7 +17406,6 @@ static bool dbm__redis_clear(int want, void *out) {
     }
     return true;
 }
-
 /* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
 static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_value *words, int count) {
     if (want & DBM__REDIS_EXPIRES) {
@@ -18198,7 +17424,6 @@ static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, 
     words[0] = dbm_textn(name, strlen(name));
     return dbm__redis_run(on, site, want, out, name, words, count);
 }
-
 static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int want, void *out, const char *format, const dbm_value *values, int count) {
     dbm__redis_command c;
     c.on = on;
@@ -18216,7 +17441,6 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
     dbm__redis_command_free(&c);
     return c.status;
 }
-
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
@@ -18232,7 +17456,6 @@ static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, 
     }
     return complete ? DBM_OK : dbm__on_fail(on, DBM_E_MISUSE, site, "the pointer for the row is NULL");
 }
-
 /* Values by their codes, texts without their sizes: under %b they need not end in a NUL. Room for DBM__MAX_VALUES. */
 static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
     int n = 0;
@@ -18260,11 +17483,9 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
     }
     return n;
 }
-
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
     return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES);
 }
-
 static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES + 3];
     bool named = false;
@@ -18279,7 +17500,6 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
     if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     return dbm__redis_named(on, site, want, out, name, values, count + 1);
 }
-
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
     dbm_status st;
     va_list ap;
@@ -18288,7 +17508,6 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     va_end(ap);
     return st;
 }
-
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
@@ -18315,13 +17534,11 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     if (words != few) dbm__free(dbm__on_host(on), words);
     return st;
 }
-
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const char *format, const char *codes, ...) {
     dbm_rows *rows = NULL;
     va_list ap;
@@ -18332,10 +17549,6 @@ DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const ch
 }
 #endif /* DBM_HAS_REDIS */
 /* --- src/data/mongo.c --- */
-/* MongoDB's calls: what was passed becomes one command of the backend's own, its answer rows.
- * May call: the calls of session/, sql/'s reading of values, base/.
- * Must not know: BSON, the driver. JSON only as far as it must know whether a command writes. */
-
 /* Of a command's values the first are these, then come the documents, then the values for their placeholders. */
 enum { DBM__MONGO_NAME, DBM__MONGO_COLL, DBM__MONGO_OPTIONS, DBM__MONGO_DOCUMENTS, DBM__MONGO_HEAD };
 /* As the adapter knows them; [0] is none. */
@@ -18343,7 +17556,6 @@ static const char *const dbm__mongo_names[] = {
     "", "insert", "insert_many", "find", "find_one", "update", "update_many", "replace", "delete", "delete_many", "count", "aggregate", "create_index",
     "drop", "command"
 };
-
 typedef struct dbm__mongo_call {
     dbm_session *on;
     const char *site;
@@ -18352,9 +17564,7 @@ typedef struct dbm__mongo_call {
     bool writes;
     dbm_value values[DBM__MONGO_HEAD + 2 + DBM__MAX_VALUES];
 } dbm__mongo_call;
-
 static bool dbm__mongo_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 /* Whether a JSON text has this text, quotes and all, among its strings. */
 static bool dbm__mongo_has(const char *json, const char *word) {
     size_t size = strlen(word);
@@ -18368,7 +17578,6 @@ static bool dbm__mongo_has(const char *json, const char *word) {
     }
     return false;
 }
-
 /* Whether a command changes anything, by its name, which comes first; one that is not known here is taken for one that does. */
 static bool dbm__mongo_command_writes(const char *json) {
     static const char *const reads[] = {
@@ -18385,7 +17594,6 @@ static bool dbm__mongo_command_writes(const char *json) {
     if ((size_t)(end - json) == 9 && strncmp(json, "aggregate", 9) == 0) return dbm__mongo_has(json, "\"$out\"") || dbm__mongo_has(json, "\"$merge\"");
     return true;
 }
-
 static bool dbm__mongo_writes(int call, const char *json) {
     switch (call) {
     case DBM__MONGO_FIND: case DBM__MONGO_FIND_ONE: case DBM__MONGO_COUNT: return false;
@@ -18394,14 +17602,12 @@ static bool dbm__mongo_writes(int call, const char *json) {
     default: return true;
     }
 }
-
 /* Whether the target is one of MongoDB. A target that is none at all goes on, to be refused as it is everywhere. */
 static dbm_status dbm__mongo_allowed(dbm_session *on, const char *site, const char *call) {
     dbm_database *db = dbm__on_database(on);
     if (db == NULL || dbm__same_word(db->adapter->type, "mongodb")) return DBM_OK;
     return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "dbm_mongo_%s works on databases of type 'mongodb', and this one is of type %q", call, db->adapter->type);
 }
-
 /* Checks the call's values, which stand behind the head and `documents` texts, and puts the options in their place. */
 static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count) {
     int i, first = DBM__MONGO_HEAD + documents, n = first;
@@ -18422,7 +17628,6 @@ static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count
     m->count = n;
     return DBM_OK;
 }
-
 /* The head and the texts. */
 static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                    int *documents) {
@@ -18455,7 +17660,6 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
     int documents, count = 0;
@@ -18470,7 +17674,6 @@ static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const cha
     }
     return dbm__mongo_finish(m, documents, count);
 }
-
 static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
     int documents, i;
@@ -18487,9 +17690,7 @@ static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const ch
     }
     return dbm__mongo_finish(m, documents, count);
 }
-
 /* ---- without rows --------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
     dbm_rows *rows;
     if (st != DBM_OK) return st;
@@ -18497,7 +17698,6 @@ static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
     if (st == DBM_OK) dbm_rows_end(rows);
     return st;
 }
-
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18507,13 +17707,11 @@ DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, cons
     va_end(ap);
     return dbm__mongo_end(&m, st);
 }
-
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
     dbm__mongo_call m;
     return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
 }
-
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
     dbm__mongo_call m;
@@ -18546,9 +17744,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     dbm__free(host, values);
     return st;
 }
-
 /* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18560,7 +17756,6 @@ DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char
     va_end(ap);
     return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
 }
-
 DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
                                      const dbm_value *values, int count) {
     dbm__mongo_call m;
@@ -18570,13 +17765,11 @@ DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const cha
     st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
     return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
 }
-
 /* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
 static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
     dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
     return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
 }
-
 DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18588,7 +17781,6 @@ DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *s
     va_end(ap);
     return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
 }
-
 DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
                                     const dbm_value *values, int count) {
     dbm__mongo_call m;
@@ -18598,7 +17790,6 @@ DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *
     st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
     return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
 }
-
 static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
     dbm_row *row;
     if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
@@ -18607,7 +17798,6 @@ static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, in
     dbm_row_end(row);
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     va_list ap;
@@ -18619,14 +17809,12 @@ DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *si
     va_end(ap);
     return dbm__mongo_counted(&m, st, n);
 }
-
 DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm__mongo_call m;
     if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
     *n = 0;
     return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
 }
-
 DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
     dbm__mongo_call m;
     dbm_rows *rows = NULL;
@@ -18638,76 +17826,59 @@ DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const ch
     if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
     return dbm__cursor_of(rows);
 }
-
 DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm__mongo_call m;
     dbm_rows *rows = NULL;
     if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
     return dbm__cursor_of(rows);
 }
-
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
-
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
     int i, n = doc != NULL && field != NULL ? dbm_row_columns(doc) : 0;
     for (i = 0; i < n; i++) if (strcmp(dbm_row_name(doc, i), field) == 0) return i;
     return -1;
 }
-
 static int dbm__doc_index(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     if (doc == NULL) dbm__fail_null("document");
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i;
 }
-
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-
 DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 ? dbm_row_int(doc, i) : 0;
 }
-
 DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 ? dbm_row_double(doc, i) : 0.0;
 }
-
 DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 && dbm_row_bool(doc, i);
 }
-
 DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
     int i = dbm__doc_index(doc, field);
     return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
 }
-
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_text(doc, i) : "";
 }
-
 DBM__DEF dbm_value dbm_doc_value(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_value(doc, i) : dbm_null();
 }
-
 DBM__DEF const char *dbm_doc_json(dbm_row *doc) {
     dbm_value v;
     return dbm__row_whole(doc, DBM_COLUMN_DOCUMENT, &v) == DBM_OK ? v.as.text.data : "";
 }
-
 DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     dbm_value v;
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL;
 }
 /* --- src/adapters/adapters.h --- */
-/* The adapters that are built in, one function each: what manager/ puts into its map.
- * May call: api/, base/.
- * Must not know: how any of them works, nor each other. */
-
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
@@ -18729,9 +17900,6 @@ DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
-/* SQLite: files and in-memory databases, through sqlite3.h 3.24 or newer.
- * May call: api/, base/, adapter/ (refusals), config/ (values of options), sql/ (a timestamp's text), and sqlite3.
- * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_SQLITE
 #if defined(__has_include) && !defined(DBM__BUNDLED_SQLITE3_H)
 #  if !__has_include(<sqlite3.h>)
@@ -18780,12 +17948,9 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
-
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
-
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
-
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
     const char *path;        /* of the file, absolute; what messages show */
@@ -18799,7 +17964,6 @@ typedef struct dbm__sqlite_base {
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
 } dbm__sqlite_base;
-
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
 enum {
     DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
@@ -18807,11 +17971,9 @@ enum {
     DBM__SQLITE_LEVELS = 4,  /* deeper ones are prepared each time */
     DBM__SQLITE_WORDS = DBM__SQLITE_SAVEPOINT + 3 * DBM__SQLITE_LEVELS
 };
-
 /* Whether an operation runs. A cancel turns ACTIVE into CANCELLED and nothing else, so none is left over for the next
  * operation. */
 enum { DBM__SQLITE_IDLE = 0, DBM__SQLITE_ACTIVE, DBM__SQLITE_CANCELLED };
-
 /* Of a connection. */
 typedef struct dbm__sqlite {
     sqlite3 *db;
@@ -18833,13 +17995,11 @@ typedef struct dbm__sqlite {
     struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
-
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
 typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
 #define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
 #define DBM__SQLITE_CHUNK ((size_t)4096) /* the first one */
-
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__sqlite_statement {
     sqlite3_stmt *stmt;
@@ -18859,9 +18019,7 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_row *first;
     dbm__sqlite_chunk *chunks;
 } dbm__sqlite_statement;
-
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
                                   const char *format, ...) {
     char block[1000];
@@ -18873,7 +18031,6 @@ static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char 
     dbm__text_end(&t);
     return dbm_adapter_fail(q->c, status, sqlstate, native, block);
 }
-
 /* Which of our statuses a result code is. */
 static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
     *retryable = false;
@@ -18914,7 +18071,6 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
     default: return DBM_E_SQL;
     }
 }
-
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
     static const struct { const char *part, *state; } known[] = {
@@ -18927,7 +18083,6 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strstr(said, known[i].part) != NULL) return known[i].state;
     return "42000";
 }
-
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     const char *name = strstr(said, "constraint failed: ");
@@ -18945,7 +18100,6 @@ static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sql
     dbm_adapter_fail_constraint(q->c, kind, copy);
     return DBM_E_CONSTRAINT;
 }
-
 /* Why a file can't be opened, in words: SQLite only says that it can't. */
 static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
     dbm__text t = dbm__text_in(block, capacity);
@@ -18984,12 +18138,10 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
     dbm__text_end(&t);
     return block;
 }
-
 /* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
 DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
     return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending);
 }
-
 /* Reports what the connection's last call answered. Called before the statement is reset. */
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
@@ -19076,13 +18228,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
-
 static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) {
     return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL);
 }
-
 /* ---- waiting and being stopped ----------------------------------------------------------------------------------- */
-
 /* SQLite asks this when a lock is taken: wait and try again (1), or give up (0). */
 static int dbm__sqlite_busy(void *data, int count) {
     static const unsigned short steps[] = { 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 20000 };
@@ -19105,7 +18254,6 @@ static int dbm__sqlite_busy(void *data, int count) {
     q->slept_us += step;
     return 1;
 }
-
 /* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop
  * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
@@ -19116,7 +18264,6 @@ static int dbm__sqlite_progress(void *data) {
     q->timed_out = !cancelled;
     return 1;
 }
-
 /* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer
  * does not wait for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed,
  * or with busy_timeout. */
@@ -19129,13 +18276,11 @@ static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *
     }
     return rc;
 }
-
 static void dbm__sqlite_cancel(dbm_connection *c) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     dbm__word active = DBM__SQLITE_ACTIVE;
     if (q != NULL && dbm__cas(&q->state, &active, DBM__SQLITE_CANCELLED)) sqlite3_interrupt(q->db);
 }
-
 /* An operation begins, and ends. dbm__sqlite_fail() ends it too. */
 DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_t deadline_us) {
     q->deadline_us = deadline_us;
@@ -19144,9 +18289,7 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
     dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
-
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
-
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
     sqlite3_stmt *stmt = NULL;
@@ -19164,7 +18307,6 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
     return rc;
 }
-
 static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
@@ -19175,13 +18317,11 @@ static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
         dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1);
     }
 }
-
 static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
     char text[40];
     dbm__sqlite_word_text(word, text, sizeof text);
     return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
 }
-
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
     sqlite3_stmt *stmt;
     dbm_status status;
@@ -19212,9 +18352,7 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
     sqlite3_reset(stmt);
     return status;
 }
-
 /* ---- transactions ------------------------------------------------------------------------------------------------ */
-
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
@@ -19226,7 +18364,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     q->read_only = op->read_only && status == DBM_OK;
     return status;
 }
-
 /* A word that ends a transaction: no dbm_cancel may stop it. */
 static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us) {
     dbm_status status;
@@ -19235,7 +18372,6 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
     q->ending = false;
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
@@ -19245,12 +18381,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
-
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
     sqlite3_stmt *stmt = NULL;
     while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) sqlite3_reset(stmt);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     q->read_only = false;
@@ -19264,7 +18398,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
@@ -19275,11 +18408,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
-
 /* ---- statements: prepare ----------------------------------------------------------------------------------------- */
-
 static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-
 /* Past blanks, comments and, between statements, semicolons. An open comment reaches to the end. */
 static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicolons) {
     while (p < end) {
@@ -19296,12 +18426,10 @@ static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicol
     }
     return p;
 }
-
 static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word) {
     for (; *word != '\0'; p++, word++) if (p >= end || dbm__sqlite_lower(*p) != *word) return false;
     return true;
 }
-
 /* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
 static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
     size_t size = strlen(name);
@@ -19313,7 +18441,6 @@ static const char *dbm__sqlite_calls(const char *p, const char *end, const char 
     }
     return NULL;
 }
-
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
     int i;
@@ -19333,7 +18460,6 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
                            "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
                            counted);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
@@ -19384,7 +18510,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     p->single = true;
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
     if (s == NULL) return DBM_OK;
@@ -19396,9 +18521,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
     dbm_adapter_free(q->owner, s);
     return DBM_OK;
 }
-
 /* ---- statements: bind -------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
@@ -19408,7 +18531,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
         return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
@@ -19427,7 +18549,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
     }
     return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
-
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
                                                      int number) {
@@ -19469,7 +18590,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     }
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc);
 }
-
 DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
     int i;
     for (i = 1; i <= count; i++, v++) {
@@ -19484,16 +18604,13 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
     }
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sqlite_statement *s, int rc) {
     dbm_status status = dbm__sqlite_fail(q, rc);
     sqlite3_reset(s->stmt);
     s->ended = true;
     return status;
 }
-
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
-
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
     sqlite3_value *v = sqlite3_column_value(stmt, i);
@@ -19534,11 +18651,9 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         return true;
     }
 }
-
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
     return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -19550,7 +18665,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s)
     s->seen += s->row != NULL;
     return s->row != NULL ? DBM_OK : DBM_DONE;
 }
-
 static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm__sqlite *q;
@@ -19571,19 +18685,16 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     s->ended = true;
     return DBM_DONE;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)sqlite3_column_bytes(s->stmt, 0); /* whichever column: SQLite learns that the failure was noticed */
     return dbm__sqlite_no_memory(s->q);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_column_held(const dbm__sqlite_statement *s, int i, dbm_value *out) {
     if ((unsigned)i < (unsigned)s->columns) *out = dbm__sqlite_cells(s->row)[i];
     else *out = dbm_null(); /* as SQLite has it */
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)c;
@@ -19591,16 +18702,13 @@ static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_v
     s->touched = true;
     return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(op);
 }
-
 static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     const char *name = s != NULL ? sqlite3_column_name(s->stmt, i) : NULL;
     (void)c;
     return name != NULL ? name : "";
 }
-
 /* ---- rows put aside ---------------------------------------------------------------------------------------------- */
-
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     dbm__sqlite *q = s->q;
     while (s->chunks != NULL) {
@@ -19611,7 +18719,6 @@ static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     }
     s->first = s->row = NULL;
 }
-
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
 static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limit, size_t *held, dbm_status *status) {
     const size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_chunk));
@@ -19638,7 +18745,6 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     chunk->used += size;
     return at;
 }
-
 /* Copies the row that stmt stands on. */
 static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
                                    dbm__sqlite_row **out) {
@@ -19668,7 +18774,6 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
     *out = row;
     return DBM_OK;
 }
-
 /* Copies rows from stmt until its end. `rc` is what its last step answered. */
 static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *stmt, int rc, size_t limit) {
     dbm__sqlite *q = s->q;
@@ -19690,7 +18795,6 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
     }
     return rc == SQLITE_DONE ? DBM_OK : dbm__sqlite_fail(q, rc);
 }
-
 /* As long as no column of the row in hand was read, it can be copied too, and stepping on is safe. */
 static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) {
     dbm_status status = dbm__sqlite_copy_rest(s, s->stmt, SQLITE_ROW, limit);
@@ -19699,7 +18803,6 @@ static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) 
     s->row = s->first;
     return status;
 }
-
 /* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free
  * the texts that were handed out. */
 static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op *op) {
@@ -19731,7 +18834,6 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
     sqlite3_finalize(again);
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm_status status;
@@ -19748,9 +18850,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     else dbm__sqlite_drop(s);
     return status;
 }
-
 /* ---- statements: run --------------------------------------------------------------------------------------------- */
-
 /* A statement whose first step gave no row, or one that has none. */
 static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
@@ -19769,7 +18869,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_s
     }
     return DBM_OK;
 }
-
 /* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after
  * the last one: so all rows are put aside at once, and a failure is one of EXECUTE. */
 static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, dbm_op *op, int rc) {
@@ -19793,7 +18892,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     dbm__sqlite_drop(s);
     return status;
 }
-
 /* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO
  * NOTHING, DO UPDATE) does not show an older one; it is put back when no new one came, because SQL may ask for it
  * later. */
@@ -19833,12 +18931,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     if (s->inserts && !(s->reads_id && op->affected == 0)) op->last_id = key;
     return status;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
     return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
                            "the statement has %d placeholders, and %d values were passed", expected, given);
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
@@ -19863,7 +18959,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_
     op->row = true;
     return DBM_OK;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     if (s == NULL) return DBM_OK;
@@ -19872,16 +18967,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK;
 }
-
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
-
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
     if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
     op->bulk->data = op->prepared->data;
     return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sqlite_statement *s, bool each_row, int rc) {
     dbm_status status;
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
@@ -19894,7 +18986,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
     return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
 }
-
 /* The statement with its values bound, run. */
 DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
     int rc = sqlite3_step(s->stmt);
@@ -19902,7 +18993,6 @@ DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_stateme
     sqlite3_reset(s->stmt);
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
     dbm_status status = DBM_OK;
@@ -19920,7 +19010,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     dbm__sqlite_leave(s->q);
     return status;
 }
-
 /* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
 DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
     dbm_value v;
@@ -19938,7 +19027,6 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
     if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
-
 static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
     dbm__sqlite *q = s->q;
@@ -19961,9 +19049,7 @@ static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const 
     dbm__sqlite_leave(q);
     return status;
 }
-
 /* ---- operations -------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int moved = 0;
@@ -19975,15 +19061,12 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
-
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
     if (status != DBM_OK || op->prepared->data == NULL) return status;
     return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
 }
-
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
-
 static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
@@ -20010,7 +19093,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     }
     return DBM_E_UNSUPPORTED;
 }
-
 /* Only jumps: what runs once per statement has no frame of its own here. */
 static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     if (op->kind == DBM_OP_EXECUTE) {
@@ -20019,16 +19101,13 @@ static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     }
     return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op);
 }
-
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     const char *state;
     (void)c;
     (void)sqlstate;
     return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK;
 }
-
 /* ---- connections ------------------------------------------------------------------------------------------------- */
-
 /* What every connection has, set again when a session may have changed it. */
 static int dbm__sqlite_set_up(dbm__sqlite *q) {
     const dbm__sqlite_base *base = q->base;
@@ -20047,7 +19126,6 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     dbm__format(text, sizeof text, "PRAGMA cache_size = %l", base->cache_size);
     return dbm__sqlite_run(q, text, NULL, 0);
 }
-
 /* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again
  * here; another connection may be making the same file new. */
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
@@ -20078,7 +19156,6 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     dbm_adapter_readers_block(q->c, !q->wal);
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
@@ -20118,14 +19195,12 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm_adapter_set_data(c, q);
     return DBM_OK;
 }
-
 static bool dbm__sqlite_idle(dbm__sqlite *q) {
     sqlite3_stmt *stmt = NULL;
     if (!sqlite3_get_autocommit(q->db)) return false;
     while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) if (sqlite3_stmt_busy(stmt)) return false;
     return true;
 }
-
 /* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the
  * book but not the locks: a new connection would rely on locks that are not there, and lose its WAL file when the
  * parent closes its last connection.
@@ -20140,7 +19215,6 @@ static bool dbm__sqlite_idle(dbm__sqlite *q) {
 typedef int (*dbm__sqlite_fstat)(int fd, struct stat *out);
 /* Set in children only, before they have threads that use SQLite: there is nowhere else to keep it. */
 static struct { dbm__sqlite_fstat next; int count; dev_t dev[8]; ino_t ino[8]; } dbm__sqlite_parents;
-
 static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     int rc = dbm__sqlite_parents.next(fd, out), i;
     for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
@@ -20150,7 +19224,6 @@ static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     }
     return rc;
 }
-
 static bool dbm__sqlite_part(const char *path) {
     sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
     struct stat file;
@@ -20176,7 +19249,6 @@ static bool dbm__sqlite_part(const char *path) {
     return false;
 }
 #endif
-
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
     if (!q->base->memory && !dbm__sqlite_idle(q)) {
@@ -20189,7 +19261,6 @@ static void dbm__sqlite_forked(dbm__sqlite *q) {
     while ((stmt = sqlite3_next_stmt(q->db, NULL)) != NULL) sqlite3_finalize(stmt);
     sqlite3_close(q->db);
 }
-
 static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int i;
@@ -20211,7 +19282,6 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
     if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
 }
-
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
 static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *format) {
     for (;;) {
@@ -20232,7 +19302,6 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
     }
 }
-
 /* A file is simply opened again; what is in memory has to be cleaned. */
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -20265,12 +19334,9 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_leave(q);
     return DBM_OK;
 }
-
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
-
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
-
 /* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
  * reported. */
 static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
@@ -20282,12 +19348,10 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
-
 static bool dbm__sqlite_is_true(const char *value) {
     bool yes = false;
     return value != NULL && dbm__parse_bool(value, &yes) && yes;
 }
-
 static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
     size_t i;
     const char *near_one;
@@ -20300,7 +19364,6 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
                               "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
                               name, hint);
 }
-
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     static const char prefix[] = "connect_args.";
     const dbm_url *url = dbm_adapter_url(db);
@@ -20332,7 +19395,6 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off" };
     static const char *const syncs[] = { "full", "off", "normal", "extra" };
@@ -20369,7 +19431,6 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     return DBM_OK;
 }
-
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -20406,7 +19467,6 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
     dbm__copy_cut(out, DBM__SQLITE_PATH, path);
     return true;
 }
-
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
     static const char digits[] = "0123456789ABCDEF";
     size_t i;
@@ -20421,7 +19481,6 @@ static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
         dbm__put_n(t, plain ? &c : coded, plain ? 1 : 3);
     }
 }
-
 /* The block of a database: its settings, then its path, then its URI. */
 static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     size_t path_size = strlen(path) + 1, uri_size = 3 * path_size + 32, i;
@@ -20453,7 +19512,6 @@ static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *set
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
-
 static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     static const char prefix[] = "sqlite:";
     char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + 2 * DBM__SQLITE_PATH), *full;
@@ -20470,7 +19528,6 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     dbm_adapter_free(db, key);
     return status;
 }
-
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const char *path = url->path != NULL ? url->path : "", *mode;
@@ -20510,13 +19567,11 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     dbm_adapter_single(db);
     return dbm__sqlite_make(db, &settings, path[0] != '\0' ? path : ":memory:");
 }
-
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
     if (base != NULL) dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
@@ -20529,21 +19584,12 @@ static const dbm_adapter dbm__sqlite_adapter = {
     NULL, NULL, /* start, step: SQLite blocks */
     dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
-
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
-
 #endif /* DBM__SQLITE_MISSING */
 #endif /* DBM_HAS_SQLITE */
 /* --- src/adapters/postgresql.c --- */
-/* PostgreSQL, through libpq 12 or newer: one non-blocking flow, started and stepped.
- * May call: api/, base/, net/, config/ (values of options), sql/ (texts of numbers, the end of a statement), and libpq.
- * Must not know: pools, sessions, other adapters. */
 /* --- src/adapters/postgresql.h --- */
-/* What the two files of the PostgreSQL adapter share: libpq, the server's types, and the rows of a bulk on their way into COPY.
- * May call: api/, base/, and libpq.
- * Must not know: anything else. */
 #if DBM_HAS_POSTGRESQL
 #if defined(__has_include)
 #  if !__has_include(<libpq-fe.h>)
@@ -20562,7 +19608,6 @@ DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #else
 #  include <libpq-fe.h>
 #endif
-
 /* The server's types that have one of ours; others are texts. */
 enum {
     DBM__PG_BOOL = 16, DBM__PG_BYTEA = 17, DBM__PG_CHAR = 18, DBM__PG_NAME = 19, DBM__PG_INT8 = 20, DBM__PG_INT2 = 21, DBM__PG_INT4 = 23,
@@ -20570,15 +19615,12 @@ enum {
     DBM__PG_BPCHAR = 1042, DBM__PG_VARCHAR = 1043, DBM__PG_DATE = 1082, DBM__PG_TIME = 1083, DBM__PG_TIMESTAMP = 1114,
     DBM__PG_TIMESTAMPTZ = 1184, DBM__PG_NUMERIC = 1700, DBM__PG_UUID = 2950, DBM__PG_JSONB = 3802
 };
-
 #define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
 #define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
-
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
-
 /* A bulk: its rows, encoded, until COPY takes them. */
 typedef struct dbm__pg_copy dbm__pg_copy;
 /* NULL: no memory. The plan outlives it. */
@@ -20632,7 +19674,6 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
 #  define DBM__PG_CANCEL_KEY 0
 #endif
 #define DBM__PG_CANCEL_US 500000 /* that a cancel may take */
-
 /* One operation is a list of commands that are sent together and answered one after the other:
  *
  *     wait:  BEGIN, SAVEPOINT, RELEASE, ROLLBACK TO that were asked for and cost nothing yet
@@ -20647,9 +19688,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
  *
  * Rows come in one of two ways. In a transaction a query that has not proved small is DECLAREd as a cursor and FETCHed in batches, so nothing is
  * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. */
-
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
-
 enum { /* commands */
     DBM__PG_BEGIN = 1,   /* number: isolation, and 8 for READ ONLY */
     DBM__PG_SAVEPOINT, DBM__PG_RELEASE, DBM__PG_ROLLBACK_TO,   /* number: the savepoint's */
@@ -20667,7 +19706,6 @@ enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is
 enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
-
 typedef struct dbm__pg_item {
     unsigned char kind;
     bool silent;             /* nobody waits for its answer */
@@ -20675,9 +19713,7 @@ typedef struct dbm__pg_item {
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
     struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
-
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
-
 /* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
 typedef struct dbm__pg_base {
     const char **keys, **values; /* NULL-terminated; user, password, host and port are put in at [0] to [3] */
@@ -20689,11 +19725,9 @@ typedef struct dbm__pg_base {
     bool own_zone;           /* the program chose its TimeZone in `options` */
     bool remote;             /* some host is neither this machine nor a socket file */
 } dbm__pg_base;
-
 /* A row that was put aside: its cells, then their bytes. */
 typedef struct dbm__pg_cell { const char *data; int size; } dbm__pg_cell; /* size -1: NULL */
 typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; } dbm__pg_held;
-
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -20702,7 +19736,6 @@ typedef struct dbm__pg_text {
     size_t size;
     char block[40];
 } dbm__pg_text;
-
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__pg_statement {
     struct dbm__pg *q;
@@ -20738,7 +19771,6 @@ typedef struct dbm__pg_statement {
     int texts_count;
     struct dbm__pg_statement *next_cursor;
 } dbm__pg_statement;
-
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -20818,13 +19850,11 @@ typedef struct dbm__pg {
     size_t trace_size;
 #endif
 } dbm__pg;
-
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
 #define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
-
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
     switch ((int)type) {
@@ -20836,9 +19866,7 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false;
     }
 }
-
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
-
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
     size_t i, n = said != NULL ? strlen(said) : 0;
@@ -20852,7 +19880,6 @@ static void dbm__pg_words(dbm__text *t, const char *said) {
         }
     }
 }
-
 static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -20863,7 +19890,6 @@ static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstat
     dbm__text_end(&t);
     return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
 }
-
 static dbm_status dbm__pg_lost(dbm__pg *q) {
     char block[700];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -20884,18 +19910,15 @@ static dbm_status dbm__pg_lost(dbm__pg *q) {
     dbm_adapter_broken(q->c);
     return DBM_E_LOST;
 }
-
 static const char *dbm__pg_state_of(const PGresult *error) {
     const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
     return state != NULL ? state : "";
 }
-
 /* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
 static bool dbm__pg_is_stale(const PGresult *error) {
     const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
     return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
 }
-
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const PGresult *e = q->error;
@@ -20944,11 +19967,8 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     }
     return status;
 }
-
 static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
-
 /* ---- lists and blocks -------------------------------------------------------------------------------------------- */
-
 static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint32_t number) {
     dbm__pg_item *item;
     if (list->count == list->capacity) {
@@ -20969,7 +19989,6 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->s = NULL;
     return item;
 }
-
 static bool dbm__pg_room(dbm__pg *q, size_t size) {
     char *block;
     if (size <= q->block_size) return true;
@@ -20984,7 +20003,6 @@ static bool dbm__pg_room(dbm__pg *q, size_t size) {
     q->block_size = size;
     return true;
 }
-
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
     if (DBM__LIKELY(q->block_size <= DBM__PG_BLOCK_KEPT)) return;
@@ -20992,9 +20010,7 @@ static void dbm__pg_room_end(dbm__pg *q) {
     q->block = NULL;
     q->block_size = 0;
 }
-
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
-
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
 static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
     int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
@@ -21004,13 +20020,11 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     *month = (int)(m < 10 ? m + 3 : m - 9);
     *year = y + era * 400 + (*month <= 2);
 }
-
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-
 static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
     char digits[24];
     int n = 0;
@@ -21020,7 +20034,6 @@ static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
     } while (v != 0 || n < width);
     while (n > 0) dbm__put_n(t, &digits[--n], 1);
 }
-
 static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     int64_t year;
     int month, day;
@@ -21032,7 +20045,6 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__put(t, "-");
     dbm__pg_put_digits(t, day, 2);
 }
-
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
@@ -21052,7 +20064,6 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     dbm__put(t, "+00");
     if (before) dbm__put(t, " BC");
 }
-
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -21136,18 +20147,14 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     q->unasked_bytes += need;
     return DBM_OK;
 }
-
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
-
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
-
 static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
     return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
 }
-
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
     const char *style = PQparameterStatus(q->conn, "DateStyle"), *interval = PQparameterStatus(q->conn, "IntervalStyle");
@@ -21159,7 +20166,6 @@ static void dbm__pg_look_at_settings(dbm__pg *q) {
     q->set_limit = dbm_adapter_config(q->owner)->statement_timeout_ms > 0 && q->base->cached;
     q->setup = q->set_style || q->set_interval || q->set_zone || q->set_limit;
 }
-
 static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
     dbm__put(t, "SELECT 1");
@@ -21168,7 +20174,6 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     if (q->set_zone) dbm__put(t, ", set_config('TimeZone', 'UTC', false)");
     if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms);
 }
-
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
@@ -21177,7 +20182,6 @@ static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block);
 }
-
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     static const char *const levels[] = { "", " ISOLATION LEVEL READ UNCOMMITTED", " ISOLATION LEVEL READ COMMITTED", " ISOLATION LEVEL REPEATABLE READ",
         " ISOLATION LEVEL SERIALIZABLE" };
@@ -21231,7 +20235,6 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     }
     return dbm__pg_text_command(q, block);
 }
-
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
@@ -21247,9 +20250,7 @@ static bool dbm__pg_send(dbm__pg *q) {
     }
     return true;
 }
-
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
 static void dbm__pg_texts_drop(dbm__pg_statement *s) {
     int i;
     for (i = 0; i < s->texts_count; i++) {
@@ -21257,7 +20258,6 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
         s->texts[i].owned = NULL;
     }
 }
-
 /* Another row is in hand. */
 DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
@@ -21271,7 +20271,6 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         s->copied = NULL;
     }
 }
-
 /* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
     int i, columns = res != NULL ? PQnfields(res) : 1;
@@ -21304,7 +20303,6 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     s->held_size += size;
     return true;
 }
-
 static int64_t dbm__pg_count(PGresult *res) {
     const char *text = PQcmdTuples(res);
     int64_t n = 0;
@@ -21312,25 +20310,21 @@ static int64_t dbm__pg_count(PGresult *res) {
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
     return n;
 }
-
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
     q->drops.count = q->drops.head = 0;
 }
-
 DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
 }
-
 /* A statement without rows has run. */
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     const char *tag = PQcmdStatus(res);
     if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
     return dbm__pg_count(res);
 }
-
 static int64_t dbm__pg_read_int(const char *text) {
     bool minus = *text == '-';
     uint64_t n = 0;
@@ -21338,7 +20332,6 @@ static int64_t dbm__pg_read_int(const char *text) {
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
     return (int64_t)(minus ? 0 - n : n);
 }
-
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     if (there) {
@@ -21347,7 +20340,6 @@ static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     }
     s->kept = false;
 }
-
 /* What one of the pipeline has done; its rows are dropped. */
 static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
     int64_t n = -1;
@@ -21363,7 +20355,6 @@ static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, Exe
     }
     item->number |= 4u;
 }
-
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
 static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     dbm__pg_statement *s = q->main;
@@ -21408,7 +20399,6 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     q->affected = dbm__pg_count(s->res);
     return false;
 }
-
 /* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
 static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     static char name[] = "data";
@@ -21425,7 +20415,6 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     q->main->binary_rows = true;
     q->main->copying = true;
 }
-
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
 static int dbm__pg_copy_rows(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -21456,18 +20445,15 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
         PQfreemem(data);
     }
 }
-
 /* Whether the SYNC at the head is that of one which stands alone. */
 static bool dbm__pg_sent_alone(const dbm__pg *q) {
     const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
     return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
 }
-
 static void dbm__pg_sent_over(dbm__pg *q) {
     q->unanswered--;
     if (q->sent_error == NULL) q->answered++;
 }
-
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
@@ -21485,7 +20471,6 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
-
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
@@ -21539,7 +20524,6 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     PQclear(res);
     return false;
 }
-
 static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
@@ -21551,14 +20535,12 @@ static void dbm__pg_look_at_transaction(dbm__pg *q) {
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
     }
 }
-
 static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
     dbm__pg_look_at_transaction(q);
 }
-
 /* Reads answers, in the order of the list, as far as they have come. */
 static int dbm__pg_answers(dbm__pg *q) {
     while (q->sent.head < q->sent.count) {
@@ -21620,14 +20602,11 @@ static int dbm__pg_answers(dbm__pg *q) {
     q->sent.head = q->sent.count = q->emitted = 0;
     return DBM__PG_ALL;
 }
-
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
-
 static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
     q->local = true;
 }
-
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     int i;
@@ -21642,13 +20621,11 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     }
     q->wait_used = q->wait.count;
 }
-
 static void dbm__pg_push_drops(dbm__pg *q) {
     int i;
     for (i = 0; i < q->drops.count; i++) dbm__pg_add(q, &q->sent, DBM__PG_DEALLOCATE, q->drops.at[i].number);
     q->drops.count = 0;
 }
-
 /* What goes before the main command of an operation. Cursors are closed and statements dropped only where that can't spoil a transaction. */
 static void dbm__pg_push_before(dbm__pg *q) {
     bool open = q->tx == DBM__PG_TX_OPEN;
@@ -21669,7 +20646,6 @@ static void dbm__pg_push_before(dbm__pg *q) {
     }
     if (DBM__UNLIKELY(open && q->drops.count >= 8 && !q->failed_tx)) dbm__pg_push_drops(q);
 }
-
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
 static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #if DBM__PG_PIPELINE
@@ -21682,9 +20658,7 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #endif
     return true;
 }
-
 static void dbm__pg_put(dbm__pg *q, bool alone);
-
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
     bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
@@ -21692,7 +20666,6 @@ static void dbm__pg_go(dbm__pg *q) {
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
     dbm__pg_put(q, alone);
 }
-
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     q->whole = false;
@@ -21714,13 +20687,11 @@ static void dbm__pg_put(dbm__pg *q, bool alone) {
         }
     }
 }
-
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
     if (*at == s) *at = s->next_cursor;
 }
-
 /* Its server side is gone with its transaction, or its savepoint. */
 static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     dbm__pg_statement **at = &q->cursors, *s;
@@ -21737,7 +20708,6 @@ static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     for (i = 0; i < q->closes.count; i++) if (q->closes.at[i].depth < depth) q->closes.at[left++] = q->closes.at[i];
     q->closes.count = left;
 }
-
 static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item;
     if (s->cursor == 0) return;
@@ -21747,7 +20717,6 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     s->cursor = 0;
     dbm__pg_cursor_unlink(q, s);
 }
-
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
     q->failed_tx = false;
@@ -21755,7 +20724,6 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
     q->wait.count = q->wait_used = 0;
     dbm__pg_cursors_lost(q, INT_MIN);
 }
-
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
@@ -21780,15 +20748,12 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     }
     s->live = false;
 }
-
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
     s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0;
 }
-
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
-
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
@@ -21797,7 +20762,6 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
 }
-
 /* Answers to what is in the pipeline are to come. */
 static void dbm__pg_ask(dbm__pg *q) {
 #if DBM__PG_PIPELINE
@@ -21806,18 +20770,15 @@ static void dbm__pg_ask(dbm__pg *q) {
     q->unasked = 0;
     q->unasked_bytes = 0;
 }
-
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
 }
-
 DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
     q->main = s;
     dbm__pg_result_begin(s);
     q->retried = false;
     q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
 }
-
 static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
@@ -21847,7 +20808,6 @@ static void dbm__pg_push_run(dbm__pg *q) {
     }
     dbm__pg_go(q);
 }
-
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
  * 64 KB and one statement. */
 static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
@@ -21888,7 +20848,6 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_push_run(q);
 #endif
 }
-
 static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
@@ -21913,7 +20872,6 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
 }
-
 /* The short way: a statement that the server has, while nothing else is due, and not by TLS, which may have read what a poll then waits for. True: it is
  * on its way, and dbm__pg_solo_step() takes its answer. */
 static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
@@ -21930,7 +20888,6 @@ static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
     q->fresh = false;
     return true;
 }
-
 /* The next row, where it is at hand. */
 static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
@@ -21956,7 +20913,6 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     s->now = now;
     return DBM_OK;
 }
-
 /* FINISH, where no rows are under way. */
 static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
@@ -21965,7 +20921,6 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_result_end(s->q, s);
     return DBM_OK;
 }
-
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     int n;
@@ -21985,7 +20940,6 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     dbm__pg_go(q);
 }
-
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     bool quick = false;
     dbm__pg_item *item;
@@ -22007,7 +20961,6 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     dbm__pg_transaction_over(q);
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
-
 /* RESET is sent and not waited for: locks, listeners and temporary tables must not wait for the next user. */
 static void dbm__pg_start_reset(dbm__pg *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
@@ -22039,7 +20992,6 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (q->local || !DBM__PG_PIPELINE) return;
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
-
 /* Where libpq is not in the state that our flow needs: after dbm_native, or before a script. */
 static bool dbm__pg_return_from_native(dbm__pg *q) {
     PGresult *res;
@@ -22065,7 +21017,6 @@ static bool dbm__pg_return_from_native(dbm__pg *q) {
     dbm__pg_forget(q); /* the program may have deallocated them */
     return true;
 }
-
 /* `word` in capitals. */
 static bool dbm__pg_is_word(const char *at, const char *word) {
     for (; *word != '\0'; at++, word++) {
@@ -22074,7 +21025,6 @@ static bool dbm__pg_is_word(const char *at, const char *word) {
     }
     return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$');
 }
-
 /* The first word of a statement, behind blanks, comments and parentheses. */
 static const char *dbm__pg_first_word(const char *sql) {
     for (;;) {
@@ -22095,7 +21045,6 @@ static const char *dbm__pg_first_word(const char *sql) {
         }
     }
 }
-
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
@@ -22115,7 +21064,6 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes;
 }
-
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -22129,7 +21077,6 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     op->prepared->single = true;
     return DBM_OK;
 }
-
 static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     op->prepared->data = NULL;
@@ -22143,7 +21090,6 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm_adapter_free(q->owner, s->types);
     dbm_adapter_free(q->owner, s);
 }
-
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
         q->no_memory = false;
@@ -22152,7 +21098,6 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     }
     dbm__pg_end_local(q, DBM_OK);
 }
-
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
@@ -22172,10 +21117,8 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
 }
-
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
-
 /* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
 static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     switch (op->kind) {
@@ -22192,12 +21135,10 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     }
     return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
 }
-
 static void dbm__pg_drain(dbm__pg *q) {
     q->before = DBM__PG_DRAIN;
     if (q->unsynced) dbm__pg_go(q);
 }
-
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (op->kind == DBM_OP_CONNECT) {
@@ -22232,7 +21173,6 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
 }
-
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
@@ -22306,13 +21246,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
-
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
-
 static void dbm__pg_cancel(dbm_connection *c);
-
 static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
-
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
@@ -22343,9 +21279,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true;
 }
-
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
-
 /* What the columns of s->res are, and whether all can be read in binary. */
 static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
     int i;
@@ -22362,7 +21296,6 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns,
     }
     return true;
 }
-
 static void dbm__pg_row_width(dbm__pg_statement *s) {
     int i, row, columns = PQnfields(s->res);
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
@@ -22371,7 +21304,6 @@ static void dbm__pg_row_width(dbm__pg_statement *s) {
         if (size > s->row_size) s->row_size = size;
     }
 }
-
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
@@ -22380,7 +21312,6 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
         dbm__pg_close_cursor(q, s);
     }
 }
-
 /* What waited has been done; or not, but then the transaction is lost with it. */
 static void dbm__pg_wait_done(dbm__pg *q) {
     int i;
@@ -22388,9 +21319,7 @@ static void dbm__pg_wait_done(dbm__pg *q) {
     q->wait.count -= q->wait_used;
     q->wait_used = 0;
 }
-
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
-
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -22428,7 +21357,6 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm__pg_execute_done(q, s, how);
     return true;
 }
-
 /* It has succeeded, as far as it has been read. */
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
@@ -22463,7 +21391,6 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     }
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
 }
-
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -22492,7 +21419,6 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
     return true;
 }
-
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (q->error != NULL) {
@@ -22514,7 +21440,6 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm__pg_transaction_over(q);
     return true;
 }
-
 /* Several statements by the simple protocol, which the pipeline does not speak: it is left for as long as that takes. */
 static bool dbm__pg_script_end(dbm__pg *q) {
     dbm_op *op = q->op;
@@ -22570,7 +21495,6 @@ back:
     if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
     return true;
 }
-
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     if (how == DBM__PG_ROW) return true; /* the server takes rows */
@@ -22589,7 +21513,6 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     }
     return true;
 }
-
 /* One of the pipeline has failed, and so has this operation. */
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
     if (q->error != NULL) PQclear(q->error);
@@ -22598,7 +21521,6 @@ static void dbm__pg_pipeline_failed(dbm__pg *q) {
     q->of_pipeline = true;
     q->cursor_run = false;
 }
-
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -22633,7 +21555,6 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     }
     return true;
 }
-
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
@@ -22655,13 +21576,11 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     }
     return DBM_STEP_DONE;
 }
-
 static uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
-
 /* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
  * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
  * ReadyForQuery. Under TLS nothing can be seen. */
@@ -22685,7 +21604,6 @@ static bool dbm__pg_all_here(dbm__pg *q) {
 #else
 static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
 #endif
-
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -22696,7 +21614,6 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
     q->copy_blind = true;
     return PQconsumeInput(q->conn) != 1;
 }
-
 /* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
@@ -22729,7 +21646,6 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     *step = dbm__pg_done(q);
     return true;
 }
-
 /* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
 static bool dbm__pg_solo_over(dbm__pg *q) {
     q->solo = false;
@@ -22741,7 +21657,6 @@ static bool dbm__pg_solo_over(dbm__pg *q) {
     q->emitted = q->sent.count;
     return true;
 }
-
 /* True: it is done. False: dbm__pg_step() goes on. */
 static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -22783,9 +21698,7 @@ static bool dbm__pg_solo_step(dbm__pg *q) {
     dbm__pg_execute_done(q, s, DBM__PG_ALL);
     return true;
 }
-
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
-
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int how, unsent;
@@ -22865,9 +21778,7 @@ wait:
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
 }
-
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
-
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
@@ -22875,7 +21786,6 @@ static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
     return n > 0 && (count == 0 || n == count);
 }
-
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
@@ -22911,7 +21821,6 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
     return true;
 }
-
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
     if (s->texts == NULL) {
@@ -22927,7 +21836,6 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
     t->serial = s->serial;
     return t;
 }
-
 static void dbm__pg_uuid(const char *data, char *out) {
     static const char digits[] = "0123456789abcdef";
     int i;
@@ -22939,9 +21847,7 @@ static void dbm__pg_uuid(const char *data, char *out) {
     }
     *out = '\0';
 }
-
 DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
@@ -22962,7 +21868,6 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     *at = '\0';
     return (size_t)(at - out);
 }
-
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
@@ -22997,17 +21902,14 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
     out->as.text.size = text->size;
     return DBM_OK;
 }
-
 static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-
 static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
     return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR);
 }
-
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     dbm__pg *q = s->q;
@@ -23109,12 +22011,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
     return DBM_OK;
 }
-
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     (void)c;
     return PQfname(((dbm__pg_statement *)op->result)->res, i);
 }
-
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     dbm_op look;
@@ -23125,9 +22025,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (PQnfields(s->res) == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
     return v.as.integer;
 }
-
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
-
 static void dbm__pg_notice(void *ud, const PGresult *res) {
     dbm__pg *q = (dbm__pg *)ud;
     const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY), *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
@@ -23143,7 +22041,6 @@ static void dbm__pg_notice(void *ud, const PGresult *res) {
     dbm__text_end(&t);
     dbm_adapter_notice(q->c, block);
 }
-
 #if DBM__PG_CANCEL_KEY
 /* libpq 14 to 16 tell the process and not the key that a cancel needs; but its trace shows both. The trace is read once and wiped. */
 static void dbm__pg_trace_begin(dbm__pg *q) {
@@ -23152,7 +22049,6 @@ static void dbm__pg_trace_begin(dbm__pg *q) {
     PQtrace(q->conn, q->trace);
     PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS);
 }
-
 static int dbm__pg_trace_number(const char **at) {
     uint32_t n = 0;
     bool minus = false;
@@ -23164,7 +22060,6 @@ static int dbm__pg_trace_number(const char **at) {
     for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
     return (int)(minus ? 0 - n : n);
 }
-
 static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace == NULL) return;
     if (q->conn != NULL) PQuntrace(q->conn);
@@ -23188,7 +22083,6 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
 static void dbm__pg_trace_begin(dbm__pg *q) { (void)q; }
 static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 #endif
-
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
@@ -23204,7 +22098,6 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_adapter_free(db, (void *)q->params);
     dbm_adapter_free(db, q);
 }
-
 /* The `n`-th of a list with commas. */
 static const char *dbm__pg_nth(const char *list, int n) {
     for (; n > 0 && list != NULL; n--) {
@@ -23213,7 +22106,6 @@ static const char *dbm__pg_nth(const char *list, int n) {
     }
     return list;
 }
-
 /* Begins a connect, with the hosts from q->host on. Where there are several, each has its share of the time: libpq itself would wait for the
  * first one as long as the system does. */
 static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
@@ -23247,9 +22139,7 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
-
 /* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
 static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     char said[1400], block[900], sqlstate[6] = "";
@@ -23299,7 +22189,6 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status;
 }
-
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     dbm_database *db = dbm_adapter_database(c);
     dbm__pg *q = (dbm__pg *)dbm_adapter_alloc(db, sizeof *q);
@@ -23319,7 +22208,6 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     op->fd = PQsocket(q->conn);
     return DBM_OK;
 }
-
 static bool dbm__pg_connected(dbm__pg *q) {
     (void)PQsetErrorVerbosity(q->conn, PQERRORS_DEFAULT);
     dbm__pg_trace_end(q, true);
@@ -23342,12 +22230,10 @@ static bool dbm__pg_connected(dbm__pg *q) {
     dbm__pg_look_at_settings(q);
     return true;
 }
-
 static bool dbm__pg_local(const char *host, size_t size) {
     return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
            (size >= 4 && memcmp(host, "127.", 4) == 0);
 }
-
 static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
     op->status = status;
     if (status != DBM_OK) {
@@ -23356,7 +22242,6 @@ static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) 
     }
     return DBM_STEP_DONE;
 }
-
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     bool tls = PQstatus(q->conn) == CONNECTION_SSL_STARTUP;
@@ -23393,7 +22278,6 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     op->wake_us = q->host_until_us;
     return next == PGRES_POLLING_WRITING ? DBM_STEP_WRITE : DBM_STEP_READ;
 }
-
 static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (q == NULL) return;
@@ -23412,7 +22296,6 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
 #endif
     dbm__pg_free(q);
 }
-
 /* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
 static dbm_status dbm__pg_alive(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
@@ -23431,9 +22314,7 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     }
     return DBM_E_LOST;
 }
-
 /* ---- cancel ---------------------------------------------------------------------------------------------------------- */
-
 #if DBM__PG_CANCEL_KEY
 /* A CancelRequest on a connection of its own, without waiting for a server that is silent: the end of that connection says that the request
  * has been done, so that it can't meet a later statement. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
@@ -23476,7 +22357,6 @@ static void dbm__pg_cancel_by_key(dbm__pg *q) {
     (void)close(fd);
 }
 #endif
-
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (q == NULL) return;
@@ -23510,9 +22390,7 @@ static void dbm__pg_cancel(dbm_connection *c) {
     }
 #endif
 }
-
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
     char hint[80] = "";
@@ -23525,7 +22403,6 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint);
 }
-
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
     int count = 1;
@@ -23553,13 +22430,11 @@ static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool 
         }
     }
 }
-
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
     if (value == NULL) return;
     base->keys[base->count] = key;
     base->values[base->count++] = value;
 }
-
 /* A number in the block behind `*at`. */
 static const char *dbm__pg_number(char **at, int n) {
     dbm__text t = dbm__text_in(*at, 16);
@@ -23567,7 +22442,6 @@ static const char *dbm__pg_number(char **at, int n) {
     *at += 16;
     return t.data;
 }
-
 static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     static const char prefix[] = "connect_args.";
     static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
@@ -23628,7 +22502,6 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     PQconninfoFree(known);
     return status;
 }
-
 static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -23651,13 +22524,11 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
-
 static void dbm__pg_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
     if (base != NULL) dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
@@ -23670,16 +22541,10 @@ static const dbm_adapter dbm__postgresql_adapter = {
     dbm__pg_start, dbm__pg_step,
     dbm__pg_bulk_row, dbm__pg_bulk_columns
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
-
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- src/adapters/postgresql_copy.c --- */
-/* PostgreSQL's COPY: the rows of a bulk in its binary form, or in its text form where a column has a type that is not known here.
- * May call: api/, base/, sql/ (conversions), what postgresql.h declares, and libpq.
- * Must not know: how commands are sent and answered, pools, sessions, other adapters. */
 #if DBM_HAS_POSTGRESQL && !defined(DBM__PG_MISSING)
-
 /* The server checks of a binary row only that each cell has its type's size, so a wrong type could be stored as a wrong value of the same size. That
  * is why each bulk asks for the columns' types, in the round trip of its BEGIN or SAVEPOINT, and remembers none: the lock that the question takes
  * keeps the table as it is until the transaction ends. One column of another type than those below makes all rows texts, which the
@@ -23692,11 +22557,9 @@ enum { /* how a column is written; the first ones in the order of dbm__pg_limits
 static const struct { int64_t min, max; int size; } dbm__pg_limits[] = {
     { INT16_MIN, INT16_MAX, 2 }, { INT32_MIN, INT32_MAX, 4 }, { INT64_MIN, INT64_MAX, 8 }, { 0, UINT32_MAX, 4 }
 };
-
 #define DBM__PG_COPY_ROOM ((size_t)65536) /* rows are sent when there are about as many bytes */
 #define DBM__PG_COPY_CELL ((size_t)20)    /* the largest one of a fixed size, a UUID */
 #define DBM__PG_DAY_US INT64_C(86400000000)
-
 struct dbm__pg_copy {
     dbm_database *db;
     dbm_bulk_plan *plan;
@@ -23707,7 +22570,6 @@ struct dbm__pg_copy {
     unsigned char *how, *fast;
     char *select, *command;
 };
-
 DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
     size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
     dbm__pg_copy *k;
@@ -23736,17 +22598,14 @@ DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
     dbm__put(&list, ") FROM STDIN");
     return k;
 }
-
 DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
     if (k == NULL) return;
     if (k->columns != NULL) PQclear(k->columns);
     dbm_adapter_free(k->db, k->rows);
     dbm_adapter_free(k->db, k);
 }
-
 DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
 DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
-
 static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     switch ((int)type) {
     case DBM__PG_INT2: return DBM__PG_AS_INT2;
@@ -23768,9 +22627,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     default: return DBM__PG_AS_OTHER;
     }
 }
-
 /* ---- the buffer -------------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
     size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
     char *rows;
@@ -23785,7 +22642,6 @@ static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
 DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
     return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
 }
-
 /* These write where there is room already, and answer where the next byte goes. */
 DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
     unsigned char *at = (unsigned char *)to;
@@ -23824,12 +22680,10 @@ DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
-
 static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
     dbm__copy_cut(why->text, sizeof why->text, text);
     return DBM_E_RANGE;
 }
-
 /* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
 static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
@@ -23846,9 +22700,7 @@ static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t siz
     }
     return dbm__pg_put_bytes(k, data, size, why);
 }
-
 /* ---- values -------------------------------------------------------------------------------------------------------- */
-
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
     dbm__text t;
@@ -23862,9 +22714,7 @@ static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *s
     *size = t.size;
     return block;
 }
-
 static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
-
 /* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
 static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -23928,7 +22778,6 @@ static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm_
     }
     return DBM_OK;
 }
-
 /* A time as text. Its zone counts for timestamptz alone, as with the server. */
 static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
     char block[80] = "2000-01-01 ";
@@ -23944,7 +22793,6 @@ static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *u
     while (n > 10 && text[n - 1] == ' ') n--;
     return dbm__timestamp_read(text, n, us);
 }
-
 static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     int64_t us = v->as.integer, part;
     bool minus = dbm__pg_is_text(v, "-infinity");
@@ -23966,7 +22814,6 @@ static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v
     else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
     return DBM_OK;
 }
-
 /* Digits, in fours or not, and braces, as the server reads them. */
 static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     const char *text = v->as.text.data;
@@ -23989,7 +22836,6 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
     if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
     return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
 }
-
 /* Bytes as they are, or a text in one of the forms that bytea shows them in. */
 static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -24005,7 +22851,6 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     k->size += i;
     return DBM_OK;
 }
-
 static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     double x;
     float single;
@@ -24024,7 +22869,6 @@ static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v
     dbm__pg_put_number(k, 4, bits);
     return DBM_OK;
 }
-
 /* One cell in binary. There is room for all of the row that has a fixed size. */
 static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -24066,7 +22910,6 @@ static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v
     default: return dbm__pg_cell_bytea(k, v, why);
     }
 }
-
 /* One cell as text, and the tab or the end of the line behind it. */
 static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
     static const char digits[] = "0123456789abcdef";
@@ -24103,24 +22946,19 @@ static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v
     k->size = (size_t)(at - k->rows);
     return DBM_OK;
 }
-
 /* ---- rows ---------------------------------------------------------------------------------------------------------- */
-
 static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
     k->size = from;
     if (i >= 0) k->plan->failed_column = i;
     return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
 }
-
 DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
 DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
-
 /* Whether a text fits as it is, and all cells of a fixed size behind it. */
 DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
     size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
     return left > rest && size <= left - rest;
 }
-
 /* A cell of any kind. */
 static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
     dbm_status st = DBM_OK;
@@ -24131,7 +22969,6 @@ static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const d
     *to = k->rows + k->size;
     return st;
 }
-
 /* The usual ones are written here. In rows of texts no column is as these are. */
 DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
@@ -24161,10 +22998,8 @@ DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_val
     k->size = (size_t)(to - k->rows);
     return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
 }
-
 /* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
 enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
-
 static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
     if (a->type != DBM_TYPE_NULL && a->type != DBM_TYPE_TEXT) return DBM__PG_FAST_NONE;
     if (a->kind == DBM__TO_INT && a->size == 4 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT32;
@@ -24173,7 +23008,6 @@ static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
     if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
     return DBM__PG_FAST_NONE;
 }
-
 static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
     dbm_value v;
     dbm_status st = dbm_adapter_element(a, row, &v);
@@ -24181,7 +23015,6 @@ static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const db
     dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
     return st;
 }
-
 DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
     dbm__why why;
@@ -24240,9 +23073,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
     *taken = count;
     return DBM_OK;
 }
-
 /* ---- to and from the server ------------------------------------------------------------------------------------------ */
-
 DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
     static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
     const char *zone = PQparameterStatus(conn, "TimeZone");
@@ -24264,7 +23095,6 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     k->size = sizeof header;
     return true;
 }
-
 DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
     size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
     int put;
@@ -24281,13 +23111,11 @@ DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
     }
     return 1;
 }
-
 DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
     if (!dbm__pg_copy_room(k, 2)) return false;
     if (k->binary) dbm__pg_put16(k, 0xFFFFu);
     return true;
 }
-
 /* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
 DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
     size_t n = 0;
@@ -24323,12 +23151,8 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
     name[n] = '\0';
     for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
 }
-
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- src/adapters/mysql.c --- */
-/* MySQL and MariaDB, through MariaDB Connector/C 3.1 or newer, or Oracle's libmysqlclient 8.0.16 or newer.
- * May call: api/, base/, net/, config/ (values of options), sql/ (texts of timestamps and numbers), and the client library.
- * Must not know: pools, sessions, other adapters. */
 #if DBM_HAS_MYSQL
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
@@ -24345,7 +23169,6 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #  error "dbm: DBM_WITH_MYSQL needs mysql.h: install libmariadb-dev or default-libmysqlclient-dev (Debian), mariadb-connector-c-dev (Alpine), mariadb-connector-c or mysql-client (macOS), or put its directory on the include path (mariadb_config --cflags, mysql_config --cflags)"
 #else
 #include DBM__MYSQL_HEADER
-
 /* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
@@ -24394,7 +23217,6 @@ typedef bool dbm__mysql_bool;
 #else
 #  define DBM__MYSQL_POSIX 0
 #endif
-
 /* Numbers of errors that are looked at here; the libraries' headers do not all name them. */
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
@@ -24409,11 +23231,8 @@ enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
 #define DBM__MYSQL_LEAVE_ROWS 20000       /* without a transaction: rows that are read past before the server is told to stop */
-
 /* ---- what it keeps ------------------------------------------------------------------------------------------------------------ */
-
 typedef struct dbm__mysql_host { char *name; unsigned port; } dbm__mysql_host; /* name: NULL for the local socket */
-
 /* Of a database, from init to close. The texts lie behind it in the same block, or belong to the configuration. */
 typedef struct dbm__mysql_base {
     dbm__mysql_host *hosts;
@@ -24422,7 +23241,6 @@ typedef struct dbm__mysql_base {
     dbm_tls tls;
     bool autocommit;                        /* a connection begins with it on */
 } dbm__mysql_base;
-
 /* How a column is read: the type that its value has or begins as, and that in which the library is to give it. The first ones are handed out as they lie,
  * the last ones are texts. */
 enum {
@@ -24435,7 +23253,6 @@ static const struct { dbm_type type; enum enum_field_types given; } dbm__mysql_k
     { DBM_TYPE_TEXT, MYSQL_TYPE_TIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_STRING }, { DBM_TYPE_BLOB, MYSQL_TYPE_BLOB }, { DBM_TYPE_DECIMAL, MYSQL_TYPE_STRING },
     { DBM_TYPE_JSON, MYSQL_TYPE_STRING }, { DBM_TYPE_UUID, MYSQL_TYPE_STRING }
 };
-
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
     dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
@@ -24446,13 +23263,11 @@ typedef struct dbm__mysql_cell {
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
-
 /* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
 typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
 typedef struct dbm__mysql_chunk { struct dbm__mysql_chunk *next; size_t size, used; } dbm__mysql_chunk;
 #define DBM__MYSQL_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
 #define DBM__MYSQL_CHUNK ((size_t)8192) /* the first one */
-
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__mysql_statement {
     struct dbm__mysql_statement *next;  /* in the list of those to be closed */
@@ -24485,21 +23300,25 @@ typedef struct dbm__mysql_statement {
     dbm__mysql_chunk *chunks;
     size_t kept;             /* bytes in chunks */
 } dbm__mysql_statement;
-
 /* Whether an operation runs that may be cancelled. A cancel turns ACTIVE into KILLING and back when the server has answered it; until then the
  * operation does not end, so that none is left over for the next one. */
 enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
-
 /* The calls of the library that talk to the server. */
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
     DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
     DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
-
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
-
+/* KILL QUERY over a connection of its own. It is that of whoever has turned the state to KILLING. */
+typedef struct dbm__mysql_killer {
+    MYSQL *my, *made;
+    int rc, wait;            /* wait: as below */
+    bool asked, late;
+    int64_t until_us;
+    char text[48];
+} dbm__mysql_killer;
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -24541,7 +23360,6 @@ typedef struct dbm__mysql {
     bool undone;             /* the server has rolled back all of it */
     bool was_open;
     bool again;              /* this statement was prepared anew already */
-    bool killed;             /* the rest of a result was stopped on purpose */
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
@@ -24555,12 +23373,13 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
+    dbm__mysql_killer killer;
+    bool kills;              /* it is the operation's own: steps go on with it first */
+    dbm__word killed_from;   /* and the state turns back to this */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
-
 /* ---- failures ----------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -24573,13 +23392,11 @@ static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *s
     q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
     return q->status;
 }
-
 static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
     q->refused = true;
     q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
     return q->status;
 }
-
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native, bool *retryable) {
     *retryable = false;
@@ -24617,13 +23434,11 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     default: return DBM_OK;
     }
 }
-
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
     (void)sqlstate;
     return dbm__mysql_status(native, retryable);
 }
-
 /* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
 static void dbm__mysql_part(const char *text, const char *before, char end, char *block, size_t capacity) {
     const char *at = NULL, *p = text, *stop;
@@ -24639,7 +23454,6 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
     memcpy(block, at, size);
     block[size] = '\0';
 }
-
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     char name[128];
@@ -24680,7 +23494,6 @@ static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
-
 /* The failure of the last call, kept: a statement's, or else the connection's. */
 static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
     dbm__mysql_error *e = &q->error;
@@ -24695,7 +23508,6 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
     }
     q->failed = true;
 }
-
 /* Reports the failure that was kept. */
 static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
@@ -24755,22 +23567,18 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
 }
-
 static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
     dbm__mysql_note_error(q, stmt);
     dbm__mysql_report(q);
 }
-
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
-
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
 #else
-    return (int)my->net.fd;
+    return my->net.vio != NULL ? (int)my->net.fd : -1;
 #endif
 }
-
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
 /* The library's first read after it has sent. The answer is as good as never there yet, so when there is nothing else to do meanwhile it is waited for
  * here: that saves the read that finds out. After a second the call is left as ever. */
@@ -24786,7 +23594,6 @@ static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t s
     return q->read(io, buffer, size);
 }
 #endif
-
 /* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
 static void dbm__mysql_let_wait(dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
@@ -24799,7 +23606,6 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
     (void)q;
 #endif
 }
-
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
 static int dbm__mysql_ahead(const dbm__mysql *q) {
@@ -24820,9 +23626,7 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     return DBM__MYSQL_UNKNOWN;
 #endif
 }
-
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
-
 /* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
 #define DBM__MYSQL_CALLS(X) \
     X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
@@ -24838,7 +23642,6 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
-
 /* Begins a call; what it then waits for, or 0 when it is through. */
 static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     const dbm__mysql_base *base = q->base;
@@ -24866,7 +23669,6 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
     return 0;
 #endif
 }
-
 /* Goes on with the call that waited. */
 static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
 #if DBM__MYSQL_MARIADB
@@ -24887,7 +23689,6 @@ static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
 #  define MYSQL_WAIT_EXCEPT 4
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
-
 /* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
 static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
@@ -24914,7 +23715,6 @@ static void dbm__mysql_unblock(MYSQL *my) {
     (void)my;
 #endif
 }
-
 /* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
  * process ignore it, which dbm__mysql_library takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
@@ -24934,16 +23734,13 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     }
     return wait;
 }
-
 static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
     q->sql = sql;
     q->sql_size = strlen(sql);
     return DBM__MYSQL_QUERY;
 }
-
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
-
 /* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
 #define DBM__MYSQL_FLOW(place) \
     int *const dbm__at = &(place); \
@@ -24979,14 +23776,21 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_DO(flow) \
     DBM__MYSQL_AWAIT_ALL(flow); \
     if (q->refused) break
+/* Has the server stop what it does for this operation, where nobody else has it do so just now. */
+#define DBM__MYSQL_AWAIT_STOP \
+    do { \
+        *dbm__at = __LINE__; \
+        if (dbm__mysql_stop(q)) { \
+            return DBM__MYSQL_WAITING; \
+        case __LINE__:; \
+        } \
+    } while (0)
 /* Closes what a statement is to the library. */
 #define DBM__MYSQL_CLOSE(statement) \
     q->stmt = (statement)->stmt; \
     (statement)->stmt = NULL; \
     DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
-
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
-
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     while (s->chunks != NULL) {
         dbm__mysql_chunk *next = s->chunks->next;
@@ -24998,7 +23802,6 @@ static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     s->last = &s->first;
     s->kept = 0;
 }
-
 static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
     const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
     dbm__mysql_chunk *chunk = s->chunks;
@@ -25024,11 +23827,8 @@ static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size
     chunk->used += size;
     return at;
 }
-
 /* ---- columns ------------------------------------------------------------------------------------------------------------------- */
-
 static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
-
 static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
 #if DBM__MYSQL_MARIADB && defined(MARIADB_FIELD_ATTR_LAST)
     MARIADB_CONST_STRING attr;
@@ -25043,7 +23843,6 @@ static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *
     return false;
 #endif
 }
-
 static int dbm__mysql_how(const MYSQL_FIELD *field) {
     switch ((int)field->type) {
     case MYSQL_TYPE_TINY:
@@ -25066,7 +23865,6 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     if (field->charsetnr == DBM__MYSQL_BINARY) return DBM__MYSQL_BLOB;
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
 }
-
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer_type = dbm__mysql_kinds[cell->how].given;
@@ -25087,12 +23885,10 @@ static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
         bind->buffer = &cell->as;
     }
 }
-
 static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
     return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
 }
-
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
     for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
@@ -25101,7 +23897,6 @@ static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     s->columns = 0;
     s->roomy[0] = s->roomy[1] = s->large = false;
 }
-
 /* Room for the texts of one set of cells. False: reported. */
 static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cell = dbm__mysql_cells(s, side);
@@ -25120,7 +23915,6 @@ static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *
     s->roomy[side] = true;
     return true;
 }
-
 /* After EXECUTE: how its columns are read. As a rule nothing has changed since the last time. False: reported. */
 static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
@@ -25151,7 +23945,6 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     s->hand_cells = dbm__mysql_cells(s, s->side);
     return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
 }
-
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
@@ -25164,7 +23957,6 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     s->rebind = false;
     return true;
 }
-
 /* A row has come whose texts did not all fit: more room, and those columns once more. */
 static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
@@ -25195,15 +23987,12 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
     }
     return dbm__mysql_bind_result(q, s);
 }
-
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
-
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-
 /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
 static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
@@ -25241,7 +24030,6 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
-
 /* What is not simply copied. */
 static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     uint64_t v = cell->value.as.uinteger;
@@ -25263,9 +24051,7 @@ static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cel
     default: dbm__mysql_time_value(decimals, cell, out); return;
     }
 }
-
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
-
 DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
     dbm__mysql_cell *cell = &cells[i];
     if (DBM__UNLIKELY(cell->null)) {
@@ -25280,7 +24066,6 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         dbm__mysql_converted(s->plan[i].decimals, cell, out);
     }
 }
-
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
     const char *text = s->text_row[i];
@@ -25315,7 +24100,6 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     default: return;
     }
 }
-
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
@@ -25324,7 +24108,6 @@ static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, d
     else dbm__mysql_value_of_text(s, i, out);
     return DBM_OK;
 }
-
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
@@ -25332,7 +24115,6 @@ static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, 
     dbm__mysql_value(s, s->hand_cells, i, out);
     return DBM_OK;
 }
-
 static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     const char *name = NULL;
@@ -25342,7 +24124,6 @@ static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) 
     else if (s->stmt != NULL && s->stmt->fields != NULL) name = s->stmt->fields[i].name;
     return name != NULL ? name : "";
 }
-
 /* Copies the row that the library has just given behind those put aside before. */
 static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status = DBM_OK;
@@ -25367,17 +24148,13 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     s->last = &row->next;
     return DBM_OK;
 }
-
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
-
-static void dbm__mysql_kill(dbm__mysql *q);
-
+static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     s->open = false;
     if (q->active == s) q->active = NULL;
 }
-
 /* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
  * q->rc is not 0. */
 static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
@@ -25400,7 +24177,6 @@ static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
     if (q->rc == 0) dbm__mysql_note_status(q);
     DBM__MYSQL_OVER;
 }
-
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -25420,8 +24196,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
             dbm__mysql_result_over(q, s);
             break;
         }
-        dbm__mysql_kill(q);
-        q->killed = true;
+        DBM__MYSQL_AWAIT_STOP;
     }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
@@ -25433,7 +24208,6 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
     DBM__MYSQL_OVER;
 }
-
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
@@ -25483,7 +24257,6 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
     }
     DBM__MYSQL_OVER;
 }
-
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_drop(q, s);
@@ -25492,7 +24265,6 @@ static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm_adapter_free(q->owner, s->values);
     dbm_adapter_free(q->owner, s);
 }
-
 /* Before a statement is sent: no result is on its way any more, and statements that were given up are closed. After a failure q->refused is set. */
 static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     dbm__mysql_statement *s;
@@ -25512,9 +24284,7 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
-
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
     static const char *const words[] = { "insert", "replace", "update", "delete", "load", "select", "with", "table", "values", "call" };
@@ -25536,12 +24306,10 @@ static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_p
     s->calls = i == READS;
     return s;
 }
-
 /* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
 static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared *p) {
     return p->parameters == 0 && !p->returns_rows && !s->changes && !s->calls;
 }
-
 /* Prepares s->stmt for p. A failure is reported; s->stmt is NULL when it must go as text. */
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
@@ -25585,7 +24353,6 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
     DBM__MYSQL_OVER;
 }
-
 /* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     DBM__MYSQL_FLOW(q->pre)
@@ -25599,13 +24366,11 @@ static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared
     if (q->refused) s->generation = q->generation - 1;
     DBM__MYSQL_OVER;
 }
-
 /* To be closed before the next statement is sent, and freed. */
 static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
     s->next = q->closing;
     q->closing = s;
 }
-
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
@@ -25619,7 +24384,6 @@ static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     p->single = true;
     DBM__MYSQL_OVER;
 }
-
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (op->prepared->data == NULL) break;
@@ -25628,7 +24392,6 @@ static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
     if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
     DBM__MYSQL_OVER;
 }
-
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
     DBM__MYSQL_FLOW(q->sub)
@@ -25636,7 +24399,6 @@ static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
     if (q->rc != 0) dbm__mysql_fail(q, NULL);
     DBM__MYSQL_OVER;
 }
-
 /* The server's autocommit, as this session needs it. */
 static int dbm__mysql_mode(dbm__mysql *q) {
     if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
@@ -25650,15 +24412,12 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
-
 /* Before a statement is sent. */
 static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
     int call = dbm__mysql_clear(q, row_buffer);
     return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
 }
-
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
-
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
     dbm__calendar_of(us, &c);
@@ -25677,7 +24436,6 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
 }
-
 /* Describes a value to the library. False: reported. */
 DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
@@ -25704,7 +24462,6 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     b->buffer_length = (unsigned long)v->as.text.size;
     return true;
 }
-
 /* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
  * server is then not told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
@@ -25738,7 +24495,6 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
     s->bound = true;
     return true;
 }
-
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
     const char *own;
@@ -25758,7 +24514,6 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
     if (q->packet == 0) dbm__mysql_fail(q, NULL);
     DBM__MYSQL_OVER;
 }
-
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
@@ -25781,7 +24536,6 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
     dbm__mysql_report(q);
     DBM__MYSQL_OVER;
 }
-
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
     dbm__mysql_note_status(q);
@@ -25796,13 +24550,11 @@ static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op
     }
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
 }
-
 #if !DBM__MYSQL_MARIADB
 static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) {
     int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
     return ms > 0 ? ms : 0;
 }
-
 /* The calls block, so that it is the server that ends a statement at its deadline: it is told how long the next one may take, when that is not what
  * it was told before. */
 static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
@@ -25827,19 +24579,16 @@ static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
     return call;
 }
 #endif
-
 static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64_t affected, uint64_t id) {
     if (!op->prepared->writes) return;
     op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
 }
-
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
     if (!q->unit || !q->undone) return false;
     dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
     return true;
 }
-
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
     DBM__MYSQL_FLOW(q->pre)
@@ -25883,14 +24632,12 @@ static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *o
     if (q->rc < 0) q->rc = 0;
     DBM__MYSQL_OVER;
 }
-
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
     mysql_free_result(s->text_rows);
     s->text_rows = NULL;
     s->text_row = NULL;
 }
-
 /* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
 DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
     if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
@@ -25902,13 +24649,11 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
         s->ended = true;
     }
 }
-
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
     q->rc = mysql_stmt_fetch(s->stmt);
     dbm__mysql_fetched(q, s);
 }
-
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_FLOW(q->pre)
@@ -25925,7 +24670,6 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     else q->rc = MYSQL_NO_DATA;
     DBM__MYSQL_OVER;
 }
-
 /* Whether the rows end with what has been read already: then they have ended. */
 static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
@@ -25935,7 +24679,6 @@ static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = true;
     return true;
 }
-
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
@@ -25943,7 +24686,6 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
-
 /* RETURNING: how many rows it was, and the key that was generated, which is by custom the first column. */
 static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     const dbm__mysql_row *row;
@@ -25953,7 +24695,6 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
     if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
 }
-
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
@@ -26055,7 +24796,6 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     }
     DBM__MYSQL_OVER;
 }
-
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     DBM__MYSQL_FLOW(q->phase)
@@ -26092,7 +24832,6 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     }
     DBM__MYSQL_OVER;
 }
-
 #if DBM__MYSQL_MARIADB
 /* FETCH and FINISH that need no word from the server. */
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
@@ -26106,13 +24845,11 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
-
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
     return dbm__mysql_hold(q, s, op->row_buffer);
 }
-
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
@@ -26139,11 +24876,8 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     op->result = NULL;
     DBM__MYSQL_OVER;
 }
-
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
-
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
-
 /* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
  * rows. Arrays of the caller are sent from where they are. */
 typedef struct dbm__mysql_bulk {
@@ -26165,12 +24899,10 @@ typedef struct dbm__mysql_bulk {
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
-
 /* What a value takes in a message, at most. */
 static size_t dbm__mysql_bulk_size(const dbm_value *v) {
     return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
 }
-
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
@@ -26182,7 +24914,6 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
-
 /* NULL: reported. */
 static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool arrays) {
     size_t limit = q->packet > 160 ? (size_t)q->packet - 128 : 32, most = (size_t)(arrays ? DBM__MYSQL_BULK_CELLS : 8192) / columns, cells;
@@ -26212,7 +24943,6 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     b->many.inserts = b->many.changes = true;
     return b;
 }
-
 /* Whether the server takes arrays. */
 static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 #if DBM__MYSQL_MARIADB
@@ -26225,7 +24955,6 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
     return false;
 #endif
 }
-
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     DBM__MYSQL_FLOW(q->phase)
@@ -26244,7 +24973,6 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
     DBM__MYSQL_OVER;
 }
-
 /* Looks at a row as it will be bound, and adds up its size. */
 static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
     int i;
@@ -26261,7 +24989,6 @@ static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_val
     return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
                           "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
 }
-
 static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
@@ -26282,7 +25009,6 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     b->bytes += size;
     return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
 }
-
 /* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
 static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
     dbm__mysql_bulk *b = q->bulk;
@@ -26315,14 +25041,12 @@ static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value 
     }
     return true;
 }
-
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
     memset(b->marked, 0, sizeof b->marked);
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
-
 /* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
 static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
     size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
@@ -26337,7 +25061,6 @@ static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
         bytes += size;
     }
 }
-
 /* An INSERT of so many rows. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
@@ -26360,7 +25083,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
 }
-
 /* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
 static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
     const char *info = mysql_get_server_info(q->my);
@@ -26371,7 +25093,6 @@ static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
     if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
     return major > 10 || (major == 10 && minor >= 7);
 }
-
 /* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
 static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
     MYSQL_ROW row;
@@ -26390,7 +25111,6 @@ static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_pla
     mysql_free_result(q->rows);
     DBM__MYSQL_OVER;
 }
-
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 #if DBM__MYSQL_MARIADB
@@ -26400,7 +25120,6 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
     (void)rows;
 #endif
 }
-
 /* Sends what was gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
@@ -26467,7 +25186,6 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     b->in_place = false;
     DBM__MYSQL_OVER;
 }
-
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
     DBM__MYSQL_FLOW(q->phase)
@@ -26484,7 +25202,6 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     op->bulk->data = NULL;
     DBM__MYSQL_OVER;
 }
-
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
  * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
@@ -26537,14 +25254,11 @@ stop:
     *taken = r;
     return DBM_DONE;
 }
-
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__mysql_unit_over(dbm__mysql *q) {
     q->unit = q->failed = q->wrote = q->undone = false;
     dbm__mysql_note_status(q);
 }
-
 static const char *dbm__mysql_level(dbm_isolation isolation) {
     switch (isolation) {
     case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
@@ -26555,7 +25269,6 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
     }
     return NULL;
 }
-
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
@@ -26572,7 +25285,6 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     if (q->refused) q->unit = false;
     DBM__MYSQL_OVER;
 }
-
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
@@ -26593,7 +25305,6 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     if (!q->refused) dbm__mysql_unit_over(q);
     DBM__MYSQL_OVER;
 }
-
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (q->undone) {
@@ -26615,7 +25326,6 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
     DBM__MYSQL_OVER;
 }
-
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
@@ -26623,17 +25333,14 @@ static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
     op->native = q->my;
     DBM__MYSQL_OVER;
 }
-
 static int dbm__mysql_op_ping(dbm__mysql *q) {
     DBM__MYSQL_FLOW(q->phase)
     DBM__MYSQL_AWAIT(DBM__MYSQL_PING);
     if (q->rc != 0) dbm__mysql_fail(q, NULL);
     DBM__MYSQL_OVER;
 }
-
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
 static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
-
 /* What every session of the server begins with, in one statement. Those modes are taken out of the server's; the rest of it stays. */
 static void dbm__mysql_set_up_text(dbm__mysql *q) {
     const dbm_config *config = dbm_adapter_config(q->owner);
@@ -26662,7 +25369,6 @@ static void dbm__mysql_set_up_text(dbm__mysql *q) {
     }
     DBM_ASSERT(!t.cut);
 }
-
 static int dbm__mysql_set_up(dbm__mysql *q) {
     int call;
     if (q->sub == 0) dbm__mysql_set_up_text(q);
@@ -26677,7 +25383,6 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     dbm__mysql_note_status(q);
     return DBM__MYSQL_DONE;
 }
-
 static int dbm__mysql_op_reset(dbm__mysql *q) {
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
@@ -26692,9 +25397,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
     DBM__MYSQL_OVER;
 }
-
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
-
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
 typedef struct dbm__mysql_arg { const char *name; int option, kind; } dbm__mysql_arg;
 /* What connect_args.x and parameters of the URL may set in the library. */
@@ -26724,10 +25427,8 @@ static const dbm__mysql_arg dbm__mysql_args[] = {
 /* Those that dbm.h itself looks at. */
 static const char *const dbm__mysql_own_args[] = { "charset", "program_name", "socket", "unix_socket", "sql_mode", "ssl-mode", "ssl_mode", "sslmode" };
 #define DBM__MYSQL_OWN_ARGS (sizeof dbm__mysql_own_args / sizeof dbm__mysql_own_args[0])
-
 /* Sets an option; what the library answers is of no use: it takes everything and complains when it connects. */
 static void dbm__mysql_option(MYSQL *my, int option, const void *value) { (void)mysql_options(my, (enum mysql_option)option, (const char *)value); }
-
 static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
@@ -26799,7 +25500,6 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     (void)no;
 #endif
 }
-
 /* Puts a dead socket in the place of the connection's: from now on not a byte of ours reaches the server, whatever the library does, and what it
  * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
 static void dbm__mysql_sever(MYSQL *my) {
@@ -26814,7 +25514,7 @@ static void dbm__mysql_sever(MYSQL *my) {
     (void)my;
 #endif
 }
-
+static int dbm__mysql_kill(dbm__mysql *q);
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -26824,6 +25524,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    if (q->kills && q->killer.my != NULL) {
+        q->killer.until_us = INT64_MIN;
+        (void)dbm__mysql_kill(q);
     }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
@@ -26837,7 +25541,6 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         dbm__mysql_statement_free(q, s);
     }
 }
-
 static void dbm__mysql_free(dbm__mysql *q) {
     if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
     dbm_adapter_free(q->owner, q->user);
@@ -26845,7 +25548,6 @@ static void dbm__mysql_free(dbm__mysql *q) {
     dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
 }
-
 static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
@@ -26853,7 +25555,6 @@ static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql_free(q);
     dbm_adapter_set_data(c, NULL);
 }
-
 static dbm_status dbm__mysql_alive(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm_status status;
@@ -26864,14 +25565,12 @@ static dbm_status dbm__mysql_alive(dbm_connection *c) {
     dbm_adapter_broken(c);
     return DBM_E_LOST;
 }
-
 static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
     size_t size = strlen(text) + 1;
     char *copy = (char *)dbm_adapter_alloc(q->owner, size);
     if (copy != NULL) memcpy(copy, text, size);
     return copy;
 }
-
 /* The library's side of an attempt to connect to q->host. False: reported. */
 static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     int64_t now = dbm_adapter_clock(q->owner), left;
@@ -26888,11 +25587,9 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     dbm__mysql_options(q, q->my, left);
     return true;
 }
-
 static bool dbm__mysql_local(const char *name) {
     return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
-
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     for (q->host = 0; ; q->host++) {
@@ -26929,7 +25626,6 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
     DBM__MYSQL_OVER;
 }
-
 /* Makes what we keep of a connection. NULL: reported. */
 static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
@@ -26955,82 +25651,84 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     }
     return q;
 }
-
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
-
-/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
- * after the connect, and reports nothing. */
-static void dbm__mysql_kill(dbm__mysql *q) {
-    MYSQL *my = mysql_init(NULL), *made = NULL;
+/* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
+static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
+    dbm__mysql_killer *k = &q->killer;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
-    char text[48];
-    dbm__hush quiet;
-    if (my == NULL) return;
-    dbm__mysql_options(q, my, 1000000);
-    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    const char *socket_path = host->name == NULL ? q->base->socket : NULL;
+    int wait;
 #if DBM__MYSQL_MARIADB
-    {
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
-        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
-                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-        bool late = false, asked = false;
-        for (;;) {
-            while (wait != 0 && turns < 64) {
-                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
-                    if (!late) dbm__mysql_sever(my);
-                    late = true;
-                    ready = MYSQL_WAIT_TIMEOUT;
-                    turns++;
-                }
-                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
-                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
-            }
-            if (asked || made == NULL || late) break;
-            asked = true;
-            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
-        }
-    }
-#else
-    { /* what has no prepared statement has a form that does not block */
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
-        bool answered = false;
-        for (;;) {
-            enum net_async_status st;
-            if (made == NULL) {
-                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
-                                                    DBM__MYSQL_FLAGS);
-                if (st == NET_ASYNC_COMPLETE) made = my;
-            } else {
-                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
-                answered = st != NET_ASYNC_NOT_READY;
-            }
-            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
-            if (st == NET_ASYNC_COMPLETE) continue;
-            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
-            soon = dbm_adapter_clock(q->owner) + 2000;
-            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
-            else dbm__sleep_us(1000);
-        }
-        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
-    }
+    if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
+    wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
+                      : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
+    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+#else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
+    enum net_async_status st = NET_ASYNC_ERROR;
+    if (ready == MYSQL_WAIT_TIMEOUT) return 0;
+    if (k->asked) return mysql_real_query_nonblocking(k->my, k->text, (unsigned long)strlen(k->text)) == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
+    st = mysql_real_connect_nonblocking(k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (st == NET_ASYNC_COMPLETE) k->made = k->my;
+    wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    mysql_close(my);
-    dbm__hush_end(&quiet);
+    return wait;
 }
-
+/* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
+ * What it waits for; 0: it is through. */
+static int dbm__mysql_kill(dbm__mysql *q) {
+    dbm__mysql_killer *k = &q->killer;
+    dbm__hush quiet;
+    int turns;
+    if (k->my == NULL) {
+        memset(k, 0, sizeof *k);
+        k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        dbm__format(k->text, sizeof k->text, "KILL QUERY %u", (uint64_t)q->id);
+        k->my = mysql_init(NULL);
+        if (k->my == NULL) return 0;
+        dbm__mysql_options(q, k->my, 1000000);
+    } else if (dbm_adapter_clock(q->owner) >= k->until_us) {
+        if (!k->late) dbm__mysql_sever(k->my);
+        k->late = true;
+    } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
+        return k->wait; /* it takes our word for it that there is something */
+    }
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    for (turns = 0; turns < 64; turns++) {
+        k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+        if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
+        k->asked = k->asked || k->wait == 0;
+    }
+    if (k->wait == 0 || k->late) {
+        mysql_close(k->my);
+        k->my = NULL;
+        k->wait = 0;
+    }
+    dbm__hush_end(&quiet);
+    return k->wait;
+}
+/* When a kill is to be looked at again. */
+static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+    int64_t soon = dbm_adapter_clock(q->owner) + 2000;
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+}
+/* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
+static bool dbm__mysql_stop(dbm__mysql *q) {
+    dbm__word from = DBM__MYSQL_ACTIVE;
+    if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
+    q->killed_from = from;
+    q->kills = true;
+    return true;
+}
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
+    int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
-    dbm__mysql_kill(q);
+    while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
-
 /* ---- operations ---------------------------------------------------------------------------------------------------------------- */
-
 static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
@@ -27055,12 +25753,10 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
-
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
     return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
            kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
 }
-
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q;
     op->status = DBM_OK;
@@ -27068,13 +25764,12 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = q->killed = false;
+    q->refused = false;
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
-
 /* A connection that is gone: what needs no server is done all the same. */
 static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
     if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE || op->kind == DBM_OP_FETCH) {
@@ -27088,7 +25783,6 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
-
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     int ready;
@@ -27101,8 +25795,21 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE;
     }
+    if (DBM__UNLIKELY(op->stop)) {
+        op->stop = false;
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
+    }
     for (;;) {
         int call;
+        if (DBM__UNLIKELY(q->kills)) {
+            if ((ready = dbm__mysql_kill(q)) != 0) {
+                op->fd = dbm__mysql_socket(q->killer.my);
+                op->wake_us = dbm__mysql_kill_until(q);
+                return (dbm_step)ready;
+            }
+            q->kills = false;
+            dbm__store_release(&q->state, q->killed_from);
+        }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
@@ -27134,6 +25841,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
+        if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
@@ -27141,7 +25849,6 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
     return ready == MYSQL_WAIT_WRITE ? DBM_STEP_WRITE : ready == MYSQL_WAIT_READ ? DBM_STEP_READ : DBM_STEP_BOTH;
 }
-
 #if !DBM__MYSQL_MARIADB
 /* Oracle's library: the same flows, whose calls block. It says of a server that was silent for too long only that it is lost: the clock tells. */
 static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
@@ -27160,9 +25867,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
     return op->status;
 }
 #endif
-
 /* ---- configuration ------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
@@ -27199,7 +25904,6 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text_end(&t);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
-
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
     static const char prefix[] = "connect_args.";
     const dbm_url *url = dbm_adapter_url(db);
@@ -27216,7 +25920,6 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
     }
     return status;
 }
-
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
     const char *p = mode;
     size_t i;
@@ -27235,7 +25938,6 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
     const dbm_config *config = dbm_adapter_config(db);
     bool local = true;
@@ -27261,7 +25963,6 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
 #endif
     return DBM_OK;
 }
-
 /* The library's own start, once in a process. Oracle's is not safe when two threads begin with it at once. */
 static bool dbm__mysql_library(void) {
     static dbm__word state; /* 0: not yet, 1: under way, 2: done; the library's own state is the process's too */
@@ -27283,7 +25984,6 @@ static bool dbm__mysql_library(void) {
     while (dbm__load_acquire(&state) == 1) dbm__sleep_us(100);
     return dbm__load_acquire(&state) == 2;
 }
-
 static dbm_status dbm__mysql_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const char *hosts = url->hosts != NULL ? url->hosts : "", *path = url->path != NULL ? url->path : "", *p;
@@ -27331,18 +26031,16 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
-
 static void dbm__mysql_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
     if (base != NULL) dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
-        DBM_ADAPTER_BULK_PREPARED,
+        DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_STOPS,
     DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -27356,11 +26054,8 @@ static const dbm_adapter dbm__mysql_adapter = {
 #endif
     dbm__mysql_bulk_row, dbm__mysql_bulk_columns
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_mysql(void) { return &dbm__mysql_adapter; }
-
 DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
-
 #endif /* DBM__MYSQL_HEADER */
 #endif /* DBM_HAS_MYSQL */
 /* --- src/adapters/redis.c --- */
@@ -27408,15 +26103,12 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #    include <signal.h>
 #  endif
 #endif
-
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
 #define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
-
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
-
 /* Of a database, for all its connections. */
 typedef struct dbm__redis_base {
     const char *hosts;        /* NULL: path */
@@ -27429,7 +26121,6 @@ typedef struct dbm__redis_base {
     dbm__lock lock;
 #endif
 } dbm__redis_base;
-
 enum { DBM__REDIS_NIL, DBM__REDIS_INTEGER, DBM__REDIS_BOOL, DBM__REDIS_TEXT, DBM__REDIS_STATUS, DBM__REDIS_NUMBER, DBM__REDIS_ERROR, DBM__REDIS_ARRAY,
        DBM__REDIS_MAP, DBM__REDIS_BLOB }; /* NUMBER: a double, or one too big for an integer, as text; BLOB: a TEXT that was seen to be none */
 typedef struct dbm__redis_node {
@@ -27437,7 +26128,6 @@ typedef struct dbm__redis_node {
     size_t size;              /* bytes; of an array its elements, of a map too (keys and values) */
     union { size_t at; int64_t integer; } is;
 } dbm__redis_node;
-
 typedef struct dbm__redis_reply {
     struct dbm__redis_reply *next;  /* spare */
     struct dbm__redis_reply *older; /* of all of the connection */
@@ -27455,7 +26145,6 @@ typedef struct dbm__redis_reply {
     size_t json_size, json_room, json_row;
     size_t json_at[2];
 } dbm__redis_reply;
-
 /* What a command's name says about what it does to the connection. */
 typedef enum dbm__redis_kind {
     DBM__REDIS_PLAIN, DBM__REDIS_MULTI, DBM__REDIS_EXEC, DBM__REDIS_DISCARD, DBM__REDIS_WATCH, DBM__REDIS_UNWATCH, DBM__REDIS_SELECT,
@@ -27471,12 +26160,9 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
-
 #define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
-
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
-
 /* A command of the pipeline: what was sent, and what is known of its reply. */
 typedef struct dbm__redis_asked {
     const char *site;
@@ -27485,7 +26171,6 @@ typedef struct dbm__redis_asked {
     unsigned char command, pairs;
     bool writes, queued;
 } dbm__redis_asked;
-
 typedef struct dbm__redis {
     dbm_connection *connection;
     dbm_database *db;
@@ -27522,9 +26207,7 @@ typedef struct dbm__redis {
 #endif
     char in[16384];
 } dbm__redis;
-
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
-
 /* Room for `more` bytes behind `size`; false without memory. */
 static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
     size_t want;
@@ -27538,16 +26221,13 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     *room = want;
     return true;
 }
-
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     if (*room <= DBM__REDIS_KEPT) return;
     dbm_adapter_free(db, *block);
     *block = NULL;
     *room = 0;
 }
-
 /* ---- replies: what the reader builds -------------------------------------------------------------------------------- */
-
 static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
     if (DBM__LIKELY(reply != NULL)) {
@@ -27561,13 +26241,11 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     r->all = reply;
     return reply;
 }
-
 static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
     reply->no_memory = reply->rows = reply->pairs = false;
 }
-
 static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     dbm__redis_reply_clear(reply);
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
@@ -27580,7 +26258,6 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->next = r->spare;
     r->spare = reply;
 }
-
 static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node;
@@ -27600,7 +26277,6 @@ static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     node->is.integer = 0;
     return node;
 }
-
 static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node = dbm__redis_node_new(r, kind);
@@ -27617,7 +26293,6 @@ static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, siz
     if (kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
     return reply;
 }
-
 static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
     dbm__redis *r = (dbm__redis *)task->privdata;
     int kind = DBM__REDIS_TEXT;
@@ -27631,7 +26306,6 @@ static void *dbm__redis_string(const redisReadTask *task, char *text, size_t siz
 #endif
     return dbm__redis_text_node(r, kind, text, size);
 }
-
 #if HIREDIS_MAJOR >= 1
 static void *dbm__redis_array(const redisReadTask *task, size_t elements) {
 #else
@@ -27650,7 +26324,6 @@ static void *dbm__redis_array(const redisReadTask *task, int elements) {
     node->size = (size_t)elements;
     return ((dbm__redis *)task->privdata)->building;
 }
-
 static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
     dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
@@ -27667,7 +26340,6 @@ static void *dbm__redis_double(const redisReadTask *task, double value, char *te
 static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
 #endif
 static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
-
 static void dbm__redis_functions(redisReplyObjectFunctions *f) {
     memset(f, 0, sizeof *f);
     f->createString = dbm__redis_string;
@@ -27680,9 +26352,7 @@ static void dbm__redis_functions(redisReplyObjectFunctions *f) {
 #endif
     f->freeObject = dbm__redis_forget;
 }
-
 /* ---- replies: what rows show ------------------------------------------------------------------------------------------- */
-
 /* The node behind this one and all that is in it. */
 static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
     size_t open = 1;
@@ -27693,7 +26363,6 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
     }
     return at;
 }
-
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
@@ -27714,10 +26383,8 @@ static bool dbm__redis_is_text(const char *bytes, size_t size) {
     }
     return true;
 }
-
 typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool no_memory, deep; } dbm__redis_json;
 #define DBM__REDIS_DEPTH 100
-
 static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t size) {
     dbm__redis_reply *reply = j->reply;
     if (j->no_memory) return;
@@ -27729,7 +26396,6 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
     reply->json_size += size;
     reply->json[reply->json_size] = 0;
 }
-
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t i;
@@ -27747,7 +26413,6 @@ static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, s
     }
     dbm__redis_json_put(j, "\"}", 2);
 }
-
 static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t size) {
     static const char digits[] = "0123456789abcdef";
     size_t i, from = 0;
@@ -27782,7 +26447,6 @@ static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t si
     dbm__redis_json_put(j, text + from, size - from);
     dbm__redis_json_put(j, "\"", 1);
 }
-
 /* One node and what is in it; returns the node behind. */
 static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /* NOLINT(misc-no-recursion): DBM__REDIS_DEPTH */
     const dbm__redis_node *node = &j->reply->nodes[at];
@@ -27813,7 +26477,6 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     }
     return next;
 }
-
 /* The nested values of the row in hand, all at once, so that none moves another's text. */
 static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *reply) {
     dbm__redis_json j;
@@ -27836,7 +26499,6 @@ static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *rep
     reply->json_row = reply->at + 1;
     return DBM_OK;
 }
-
 static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
     size_t at = reply->at;
@@ -27871,12 +26533,10 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
     return DBM_OK;
 }
-
 static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) {
     (void)c;
     return ((const dbm__redis_reply *)op->result)->names[i];
 }
-
 /* Makes rows of a reply, and stands on the first. */
 static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) {
     const dbm__redis_node *root = &reply->nodes[0];
@@ -27895,7 +26555,6 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->row = reply->left != 0;
     if (op->row) reply->left -= (size_t)op->columns;
 }
-
 static dbm_status dbm__redis_fetch(dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
     if (reply == NULL || reply->left == 0) return DBM_DONE;
@@ -27904,9 +26563,7 @@ static dbm_status dbm__redis_fetch(dbm_op *op) {
     reply->left -= reply->pairs ? 2 : 1;
     return DBM_OK;
 }
-
 /* ---- failures ------------------------------------------------------------------------------------------------------------ */
-
 /* What the first word of an error says, and whether the same may work a little later. */
 static const struct { const char *word; dbm_status status; bool retryable; } dbm__redis_errors[] = {
     { "WRONGPASS", DBM_E_AUTH, false }, { "NOAUTH", DBM_E_AUTH, false }, { "NOPERM", DBM_E_AUTH, false }, { "DENIED", DBM_E_AUTH, false },
@@ -27914,7 +26571,6 @@ static const struct { const char *word; dbm_status status; bool retryable; } dbm
     { "BUSY", DBM_E_SQL, true }, { "TRYAGAIN", DBM_E_SQL, true }, { "NOREPLICAS", DBM_E_SQL, true }, { "READONLY", DBM_E_READ_ONLY, false },
     { "OOM", DBM_E_LIMIT, false }, { "EXECABORT", DBM_E_ROLLED_BACK, false }, { "MOVED", DBM_E_UNSUPPORTED, false }, { "ASK", DBM_E_UNSUPPORTED, false }
 };
-
 /* An error of the server, with what it means here. `element`: its place in an array, from 1; 0: it is the whole reply. */
 static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t size, size_t element, char greeting) {
     char block[700], word[20];
@@ -27950,11 +26606,9 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     if (retryable) dbm_adapter_fail_retryable(r->connection);
     return status;
 }
-
 static dbm_status dbm__redis_too_much(dbm__redis *r) {
     return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends");
 }
-
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
@@ -27962,9 +26616,7 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
-
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
-
 static size_t dbm__redis_digits(char *out, uint64_t v) {
     char block[20];
     size_t n = 0, i;
@@ -27972,7 +26624,6 @@ static size_t dbm__redis_digits(char *out, uint64_t v) {
     for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
     return n;
 }
-
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     size_t n = 1 + dbm__redis_digits(out + 1, v);
     out[0] = mark;
@@ -27980,13 +26631,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     out[n + 1] = '\n';
     return n + 2;
 }
-
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
     return true;
 }
-
 static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
@@ -27999,7 +26648,6 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     r->out_size = (size_t)(out + 2 - r->out);
     return true;
 }
-
 /* A command of texts; NULL ends them. */
 static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
     int n = b == NULL ? 1 : c == NULL ? 2 : 3;
@@ -28007,13 +26655,11 @@ static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const 
     return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
         && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
 }
-
 static bool dbm__redis_select(dbm__redis *r) {
     char number[24];
     dbm__format(number, sizeof number, "%l", r->base->number);
     return dbm__redis_words(r, "SELECT", number, NULL);
 }
-
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
     const char *why = op->values[i].type == DBM_TYPE_NULL ? "is NULL, which Redis does not know: leave the key out, or delete it"
@@ -28022,7 +26668,6 @@ static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
     return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
 }
-
 static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     int i;
     if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
@@ -28059,9 +26704,7 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     }
     return DBM_OK;
 }
-
 static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
-
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -28069,9 +26712,7 @@ static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size = v->as.text.size == SIZE_MAX ? strlen(v->as.text.data) : v->as.text.size;
     return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word);
 }
-
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
-
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     const dbm_value *v = op->values;
@@ -28119,7 +26760,6 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 /* What a command that was answered has done to the connection. */
 static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok, bool queued) {
     switch ((dbm__redis_kind)command) {
@@ -28133,9 +26773,7 @@ static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok
     }
     dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE);
 }
-
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
-
 #if DBM_HAS_REDIS_TLS
 static const char *dbm__redis_tls_reason(SSL *ssl) {
     unsigned long e = ERR_peek_last_error();
@@ -28145,14 +26783,12 @@ static const char *dbm__redis_tls_reason(SSL *ssl) {
     else if (e != 0) reason = ERR_reason_error_string(e);
     return reason != NULL ? reason : "the server does not speak TLS, or hung up";
 }
-
 static dbm_status dbm__redis_tls_failed(dbm__redis *r, const char *what, SSL *ssl) {
     char block[300];
     dbm__format(block, sizeof block, "TLS with %s: %s: %s", r->dial.host, what, dbm__redis_tls_reason(ssl));
     ERR_clear_error();
     return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, block);
 }
-
 /* The settings of a database, made once. NULL: reported. */
 static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(r->db);
@@ -28187,7 +26823,6 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
     dbm__lock_give(&base->lock);
     return made;
 }
-
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
     dbm__hush hush;
@@ -28223,7 +26858,6 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     }
     return DBM_OK;
 }
-
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     dbm__hush hush;
@@ -28240,7 +26874,6 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
     return DBM_STEP_DONE;
 }
-
 /* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
     dbm__hush hush;
@@ -28256,7 +26889,6 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     if (rc != REDIS_OK) return DBM_E_LOST;
     return done ? DBM_OK : DBM_E_TIMEOUT;
 }
-
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
     dbm__hush hush;
     int rc, e;
@@ -28270,9 +26902,7 @@ static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room,
     return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
 }
 #endif
-
 /* ---- the flow ---------------------------------------------------------------------------------------------------------------------- */
-
 /* Sends what there is. DBM_OK: all of it; DBM_E_TIMEOUT: the rest later; else it can't be sent, but an answer may lie there. */
 static dbm_status dbm__redis_send(dbm__redis *r) {
     dbm_status st = DBM_OK;
@@ -28290,26 +26920,22 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
     if (st == DBM_OK) r->sent_now = true;
     return st;
 }
-
 static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
 #if DBM_HAS_REDIS_TLS
     if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
-
 static dbm_status dbm__redis_receive(dbm__redis *r) {
     size_t n;
     dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
     if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
     return st;
 }
-
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
     r->out_size = r->out_sent = 0;
 }
-
 static void dbm__redis_free(dbm__redis *r) {
     dbm__dial_end(&r->dial);
 #if DBM_HAS_REDIS_TLS
@@ -28335,9 +26961,7 @@ static void dbm__redis_free(dbm__redis *r) {
     dbm_adapter_free(r->db, r->raw);
     dbm_adapter_free(r->db, r);
 }
-
 /* ---- connect ---- */
-
 static dbm_status dbm__redis_make(dbm_connection *c) {
     dbm_database *db = dbm_adapter_database(c);
     const dbm_config *config = dbm_adapter_config(db);
@@ -28366,7 +26990,6 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     dbm_adapter_set_data(c, r);
     return DBM_OK;
 }
-
 /* AUTH, SELECT, CLIENT SETNAME and PING, in one send; the last one so that there is always an answer. */
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
@@ -28397,7 +27020,6 @@ static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     r->phase = DBM__REDIS_TALK;
     return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
 }
-
 /* The socket is there. */
 static dbm_status dbm__redis_reached(dbm__redis *r) {
     dbm_tls mode = r->base->secure && dbm_adapter_config(r->db)->tls == DBM_TLS_DEFAULT ? DBM_TLS_VERIFY_FULL : dbm_adapter_tls(r->db, r->dial.local);
@@ -28410,7 +27032,6 @@ static dbm_status dbm__redis_reached(dbm__redis *r) {
     return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis");
 #endif
 }
-
 static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     char block[500];
     if (r->dial.status == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
@@ -28419,7 +27040,6 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status;
 }
-
 /* One answer of the greeting. PING may be forbidden to a user who may do other things. */
 static void dbm__redis_greeting_answer(dbm__redis *r) {
     const dbm__redis_node *node = &r->building->nodes[0];
@@ -28429,9 +27049,7 @@ static void dbm__redis_greeting_answer(dbm__redis *r) {
     if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
     r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
 }
-
 /* ---- one operation ---- */
-
 /* The answer to a command, complete. */
 static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     dbm__redis_reply *reply = r->building;
@@ -28455,7 +27073,6 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     r->building = NULL;
     return st;
 }
-
 /* All answers of the operation are in. */
 static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     const dbm__redis_node *root;
@@ -28483,7 +27100,6 @@ static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
     char block[200];
     dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
@@ -28492,7 +27108,6 @@ static dbm_status dbm__redis_garbage(dbm__redis *r) {
     dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
     return dbm__redis_lost(r, block);
 }
-
 /* Reads answers as far as they are there. DBM_DONE: more must come. */
 static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     while (r->expected > 0) {
@@ -28516,7 +27131,6 @@ static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
     }
     return DBM_OK;
 }
-
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
     dbm_status st;
@@ -28533,11 +27147,8 @@ static void dbm__redis_push(dbm__redis *r) {
         r->out_sent = 0;
     }
 }
-
 /* ---- the pipeline ---- */
-
 static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
-
 /* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
 static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
     dbm__redis_asked *s;
@@ -28562,7 +27173,6 @@ static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
     r->unanswered++;
     return true;
 }
-
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -28574,7 +27184,6 @@ static void dbm__redis_line_empty(dbm__redis *r) {
         r->line_room = 0;
     }
 }
-
 /* The number of a line that ends before `end`; -1 is one, too. */
 static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     if (end - c == 2 && c[0] == '-' && c[1] == '1') {
@@ -28588,7 +27197,6 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     }
     return true;
 }
-
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
@@ -28623,7 +27231,6 @@ static bool dbm__redis_scan(dbm__redis *r) {
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true;
 }
-
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
 static dbm_status dbm__redis_gather(dbm__redis *r) {
     size_t n;
@@ -28640,7 +27247,6 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     if (st == DBM_OK) r->raw_size += n;
     return st;
 }
-
 /* A whole reply that is no array; what it is not sure of is left to hiredis. */
 static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     const char *end = c + size - 2;
@@ -28655,7 +27261,6 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     default: return NULL;
     }
 }
-
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
@@ -28686,7 +27291,6 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     if (st != DBM_OK) op->site = s.site;
     return st;
 }
-
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
@@ -28701,7 +27305,6 @@ static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
         op->result = NULL;
     }
 }
-
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
@@ -28710,14 +27313,12 @@ static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     if (st != DBM_OK) r->out_size = before;
     return st;
 }
-
 /* Too much is under way for one more. */
 static bool dbm__redis_full(dbm__redis *r) {
     if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
     else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
     return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
 }
-
 /* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
 static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
     switch (op->kind) {
@@ -28740,7 +27341,6 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return r->line_count == 0;
     }
 }
-
 /* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
@@ -28770,9 +27370,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
     return DBM_STEP_DONE;
 }
-
 /* ---- one after the other ---- */
-
 /* Sends and reads until the operation is over, or has to wait. */
 static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
     dbm_status st;
@@ -28797,12 +27395,10 @@ static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
     op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
     return DBM_STEP_DONE;
 }
-
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
     r->building = NULL;
 }
-
 /* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
 static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
@@ -28814,13 +27410,11 @@ static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
     }
     dbm__redis_building_drop(r);
 }
-
 static void dbm__redis_connect_failed(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm_adapter_set_data(c, NULL);
     dbm__redis_free(r);
 }
-
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)op->state;
     dbm_step want = DBM_STEP_DONE;
@@ -28847,11 +27441,9 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
     return DBM_STEP_DONE;
 }
-
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
 }
-
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
@@ -28933,7 +27525,6 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
 }
-
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
@@ -28941,22 +27532,18 @@ static void dbm__redis_cancel(dbm_connection *c) {
     dbm__net_shut(r->fd);
     dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
 }
-
 static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
     if (r != NULL) dbm__redis_free(r);
 }
-
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
     dbm_status st = dbm__net_peek(r->fd);
     return st == DBM_E_UNSUPPORTED ? DBM_OK : st;
 }
-
 /* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -29010,7 +27597,6 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     }
     return DBM_OK;
 }
-
 static void dbm__redis_close(dbm_database *db) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
@@ -29022,7 +27608,6 @@ static void dbm__redis_close(dbm_database *db) {
     dbm_adapter_free(db, base->path);
     dbm_adapter_free(db, base);
 }
-
 static dbm_status dbm__redis_init(dbm_database *db) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_alloc(db, sizeof *base);
     dbm_status st;
@@ -29039,7 +27624,6 @@ static dbm_status dbm__redis_init(dbm_database *db) {
     if (st != DBM_OK) dbm__redis_close(db);
     return st;
 }
-
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
@@ -29052,9 +27636,7 @@ static const dbm_adapter dbm__redis_adapter = {
     dbm__redis_start, dbm__redis_step,
     NULL, NULL
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
-
 #endif /* DBM__REDIS_MISSING */
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
@@ -29102,16 +27684,12 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 /* Up to 2.0 a pool's client may be given streams of ours. From there on it may not, but how long it waits can be said before each operation. */
 #define DBM__MONGO_STREAMS (!MONGOC_CHECK_VERSION(2, 0, 0))
 #define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
-
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
-
 /* ---- what it keeps -------------------------------------------------------------------------------------------------------- */
-
 /* The driver, once per process: it can't be started again after it has been ended. */
 enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
-
 typedef struct dbm__mongo_pool {
     struct dbm__mongo_pool *older;
     mongoc_client_pool_t *pool;
@@ -29121,7 +27699,6 @@ typedef struct dbm__mongo_pool {
     struct dbm__mongo_wire *wires; /* of its clients */
     char *user, *password;   /* that it was made with; NULL: none */
 } dbm__mongo_pool;
-
 /* Of a database, from init to close. */
 typedef struct dbm__mongo_base {
     dbm_database *db;
@@ -29135,7 +27712,6 @@ typedef struct dbm__mongo_base {
     int silence_ms;          /* socketTimeoutMS in force */
     int select_ms;           /* serverSelectionTimeoutMS in force */
 } dbm__mongo_base;
-
 /* One field of the document in hand: where it is. (An iterator would want memory of 128 bytes' alignment.) */
 typedef struct dbm__mongo_field {
     const char *key;
@@ -29143,7 +27719,6 @@ typedef struct dbm__mongo_field {
     char *json;              /* what was written out for it */
     char small[48];
 } dbm__mongo_field;
-
 /* Documents being read: of a cursor, or one of our own. */
 typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
@@ -29156,7 +27731,6 @@ typedef struct dbm__mongo_result {
     int fields_room;
     int columns;
 } dbm__mongo_result;
-
 /* ---- the wire --------------------------------------------------------------------------------------------------------------
  * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
  * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
@@ -29167,10 +27741,8 @@ typedef struct dbm__mongo_result {
  *
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
  * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
-
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
-
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
 typedef struct dbm__mongo_wire {
     struct dbm__mongo_wire *next;
@@ -29185,7 +27757,6 @@ typedef struct dbm__mongo_wire {
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
-
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
@@ -29202,9 +27773,7 @@ static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     }
 #endif
 }
-
 #if DBM__MONGO_STREAMS
-
 typedef struct dbm__mongo_stream {
     mongoc_stream_t vtable;  /* the driver's; first */
     dbm__mongo_wire *wire;
@@ -29218,13 +27787,10 @@ typedef struct dbm__mongo_stream {
     size_t held, taken;      /* bytes of `in` */
     char in[4096];
 } dbm__mongo_stream;
-
 enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
-
 static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
     return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
 }
-
 /* Whether the operation has to be given up at this moment. */
 static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
     if (w->over != DBM_OK) return now >= w->last_us;
@@ -29234,7 +27800,6 @@ static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
     w->last_us = now + DBM__MONGO_GRACE_US;
     return true;
 }
-
 /* Waits for the socket. False: it is lost, or there is no more time. */
 static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     dbm__mongo_wire *w = q->wire;
@@ -29253,7 +27818,6 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     q->late = true;
     return false;
 }
-
 /* errno is looked at by the driver's TLS: "try again" there would make it spin. */
 static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
 #if defined(_WIN32)
@@ -29263,7 +27827,6 @@ static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
 #endif
     return -1;
 }
-
 /* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
 static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
     size_t have = 0, n;
@@ -29278,7 +27841,6 @@ static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, s
     }
     return (ssize_t)have;
 }
-
 static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
     while (size > 0) {
         size_t n;
@@ -29291,7 +27853,6 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
     }
     return true;
 }
-
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
     static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
@@ -29318,7 +27879,6 @@ static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
     q->taken = 0;
     q->held = total;
 }
-
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->mute) return;
     q->mute = true;
@@ -29326,7 +27886,6 @@ static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
     else (void)mongoc_stream_close(q->tls);
 }
-
 static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
     size_t have = 0, n;
     ssize_t got;
@@ -29359,12 +27918,10 @@ static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size
     }
     return (ssize_t)have;
 }
-
 static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
 }
-
 static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     ssize_t sum = 0;
@@ -29401,7 +27958,6 @@ static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, si
     }
     return sum;
 }
-
 /* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
 static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
     char *out = q->in;
@@ -29429,7 +27985,6 @@ static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov,
     }
     return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
 }
-
 static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     dbm__mongo_wire *w = q->wire;
@@ -29453,14 +28008,12 @@ static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, s
     }
     return sent < 0 ? dbm__mongo_dead(q) : sent;
 }
-
 static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     if (q->tls != NULL) return mongoc_stream_close(q->tls);
     dbm__net_shut(q->fd);
     return 0;
 }
-
 static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     if (q->mute) q->wire->mute--;
@@ -29468,16 +28021,13 @@ static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
     else dbm__net_close(q->fd);
     dbm_adapter_free(q->wire->base->db, q);
 }
-
 static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
 static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
 static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
-
 static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
 }
-
 /* Asked for by the driver's TLS, for the one stream below it. */
 static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
@@ -29488,7 +28038,6 @@ static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int3
     streams[0].revents = streams[0].events;
     return 1;
 }
-
 /* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
 static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
@@ -29510,7 +28059,6 @@ static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc
     q->tls = tls;
     return &q->vtable;
 }
-
 #if defined(MONGOC_ENABLE_SSL)
 /* Takes the stream below over in any case. */
 static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
@@ -29539,7 +28087,6 @@ static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *
     return NULL;
 }
 #endif
-
 /* The driver wants a connection to a server: its stream initiator. */
 static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
     dbm__mongo_wire *w = (dbm__mongo_wire *)ud;
@@ -29576,7 +28123,6 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
     return stream;
 }
 #endif /* DBM__MONGO_STREAMS */
-
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
     dbm_connection *c;
@@ -29593,9 +28139,7 @@ typedef struct dbm__mongo_lease {
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
-
 /* ---- failures ----------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int native, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -29607,11 +28151,9 @@ static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int nat
     dbm__text_end(&t);
     return dbm_adapter_fail(m->c, status, NULL, native, block);
 }
-
 static bool dbm__mongo_late(const dbm__mongo_lease *m, int64_t deadline_us) {
     return deadline_us != INT64_MAX && dbm_adapter_clock(m->owner) >= deadline_us;
 }
-
 /* Which of our statuses a server's code is. Source: MongoDB's error_codes.yml, and the specification of retryable writes. */
 static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *retryable) {
     *sqlstate = NULL;
@@ -29633,7 +28175,6 @@ static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *
     default: return DBM_E_SQL;
     }
 }
-
 /* The index of "E11000 duplicate key error collection: db.users index: email_1 dup key: { ... }". */
 static void dbm__mongo_index(const char *said, char *out, size_t room) {
     const char *begin = strstr(said, "index: "), *end;
@@ -29647,12 +28188,10 @@ static void dbm__mongo_index(const char *said, char *out, size_t room) {
     memcpy(out, begin, n);
     out[n] = 0;
 }
-
 /* Whether it was TLS that failed. The driver has no code of its own for it: its words are the same from 1.17 to 2.x. */
 static bool dbm__mongo_is_tls(const char *said) {
     return strstr(said, "TLS handshake") != NULL || strstr(said, "initialize TLS state") != NULL || strstr(said, "create TLS stream") != NULL;
 }
-
 /* What the driver or the server said about a command. `what` is its name, `coll` its collection or NULL; reply may be NULL. */
 static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_op *op, const bson_error_t *error, const bson_t *reply, const char *what, const char *coll) {
     const char *sqlstate = NULL, *said = error->message[0] != 0 ? error->message : "no reason was given";
@@ -29720,16 +28259,12 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
 }
-
 /* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
-
 /* The values of a call that stand for placeholders, taken in order. */
 typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
-
 /* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
 #define DBM__MONGO_MARK "\001?"
 #define DBM__MONGO_MARK_JSON "\"\\u0001?\""
-
 /* `json` is the program's own text; NULL: a value, which is never shown. */
 static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
     char near_it[40];
@@ -29740,7 +28275,6 @@ static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t a
     near_it[n] = 0;
     return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
 }
-
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
     for (i = 0; i < size; i++) {
@@ -29753,13 +28287,10 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     }
     return n == bytes * 2;
 }
-
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
-
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
     return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
 }
-
 /* One value under one key. Only a failure of libbson's own limits (a document of 2 GiB) answers false. */
 static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *key, int key_size, const dbm_value *v, int number) {
     bool ok = false;
@@ -29826,7 +28357,6 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
     }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
-
 /* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
 static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
     dbm_status status = DBM_OK;
@@ -29871,10 +28401,8 @@ static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t
     }
     return status;
 }
-
 /* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
 typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
-
 static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
     size_t i, depth = 0;
     bool done = false;
@@ -29907,13 +28435,11 @@ static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t 
     if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
     return DBM_OK;
 }
-
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
     return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
 }
-
 /* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
     dbm__mongo_shape shape;
@@ -29981,9 +28507,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
     }
     return status;
 }
-
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
@@ -29992,7 +28516,6 @@ static void dbm__mongo_forget(dbm__mongo_result *r) {
     r->columns = 0;
     r->doc = NULL;
 }
-
 /* `doc` is the row in hand: its fields are found. */
 static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
     bson_iter_t it;
@@ -30017,7 +28540,6 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
     op->columns = r->columns;
     return DBM_OK;
 }
-
 static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     dbm__mongo_result *r = m->spare;
     if (r != NULL) {
@@ -30029,7 +28551,6 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r;
 }
-
 /* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
 static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
     mongoc_collection_t *kept = m->kept;
@@ -30038,13 +28559,11 @@ static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const cha
     if (kept != NULL) mongoc_collection_destroy(kept);
     return mongoc_client_get_collection(m->client, m->base->name, name);
 }
-
 static void dbm__mongo_collection_give(dbm__mongo_lease *m, mongoc_collection_t *collection) {
     if (m->kept != NULL) mongoc_collection_destroy(m->kept);
     m->kept = m->changed ? NULL : collection;
     if (m->changed && collection != NULL) mongoc_collection_destroy(collection);
 }
-
 static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
@@ -30056,7 +28575,6 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     r->next = m->spare;
     m->spare = r;
 }
-
 static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
@@ -30065,7 +28583,6 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
         m->spare = next;
     }
 }
-
 static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r) {
     const bson_t *doc = NULL, *reply = NULL;
     bson_error_t error;
@@ -30077,7 +28594,6 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     }
     return DBM_DONE;
 }
-
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
 static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
     bson_t wrap = BSON_INITIALIZER;
@@ -30101,7 +28617,6 @@ static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
     *size = n;
     return json;
 }
-
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
     static const char digits[] = "0123456789abcdef";
     size_t i;
@@ -30112,7 +28627,6 @@ static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool d
     }
     *out = 0;
 }
-
 static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
@@ -30185,21 +28699,17 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
 }
-
 static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     (void)c;
     return r != NULL && i < r->columns ? r->fields[i].key : "";
 }
-
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bound(m->wire, op);
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
-
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
-
 /* One command on its way: what was passed, as BSON. */
 typedef struct dbm__mongo_job {
     dbm__mongo_lease *m;
@@ -30217,11 +28727,9 @@ typedef struct dbm__mongo_job {
     bool replied;
     bson_error_t error;
 } dbm__mongo_job;
-
 static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
     return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
 }
-
 /* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
 static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
     for (;;) {
@@ -30238,7 +28746,6 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writi
         dbm__sleep_us(2000);
     }
 }
-
 /* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
 static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
     if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
@@ -30246,7 +28753,6 @@ static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bo
     if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
     return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
 }
-
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
@@ -30254,14 +28760,12 @@ static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
     bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
 }
-
 static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
     dbm__mongo_lease *m = j->m;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
     if (!mongoc_client_session_append(m->session, to, &j->error)) return dbm__mongo_failed(j);
     return DBM_OK;
 }
-
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     const dbm_op *op = j->op;
@@ -30307,18 +28811,15 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
 }
-
 static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
     if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
     if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
     return DBM_OK;
 }
-
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
     return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
 }
-
 /* The answer is a document of our own. Takes it over. */
 static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
@@ -30337,7 +28838,6 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
     j->op->row = true;
     return DBM_OK;
 }
-
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
@@ -30362,7 +28862,6 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     j->op->row = true;
     return DBM_OK;
 }
-
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     bson_oid_t oid;
@@ -30374,7 +28873,6 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     bson_concat(*made, doc);
     return *made;
 }
-
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     bson_t *made, *row;
     const bson_t *doc;
@@ -30393,7 +28891,6 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     if (made != NULL) bson_destroy(made);
     return dbm__mongo_answer(j, row);
 }
-
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
     bson_iter_t it, list, one;
@@ -30410,7 +28907,6 @@ static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
     }
     return dbm__mongo_failed(j);
 }
-
 static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     const bson_t **docs;
     bson_t **owned;
@@ -30447,7 +28943,6 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
 }
-
 static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
     dbm_status status = dbm__mongo_needs(j, 0, false);
     if (status != DBM_OK) return status;
@@ -30458,7 +28953,6 @@ static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
     }
     return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
 }
-
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
     if (!bson_iter_init(&it, pipeline)) return false;
@@ -30467,7 +28961,6 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     }
     return false;
 }
-
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
     dbm_status status = dbm__mongo_needs(j, 0, true);
     if (status != DBM_OK) return status;
@@ -30477,7 +28970,6 @@ static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
     }
     return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
 }
-
 static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
     bool ok;
     dbm_status status = dbm__mongo_needs(j, 0, false);
@@ -30491,7 +28983,6 @@ static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) 
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
     bool ok;
     dbm_status status = dbm__mongo_needs(j, 0, false);
@@ -30503,7 +28994,6 @@ static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
     bson_t *row;
@@ -30516,7 +29006,6 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     bson_append_int64(row, "n", 1, n);
     return dbm__mongo_answer(j, row);
 }
-
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
@@ -30545,7 +29034,6 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_destroy(&one);
     return status;
 }
-
 static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER;
     dbm_status status = DBM_OK;
@@ -30558,7 +29046,6 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     bson_destroy(&command);
     return status;
 }
-
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
 static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
@@ -30579,7 +29066,6 @@ static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
     }
     return dbm__mongo_answer(j, answer);
 }
-
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     const char *name = j->name;
     dbm_status status;
@@ -30608,7 +29094,6 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
     return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
 }
-
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
@@ -30634,13 +29119,10 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     if (j.replied) bson_destroy(&j.reply);
     return status;
 }
-
 /* ---- rows in bulk ---------------------------------------------------------------------------------------------------------------------------------
  * Rows are documents of the columns' names, gathered by the driver and inserted a batch at a time, in order; .each_row: in any, so that one that is
  * refused stops no other. */
-
 enum { DBM__MONGO_BATCH = 10000, DBM__MONGO_BATCH_BYTES = 2 << 20 };
-
 typedef struct dbm__mongo_bulk {
     mongoc_collection_t *collection;
     mongoc_bulk_operation_t *batch;
@@ -30652,7 +29134,6 @@ typedef struct dbm__mongo_bulk {
     int64_t first;           /* the number of the batch's first row, or (numbers != NULL) */
     int64_t *numbers;        /* that of each: some were refused before they got there */
 } dbm__mongo_bulk;
-
 static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     dbm__mongo_bulk *b = m->bulk;
     if (b == NULL) return;
@@ -30664,7 +29145,6 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
     dbm_adapter_free(m->owner, b);
 }
-
 static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     const dbm_bulk_plan *plan = op->bulk;
     dbm__mongo_bulk *b;
@@ -30690,7 +29170,6 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bulk_free(m);
     return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
 }
-
 static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bulk *b = m->bulk;
@@ -30718,7 +29197,6 @@ static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     b->bytes += b->row->len;
     return ++b->count >= DBM__MONGO_BATCH || b->bytes >= DBM__MONGO_BATCH_BYTES ? DBM_DONE : DBM_OK;
 }
-
 /* The documents of a batch that the server refused, each with its place in it. */
 static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const bson_error_t *error, const bson_t *reply) {
     dbm__mongo_bulk *b = m->bulk;
@@ -30749,7 +29227,6 @@ static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const
     }
     return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table);
 }
-
 static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bulk *b = m->bulk;
     bson_error_t error;
@@ -30771,16 +29248,13 @@ static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
     b->bytes = 0;
     return status;
 }
-
 static dbm_status dbm__mongo_bulk_end(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status = op->bulk->abandon ? DBM_OK : dbm__mongo_bulk_send(m, op);
     op->affected = m->bulk->affected;
     dbm__mongo_bulk_free(m);
     return status;
 }
-
 /* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     mongoc_server_description_t *server;
@@ -30807,7 +29281,6 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (options != NULL) mongoc_transaction_opts_destroy(options);
     return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
 }
-
 static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     bson_t reply;
@@ -30830,7 +29303,6 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bson_destroy(&reply);
     return status;
 }
-
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
@@ -30838,9 +29310,7 @@ static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
 }
-
 /* ---- connections ------------------------------------------------------------------------------------------------------------------------------ */
-
 static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
@@ -30858,7 +29328,6 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     }
     dbm_adapter_free(base->db, p);
 }
-
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
     static const char digits[] = "0123456789ABCDEF";
     for (; *text != 0; text++) {
@@ -30871,7 +29340,6 @@ static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
         dbm__put_n(t, coded, plain ? 1 : 3);
     }
 }
-
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -30883,13 +29351,11 @@ static const char *dbm__mongo_said(dbm_database *db, const char *name) {
     for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
     return NULL;
 }
-
 static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
     dbm__putf(t, "%c%s=", *between, name);
     dbm__mongo_put_encoded(t, value);
     *between = '&';
 }
-
 static void dbm__mongo_put_tls(const dbm__mongo_base *base, dbm__text *t, char *between) {
     const dbm_config *config = dbm_adapter_config(base->db);
     if (config->tls == DBM_TLS_DEFAULT) return; /* as the URL says; the driver's default is off, on for mongodb+srv */
@@ -30897,7 +29363,6 @@ static void dbm__mongo_put_tls(const dbm__mongo_base *base, dbm__text *t, char *
     if (config->tls == DBM_TLS_REQUIRE) dbm__mongo_put_option(t, between, "tlsAllowInvalidCertificates", "true");
     if (config->tls == DBM_TLS_VERIFY_CA) dbm__mongo_put_option(t, between, "tlsAllowInvalidHostnames", "true");
 }
-
 /* The URL as the driver is given it. It holds the password: to be wiped. */
 static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const char *password, size_t *capacity) {
     dbm_database *db = base->db;
@@ -30951,9 +29416,7 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     *capacity = need;
     return text;
 }
-
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
-
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm_database *db = base->db;
@@ -30997,14 +29460,12 @@ fail:
     if (p != NULL) dbm__mongo_pool_free(base, p);
     return NULL;
 }
-
 /* In a child process the lock may have been held by a thread that is not here. */
 static void dbm__mongo_after_fork(dbm__mongo_base *base) {
     dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
     if (was == epoch || !dbm__cas(&base->epoch, &was, epoch)) return;
     dbm__lock_init(&base->lock);
 }
-
 /* The current pool for these credentials, one user more; NULL: *error says why, or there is no memory. */
 static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm__mongo_pool *p, *idle = NULL;
@@ -31029,7 +29490,6 @@ static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *
     if (idle != NULL) dbm__mongo_pool_free(base, idle);
     return p;
 }
-
 static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     dbm__mongo_pool **at;
     bool gone;
@@ -31043,9 +29503,7 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     dbm__lock_give(&base->lock);
     if (gone) dbm__mongo_pool_free(base, p);
 }
-
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
-
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
@@ -31073,7 +29531,6 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #endif
     return DBM_OK;
 }
-
 /* One look at each host, through a client outside of the pool, for a pool tells of a bad certificate only when all of serverSelectionTimeoutMS is over:
  * a better one might come. True: a server can be used. It does not authenticate. */
 static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t *error) {
@@ -31097,7 +29554,6 @@ static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t
     if (uri != NULL) mongoc_uri_destroy(uri);
     return server != NULL;
 }
-
 /* Before the first command of a client: that the driver will find a server for it in time, or why it won't. */
 static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     int64_t began = dbm_adapter_clock(m->owner), limit = op->deadline_us, left_ms = limit == INT64_MAX ? INT64_MAX : (limit - began) / 1000;
@@ -31113,7 +29569,6 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     dbm_adapter_fail_retryable(m->c);
     return status;
 }
-
 static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char *what) {
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
@@ -31132,7 +29587,6 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     bson_destroy(&command);
     return status;
 }
-
 /* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
 static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     dbm__mongo_wire *w;
@@ -31157,7 +29611,6 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     m->wire = w;
     return DBM_OK;
 }
-
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
     dbm__mongo_bulk_free(m);
@@ -31182,7 +29635,6 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
-
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_database *db = dbm_adapter_database(c);
     dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
@@ -31225,7 +29677,6 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_adapter_set_data(c, m);
     return DBM_OK;
 }
-
 static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     if (m == NULL) return;
@@ -31236,9 +29687,7 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     }
     dbm__mongo_lease_end(m);
 }
-
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
-
 /* All that can be changed on a client. */
 static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
@@ -31251,7 +29700,6 @@ static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     switch (op->kind) {
@@ -31282,9 +29730,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     }
     return DBM_E_UNSUPPORTED;
 }
-
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
-
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
     "appName", "authMechanism", "authMechanismProperties", "authSource", "canonicalizeHostname", "compressors", "connectTimeoutMS", "directConnection",
@@ -31296,7 +29742,6 @@ static const char *const dbm__mongo_known[] = {
     "sslClientCertificateKeyFile", "sslClientCertificateKeyPassword", "sslCertificateAuthorityFile", "sslAllowInvalidCertificates", "sslAllowInvalidHostnames"
 };
 enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
-
 static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
     const char *near_one;
     char hint[80] = "";
@@ -31307,7 +29752,6 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
-
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -31319,7 +29763,6 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     }
     return status;
 }
-
 static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
@@ -31340,7 +29783,6 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *
     }
     return DBM_OK;
 }
-
 static bool dbm__mongo_local(const char *hosts) {
     while (*hosts != 0) {
         size_t n = strcspn(hosts, ",");
@@ -31352,13 +29794,11 @@ static bool dbm__mongo_local(const char *hosts) {
     }
     return true;
 }
-
 static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
     const char *said = dbm__mongo_said(db, name);
     int64_t ms = 0;
     return said != NULL && dbm__parse_int(said, 0, INT32_MAX, &ms) ? (int)ms : otherwise;
 }
-
 /* Warnings of the driver hold addresses and what servers sent, and would go to stderr: what matters comes as the error of a call. */
 static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const char *message, void *ud) {
     (void)level;
@@ -31366,7 +29806,6 @@ static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const c
     (void)message;
     (void)ud;
 }
-
 static dbm_status dbm__mongo_start(dbm_database *db) {
     const char *log = dbm_adapter_option(db, "driver_log");
     dbm__word was = DBM__MONGO_NEW;
@@ -31382,7 +29821,6 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
-
 static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -31412,7 +29850,6 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
     return dbm__mongo_check_tls(db, base);
 }
-
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     dbm__mongo_base *base;
@@ -31446,7 +29883,6 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     dbm_adapter_set_db_native(db, p->pool);
     return DBM_OK;
 }
-
 static void dbm__mongo_close(dbm_database *db) {
     dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
     if (base == NULL) return;
@@ -31460,7 +29896,6 @@ static void dbm__mongo_close(dbm_database *db) {
     dbm__lock_free(&base->lock);
     dbm_adapter_free(db, base);
 }
-
 static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
@@ -31474,21 +29909,14 @@ static const dbm_adapter dbm__mongo_adapter = {
     NULL, NULL, /* start, step: the driver blocks */
     dbm__mongo_bulk_row, NULL
 };
-
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
-
 DBM__FN void dbm__adapter_mongodb_shutdown(void) {
     dbm__word was = DBM__MONGO_STARTED;
     if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_ENDED)) mongoc_cleanup();
 }
-
 #endif /* DBM__MONGOC_H */
 #endif /* DBM_HAS_MONGODB */
 /* --- src/manager/manager.h --- */
-/* The manager: names to databases, the adapter map, the configuration's way to a database that is ready, start and shutdown.
- * May call: everything above.
- * Must not know: drivers. Adapters come in through their public tables, the built-in ones too. */
-
 /* The databases by name, in the order they were added. Replaced as a whole when one is added, so that readers need no lock; the old ones
  * are kept until the end. */
 typedef struct dbm__names {
@@ -31496,7 +29924,6 @@ typedef struct dbm__names {
     int count;
     dbm_database *items[1];
 } dbm__names;
-
 struct dbm_manager {
     dbm__shared *shared;             /* outlives the manager while sessions are out */
     dbm__word names;                 /* dbm__names * */
@@ -31512,7 +29939,6 @@ struct dbm_manager {
     dbm__word upkeep_fork;           /* the fork epoch in which the thread was started: a child has it not */
     dbm__signal upkeep_signal;
 };
-
 DBM__INLINE dbm__names *dbm__manager_names(const dbm_manager *mgr) { return (dbm__names *)dbm__load_acquire(&mgr->names); }
 DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
@@ -31529,16 +29955,11 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
-/* Databases in and out: registering adapters, loading configurations, finding by name, getting one ready.
- * May call: everything above manager/.
- * Must not know: what a session does. */
-
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
 extern const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION;
 DBM__DEF const char dbm__only_one_file_may_define_DBM_IMPLEMENTATION = 1;
 #endif
-
 /* Types that dbm.h knows by name, whether or not they are compiled in. Without a package: this version has no adapter for it. */
 typedef struct dbm__builtin { const char *type, *schemes, *macro, *package; } dbm__builtin;
 static const dbm__builtin dbm__builtins[] = {
@@ -31549,7 +29970,6 @@ static const dbm__builtin dbm__builtins[] = {
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", "libmongoc-dev" }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
-
 DBM__DEF bool dbm_compiled_with(const char *what) {
     if (what == NULL) return false;
     if (dbm__same_word(what, "sqlite")) return DBM_HAS_SQLITE != 0;
@@ -31561,15 +29981,12 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
     return false;
 }
-
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
-
 static const dbm_adapter *dbm__adapter_find(dbm_manager *mgr, const char *type) {
     int i;
     for (i = 0; i < mgr->adapter_count; i++) if (dbm__same_word(mgr->adapters[i]->type, type)) return mgr->adapters[i];
     return NULL;
 }
-
 static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *scheme, size_t size) {
     int i;
     for (i = 0; i < mgr->adapter_count; i++) {
@@ -31578,7 +29995,6 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
     }
     return NULL;
 }
-
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
@@ -31612,7 +30028,6 @@ DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm__lock_give(&mgr->lock);
     return DBM_OK;
 }
-
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
     dbm__known_type *types;
@@ -31643,9 +30058,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
     *count = n;
     return DBM_OK;
 }
-
 /* ---- names ------------------------------------------------------------------------------------------------------------------- */
-
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
     char block[500];
@@ -31664,14 +30077,12 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
                      block);
 }
-
 static void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
     dbm__free(&shared->host, db);
 }
-
 /* Adds databases, all or none; takes the settings over. */
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count) {
     dbm__host *host = &mgr->shared->host;
@@ -31731,13 +30142,11 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     dbm__lock_give(&mgr->lock);
     return st;
 }
-
 /* Problems are lines; a message does not end in one. */
 static void dbm__trim_newline(char *text) {
     size_t n = strlen(text);
     if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
 }
-
 static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
     dbm__known_type *types = NULL;
     dbm__settings_list list;
@@ -31757,19 +30166,16 @@ static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char 
     dbm__free(&mgr->shared->host, types);
     return st;
 }
-
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
     return dbm__load_from(mgr, path, NULL, 0);
 }
-
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
     return dbm__load_from(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size);
 }
-
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
     dbm__known_type *types = NULL;
     dbm__settings *settings = NULL;
@@ -31790,9 +30196,7 @@ DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config)
     dbm__free(&mgr->shared->host, types);
     return st;
 }
-
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
-
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     dbm_status st = DBM_OK;
     dbm__word state = dbm__load_acquire(&db->state);
@@ -31827,7 +30231,6 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     dbm__lock_give(&db->init_lock);
     return st;
 }
-
 DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     dbm_database *db;
     if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("manager"); return NULL; }
@@ -31836,18 +30239,15 @@ DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     if (DBM__UNLIKELY(dbm__database_ready(db) != DBM_OK)) return NULL;
     return db;
 }
-
 DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
-
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
     return &db->settings->config;
 }
-
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     void *native;
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -31862,12 +30262,7 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     return native;
 }
 /* --- src/manager/lifecycle.c --- */
-/* Start and end: creating a manager, opening all, health, upkeep, closing all, freeing.
- * May call: everything above manager/.
- * Must not know: how a configuration is written. */
-
 /* ---- creating -------------------------------------------------------------------------------------------------------------- */
-
 static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__shared *shared = mgr->shared;
     dbm__names *names = dbm__manager_names(mgr);
@@ -31881,7 +30276,6 @@ static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__lock_free(&mgr->lock);
     dbm__free(&shared->host, mgr);
 }
-
 /* The shared struct lives in memory of the host that it holds. */
 static void dbm__shared_drop(dbm__shared *shared) {
     dbm__host host;
@@ -31890,7 +30284,6 @@ static void dbm__shared_drop(dbm__shared *shared) {
     dbm__free(&host, shared);
     dbm__host_free(&host);
 }
-
 /* What is compiled in goes through the public call, as everything else does. */
 static dbm_status dbm__register_builtins(dbm_manager *mgr) {
     dbm_status st = DBM_OK;
@@ -31912,7 +30305,6 @@ static dbm_status dbm__register_builtins(dbm_manager *mgr) {
 #endif
     return st;
 }
-
 /* opts.own_drivers: what drivers keep for the whole process goes with the manager. */
 static void dbm__shutdown_drivers(void) {
 #if DBM_HAS_SQLITE
@@ -31925,7 +30317,6 @@ static void dbm__shutdown_drivers(void) {
     dbm__adapter_mongodb_shutdown();
 #endif
 }
-
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
     dbm__host host;
     dbm__shared *shared;
@@ -31975,7 +30366,6 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
     *out = mgr;
     return DBM_OK;
 }
-
 DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const dbm_options *options) {
     dbm_status st = dbm_manager_create(out, options);
     if (st != DBM_OK) return st;
@@ -31988,12 +30378,9 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
     }
     return st;
 }
-
 /* ---- opening, health ---------------------------------------------------------------------------------------------------------- */
-
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
-
 static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm_session s;
     dbm__work *w;
@@ -32015,51 +30402,45 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm__session_close(&s);
     return DBM_OK;
 }
-
 /* The first failure of several stays. */
 static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
     if (st == DBM_OK || *result != DBM_OK) return;
     *result = st;
     *first = dbm__self()->last;
 }
-
-/* Ends an opening as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
-static bool dbm__opening_done(dbm__opening *o, dbm_status *result, dbm_error_info *first) {
-    if (o->running.want != DBM_STEP_DONE) return false;
-    dbm__first_failure(result, first, dbm__opening_end(o));
-    o->slot = NULL;
+/* One step of an opening. Ends it as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
+static bool dbm__opening_step(dbm__slot **opening, dbm__net_item *item, dbm_status *result, dbm_error_info *first) {
+    dbm__slot *slot = *opening;
+    int want = dbm__connect_step(slot, item->heard, true);
+    item->fd = want == DBM_STEP_TIMER ? -1 : slot->way.fd;
+    item->want = want & DBM_STEP_BOTH;
+    if (want != DBM_STEP_DONE) return false;
+    dbm__first_failure(result, first, slot->way.status);
+    dbm__pool_open_end(slot, slot->way.status);
+    *opening = NULL;
     return true;
 }
-
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
-static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
-    dbm__net_item items[DBM__NET_MANY];
-    int of[DBM__NET_MANY], i, left = count;
+static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    int i, left = count;
     while (left > 0) {
         int64_t until = INT64_MAX;
-        int waiting = 0;
-        for (i = 0; i < count; i++) {
-            dbm__opening *o = &openings[i];
-            int64_t own;
-            if (o->slot == NULL) continue;
-            own = dbm__running_until(&o->running);
-            if (own < until) until = own;
-            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
-            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
-            of[waiting++] = i;
+        for (i = 0, left = 0; i < count; i++) {
+            if (openings[i] == NULL) continue;
+            if (openings[i]->way.until_us < until) until = openings[i]->way.until_us;
+            openings[left] = openings[i];
+            items[left++] = items[i];
         }
-        dbm__net_wait_many(host, items, waiting, until);
-        for (i = 0; i < waiting; i++) {
-            dbm__running_heard(&openings[of[i]].running, items[i].heard);
-            if (dbm__opening_done(&openings[of[i]], result, first)) left--;
-        }
+        count = left;
+        if (left > 0) dbm__net_wait_many(host, items, left, until);
+        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first);
     }
 }
-
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
     dbm__host *host;
-    dbm__opening *openings;
+    dbm__slot **openings;
+    dbm__net_item items[DBM__NET_MANY];
     bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
@@ -32069,7 +30450,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
     room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
-    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    openings = (dbm__slot **)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
     if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
     tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
@@ -32079,15 +30460,17 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
             dbm__first_failure(&result, &first, st);
             tried[i] = true;
-        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+        } else if (dbm__pool_steps(db->pool) && (openings[opening] = dbm__pool_open_begin(db->pool, 1)) != NULL) {
             tried[i] = true;
-            if (!dbm__opening_done(&openings[opening], &result, &first) && ++opening == room) {
-                dbm__open_side_by_side(openings, opening, host, &result, &first);
+            dbm__connect_start(openings[opening], INT64_MAX);
+            items[opening].heard = DBM_OK;
+            if (!dbm__opening_step(&openings[opening], &items[opening], &result, &first) && ++opening == room) {
+                dbm__open_side_by_side(openings, items, opening, host, &result, &first);
                 opening = 0;
             }
         }
     }
-    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    dbm__open_side_by_side(openings, items, opening, host, &result, &first);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm_stats_info s;
@@ -32098,7 +30481,6 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
-
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     dbm_status st;
     if (db == NULL) return dbm__fail_null("database");
@@ -32109,7 +30491,6 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     }
     return dbm__database_check(db, "dbm_ping");
 }
-
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
     const dbm__names *names;
     dbm_error_info first;
@@ -32152,7 +30533,6 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
     }
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
-
 DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_stats: out is NULL");
     memset(out, 0, sizeof *out);
@@ -32160,9 +30540,7 @@ DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
     return DBM_OK;
 }
-
 /* ---- upkeep ---------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     const dbm__names *names;
     int i;
@@ -32174,7 +30552,6 @@ DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     }
     return DBM_OK;
 }
-
 #if DBM__THREADS && !defined(_WIN32)
 static void *dbm__upkeep_main(void *ud) {
     dbm_manager *mgr = (dbm_manager *)ud;
@@ -32189,12 +30566,10 @@ static void *dbm__upkeep_main(void *ud) {
     dbm__lock_give(&mgr->lock);
     return NULL;
 }
-
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) {
     mgr->upkeep_fork = dbm__fork_epoch();
     mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0;
 }
-
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
     if (!mgr->upkeep_running) return;
     mgr->upkeep_running = false;
@@ -32212,9 +30587,7 @@ DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; }
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) { (void)mgr; }
 #endif
-
 /* ---- closing ---------------------------------------------------------------------------------------------------------------------- */
-
 DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     const dbm__names *names;
     int64_t until;
@@ -32258,7 +30631,6 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     if (leaked == 0) return DBM_OK;
     return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block);
 }
-
 /* Everything but the manager itself: when it goes, or when the last session that outlived it ends. */
 static void dbm__shared_free_all(dbm__shared *shared) {
     dbm_manager *mgr = (dbm_manager *)shared->owner;
@@ -32281,7 +30653,6 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     dbm__shared_drop(shared);
     if (own_drivers) dbm__shutdown_drivers();
 }
-
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     dbm__shared *shared;
     const dbm__names *names;
@@ -32300,10 +30671,6 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared);
 }
 /* --- src/manager/byname.c --- */
-/* The calls that the block macros make with a manager and a name.
- * May call: everything above manager/.
- * Must not know: anything but how a name becomes a database. */
-
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
 static DBM__NOINLINE dbm_database *dbm__by_name_first(dbm_manager *mgr, const char *name, const char *site) {
     dbm_database *db = dbm_get(mgr, name);
@@ -32315,7 +30682,6 @@ DBM__INLINE dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const
     if (DBM__LIKELY(mgr != NULL && (db = dbm__manager_find(mgr, name)) != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
     return dbm__by_name_first(mgr, name, site);
 }
-
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
@@ -32324,7 +30690,6 @@ DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const 
     dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
     return s;
 }
-
 DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
@@ -32332,7 +30697,6 @@ DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_sta
     else dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_AUTO);
     return s;
 }
-
 DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
@@ -32352,17 +30716,15 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *
  * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
 #if DBM_HAS_ASYNC
-
 /* ---- loop.c ---- */
-
 /* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
 typedef struct dbm__job {
     struct dbm__job *next;
     void (*run)(struct dbm__job *job);
 } dbm__job;
-DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
+/* In this turn of the loop, after what runs now; in order. Jobs that make jobs can't starve it: after some hundred in a turn it looks at its descriptors. */
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job);
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
-
 /* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
 typedef struct dbm__watch {
     void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
@@ -32378,17 +30740,26 @@ DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it i
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 /* Called when the next wait would begin: what became ready in a turn leaves in one send. */
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
-
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What is asked to end when the loop does: each such list is walked by dbm_loop_free(). acts.c and task.c put themselves in. */
-typedef struct dbm__ending { struct dbm__ending *next; void (*end_all)(dbm_loop *loop); } dbm__ending;
-
+/* What tasks and acts keep with their loop; all zero when it is made. */
+typedef struct dbm__tasks {
+    struct dbm__act *first;              /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *spare;                     /* ended ones */
+#define DBM__SPARE_SIZES 24
+    void *spares[DBM__SPARE_SIZES];      /* memory of ended acts, by size */
+    bool closing;
+    int running;                         /* for the loop's statistics: tasks now, and ever; children are tasks, too */
+    uint64_t begun, failed;
+} dbm__tasks;
+DBM__FN dbm__tasks *dbm__loop_tasks(dbm_loop *loop);
+/* dbm_loop_free(): asks all of them to end, with E_CLOSED; then turns of the loop until nothing holds it; then their memory goes. */
+DBM__FN void dbm__tasks_close(dbm_loop *loop);
+DBM__FN void dbm__tasks_free(dbm_loop *loop);
 /* ---- worker.c ---- */
-
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
 typedef struct dbm__worked {
@@ -32402,54 +30773,55 @@ typedef struct dbm__worked {
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
-
-/* ---- acts ---- */
-
+/* ---- acts: task.c ---- */
+/* How a kind of act is ended. */
+typedef struct dbm__act_kind {
+    void (*stop)(dbm_act *act);          /* asks it to end soon, with E_CANCELLED; it may end otherwise. Called once at the most; NULL: it can't be */
+    void (*tell)(dbm_act *act);          /* of the callback form: it has ended. The failure is this thread's last one. NULL: its task is told */
+    void (*reap)(dbm_act *act);          /* after it was told: its memory */
+} dbm__act_kind;
 /* Something that can be awaited; the first field of a larger one. It is under way until dbm__act_done(), and freed by `reap` after it was told. */
-typedef struct dbm__act {
-    dbm__job job;                        /* tells, soon */
-    dbm_loop *loop;
-    dbm_task *task;                      /* in whose name it was made, or NULL */
-    struct dbm__act *of_task, **in_task; /* the list of what its task has under way; task.c's */
-    void (*stop)(struct dbm__act *act);  /* asks it to end soon, with E_CANCELLED; it may end otherwise */
-    void (*tell)(struct dbm__act *act);  /* of the callback form; NULL: its task is told. The failure is this thread's last one */
-    void (*reap)(struct dbm__act *act);
+struct dbm__act {
+    dbm__job job;                        /* task.c's, as all but what is said otherwise */
+    union { dbm_task *task; dbm_loop *loop; } of; /* dbm__act_task(), dbm__act_loop() */
+    dbm_act *next, **in;                 /* the list of what its task has under way, or its loop */
+    const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
-    dbm_status status;
-    bool done, awaited;
-} dbm__act;
-/* task.c: `task` NULL for the callback form. Holds the loop until it was told. */
-DBM__FN void dbm__act_begin(dbm__act *act, dbm_loop *loop, dbm_task *task, void (*stop)(dbm__act *), void (*reap)(dbm__act *));
-/* Exactly once. For a failure: this thread's last. */
-DBM__FN void dbm__act_done(dbm__act *act, dbm_status st);
+    dbm_status status;                   /* of its end; anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1; /* `done` and `stopped` are anybody's to read */
+    unsigned char own[3];                /* of whatever it is the first field of */
+};
+/* Memory for an act, all zero, from what ended ones left; NULL: there is none, which is this thread's last failure. `give` is what `reap` ends with. */
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+DBM__FN void dbm__act_give(dbm_loop *loop, void *act, size_t size);
+/* In the name of a task, whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told. */
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
+/* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
+DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
-/* A session of a task, so that its end ends it: in the order they were begun; ended in reverse. */
-DBM__FN void dbm__task_owns(dbm_task *task, dbm__work *work);
-DBM__FN void dbm__task_disowns(dbm_task *task, dbm__work *work);
-
+DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
+DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
+/* What ends with its task, a session: in the reverse of the order in which they were begun. */
+typedef struct dbm__owned {
+    struct dbm__owned *next;
+    /* Begins its end, as an act of the task (which was never to be awaited by anybody else): commits, or, when the task failed, rolls back, and gives
+     * back. It is not owned any more. NULL: it ended without one; then *st is how, a failure being this thread's last. */
+    dbm_act *(*end)(struct dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st);
+} dbm__owned;
+DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
+DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
-/* The loop: descriptors, times, jobs, and the ways to be part of another loop.
- * May call: api/, base/, net/, async.h.
- * Must not know: sessions, tasks. */
 #if DBM_HAS_ASYNC
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/worker.c --- */
-/* Worker threads for what blocks: a bounded queue, lanes in order.
- * May call: api/, base/, async.h.
- * Must not know: what is run. */
 #if DBM_HAS_ASYNC
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/task.c --- */
-/* Tasks and what they await: how they are resumed, joined, cancelled and ended.
- * May call: api/, base/, async.h.
- * Must not know: statements. */
 #if DBM_HAS_ASYNC
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
-/* The calls of a session that are awaited: the same promises as the synchronous ones, step by step.
- * May call: api/, base/, net/, adapter/, pool/, sql/, session/, manager/, async.h.
- * Must not know: any driver, or how a loop waits. */
 #if DBM_HAS_ASYNC
 #endif /* DBM_HAS_ASYNC */
 #endif
