@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 41fe10b2c65819ec: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5299de841bc1ff2b: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -23157,10 +23157,13 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql.h>
+#    define DBM__MYSQL_IO <ma_pvio.h>
 #  elif __has_include(<mariadb/mysql.h>)
 #    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#    define DBM__MYSQL_IO <mariadb/ma_pvio.h>
 #  elif __has_include(<mysql/mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#    define DBM__MYSQL_IO <mysql/ma_pvio.h>
 #  endif
 #else
 #  define DBM__MYSQL_HEADER <mysql.h>
@@ -23173,22 +23176,11 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-#  if defined(__has_include)
-#    if __has_include(<errmsg.h>)
-#      include <errmsg.h>
-#    endif
-#  endif
-/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
- * waiting. */
-#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
-#    if __has_include(<ma_pvio.h>)
-#      include <ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mariadb/ma_pvio.h>)
-#      include <mariadb/ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mysql/ma_pvio.h>)
-#      include <mysql/ma_pvio.h>
+/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
+ * done without waiting. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(DBM__MYSQL_IO)
+#      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
 #    endif
 #  endif
@@ -23513,7 +23505,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
     bool retryable = false;
     dbm_status status = dbm__mysql_status(e->native, &retryable);
-    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
@@ -23526,42 +23518,34 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
-    case DBM__MYSQL_UNKNOWN_DATABASE:
-        state = "3D000"; /* as everywhere else; the server says 42000 */
-        break;
-    case DBM__MYSQL_LOCK_TIMEOUT:
-        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
-                       "lock_wait_timeout", e->text);
-        dbm_adapter_fail_retryable(q->c);
-        return status;
+    case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
+    case DBM__MYSQL_LOCK_TIMEOUT: more = ": another transaction holds the lock for longer than innodb_lock_wait_timeout or lock_wait_timeout"; break;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
         return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
-                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
-    case DBM__MYSQL_INTERRUPTED:
-        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
-    case 1969: case 3024:
-        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
+    case 1969: case 3024: state = "57014", more = ": the server's limit for one statement passed"; break;
     case 1290: /* "running with the ... option" */
-        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
-    case 1792: case 1836:
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+        if (strstr(text, "read-only") == NULL && strstr(text, "read_only") == NULL) status = DBM_E_SQL;
+        else state = "25006";
+        break;
+    case 1792: case 1836: state = "25006"; break;
     case 1064:
-        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
-            const char *at = strstr(e->text, "near '");
-            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
-        }
+        if (strncmp(text, "You have an error in your SQL syntax", 36) != 0) break;
+        before = "SQL syntax error ";
+        text = strstr(text, "near '");
+        if (text == NULL) text = "at the end of the statement";
         break;
     default: break;
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
@@ -25433,7 +25417,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = 1073741824ul;
+    unsigned long number = 1073741824ul;
     dbm__mysql_bool yes = 1, no = 0;
     const char *program = dbm_adapter_option(q->owner, "program_name");
     size_t i;
@@ -25457,25 +25441,22 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
     dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
     dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
-    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &number);
     if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        const dbm__mysql_arg *arg = &dbm__mysql_args[i];
+        const char *value = dbm_adapter_option(q->owner, arg->name);
         size_t size = 0;
         bool on = false;
         if (value == NULL) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
-        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
-            unsigned long number;
-            (void)dbm__parse_size(value, &size);
+        if (arg->kind == DBM__MYSQL_ARG_TEXT) dbm__mysql_option(my, arg->option, value);
+        if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
+        if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
-        } else if (dbm__parse_bool(value, &on) && on) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+            dbm__mysql_option(my, arg->option, &number);
         }
     }
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+    if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
         if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
@@ -25483,18 +25464,12 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    if (q->base->tls > DBM_TLS_OFF) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
     dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
 #else
     {
-        unsigned mode = SSL_MODE_DISABLED;
-        switch (q->base->tls) {
-        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
-        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
-        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
-        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
-        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
-        }
+        static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -25874,26 +25849,22 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
-    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        names[i] = dbm__mysql_args[i].name;
-        if (strcmp(name, names[i]) != 0) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+    for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
+        int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
+        names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
+        if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
+        if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+        if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
-        return DBM_OK;
-    }
-    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
-        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
-        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
-        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+        if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
-    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
