@@ -208,6 +208,7 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    int64_t number;          /* that was asked for */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -323,41 +324,24 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    char name[128];
+    const char *before = "";
+    char name[128], *quote;
     size_t size;
-    name[0] = '\0';
     switch (native) {
-    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
-        kind = DBM_CONSTRAINT_UNIQUE;
-        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
-        size = strlen(name);
-        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
-        break;
-    case 1048:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
-        break;
-    case 1364:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
-        {
-            char *quote = strchr(name, '\''); /* of "doesn't" */
-            if (quote != NULL) *quote = '\0';
-        }
-        break;
-    case 1216: case 1217: case 1451: case 1452:
-        kind = DBM_CONSTRAINT_FOREIGN_KEY;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
-    case 3819:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
-        break;
-    case 4025:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
+    case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
+    case 1364: kind = DBM_CONSTRAINT_NOT_NULL, before = "Field '"; break;
+    case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
+    case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
+    case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
     default: break;
+    }
+    name[0] = '\0';
+    if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
+    if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
+    size = strlen(name);
+    if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
+        kind = DBM_CONSTRAINT_PRIMARY_KEY;
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
@@ -475,7 +459,7 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
 
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
-static int dbm__mysql_ahead(const dbm__mysql *q) {
+DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
@@ -512,49 +496,11 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
 
-/* Begins a call; what it then waits for, or 0 when it is through. */
-static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
-    const dbm__mysql_base *base = q->base;
-    const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
-    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-        q->rc = mysql_stmt_fetch(q->stmt);
-        return 0;
-    }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
-        q->flag = mysql_stmt_close(q->stmt);
-        return 0;
-    }
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: return 0;
-    }
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) \
+    case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
 #else
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: break;
-    }
-    return 0;
-#endif
-}
-
-/* Goes on with the call that waited. */
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
-#if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
-    switch (q->call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
-    default: return 0;
-    }
-#else
-    (void)q;
-    (void)ready;
-    return 0;
-#endif
-}
-#if !DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -588,20 +534,37 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
- * process ignore it, which dbm__mysql_library takes back. */
+/* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
+ * own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library
+ * takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+    bool plain = DBM__MYSQL_MARIADB && !q->tls && !q->connecting;
     dbm__hush quiet;
-    int wait;
+    int wait = 0;
     if (ready == 0) {
         q->call = call;
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
+            q->rc = mysql_stmt_fetch(q->stmt);
+            return 0;
+        }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+#if DBM__MYSQL_MARIADB
+        if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
+            q->flag = mysql_stmt_close(q->stmt);
+            return 0;
+        }
+#endif
     }
-    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
+    if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
+    default: break;
+    }
+    if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+    if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
     }
@@ -1420,24 +1383,31 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
     return true;
 }
 
+/* Asks the server for a number; q->number is 0 when it gives none. */
+static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
+    MYSQL_ROW row;
+    DBM__MYSQL_FLOW(q->sub)
+    q->number = 0;
+    q->rows = NULL;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
+}
+
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
-    const char *own;
+    int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
+    const char *own = dbm_adapter_option(q->owner, "max_allowed_packet");
     size_t of_ours;
-    DBM__MYSQL_FLOW(q->sub)
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-    q->rows = NULL;
-    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows != NULL) {
-        MYSQL_ROW row = mysql_fetch_row(q->rows);
-        int64_t v = 0;
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-        mysql_free_result(q->rows);
-        own = dbm_adapter_option(q->owner, "max_allowed_packet");
-        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-    }
+    if (call != DBM__MYSQL_DONE) return call;
+    q->packet = (uint64_t)q->number;
     if (q->packet == 0) dbm__mysql_fail(q, NULL);
-    DBM__MYSQL_OVER;
+    else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
+    return DBM__MYSQL_DONE;
 }
 
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
@@ -1608,7 +1578,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
 }
 
 /* Whether the rows end with what has been read already: then they have ended. */
-static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
     (void)mysql_stmt_fetch(s->stmt);
     dbm__mysql_note_status(q);
@@ -2042,36 +2012,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     return true;
 }
 
-/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
-static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
-    const char *info = mysql_get_server_info(q->my);
-    int major = 0, minor = 0;
-    if (!q->mariadb || info == NULL) return false;
-    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
-    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
-    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
-    return major > 10 || (major == 10 && minor >= 7);
-}
-
-/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
-static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
-    MYSQL_ROW row;
-    int64_t number = 0;
-    DBM__MYSQL_FLOW(q->sub)
-    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
-    if (q->rc != 0) break;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows == NULL) break;
-    row = mysql_fetch_row(q->rows);
-    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-    }
-    mysql_free_result(q->rows);
-    DBM__MYSQL_OVER;
-}
-
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 #if DBM__MYSQL_MARIADB
@@ -2134,7 +2074,14 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         if (q->rc != 0) {
             s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
+            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
+                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
+                }
+            }
             dbm__mysql_report(q);
             break;
         }
