@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 88e978b13e0a9c2a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content ad54244592033b6d: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -210,8 +210,7 @@
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
  * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
  * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
- * no such streams: there a deadline is the socket's time-out, waited for twice by a write unless the URL has retryWrites=false, and a cancel stops
- * what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
+ * no such streams: there a deadline is the socket's time-out, and nothing ends a wait from outside, so a cancel stops what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
  * documents or 2 MiB.
  * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
@@ -626,6 +625,7 @@
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
 #  define dbm__async_task DBM__PREFIXED(dbm__async_task)
+#  define dbm__async_yield DBM__PREFIXED(dbm__async_yield)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
 #  define dbm__await DBM__PREFIXED(dbm__await)
 #  define dbm__await_at DBM__PREFIXED(dbm__await_at)
@@ -1049,7 +1049,7 @@ typedef struct dbm_config {
 
 /* What a session may ask for. Zero is the default. */
 typedef struct dbm_session_options {
-    dbm_isolation isolation;  /* (default: the database's) */
+    dbm_isolation isolation;  /* (default: the database's); E_UNSUPPORTED where sessions are no transactions (Redis; MongoDB), DBM_AUTOCOMMIT excepted */
     bool read_only;           /* writes fail with DBM_E_READ_ONLY; the commit is not waited for where that is safe */
     bool write;               /* will write: SQLite begins IMMEDIATE, in the writer queue */
     bool autocommit;          /* no transaction: each statement stands alone */
@@ -2195,7 +2195,8 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
 
 /* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
- *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it leaves when 16 KB of them are there, or with the next call that
+ *                                                 waits (a receive, a command, the session's end): no timer sends what is left lying
  *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
  *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
  *                                                 &row may be NULL. DBM_DONE: all replies were received
@@ -2472,7 +2473,8 @@ enum {
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
-    DBM_ADAPTER_LISTEN       = 2048 /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2638,6 +2640,8 @@ typedef struct dbm_op {
     /* step */
     bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
                               * each at most, instead of saying what they wait for */
+    bool stop;               /* in, before a step (DBM_ADAPTER_STOPS): ask the server to stop this, without waiting for it to do so; step clears it. Until
+                              * that was sent, fd may be another one than the connection's */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
@@ -2985,11 +2989,12 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
 #define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
 #define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
 #define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
-#define dbm_async_yield(t) dbm__async_sleep(t, 0, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_yield(t, DBM__SITE)
 #define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
 DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
 DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_yield(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
 DBM_API void dbm_async_cancel(dbm_act *act);
 
@@ -3323,15 +3328,29 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
+/* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
+#define DBM__FORMAT(block, capacity, format) \
+    do { \
+        dbm__text text_ = dbm__text_in(block, capacity); \
+        va_list ap_; \
+        va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); \
+        va_end(ap_); \
+        dbm__text_end(&text_); \
+    } while (0)
 /* A copy of text (NULL: ""), cut in that way. */
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
+/* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
-/* Whether a comma-separated list contains a word, letter for letter; blanks around its items do not count. */
+/* The next item of a comma-separated list, without the blanks around it, and its size; NULL: there is none. *list goes behind it. */
+DBM__FN const char *dbm__list_next(const char **list, size_t *size);
+/* Whether such a list contains a word, letter for letter. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
 /* ---- errors --------------------------------------------------------------------------------------------------------
  * The one thread-local struct. `open` is the list of block sessions of this thread, newest first, kept by session/. */
@@ -3340,6 +3359,7 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *driving;          /* an adapter's: what it has called its driver for, which calls back */
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
@@ -3890,8 +3910,7 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
                          "dbm_options.allocator: alloc, resize and release are needed together; set all three or none");
     }
     if (hooks && o->memory) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "",
-                         "dbm_options: memory and allocator are both set; a manager lives in one of them");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options: memory and allocator are both set; a manager lives in one of them");
     }
     if (o->memory_size && !o->memory) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options.memory_size is %z, but memory is NULL", o->memory_size);
@@ -4096,18 +4115,20 @@ DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     dbm__putv(t, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) {
-    dbm__text t = dbm__text_in(block, capacity);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-}
+DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) { DBM__FORMAT(block, capacity, format); }
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
+}
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
+    static const char digits[] = "0123456789ABCDEF";
+    code[0] = c;
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c != 0 && strchr(plain, c))) return 1;
+    code[0] = '%';
+    code[1] = digits[(unsigned char)c >> 4];
+    code[2] = digits[(unsigned char)c & 15u];
+    return 3;
 }
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */
@@ -4120,17 +4141,19 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     return !*b;
 }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
+DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
+    const char *from = *list, *to;
+    if (!from) return NULL;
+    while (*from == ' ' || *from == ',') from++;
+    to = *list = from + strcspn(from, ",");
+    while (to > from && to[-1] == ' ') to--;
+    *size = (size_t)(to - from);
+    return to > from ? from : NULL;
+}
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
-    if (!list || !word || !size) return false;
-    while (*list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if ((size_t)(to - from) == size && memcmp(from, word, size) == 0) return true;
-    }
+    const char *item;
+    size_t n;
+    while (word && (item = dbm__list_next(&list, &n)) != NULL) if (n == size && memcmp(item, word, size) == 0) return true;
     return false;
 }
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
@@ -4197,24 +4220,15 @@ DBM__DEF const char *dbm_status_text(dbm_status status) {
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
 /* Built aside and then copied: the texts may come from the very error that they replace. */
-DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
-                                           const char *format, ...) {
+DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...) {
     dbm_error_info error;
-    dbm__text text;
-    va_list ap;
     memset(&error, 0, sizeof error);
     error.status = status;
     error.stage = stage;
     error.retryable = status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK; /* so says what they mean */
     dbm__copy_cut(error.database, sizeof error.database, database);
     dbm__copy_cut(error.site, sizeof error.site, site);
-    if (format) {
-        text = dbm__text_in(error.message, sizeof error.message);
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    if (format) DBM__FORMAT(error.message, sizeof error.message, format);
     if (!error.message[0]) dbm__copy_cut(error.message, sizeof error.message, dbm_status_text(status));
     dbm__self()->last = error;
     return status;
@@ -4274,8 +4288,6 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     dbm_event event;
 #if DBM__LOG_TEXT
     char block[1200];
-    dbm__text text;
-    va_list ap;
 #endif
     if (!dbm__event_wanted(host, level)) return;
     event.id = id;
@@ -4286,13 +4298,8 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     event.status = status;
     event.duration_us = duration_us;
 #if DBM__LOG_TEXT
-    text = dbm__text_in(block, sizeof block);
-    if (format) {
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    block[0] = 0;
+    if (format) DBM__FORMAT(block, sizeof block, format);
     event.text = block[0] ? block : dbm__event_text(id);
 #else
     (void)format;
@@ -5015,13 +5022,16 @@ typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool f
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
+/* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
+/* Returns false, for who fails with it. */
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list); /* comma-separated */
@@ -5051,7 +5061,9 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
 DBM__FN bool dbm__cfg_name_ok(const char *name);
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out);
+/* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
+typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
@@ -5189,6 +5201,15 @@ DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     if (copy && size) memcpy(copy, text, size);
     return copy;
 }
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
+    void *more;
+    if (count < *capacity) return items;
+    more = dbm__cfg_alloc(m, (*capacity ? *capacity * 2 : 16) * size);
+    if (!more) return NULL;
+    if (count) memcpy(more, items, count * size);
+    *capacity = *capacity ? *capacity * 2 : 16;
+    return more;
+}
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -5228,8 +5249,7 @@ DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, 
     p->text = dbm__text_in(block, capacity);
     p->count = p->shown = p->not_compiled = 0;
 }
-static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key,
-                                 const char *format, va_list ap) {
+static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     if (file) {
         dbm__put(t, file);
         if (line > 0) dbm__putf(t, ":%d", line);
@@ -5239,8 +5259,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap);
 }
-static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                             const char *format, va_list ap) {
+static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     char block[512];
     dbm__text log;
     size_t before = p->text.size;
@@ -5271,39 +5290,29 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     if (section && strncmp(section, "databases.", 10) == 0) section += 10;
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                          const char *format, ...) {
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
+    return false;
 }
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
-    while (list && *list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if (to == from) continue;
-        if (names->count == names->capacity) {
-            size_t capacity = names->capacity ? names->capacity * 2 : 64;
-            const char **items = (const char **)dbm__cfg_alloc(names->memory, capacity * sizeof *items);
-            if (!items) return;
-            if (names->count) memcpy(items, names->items, names->count * sizeof *items);
-            names->items = items;
-            names->capacity = capacity;
-        }
-        names->items[names->count] = dbm__cfg_copy(names->memory, from, (size_t)(to - from));
-        if (!names->items[names->count]) return;
+    const char *item;
+    size_t size;
+    while ((item = dbm__list_next(&list, &size)) != NULL) {
+        const char **items = (const char **)dbm__cfg_room(names->memory, (void *)names->items, names->count, &names->capacity, sizeof *items);
+        if (!items) return;
+        names->items = items;
+        items[names->count] = dbm__cfg_copy(names->memory, item, size);
+        if (!items[names->count]) return;
         names->count++;
     }
 }
@@ -5340,21 +5349,13 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
                               const dbm__cfg_at *at, const char *of, const char *part) {
     char name[128];
     const char *from = c + 2, *stop = end - 1, *value, *fallback = NULL;
-    size_t i, size;
-    if (end - c < 3 || *stop != '}') {
-        dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
-        return false;
-    }
-    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
-                                    (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
-         i++) {}
+    size_t i;
+    if (end - c < 3 || *stop != '}') return dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
+    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') || (from[i] >= 'a' && from[i] <= 'z') ||
+                                    (i && from[i] >= '0' && from[i] <= '9')); i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        dbm__cfg_bad(p, at,
-                     "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written "
-                     "$$",
-                     part, of);
-        return false;
+        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
     }
     memcpy(name, from, i);
     name[i] = 0;
@@ -5365,26 +5366,16 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!value) {
 #if DBM__ENV
-        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name,
-                     name);
+        return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
 #else
-        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)",
-                     part, of, name);
+        return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
-        return false;
     }
     if (!(how & DBM__CFG_HOSTS)) {
         dbm__cfg_add(b, value, strlen(value));
         return true;
     }
-    while (*value) {
-        size = strcspn(value, "%");
-        dbm__cfg_add(b, value, size);
-        value += size;
-        if (!*value) break;
-        dbm__cfg_add(b, "%25", 3);
-        value++;
-    }
+    for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true;
 }
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -5402,8 +5393,7 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
             if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
-                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part,
-                             of);
+                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
             c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
@@ -5601,8 +5591,7 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
-                 end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -5625,22 +5614,15 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
 }
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
-    const char *c = type->schemes;
+    const char *list = type->schemes, *item;
+    char scheme[65];
+    size_t n;
     if (dbm__same_word_n(word, size, type->type)) return true;
-    if (!c) return false;
-    while (*c) {
-        size_t n = strcspn(c, ", ");
-        if (n == size) {
-            size_t i;
-            for (i = 0; i < n; i++) {
-                char a = word[i], b = c[i];
-                if (a >= 'A' && a <= 'Z') a = (char)(a - 'A' + 'a');
-                if (a != b) break;
-            }
-            if (i == n) return true;
-        }
-        c += n;
-        while (*c == ',' || *c == ' ') c++;
+    while ((item = dbm__list_next(&list, &n)) != NULL) {
+        if (n != size || n >= sizeof scheme) continue;
+        memcpy(scheme, item, n);
+        scheme[n] = 0;
+        if (dbm__same_word_n(word, size, scheme)) return true;
     }
     return false;
 }
@@ -5654,10 +5636,19 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     }
     return NULL;
 }
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out) {
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
+    dbm__text list = dbm__text_in(out->known, sizeof out->known);
+    dbm__cfg_names names;
     size_t i;
-    for (i = 0; i < count; i++) dbm__putf(out, i ? ", %s" : "%s", types[i].type);
-    dbm__text_end(out);
+    memset(&names, 0, sizeof names);
+    names.memory = m;
+    for (i = 0; i < count; i++) {
+        dbm__putf(&list, i ? ", %s" : "%s", types[i].type);
+        dbm__cfg_names_add(&names, types[i].type);
+        dbm__cfg_names_add(&names, types[i].schemes);
+    }
+    dbm__text_end(&list);
+    dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint);
 }
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
 /* One part of the text as written, NULL: not there. */
@@ -5700,11 +5691,8 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    dbm__cfg_bad(job->problems, job->at,
-                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
-                 why);
-    return false;
+    return dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas "
+                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
 }
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
@@ -5770,23 +5758,14 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
-        if (!*one.name) {
-            dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
-            return false;
-        }
+        if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
             dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         }
-        if (count == capacity) {
-            dbm_option *more;
-            capacity = capacity ? capacity * 2 : 8;
-            more = (dbm_option *)dbm__cfg_alloc(job->keep, capacity * sizeof *more);
-            if (!more) return false;
-            if (count) memcpy(more, list, count * sizeof *more);
-            list = more;
-        }
+        list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
+        if (!list) return false;
         list[count++] = one;
         c = stop < end ? stop + 1 : end;
     }
@@ -5796,19 +5775,8 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
 }
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        char code[3];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr(plain, *text)) {
-            dbm__cfg_add(b, text, 1);
-            continue;
-        }
-        code[0] = '%';
-        code[1] = digits[c >> 4];
-        code[2] = digits[c & 15];
-        dbm__cfg_add(b, code, 3);
-    }
+    char code[3];
+    for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code));
 }
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
 static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
@@ -5872,9 +5840,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     dbm_url *url = &job->settings->url;
     const char *expanded = dbm__url_expand(job, dbm__url_slice(text, end), 0, "scheme"), *plus;
     const dbm__known_type *found = NULL;
-    dbm__cfg_names names;
-    char *scheme, *c, hint[96], known[256];
-    dbm__text list;
+    dbm__cfg_types names;
+    char *scheme, *c;
     size_t size, i;
     bool ok;
     if (!expanded) return false;
@@ -5887,9 +5854,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
@@ -5904,28 +5869,16 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     url->scheme = scheme;
     url->driver = scheme + size;
     if (!found) {
-        memset(&names, 0, sizeof names);
-        names.memory = job->scratch;
-        for (i = 0; i < job->type_count; i++) {
-            dbm__cfg_names_add(&names, job->types[i].type);
-            dbm__cfg_names_add(&names, job->types[i].schemes);
-        }
-        list = dbm__text_in(known, sizeof known);
-        dbm__cfg_type_names(job->types, job->type_count, &list);
+        dbm__cfg_type_names(job->scratch, job->types, job->type_count, scheme, &names);
         if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", known);
-        } else {
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
-                         dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+            return dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", names.known);
         }
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme, names.hint, names.known);
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
-                     found->type, job->type->type, job->type->type);
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+                            found->type, job->type->type, job->type->type);
     }
     job->type = found;
     return true;
@@ -5935,9 +5888,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
     if (authority) {
         if (c < query && *c != '/') {
-            dbm__cfg_bad(job->problems, job->at,
+            return dbm__cfg_bad(job->problems, job->at,
                          "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
-            return false;
         }
         if (c < query) c++;
     }
@@ -5968,10 +5920,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
-                     "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password %%40 "
+                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
     }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
@@ -5993,14 +5943,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         end = text + strlen(text);
         separator = dbm__url_separator(text, end, false);
     }
-    if (text == end) {
-        dbm__cfg_bad(job->problems, job->at, "the URL is empty");
-        return false;
-    }
+    if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
         }
     }
     if (!separator) {
@@ -6013,14 +5959,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
-            return dbm__url_dsn(job, written, text, expanded);
-        }
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
         if (!separator) {
-            dbm__cfg_bad(job->problems, job->at,
-                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
         }
     }
     if (!dbm__url_scheme(job, text, separator)) return false;
@@ -6322,8 +6264,7 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     unlimited = id == DBM__SET_MAX_OVERFLOW ? v == -1
                 : (id == DBM__SET_POOL_SIZE || id == DBM__SET_MAX_CONNECTIONS) && (v == 0 || v == -1);
     if (ok && unlimited) {
-        dbm__cfg_bad(d->p, &given->at,
-                     "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
+        dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
         return;
     }
@@ -6348,10 +6289,8 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
-        dbm__cfg_bad(d->p, &given->at,
-                     "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0",
-                     shown.text);
+        dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text);
     }
 }
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
@@ -6389,27 +6328,17 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
 }
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
-    dbm__cfg_names names;
-    dbm__text list;
-    char hint[96], known[256], value[48];
-    size_t i;
+    dbm__cfg_types names;
+    char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
     d->type_failed = true;
-    memset(&names, 0, sizeof names);
-    names.memory = &d->scratch;
-    for (i = 0; i < d->type_count; i++) {
-        dbm__cfg_names_add(&names, d->types[i].type);
-        dbm__cfg_names_add(&names, d->types[i].schemes);
-    }
-    list = dbm__text_in(known, sizeof known);
-    dbm__cfg_type_names(d->types, d->type_count, &list);
+    dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
-        dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
-                     dbm__draft_value(value, sizeof value, word), hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
+                     names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known);
     }
 }
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
@@ -6446,8 +6375,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     for (i = 0; i < d->type_count; i++) {
         if (!dbm__list_has(d->types[i].options, name, size)) continue;
         if (!d->type) return true; /* the type is the mistake, and that has been said */
-        dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
-        return false;
+        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
@@ -6468,12 +6396,10 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_suggest(&names, name, hint, sizeof hint);
     }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
-        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option",
-                     dbm__setting_table[dbm__setting_find(name, size)].field);
+        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
-        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint,
-                     d->type->options && *d->type->options ? "; those of this type are " : "",
-                     d->type->options ? d->type->options : "");
+        const char *own = d->type->options ? d->type->options : "";
+        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint, *own ? "; those of this type are " : "", own);
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
     }
@@ -6497,8 +6423,7 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
     if (key->kind == DBM__SET_TIME) {
-        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min,
-                     key->none ? ", -1 for none" : "", v);
+        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
     } else {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
@@ -6577,8 +6502,7 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
-    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] &&
-        (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
+    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
         dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
@@ -6588,13 +6512,11 @@ static void dbm__draft_complete(dbm__draft *d) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
         if (d->type->package) {
-            dbm__cfg_bad(d->p, &at,
-                         "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
+            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
                          d->type->type, d->type->macro, d->type->package);
         } else {
-            dbm__cfg_bad(d->p, &at,
-                         "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave "
-                         "this database out", d->type->type);
+            dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
+                         "database out", d->type->type);
         }
     }
     dbm__draft_complete_pool(d);
@@ -6635,8 +6557,7 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     }
 }
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
-                            bool *no_memory) {
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
     dbm__draft d;
     const dbm__cfg_given *type = NULL, *url = NULL;
     const char *word;
@@ -6665,8 +6586,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     if (type) {
         d.set[DBM__SET_TYPE] = true;
         d.at[DBM__SET_TYPE] = type->at;
-        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p,
-                               &type->at, NULL);
+        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
         else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
     }
@@ -6901,13 +6821,11 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         name[size - 10] = 0;
     }
     if (ours < 0) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]",
-                     shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
         return;
     }
     if (!dbm__cfg_name_ok(name)) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                     "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
         return;
     }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
@@ -6917,8 +6835,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                         "more than 1,000 databases; this and later sections are not read");
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
             d->count++;
         }
         return;
@@ -7011,9 +6928,8 @@ static void dbm__ini_continue(dbm__ini *d) {
     if (!d->entry || !d->current) return;
     if (d->kind == DBM__INI_SECTION) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, d->current->title, NULL,
-                         "an indented line continues the value of %q above; a section begins in the first column",
-                         d->entry->key);
+            dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in "
+                         "the first column", d->entry->key);
             return;
         }
     } else if (d->kind == DBM__INI_KEY) {
@@ -7040,8 +6956,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name,
-                         "the key is above the first section; expected [databases.NAME] before it");
+            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
         }
         return;
     }
@@ -7051,9 +6966,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
-    if (other) {
-        dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
-    }
+    if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
         if (s->count == DBM__INI_ENTRIES_MAX + 1) {
             dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
@@ -7162,8 +7075,7 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     }
 }
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
-static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
-                              size_t capacity) {
+static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
     const char *value;
@@ -7266,8 +7178,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
     if (ok && d.at < d.end) {
-        dbm__problem(p, file, d.number + 1, NULL, NULL,
-                     "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+        dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
     }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
@@ -7330,9 +7241,8 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 }
 #endif
 #endif /* DBM_HAS_INI */
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
-                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
-                                    dbm__problems *p) {
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types, size_t type_count,
+                                    bool use_env, dbm__settings_list *out, dbm__problems *p) {
     out->items = NULL;
     out->count = out->capacity = 0;
 #if !DBM_HAS_INI
@@ -7343,22 +7253,19 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     (void)type_count;
     (void)use_env;
     p->not_compiled++;
-    dbm__problem(p, path ? path : "text", 0, NULL, NULL,
-                 "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
-                 "defined (link with -linih, package libinih-dev)");
+    dbm__problem(p, path ? path : "text", 0, NULL, NULL, "reading INI is not compiled into this program: define DBM_WITH_INI where "
+                 "DBM_IMPLEMENTATION is defined (link with -linih, package libinih-dev)");
     return DBM_E_NOT_COMPILED;
 #else
     if (text) {
-        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count,
-                             use_env, out, p);
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
     }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
         return DBM_E_CONFIG;
     }
 #  if !DBM__STDIO
-    dbm__problem(p, path, 0, NULL, NULL,
-                 "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
+    dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
 #  else
     {
@@ -7423,7 +7330,8 @@ struct dbm_connection {
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
-/* dbm_adapter_fail_init() with a text that is put together. */
+/* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
@@ -7543,14 +7451,14 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
 }
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+    char block[1000];
+    DBM__FORMAT(block, sizeof block, format);
+    return dbm_adapter_fail(c, status, sqlstate, native, block);
+}
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block);
 }
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
@@ -7753,7 +7661,12 @@ enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
 static void dbm__running_stop(dbm__running *r, int phase) {
     r->phase = phase;
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
-    r->c->db->adapter->cancel(r->c);
+    if (r->c->db->adapter->flags & DBM_ADAPTER_STOPS) {
+        r->op->stop = true;
+        r->op->wake_us = 0; /* the next step comes at once */
+    } else {
+        r->c->db->adapter->cancel(r->c);
+    }
 }
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
@@ -7773,7 +7686,7 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
-    op->started = false;
+    op->started = op->stop = false;
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r);
@@ -9914,6 +9827,9 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
 /* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
+/* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -10163,8 +10079,7 @@ static void dbm__lex_next(dbm__lex *x) {
     } else if (dbm__lex_is_digit(c)) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_VALUE, dbm__lex_name_end(s, n, i + 1));
-    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) ||
-               (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
+    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) || (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
         if (c == '[') {
             const void *found = memchr(s + i + 1, ']', n - i - 1);
             end = found ? (size_t)((const char *)found - s) + 1 : 0;
@@ -10206,6 +10121,24 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     *at = x.at;
     *length = x.at - x.start;
     return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
+}
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words) {
+    size_t at = 0, length;
+    int depth = 0;
+    const char *word = dbm__sql_word(sql, size, lexer, &at, &depth, &length);
+    return word != NULL && dbm__lex_in(words, word, length);
+}
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words) {
+    dbm__lex x;
+    bool named = false;
+    dbm__lex_begin(&x, sql, size, lexer);
+    for (dbm__lex_next(&x); x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN; dbm__lex_next(&x)) {
+        size_t quote = x.token == DBM__TOKEN_QUOTED ? 1 : 0; /* "random"() calls it too */
+        if (x.token == DBM__TOKEN_BLANK) continue;
+        if (named && x.code == DBM__CODE_SIGN('(')) return true;
+        named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote);
+    }
+    return false;
 }
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
 /* Which words may still open a body, whose `;` do not end the statement. */
@@ -10262,8 +10195,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_CREATE:
         if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP &&
-                 x->code != DBM__KW_TEMPORARY) {
+        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
             p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         }
         break;
@@ -10385,8 +10317,7 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
     case DBM__KW_SET: /* PostgreSQL's LOCAL ends with the transaction; MySQL's does not */
-        if ((x->bits & DBM_LEX_DOLLAR) &&
-            (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
+        if ((x->bits & DBM_LEX_DOLLAR) && (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
             verb = DBM__VERB_READ;
         }
         break;
@@ -10564,8 +10495,7 @@ static int dbm__sql_column(const char *sql, size_t position) {
     }
     return column;
 }
-static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what,
-                                  const char *cure) {
+static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what, const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
                      dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
 }
@@ -10584,16 +10514,11 @@ static void dbm__rewrite_flush(dbm__rewrite *w) {
 }
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
-    char digits[12];
-    size_t at = sizeof digits;
+    char text[12];
     dbm__rewrite_flush(w);
     if (w->out->size && dbm__lex_is_word(w->out->sql[w->out->size - 1])) dbm__rewrite_put(w, " ", 1);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    digits[--at] = '$';
-    dbm__rewrite_put(w, digits + at, sizeof digits - at);
+    dbm__format(text, sizeof text, "$%d", number);
+    dbm__rewrite_put(w, text, strlen(text));
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
 /* The number of a name, a new one for a new name. The first free slot is noted in *slot when it is new. */
@@ -10644,8 +10569,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
                                ", or ?? for an operator that has a question mark");
     }
     if (w->numbered) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two",
-                               ", or ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark");
     }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
     w->marked = true;
@@ -10660,8 +10584,7 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->named) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside values with names; write :name", "");
     if (w->placeholders != DBM_PH_DOLLAR) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "write ? instead of $1", "");
     if (w->marked) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two",
-                               ", and ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two", ", and ?? for an operator that has a question mark");
     }
     for (i = x->start + 1; i < x->at && number <= DBM__SQL_MAX_PARAMETERS; i++) number = number * 10 + (x->sql[i] - '0');
     if (!number) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "placeholders are numbered from $1", "");
@@ -10770,8 +10693,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
     if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql),
-                               "a byte 0 within the statement; pass such data as a value", "");
+        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
     for (;;) {
@@ -10827,9 +10749,7 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
-    if (!name || !name[0]) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
-    }
+    if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
         return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
@@ -10934,7 +10854,8 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
- * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+ * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
+ * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -10958,7 +10879,7 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
 DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
-DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits); /* what is behind them */
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
@@ -10996,9 +10917,8 @@ static bool dbm__value_complete(dbm_value *v) {
     return false;
 }
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                     "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
-                     number);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "value %d is no value: a pointer that is not a text, or a text without data. "
+                     "Bytes are passed as dbm_blob(p, n)", number);
 }
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
@@ -11009,8 +10929,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
             *named = false;
-            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "",
-                             "more than %d values in one call", DBM__MAX_VALUES);
+            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "", "more than %d values in one call", DBM__MAX_VALUES);
         }
         v->name = NULL;
         switch (*codes) {
@@ -11044,8 +10963,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
     *named = any;
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
-static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database, const char *site) {
     int i;
     const char *name = "";
     for (i = 0; i < count; i++) if (values[i].name) name = values[i].name;
@@ -11066,8 +10984,7 @@ static bool dbm__place_is(const dbm__place *p, const char *name) {
     return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0;
 }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
-static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
@@ -11089,11 +11006,9 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                          "the value %q has no placeholder in the statement; did you mean %q?", name, best);
     }
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement",
-                     name, name);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
 }
-DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
-                                     const char *site) {
+DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
     for (i = 0; i < count; i++) {
         if (!in[i].name) return dbm__values_mixed(in, count, database, site);
@@ -11173,13 +11088,9 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     size_t i;
     dbm__why_value(&t, v);
-    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (types[i].min != min || types[i].max != max) continue;
-        dbm__putf(&t, " does not fit %s", types[i].name);
-        dbm__text_end(&t);
-        return DBM_E_RANGE;
-    }
-    dbm__putf(&t, " is not within %l to %u", min, max);
+    for (i = 0; i < sizeof types / sizeof types[0] && (types[i].min != min || types[i].max != max); i++) { }
+    if (i < sizeof types / sizeof types[0]) dbm__putf(&t, " does not fit %s", types[i].name);
+    else dbm__putf(&t, " is not within %l to %u", min, max);
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
@@ -11231,22 +11142,19 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     }
     return DBM__WHOLE_NONE;
 }
-static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out,
-                                                 dbm__why *why) {
+/* The same, if it lies between min and max. */
+static dbm_status dbm__whole_within(const dbm_value *v, int64_t min, uint64_t max, bool *negative, uint64_t *m, dbm__why *why) {
+    dbm__whole_kind kind = dbm__whole_of(v, negative, m);
+    if (kind == DBM__WHOLE_NONE) return dbm__why_not(why, v, "is not an integer");
+    if (kind == DBM__WHOLE_LARGE || *m > (*negative ? 0u - (uint64_t)min : max)) return dbm__why_range(why, v, min, max);
+    return DBM_OK;
+}
+static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    int64_t x;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, min, (uint64_t)max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > (uint64_t)INT64_MAX + (negative ? 1u : 0u)) return dbm__why_range(why, v, min, (uint64_t)max);
-    x = !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
-    if (x < min || x > max) return dbm__why_range(why, v, min, (uint64_t)max);
-    *out = x;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, min, (uint64_t)max, &negative, &m, why);
+    *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
+    return st;
 }
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
@@ -11258,15 +11166,9 @@ DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, 0, max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > max || (negative && m)) return dbm__why_range(why, v, 0, max);
-    *out = m;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, 0, max, &negative, &m, why);
+    *out = st == DBM_OK ? m : 0;
+    return st;
 }
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
@@ -11431,25 +11333,15 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_VALUE:
         memcpy(out, at, sizeof *out);
         return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return DBM_OK;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return DBM_OK;
-    }
+    case DBM__TO_OPTIONAL_INT:
+        if (!dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_INT, sizeof(int64_t), at + offsetof(dbm_optional_int, value), out);
+    case DBM__TO_OPTIONAL_DOUBLE:
+        if (!dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_REAL, sizeof(double), at + offsetof(dbm_optional_double, value), out);
     case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return DBM_OK;
+        if (!dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_BOOL, sizeof(bool), at + offsetof(dbm_optional_bool, value), out);
     case DBM__TO_SIGNED: break;
     }
     return DBM_E_MISUSE;
@@ -11466,52 +11358,28 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     return st;
 }
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
+/* An integer's low bytes; sizes that no integer has are taken for 1. */
+static void dbm__target_whole(const dbm_target *t, uint64_t x) {
+    uint32_t x4 = (uint32_t)x;
+    uint16_t x2 = (uint16_t)x;
+    uint8_t x1 = (uint8_t)x;
+    if (t->size == sizeof x) memcpy(t->to, &x, sizeof x);
+    else if (t->size == sizeof x4) memcpy(t->to, &x4, sizeof x4);
+    else if (t->size == sizeof x2) memcpy(t->to, &x2, sizeof x2);
+    else memcpy(t->to, &x1, sizeof x1);
+}
+/* How far INT64_MAX and UINT64_MAX are shifted down to be an integer's largest. */
+static int dbm__target_narrow(const dbm_target *t) { return t->size == 8 ? 0 : t->size == 4 ? 32 : t->size == 2 ? 48 : 56; }
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
-    int64_t x;
-    dbm_status st;
-    if (t->size == sizeof(int64_t)) {
-        st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(int32_t)) {
-        int32_t y;
-        st = dbm__to_int(v, INT32_MIN, INT32_MAX, &x, why);
-        y = (int32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(int16_t)) {
-        int16_t y;
-        st = dbm__to_int(v, INT16_MIN, INT16_MAX, &x, why);
-        y = (int16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        int8_t y;
-        st = dbm__to_int(v, INT8_MIN, INT8_MAX, &x, why);
-        y = (int8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    int64_t x, max = INT64_MAX >> dbm__target_narrow(t);
+    dbm_status st = dbm__to_int(v, -max - 1, max, &x, why);
+    dbm__target_whole(t, (uint64_t)x);
     return st;
 }
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
-    dbm_status st;
-    if (t->size == sizeof(uint64_t)) {
-        st = dbm__to_uint(v, UINT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(uint32_t)) {
-        uint32_t y;
-        st = dbm__to_uint(v, UINT32_MAX, &x, why);
-        y = (uint32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(uint16_t)) {
-        uint16_t y;
-        st = dbm__to_uint(v, UINT16_MAX, &x, why);
-        y = (uint16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        uint8_t y;
-        st = dbm__to_uint(v, UINT8_MAX, &x, why);
-        y = (uint8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    dbm_status st = dbm__to_uint(v, UINT64_MAX >> dbm__target_narrow(t), &x, why);
+    dbm__target_whole(t, x);
     return st;
 }
 static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm__why *why) {
@@ -11564,8 +11432,7 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
-DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity,
-                                  dbm__why *why) {
+DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why) {
     dbm_status st = DBM_OK;
     bool has = v->type != DBM_TYPE_NULL;
     switch ((dbm__target_kind)t->kind) {
@@ -11593,30 +11460,18 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
+#define DBM__OPTIONAL(type, conversion) { \
+        type x; \
+        memset(&x, 0, sizeof x); \
+        if (has) st = conversion; \
+        x.has = has && st == DBM_OK; \
+        memcpy(t->to, &x, sizeof x); \
+        return st; \
     }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_double(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
-    case DBM__TO_OPTIONAL_BOOL: {
-        dbm_optional_bool x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_bool(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
+    case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
+    case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
+    case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
+#undef DBM__OPTIONAL
     case DBM__TO_SIGNED: break;
     }
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
@@ -11631,8 +11486,9 @@ DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits) {
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     int i;
+    if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
         v /= 10;
@@ -11661,26 +11517,14 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     dbm__calendar c;
     char *at = block;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
-        *at++ = c.year < 0 ? '-' : '+';
-        at = dbm__put_digits(at, c.year < 0 ? -c.year : c.year, 6);
-    } else {
-        at = dbm__put_digits(at, c.year, 4);
-    }
-    *at++ = '-';
-    at = dbm__put_digits(at, c.month, 2);
-    *at++ = '-';
-    at = dbm__put_digits(at, c.day, 2);
-    *at++ = ' ';
-    at = dbm__put_digits(at, c.hour, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, c.minute, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, c.second, 2);
-    if (c.us != 0) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
-        *at++ = '.';
-        at = dbm__put_digits(at, c.us, 6);
-    }
+    if (c.year < 0 || c.year > 9999) at = dbm__put_digits(at, c.year < 0 ? '-' : '+', c.year < 0 ? -c.year : c.year, 6); /* ISO 8601's expanded years: to be read by people only */
+    else at = dbm__put_digits(at, 0, c.year, 4);
+    at = dbm__put_digits(at, '-', c.month, 2);
+    at = dbm__put_digits(at, '-', c.day, 2);
+    at = dbm__put_digits(at, ' ', c.hour, 2);
+    at = dbm__put_digits(at, ':', c.minute, 2);
+    at = dbm__put_digits(at, ':', c.second, 2);
+    if (c.us != 0) at = dbm__put_digits(at, '.', c.us, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
     *at = 0;
 }
 /* A text being read from its front. */
@@ -11982,65 +11826,51 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
-    dbm__big value, unit, above, below; /* value / unit is what is left; above and below are half the way to the neighbours */
+    dbm__big n[4], *value = &n[0], *unit = &n[1], *above = &n[2], *below = &n[3]; /* value / unit is what is left; above and below are half the way to the neighbours */
     bool even = !(m & 1u), low, high;
     bool edge = m == UINT64_C(1) << 52 && exponent > -1074; /* the neighbour below is nearer than the one above */
     int32_t length, power;
-    int bits = 0, count = 0;
+    int bits = 0, count = 0, up = exponent > 0 ? exponent : 0, i;
     uint64_t top;
-    value.words = room[0];
-    unit.words = room[1];
-    above.words = room[2];
-    below.words = room[3];
     for (top = m; top; top >>= 1) bits++;
-    dbm__big_set(&value, m);
-    dbm__big_set(&unit, 1);
-    dbm__big_set(&above, 1);
-    dbm__big_set(&below, 1);
-    dbm__big_shift(&value, (exponent > 0 ? exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&unit, (exponent < 0 ? -exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&above, (exponent > 0 ? exponent : 0) + (edge ? 1 : 0));
-    dbm__big_shift(&below, exponent > 0 ? exponent : 0);
+    for (i = 0; i < 4; i++) {
+        n[i].words = room[i];
+        dbm__big_set(&n[i], i == 0 ? m : 1);
+    }
+    dbm__big_shift(value, up + (edge ? 2 : 1));
+    dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
+    dbm__big_shift(above, up + (edge ? 1 : 0));
+    dbm__big_shift(below, up);
     length = (exponent + bits - 1) * 78913; /* log10(2) * 2^18 */
     power = (length >= 0 ? length : length - 262143) / 262144 + 1; /* right, or one too low */
-    if (power >= 0) {
-        dbm__big_times_5(&unit, power);
-        dbm__big_shift(&unit, power);
-    } else {
-        dbm__big_times_5(&value, -power);
-        dbm__big_shift(&value, -power);
-        dbm__big_times_5(&above, -power);
-        dbm__big_shift(&above, -power);
-        dbm__big_times_5(&below, -power);
-        dbm__big_shift(&below, -power);
+    for (i = 0; i < 4; i++) {
+        if (power >= 0 ? i != 1 : i == 1) continue; /* the unit grows, or all the others */
+        dbm__big_times_5(&n[i], power >= 0 ? power : -power);
+        dbm__big_shift(&n[i], power >= 0 ? power : -power);
     }
-    dbm__big_add(&value, &above);
-    high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
-    dbm__big_subtract(&value, &above);
+    dbm__big_add(value, above);
+    high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
+    dbm__big_subtract(value, above);
     *point = high ? power + 1 : power;
     for (;;) {
         int digit = 0;
-        if (count || !high) {
-            dbm__big_multiply(&value, 10, 0);
-            dbm__big_multiply(&above, 10, 0);
-            dbm__big_multiply(&below, 10, 0);
-        }
-        while (dbm__big_compare(&value, &unit) >= 0) {
-            dbm__big_subtract(&value, &unit);
+        for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
+        while (dbm__big_compare(value, unit) >= 0) {
+            dbm__big_subtract(value, unit);
             digit++;
         }
-        low = dbm__big_compare(&value, &below) < (even ? 1 : 0);
-        dbm__big_add(&value, &above);
-        high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
+        low = dbm__big_compare(value, below) < (even ? 1 : 0);
+        dbm__big_add(value, above);
+        high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
         if (!low && !high && count < 17) {
-            dbm__big_subtract(&value, &above);
+            dbm__big_subtract(value, above);
             digits[count++] = (char)('0' + digit);
             continue;
         }
         if (low && high) {
-            dbm__big_subtract(&value, &above);
-            dbm__big_shift(&value, 1);
-            high = dbm__big_compare(&value, &unit) >= (digit & 1 ? 0 : 1);
+            dbm__big_subtract(value, above);
+            dbm__big_shift(value, 1);
+            high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1);
         }
         digits[count++] = (char)('0' + digit + (high ? 1 : 0));
         return count;
@@ -12301,8 +12131,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     if (st != DBM_OK) return st;
     if (parsed.several && a->placeholders != DBM_PH_NATIVE) { /* in another language a semicolon need not end anything */
         dbm__parsed_free(host, &parsed);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site,
-                         "one statement at a time: use dbm_script() for several");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "one statement at a time: use dbm_script() for several");
     }
     e = dbm__cache_entry(host, sql, size, &parsed);
     dbm__parsed_free(host, &parsed);
@@ -12363,8 +12192,7 @@ static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char 
     }
     return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
 }
-DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
-                                   dbm__entry **out) {
+DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e = k->hints[dbm__cache_hint(sql)];
     if (DBM__LIKELY(e && sql && dbm__cache_serves(e, named) && strcmp(e->text, sql) == 0)) {
@@ -13216,8 +13044,13 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->outer_open = (dbm__work *)self->open;
     self->open = w;
 }
-/* .transaction = 1, before anything is taken: whether there can be one. */
+/* .transaction = 1, or an isolation level, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (!options->transaction) {
+        if (db->transactions || options->isolation == DBM_AUTOCOMMIT) return DBM_OK;
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "isolation levels are those of transactions, and a session of a backend of type %q %s",
+                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out");
+    }
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
     }
@@ -13256,7 +13089,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
         return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
     }
-    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
+    if (options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
         return dbm__session_refused(out, status, st, kind);
     }
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
@@ -17985,57 +17818,128 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
     return DBM_OK;
 }
-static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+/* What a call gives back, beside its status. */
+enum { DBM__MONGO_WANT_NOTHING, DBM__MONGO_WANT_ROWS, DBM__MONGO_WANT_ROW, DBM__MONGO_WANT_COUNT };
+static dbm_status dbm__mongo_clear(dbm_session *on, const char *site, int call, int want, void *out) {
+    static const char *const names[] = { "", "rows", "row", "n" };
+    if (want == DBM__MONGO_WANT_NOTHING) return DBM_OK;
+    if (out == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: %s is NULL", dbm__mongo_names[call], names[want]);
+    if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = NULL;
+    else if (want == DBM__MONGO_WANT_ROW) *(dbm_row **)out = NULL;
+    else *(int64_t *)out = 0;
+    return DBM_OK;
+}
+/* Runs it. One document that is not there is E_NOT_FOUND, which does not stick. */
+static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) {
+    dbm_rows *rows = NULL;
+    dbm_row *row = NULL;
+    dbm_status st;
+    if (want == DBM__MONGO_WANT_NOTHING || want == DBM__MONGO_WANT_ROWS) {
+        st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
+        if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = rows;
+        else if (st == DBM_OK) dbm_rows_end(rows);
+        return st;
+    }
+    st = dbm__command_one(m->on, m->site, m->values, m->count, m->writes, &row);
+    if (st == DBM_OK && row == NULL) return dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched");
+    if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
+        *(int64_t *)out = dbm_row_int(row, 0);
+        dbm_row_end(row);
+    } else if (st == DBM_OK) {
+        *(dbm_row **)out = row;
+    }
+    return st;
+}
+static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
+    dbm__mongo_call m;
     int documents, count = 0;
     bool named;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m->values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
+    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
     if (st != DBM_OK) {
         char text[400];
         dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
         return dbm__on_fail(on, st, site, "%s", text);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
+    dbm__mongo_call m;
     int documents, i;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
         return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
     }
     for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m->values[DBM__MONGO_HEAD + documents + i];
+        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
         *v = values[i];
         st = dbm__values_check(v, 1, NULL, site);
         if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-/* ---- without rows --------------------------------------------------------------------------------------------------------------- */
-static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
-    dbm_rows *rows;
-    if (st != DBM_OK) return st;
-    st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
-    if (st == DBM_OK) dbm_rows_end(rows);
+/* ---- behind the macros ---------------------------------------------------------------------------------------------------------- */
+/* A list of values, as an argument of the calls below. */
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
+        va_list ap; \
+        va_start(ap, codes); \
+        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        va_end(ap); \
+    } while (0)
+DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
     return st;
 }
-DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
+DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, filter, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_end(&m, st);
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROWS, rows, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROW, row, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, NULL);
+    return st;
+}
+DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, NULL);
+    (void)st; /* it sticks */
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                     const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                    const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count);
+}
+DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
@@ -18052,7 +17956,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (n == 0 || host == NULL) { /* nothing to do, or nobody to do it, which is said as it is everywhere */
         m.values[DBM__MONGO_DOCUMENTS] = dbm_int(0);
         m.count = DBM__MONGO_HEAD;
-        return dbm__mongo_end(&m, DBM_OK);
+        return dbm__mongo_run(&m, DBM__MONGO_WANT_NOTHING, NULL);
     }
     values = (dbm_value *)dbm__alloc(host, (DBM__MONGO_HEAD + n) * sizeof *values);
     if (values == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
@@ -18069,94 +17973,6 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     dbm__free(host, values);
     return st;
 }
-/* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
-DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
-                                     const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-/* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
-static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
-    dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
-    return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
-}
-DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
-                                    const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
-    dbm_row *row;
-    if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
-    if (st != DBM_OK) return st;
-    *n = dbm_row_int(row, 0);
-    dbm_row_end(row);
-    return DBM_OK;
-}
-DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_counted(&m, st, n);
-}
-DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
-}
-DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, codes, ap);
-    va_end(ap);
-    if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
-DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
@@ -18171,22 +17987,15 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
     return i;
 }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_int(doc, i) : 0;
-}
-DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_double(doc, i) : 0.0;
-}
-DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 && dbm_row_bool(doc, i);
-}
-DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
-}
+#define DBM__DOC_GETTER(type, what, otherwise) \
+    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
+        int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
+    }
+DBM__DOC_GETTER(int64_t, int, 0)
+DBM__DOC_GETTER(double, double, 0.0)
+DBM__DOC_GETTER(bool, bool, false)
+DBM__DOC_GETTER(int64_t, timestamp, 0)
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_text(doc, i) : "";
@@ -18273,6 +18082,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
+#define DBM__SQLITE_LEXER (DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS)
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
@@ -18348,56 +18158,31 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_chunk *chunks;
 } dbm__sqlite_statement;
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
-static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
-                                  const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, native, block);
-}
-/* Which of our statuses a result code is. */
+/* Which of our statuses a result code is: by the code itself, else (ANY) by its primary one. */
 static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
-    *retryable = false;
-    *sqlstate = NULL;
-    switch (rc) {
-    case SQLITE_BUSY_SNAPSHOT: *retryable = true; *sqlstate = "40001"; return DBM_E_SERIALIZATION;
-    case SQLITE_IOERR_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_LOCKED: *sqlstate = "55006"; return DBM_E_MISUSE; /* by this very connection: no wait would help */
-    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID:
-        *sqlstate = "23505";
-        break;
-    case SQLITE_CONSTRAINT_NOTNULL: *sqlstate = "23502"; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: *sqlstate = "23503"; break;
-    case SQLITE_CONSTRAINT_CHECK: *sqlstate = "23514"; break;
-    default: break;
-    }
-    switch (rc & 0xff) {
-    case SQLITE_CONSTRAINT: if (*sqlstate == NULL) *sqlstate = "23000"; return DBM_E_CONSTRAINT;
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
-        *retryable = true;
-        *sqlstate = "55P03";
-        return DBM_E_TIMEOUT;
-    case SQLITE_SCHEMA: *retryable = true; return DBM_E_SQL;
-    case SQLITE_ABORT: *sqlstate = "40000"; return DBM_E_ROLLED_BACK;
-    case SQLITE_INTERRUPT: *sqlstate = "57014"; return DBM_E_CANCELLED;
-    case SQLITE_READONLY: *sqlstate = "25006"; return DBM_E_READ_ONLY;
-    case SQLITE_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_FULL: *sqlstate = "53100"; return DBM_E_LIMIT;
-    case SQLITE_TOOBIG: *sqlstate = "54000"; return DBM_E_LIMIT;
-    case SQLITE_RANGE: return DBM_E_RANGE;
-    case SQLITE_MISUSE: return DBM_E_MISUSE;
-    case SQLITE_IOERR: *sqlstate = "58030"; return DBM_E_LOST;
-    case SQLITE_NOTADB: *sqlstate = "XX001"; return DBM_E_CONNECT;
-    case SQLITE_CORRUPT: *sqlstate = "XX001"; return DBM_E_SQL;
-    case SQLITE_CANTOPEN: *sqlstate = "58030"; return DBM_E_SQL;
-    case SQLITE_AUTH: case SQLITE_PERM: *sqlstate = "42501"; return DBM_E_SQL;
-    case SQLITE_MISMATCH: *sqlstate = "42804"; return DBM_E_SQL;
-    default: return DBM_E_SQL;
-    }
+    enum { ANY = 1 << 24 };
+    static const struct { int rc; dbm_status status; const char *sqlstate; bool retryable; } known[] = {
+        { SQLITE_BUSY_SNAPSHOT, DBM_E_SERIALIZATION, "40001", true }, { SQLITE_IOERR_NOMEM, DBM_E_NOMEM, "53200", false },
+        { SQLITE_LOCKED, DBM_E_MISUSE, "55006", false }, /* by this very connection: no wait would help */
+        { SQLITE_CONSTRAINT_UNIQUE, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_PRIMARYKEY, DBM_E_CONSTRAINT, "23505", false },
+        { SQLITE_CONSTRAINT_ROWID, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_NOTNULL, DBM_E_CONSTRAINT, "23502", false },
+        { SQLITE_CONSTRAINT_FOREIGNKEY, DBM_E_CONSTRAINT, "23503", false }, { SQLITE_CONSTRAINT_CHECK, DBM_E_CONSTRAINT, "23514", false },
+        { ANY | SQLITE_CONSTRAINT, DBM_E_CONSTRAINT, "23000", false }, { ANY | SQLITE_BUSY, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_LOCKED, DBM_E_TIMEOUT, "55P03", true }, { ANY | SQLITE_PROTOCOL, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_SCHEMA, DBM_E_SQL, NULL, true }, { ANY | SQLITE_ABORT, DBM_E_ROLLED_BACK, "40000", false },
+        { ANY | SQLITE_INTERRUPT, DBM_E_CANCELLED, "57014", false }, { ANY | SQLITE_READONLY, DBM_E_READ_ONLY, "25006", false },
+        { ANY | SQLITE_NOMEM, DBM_E_NOMEM, "53200", false }, { ANY | SQLITE_FULL, DBM_E_LIMIT, "53100", false },
+        { ANY | SQLITE_TOOBIG, DBM_E_LIMIT, "54000", false }, { ANY | SQLITE_RANGE, DBM_E_RANGE, NULL, false },
+        { ANY | SQLITE_MISUSE, DBM_E_MISUSE, NULL, false }, { ANY | SQLITE_IOERR, DBM_E_LOST, "58030", false },
+        { ANY | SQLITE_NOTADB, DBM_E_CONNECT, "XX001", false }, { ANY | SQLITE_CORRUPT, DBM_E_SQL, "XX001", false },
+        { ANY | SQLITE_CANTOPEN, DBM_E_SQL, "58030", false }, { ANY | SQLITE_AUTH, DBM_E_SQL, "42501", false },
+        { ANY | SQLITE_PERM, DBM_E_SQL, "42501", false }, { ANY | SQLITE_MISMATCH, DBM_E_SQL, "42804", false }, { 0, DBM_E_SQL, NULL, false }
+    };
+    size_t i = 0;
+    while (known[i].rc != 0 && known[i].rc != rc && known[i].rc != (ANY | (rc & 0xff))) i++;
+    *retryable = known[i].retryable;
+    *sqlstate = known[i].sqlstate;
+    return known[i].status;
 }
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
@@ -18412,59 +18197,45 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
     return "42000";
 }
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
-    dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    const char *name = strstr(said, "constraint failed: ");
+    static const char before[] = "constraint failed: ";
+    const char *name = strcmp(sqlstate, "23000") != 0 ? strstr(said, before) : NULL;
     char copy[128]; /* `said` is SQLite's, and not to be relied on after the first report */
-    switch (rc) {
-    case SQLITE_CONSTRAINT_UNIQUE: kind = DBM_CONSTRAINT_UNIQUE; break;
-    case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: kind = DBM_CONSTRAINT_PRIMARY_KEY; break;
-    case SQLITE_CONSTRAINT_NOTNULL: kind = DBM_CONSTRAINT_NOT_NULL; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: kind = DBM_CONSTRAINT_FOREIGN_KEY; break;
-    case SQLITE_CONSTRAINT_CHECK: kind = DBM_CONSTRAINT_CHECK; break;
-    default: name = NULL; break;
-    }
-    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + strlen("constraint failed: ") : "");
-    dbm__sqlite_say(q, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    dbm_constraint kind;
+    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + sizeof before - 1 : "");
+    dbm__adapter_say(q->c, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    kind = rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_ROWID ? DBM_CONSTRAINT_PRIMARY_KEY : dbm__self()->last.constraint;
     dbm_adapter_fail_constraint(q->c, kind, copy);
     return DBM_E_CONSTRAINT;
 }
 /* Why a file can't be opened, in words: SQLite only says that it can't. */
 static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
-    dbm__text t = dbm__text_in(block, capacity);
     const dbm__sqlite_base *base = q->base;
 #if DBM__SQLITE_POSIX
     struct stat file;
+    const char *slash = strrchr(base->path, '/');
+    size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
     if (base->memory) return "";
     if (stat(base->path, &file) == 0) {
-        if (S_ISDIR(file.st_mode)) dbm__put(&t, ": it is a directory; name a file in it");
-        else if (access(base->path, R_OK) != 0) dbm__put(&t, ": this process has no permission to read it");
-        else if (sqlite3_system_errno(q->db) == EMFILE) dbm__put(&t, ": this process has too many open files");
-        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be "
-                          "writable; immutable=1 opens a file that nobody writes");
-    } else if (errno == EACCES) {
-        dbm__put(&t, ": this process has no permission for a directory of this path");
-    } else {
-        const char *slash = strrchr(base->path, '/');
-        size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
-        char *dir = block; /* the directory's name is needed before the text is */
-        if (size == 0 || size >= capacity) return ": it does not exist";
-        memcpy(dir, base->path, size);
-        dir[size] = '\0';
-        if (stat(dir, &file) != 0) {
-            return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
-        }
-        if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
-        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
-        if (base->read_only) return ": it does not exist, and is opened for reading only";
-        return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
+        if (S_ISDIR(file.st_mode)) return ": it is a directory; name a file in it";
+        if (access(base->path, R_OK) != 0) return ": this process has no permission to read it";
+        if (sqlite3_system_errno(q->db) == EMFILE) return ": this process has too many open files";
+        return ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be writable; immutable=1 opens a file that nobody writes";
     }
+    if (errno == EACCES) return ": this process has no permission for a directory of this path";
+    if (size == 0 || size >= capacity) return ": it does not exist";
+    memcpy(block, base->path, size);
+    block[size] = '\0'; /* the directory */
+    if (stat(block, &file) != 0) return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
+    if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
+    if (access(block, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
+    if (base->read_only) return ": it does not exist, and is opened for reading only";
+    return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
 #else
     int native = sqlite3_system_errno(q->db);
     if (base->memory || native == 0) return "";
-    dbm__putf(&t, ": error %d of the system; look whether the directory exists and may be written", native);
-#endif
-    dbm__text_end(&t);
+    dbm__format(block, capacity, ": error %d of the system; look whether the directory exists and may be written", native);
     return block;
+#endif
 }
 /* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
 DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
@@ -18475,8 +18246,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
     bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
-    int primary = rc & 0xff, offset;
-    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
+    int primary = rc & 0xff;
+    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600], block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
     dbm__store(&q->state, DBM__SQLITE_IDLE);
     q->timed_out = false;
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
@@ -18499,60 +18271,44 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         dbm_adapter_broken(q->c);
     }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
-    if (q->connecting) {
-        if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
-        if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY) { /* of files that it may not make beside this one */
-            return dbm__sqlite_say(q, status, "08001", rc,
-                                   "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
-        }
-        if (primary == SQLITE_NOTADB) {
-            return dbm__sqlite_say(q, status, sqlstate, rc,
-                                   "%q is not an SQLite database, or it is encrypted", q->base->path);
-        }
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path,
-                        said, q->waited_us);
+    if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
+    if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
+        sqlstate = "08001";
+        dbm__putf(&t, "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
+    } else if (q->connecting && primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%q is not an SQLite database, or it is encrypted", q->base->path);
+    } else if (q->connecting) {
+        dbm__putf(&t, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
+        dbm__put(&t, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "the deadline passed while the statement was running, and it was stopped");
+        dbm__put(&t, "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "another connection has written since this transaction first read; run it again "
-                        "(DBM_RETRY does), or begin it with .write = 1");
+        dbm__put(&t, "another connection has written since this transaction first read; run it again (DBM_RETRY does), or begin it with .write = 1");
     } else if (primary == SQLITE_BUSY && strstr(said, "in progress") != NULL) {
         status = DBM_E_MISUSE;
         retryable = false;
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: end the queries of this session first", said);
+        dbm__putf(&t, "%s: end the queries of this session first", said);
     } else if (primary == SQLITE_BUSY && q->waited_us == 0) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: another connection is committing and waits for this transaction to end; "
-                        "run it again", said);
+        dbm__putf(&t, "%s: another connection is committing and waits for this transaction to end; run it again", said);
     } else if (primary == SQLITE_BUSY) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s by another process or connection: waited %m%s", said, q->waited_us,
-                        timed_out ? ", until the deadline" : " (busy_timeout)");
+        dbm__putf(&t, "%s by another process or connection: waited %m%s", said, q->waited_us, timed_out ? ", until the deadline" : " (busy_timeout)");
     } else if (rc == SQLITE_LOCKED) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: a query of this session is still being read; this statement needs it ended "
-                        "(leave DBM_EACH, or dbm_rows_end)", said);
+        dbm__putf(&t, "%s: a query of this session is still being read; this statement needs it ended (leave DBM_EACH, or dbm_rows_end)", said);
     } else if (rc == SQLITE_READONLY_DBMOVED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%q was moved, replaced or deleted while it was open", q->base->path);
+        dbm__putf(&t, "%q was moved, replaced or deleted while it was open", q->base->path);
     } else if (status == DBM_E_READ_ONLY) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: %q was opened with mode=ro, or the file or its directory may not be written",
-                        said, q->base->path);
-    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
-               primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%s: %q was opened with mode=ro, or the file or its directory may not be written", said, q->base->path);
+    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
         int native = sqlite3_system_errno(q->db);
-        dbm__sqlite_say(q, status, sqlstate, rc, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said,
-                        q->base->path, rc, native);
+        dbm__putf(&t, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said, q->base->path, rc, native);
     } else {
-        offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
+        int offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
-        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said,
-                        offset + 1);
+        dbm__putf(&t, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
     }
+    dbm__text_end(&t);
+    dbm_adapter_fail(q->c, status, sqlstate, rc, block);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
@@ -18702,9 +18458,8 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "SQLite has the isolation levels SERIALIZABLE (its default), "
-                               "READ UNCOMMITTED and AUTOCOMMIT");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), READ UNCOMMITTED and "
+                                "AUTOCOMMIT");
     }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
@@ -18721,9 +18476,8 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0,
-                               "SQLite had already rolled this transaction back when one of its "
-                               "statements failed; nothing was committed");
+        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
+                                "failed; nothing was committed");
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
@@ -18747,45 +18501,21 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0,
-                                                  "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
 /* ---- statements: prepare ----------------------------------------------------------------------------------------- */
-static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-/* Past blanks, comments and, between statements, semicolons. An open comment reaches to the end. */
-static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicolons) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || (semicolons && *p == ';')) {
-            p++;
-        } else if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
+/* Whether nothing but blanks, comments and semicolons is left. */
+static bool dbm__sqlite_nothing(const char *sql, size_t size) {
+    size_t next;
+    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
+        sql += next;
+        size -= next;
     }
-    return p;
-}
-static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__sqlite_lower(*p) != *word) return false;
-    return true;
-}
-/* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
-static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
-    size_t size = strlen(name);
-    for (; p < end; p++) {
-        const char *after;
-        if (dbm__sqlite_lower(*p) != *name || !dbm__sqlite_word_is(p, end, name)) continue;
-        after = dbm__sqlite_skip(p + size, end, false);
-        if (after < end && *after == '(') return p;
-    }
-    return NULL;
+    return size == 0;
 }
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
@@ -18794,21 +18524,17 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                                   "the parameter %s is numbered: write ? for each value, or :name and "
-                                   "pass dbm_named(\"name\", value)", name);
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and pass "
+                                    "dbm_named(\"name\", value)", name);
         }
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
-                               "or write ? for each value", name, name + 1, name + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
+                                "? for each value", name, name + 1, name + 1);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
-                           counted);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
+    const char *sql = p->sql, *tail = NULL;
     sqlite3_stmt *stmt = NULL;
     dbm__sqlite_statement *s;
     int rc, found;
@@ -18818,12 +18544,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     rc = sqlite3_prepare_v3(q->db, sql, (int)p->sql_size + 1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     dbm__sqlite_leave(q);
-    if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
-    if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
+    if (stmt == NULL) return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
+    if (tail != NULL && !dbm__sqlite_nothing(tail, (size_t)(sql + p->sql_size - tail))) {
         sqlite3_finalize(stmt);
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0,
-                               "there is text after the first statement, at byte %d: one statement at a "
-                               "time; use dbm_script for several", (int)(tail - sql) + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a time; use "
+                                "dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
     if (found != p->parameters) {
@@ -18843,12 +18568,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     s->writes = !sqlite3_stmt_readonly(stmt) && !DBM__SQLITE_EXPLAINS(stmt);
     s->rows = sqlite3_column_count(stmt) > 0;
     if (s->writes) {
-        word = dbm__sqlite_skip(sql, end, true);
-        s->inserts = dbm__sqlite_word_is(word, end, "insert") || dbm__sqlite_word_is(word, end, "replace") ||
-                     dbm__sqlite_word_is(word, end, "with");
-        s->reads_id = dbm__sqlite_calls(word, end, "last_insert_rowid") != NULL;
+        s->inserts = dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "INSERT REPLACE WITH ");
+        s->reads_id = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "LAST_INSERT_ROWID ");
     } else {
-        s->random = dbm__sqlite_calls(sql, end, "random") != NULL || dbm__sqlite_calls(sql, end, "randomblob") != NULL;
+        s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB ");
     }
     p->data = s;
     p->writes = s->writes;
@@ -18871,33 +18594,28 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc,
-                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
-                               number, v->as.text.size);
+        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
+                                v->as.text.size);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                               v->as.uinteger);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
-                               "dbm_null() if that is meant", number);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+                                "dbm_null() if that is meant", number);
 #else
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
-                                                     int number) {
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
     const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
@@ -19092,8 +18810,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     return at;
 }
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
-                                   dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
     size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
     dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
@@ -19108,9 +18825,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
-            continue;
-        }
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -19130,11 +18845,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0,
-                                   "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
-                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
-                                   limit, s->seen, count);
+            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
+                                    "they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, read fewer "
+                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -19164,14 +18877,12 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "this query gave fewer rows when it was run again, so that the rest of "
-                                     "its rows can't be put aside for a statement that writes: write after the loop");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of its "
+                                      "rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "the columns of this query changed while it was being read");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -19185,9 +18896,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "this query calls random(), so that another run would give other rows: write "
-                               "after the loop, or read all of its rows first");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write after "
+                                "the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
@@ -19248,7 +18958,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     int rc;
     if (DBM__UNLIKELY(q->read_only || op->read_only)) {
         dbm__sqlite_leave(q);
-        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
+        return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
     }
     total = DBM__SQLITE_TOTAL(q->db);
     if (s->inserts && !s->reads_id) {
@@ -19278,16 +18988,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     return status;
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
-                           "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
-        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -19316,7 +19023,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
-    if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
+    if (q->read_only) return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
     op->bulk->data = op->prepared->data;
     return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
 }
@@ -19330,7 +19037,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
-    return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
 }
 /* The statement with its values bound, run. */
 DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
@@ -19370,7 +19077,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         }
     }
     status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
 static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
@@ -19402,7 +19109,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
-        return dbm__sqlite_say(q, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
+        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
                                q->base->path);
     }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
@@ -19485,9 +19192,7 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) {
-            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
-        }
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -19496,10 +19201,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0,
-                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
-                               mode);
+        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, or its "
+                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -19520,9 +19223,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0,
-                                 "a transaction on %q was open when this process forked, so that SQLite can't "
-                                 "open it safely in the child: fork outside of sessions, or exec", base->path);
+        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't open it "
+                                  "safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
 #if !DBM__SQLITE_MEMSTATUS
@@ -19641,8 +19343,7 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
-                                  (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -19670,14 +19371,11 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
-                               "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE "
+                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
-                               "DETACH%s \"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
@@ -19687,14 +19385,17 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
-/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
- * reported. */
-static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
-                                      const char *list) {
+/* The word of a list that an option is, or its default. NULL: it is none of them, and the failure is reported. */
+static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, const char *otherwise) {
     const char *value = dbm_adapter_option(db, key);
+    char list[100];
+    dbm__text t = dbm__text_in(list, sizeof list);
     size_t i;
-    if (value == NULL) return words[0];
-    for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
+    if (value == NULL) return otherwise;
+    for (i = 0; words[i] != NULL; i++) {
+        if (dbm__same_word(value, words[i])) return words[i];
+        dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]);
+    }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
@@ -19710,9 +19411,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
-                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
-                              name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     static const char prefix[] = "connect_args.";
@@ -19746,13 +19446,12 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     return DBM_OK;
 }
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
-    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off" };
-    static const char *const syncs[] = { "full", "off", "normal", "extra" };
+    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
+    static const char *const syncs[] = { "off", "normal", "full", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -19762,20 +19461,16 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
-    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
-                                       "auto, wal, delete, truncate, persist, memory, off");
+    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, journals[0]);
     if (base->journal == NULL) return DBM_E_CONFIG;
     if (base->journal == journals[0]) base->journal = NULL;
-    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0],
-                                           "off, normal, full, extra");
+    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[2]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
     }
@@ -19809,8 +19504,7 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
 #endif
     (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
-        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
@@ -19818,18 +19512,9 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
     return true;
 }
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
+    char code[3];
     size_t i;
-    for (i = 0; text[i] != '\0'; i++) {
-        char c = text[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                     c == '_' || c == '-' || c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
-        char coded[3];
-        coded[0] = '%';
-        coded[1] = digits[((unsigned char)c >> 4) & 15];
-        coded[2] = digits[(unsigned char)c & 15];
-        dbm__put_n(t, plain ? &c : coded, plain ? 1 : 3);
-    }
+    for (i = 0; text[i] != '\0'; i++) dbm__put_n(t, code, dbm__percent(text[i], i != 1 ? "._-:/" : "._-:", code)); /* `file://` would begin a host */
 }
 /* The block of a database: its settings, then its path, then its URI. */
 static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
@@ -19926,7 +19611,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
-    DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
+    DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
@@ -21537,7 +21222,13 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
         return false;
     }
-    for (v = 0; v < op->value_count; v++) need += strlen(verb) + 2 * op->values[v].as.text.size + 2;
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        need += strlen(verb) + 2 * name->as.text.size + 2;
+        if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
+        return false;
+    }
     dbm_adapter_free(q->owner, q->listen);
     q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
     if (out == NULL) {
@@ -23568,10 +23259,13 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql.h>
+#    define DBM__MYSQL_IO <ma_pvio.h>
 #  elif __has_include(<mariadb/mysql.h>)
 #    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#    define DBM__MYSQL_IO <mariadb/ma_pvio.h>
 #  elif __has_include(<mysql/mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#    define DBM__MYSQL_IO <mysql/ma_pvio.h>
 #  endif
 #else
 #  define DBM__MYSQL_HEADER <mysql.h>
@@ -23584,22 +23278,11 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-#  if defined(__has_include)
-#    if __has_include(<errmsg.h>)
-#      include <errmsg.h>
-#    endif
-#  endif
-/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
- * waiting. */
-#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
-#    if __has_include(<ma_pvio.h>)
-#      include <ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mariadb/ma_pvio.h>)
-#      include <mariadb/ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mysql/ma_pvio.h>)
-#      include <mysql/ma_pvio.h>
+/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
+ * done without waiting. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(DBM__MYSQL_IO)
+#      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
 #    endif
 #  endif
@@ -23722,6 +23405,14 @@ enum {
 };
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
+/* KILL QUERY over a connection of its own. It is that of whoever has turned the state to KILLING. */
+typedef struct dbm__mysql_killer {
+    MYSQL *my, *made;
+    int rc, wait;            /* wait: as below */
+    bool asked, late;
+    int64_t until_us;
+    char text[48];
+} dbm__mysql_killer;
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -23751,6 +23442,7 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    int64_t number;          /* that was asked for */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -23763,7 +23455,6 @@ typedef struct dbm__mysql {
     bool undone;             /* the server has rolled back all of it */
     bool was_open;
     bool again;              /* this statement was prepared anew already */
-    bool killed;             /* the rest of a result was stopped on purpose */
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
@@ -23777,6 +23468,9 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
+    dbm__mysql_killer killer;
+    bool kills;              /* it is the operation's own: steps go on with it first */
+    dbm__word killed_from;   /* and the state turns back to this */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -23857,41 +23551,24 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 }
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    char name[128];
+    const char *before = "";
+    char name[128], *quote;
     size_t size;
-    name[0] = '\0';
     switch (native) {
-    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
-        kind = DBM_CONSTRAINT_UNIQUE;
-        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
-        size = strlen(name);
-        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
-        break;
-    case 1048:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
-        break;
-    case 1364:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
-        {
-            char *quote = strchr(name, '\''); /* of "doesn't" */
-            if (quote != NULL) *quote = '\0';
-        }
-        break;
-    case 1216: case 1217: case 1451: case 1452:
-        kind = DBM_CONSTRAINT_FOREIGN_KEY;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
-    case 3819:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
-        break;
-    case 4025:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
+    case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
+    case 1364: kind = DBM_CONSTRAINT_NOT_NULL, before = "Field '"; break;
+    case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
+    case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
+    case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
     default: break;
+    }
+    name[0] = '\0';
+    if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
+    if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
+    size = strlen(name);
+    if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
+        kind = DBM_CONSTRAINT_PRIMARY_KEY;
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
@@ -23914,7 +23591,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
     bool retryable = false;
     dbm_status status = dbm__mysql_status(e->native, &retryable);
-    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
@@ -23927,42 +23604,34 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
-    case DBM__MYSQL_UNKNOWN_DATABASE:
-        state = "3D000"; /* as everywhere else; the server says 42000 */
-        break;
-    case DBM__MYSQL_LOCK_TIMEOUT:
-        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
-                       "lock_wait_timeout", e->text);
-        dbm_adapter_fail_retryable(q->c);
-        return status;
+    case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
+    case DBM__MYSQL_LOCK_TIMEOUT: more = ": another transaction holds the lock for longer than innodb_lock_wait_timeout or lock_wait_timeout"; break;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
         return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
-                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
-    case DBM__MYSQL_INTERRUPTED:
-        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
-    case 1969: case 3024:
-        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
+    case 1969: case 3024: state = "57014", more = ": the server's limit for one statement passed"; break;
     case 1290: /* "running with the ... option" */
-        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
-    case 1792: case 1836:
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+        if (strstr(text, "read-only") == NULL && strstr(text, "read_only") == NULL) status = DBM_E_SQL;
+        else state = "25006";
+        break;
+    case 1792: case 1836: state = "25006"; break;
     case 1064:
-        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
-            const char *at = strstr(e->text, "near '");
-            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
-        }
+        if (strncmp(text, "You have an error in your SQL syntax", 36) != 0) break;
+        before = "SQL syntax error ";
+        text = strstr(text, "near '");
+        if (text == NULL) text = "at the end of the statement";
         break;
     default: break;
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
@@ -23977,7 +23646,7 @@ static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
 #else
-    return (int)my->net.fd;
+    return my->net.vio != NULL ? (int)my->net.fd : -1;
 #endif
 }
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
@@ -24009,7 +23678,7 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
 }
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
-static int dbm__mysql_ahead(const dbm__mysql *q) {
+DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
@@ -24043,48 +23712,11 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
-/* Begins a call; what it then waits for, or 0 when it is through. */
-static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
-    const dbm__mysql_base *base = q->base;
-    const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
-    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-        q->rc = mysql_stmt_fetch(q->stmt);
-        return 0;
-    }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
-        q->flag = mysql_stmt_close(q->stmt);
-        return 0;
-    }
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: return 0;
-    }
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) \
+    case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
 #else
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: break;
-    }
-    return 0;
-#endif
-}
-/* Goes on with the call that waited. */
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
-#if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
-    switch (q->call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
-    default: return 0;
-    }
-#else
-    (void)q;
-    (void)ready;
-    return 0;
-#endif
-}
-#if !DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -24116,20 +23748,37 @@ static void dbm__mysql_unblock(MYSQL *my) {
     (void)my;
 #endif
 }
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
- * process ignore it, which dbm__mysql_library takes back. */
+/* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
+ * own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library
+ * takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+    bool plain = DBM__MYSQL_MARIADB && !q->tls && !q->connecting;
     dbm__hush quiet;
-    int wait;
+    int wait = 0;
     if (ready == 0) {
         q->call = call;
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
+            q->rc = mysql_stmt_fetch(q->stmt);
+            return 0;
+        }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+#if DBM__MYSQL_MARIADB
+        if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
+            q->flag = mysql_stmt_close(q->stmt);
+            return 0;
+        }
+#endif
     }
-    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
+    if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
+    default: break;
+    }
+    if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+    if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
     }
@@ -24177,6 +23826,15 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_DO(flow) \
     DBM__MYSQL_AWAIT_ALL(flow); \
     if (q->refused) break
+/* Has the server stop what it does for this operation, where nobody else has it do so just now. */
+#define DBM__MYSQL_AWAIT_STOP \
+    do { \
+        *dbm__at = __LINE__; \
+        if (dbm__mysql_stop(q)) { \
+            return DBM__MYSQL_WAITING; \
+        case __LINE__:; \
+        } \
+    } while (0)
 /* Closes what a statement is to the library. */
 #define DBM__MYSQL_CLOSE(statement) \
     q->stmt = (statement)->stmt; \
@@ -24398,26 +24056,18 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
         return;
     }
     if (!interval) { /* "2024-02-29" */
-        at = dbm__put_digits(at, t->year, 4);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->month, 2);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->day, 2);
+        at = dbm__put_digits(at, 0, t->year, 4);
+        at = dbm__put_digits(at, '-', t->month, 2);
+        at = dbm__put_digits(at, '-', t->day, 2);
     }
     if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
     if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
         if (interval && t->neg) *at++ = '-';
-        at = dbm__put_digits(at, (int64_t)hours, hours > 99 ? 3 : 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->minute, 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->second, 2);
+        at = dbm__put_digits(at, 0, (int64_t)hours, hours > 99 ? 3 : 2);
+        at = dbm__put_digits(at, ':', t->minute, 2);
+        at = dbm__put_digits(at, ':', t->second, 2);
         if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
-        if (decimals != 0) {
-            *at++ = '.';
-            (void)dbm__put_digits(at, (int64_t)t->second_part, 6);
-            at += decimals;
-        }
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
     }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
@@ -24541,7 +24191,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     return DBM_OK;
 }
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
-static void dbm__mysql_kill(dbm__mysql *q);
+static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     s->open = false;
@@ -24588,8 +24238,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
             dbm__mysql_result_over(q, s);
             break;
         }
-        dbm__mysql_kill(q);
-        q->killed = true;
+        DBM__MYSQL_AWAIT_STOP;
     }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
@@ -24888,24 +24537,30 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
     s->bound = true;
     return true;
 }
+/* Asks the server for a number; q->number is 0 when it gives none. */
+static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
+    MYSQL_ROW row;
+    DBM__MYSQL_FLOW(q->sub)
+    q->number = 0;
+    q->rows = NULL;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
+}
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
-    const char *own;
+    int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
+    const char *own = dbm_adapter_option(q->owner, "max_allowed_packet");
     size_t of_ours;
-    DBM__MYSQL_FLOW(q->sub)
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-    q->rows = NULL;
-    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows != NULL) {
-        MYSQL_ROW row = mysql_fetch_row(q->rows);
-        int64_t v = 0;
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-        mysql_free_result(q->rows);
-        own = dbm_adapter_option(q->owner, "max_allowed_packet");
-        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-    }
+    if (call != DBM__MYSQL_DONE) return call;
+    q->packet = (uint64_t)q->number;
     if (q->packet == 0) dbm__mysql_fail(q, NULL);
-    DBM__MYSQL_OVER;
+    else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
+    return DBM__MYSQL_DONE;
 }
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
@@ -25064,7 +24719,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_OVER;
 }
 /* Whether the rows end with what has been read already: then they have ended. */
-static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
     (void)mysql_stmt_fetch(s->stmt);
     dbm__mysql_note_status(q);
@@ -25476,34 +25131,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
 }
-/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
-static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
-    const char *info = mysql_get_server_info(q->my);
-    int major = 0, minor = 0;
-    if (!q->mariadb || info == NULL) return false;
-    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
-    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
-    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
-    return major > 10 || (major == 10 && minor >= 7);
-}
-/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
-static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
-    MYSQL_ROW row;
-    int64_t number = 0;
-    DBM__MYSQL_FLOW(q->sub)
-    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
-    if (q->rc != 0) break;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows == NULL) break;
-    row = mysql_fetch_row(q->rows);
-    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-    }
-    mysql_free_result(q->rows);
-    DBM__MYSQL_OVER;
-}
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 #if DBM__MYSQL_MARIADB
@@ -25565,7 +25192,14 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         if (q->rc != 0) {
             s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
+            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
+                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
+                }
+            }
             dbm__mysql_report(q);
             break;
         }
@@ -25826,7 +25460,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = 1073741824ul;
+    unsigned long number = 1073741824ul;
     dbm__mysql_bool yes = 1, no = 0;
     const char *program = dbm_adapter_option(q->owner, "program_name");
     size_t i;
@@ -25850,25 +25484,22 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
     dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
     dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
-    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &number);
     if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        const dbm__mysql_arg *arg = &dbm__mysql_args[i];
+        const char *value = dbm_adapter_option(q->owner, arg->name);
         size_t size = 0;
         bool on = false;
         if (value == NULL) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
-        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
-            unsigned long number;
-            (void)dbm__parse_size(value, &size);
+        if (arg->kind == DBM__MYSQL_ARG_TEXT) dbm__mysql_option(my, arg->option, value);
+        if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
+        if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
-        } else if (dbm__parse_bool(value, &on) && on) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+            dbm__mysql_option(my, arg->option, &number);
         }
     }
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+    if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
         if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
@@ -25876,18 +25507,12 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    if (q->base->tls > DBM_TLS_OFF) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
     dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
 #else
     {
-        unsigned mode = SSL_MODE_DISABLED;
-        switch (q->base->tls) {
-        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
-        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
-        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
-        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
-        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
-        }
+        static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -25907,6 +25532,7 @@ static void dbm__mysql_sever(MYSQL *my) {
     (void)my;
 #endif
 }
+static int dbm__mysql_kill(dbm__mysql *q);
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -25916,6 +25542,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    if (q->kills && q->killer.my != NULL) {
+        q->killer.until_us = INT64_MIN;
+        (void)dbm__mysql_kill(q);
     }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
@@ -26040,73 +25670,80 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     return q;
 }
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
-/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
- * after the connect, and reports nothing. */
-static void dbm__mysql_kill(dbm__mysql *q) {
-    MYSQL *my = mysql_init(NULL), *made = NULL;
+/* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
+static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
+    dbm__mysql_killer *k = &q->killer;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
-    char text[48];
-    dbm__hush quiet;
-    if (my == NULL) return;
-    dbm__mysql_options(q, my, 1000000);
-    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    const char *socket_path = host->name == NULL ? q->base->socket : NULL;
+    int wait;
 #if DBM__MYSQL_MARIADB
-    {
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
-        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
-                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-        bool late = false, asked = false;
-        for (;;) {
-            while (wait != 0 && turns < 64) {
-                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
-                    if (!late) dbm__mysql_sever(my);
-                    late = true;
-                    ready = MYSQL_WAIT_TIMEOUT;
-                    turns++;
-                }
-                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
-                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
-            }
-            if (asked || made == NULL || late) break;
-            asked = true;
-            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
-        }
-    }
-#else
-    { /* what has no prepared statement has a form that does not block */
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
-        bool answered = false;
-        for (;;) {
-            enum net_async_status st;
-            if (made == NULL) {
-                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
-                                                    DBM__MYSQL_FLAGS);
-                if (st == NET_ASYNC_COMPLETE) made = my;
-            } else {
-                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
-                answered = st != NET_ASYNC_NOT_READY;
-            }
-            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
-            if (st == NET_ASYNC_COMPLETE) continue;
-            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
-            soon = dbm_adapter_clock(q->owner) + 2000;
-            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
-            else dbm__sleep_us(1000);
-        }
-        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
-    }
+    if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
+    wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
+                      : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
+    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+#else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
+    enum net_async_status st = NET_ASYNC_ERROR;
+    if (ready == MYSQL_WAIT_TIMEOUT) return 0;
+    if (k->asked) return mysql_real_query_nonblocking(k->my, k->text, (unsigned long)strlen(k->text)) == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
+    st = mysql_real_connect_nonblocking(k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (st == NET_ASYNC_COMPLETE) k->made = k->my;
+    wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    mysql_close(my);
+    return wait;
+}
+/* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
+ * What it waits for; 0: it is through. */
+static int dbm__mysql_kill(dbm__mysql *q) {
+    dbm__mysql_killer *k = &q->killer;
+    dbm__hush quiet;
+    int turns;
+    if (k->my == NULL) {
+        memset(k, 0, sizeof *k);
+        k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        dbm__format(k->text, sizeof k->text, "KILL QUERY %u", (uint64_t)q->id);
+        k->my = mysql_init(NULL);
+        if (k->my == NULL) return 0;
+        dbm__mysql_options(q, k->my, 1000000);
+    } else if (dbm_adapter_clock(q->owner) >= k->until_us) {
+        if (!k->late) dbm__mysql_sever(k->my);
+        k->late = true;
+    } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
+        return k->wait; /* it takes our word for it that there is something */
+    }
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    for (turns = 0; turns < 64; turns++) {
+        k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+        if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
+        k->asked = k->asked || k->wait == 0;
+    }
+    if (k->wait == 0 || k->late) {
+        mysql_close(k->my);
+        k->my = NULL;
+        k->wait = 0;
+    }
     dbm__hush_end(&quiet);
+    return k->wait;
+}
+/* When a kill is to be looked at again. */
+static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+    int64_t soon = dbm_adapter_clock(q->owner) + 2000;
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+}
+/* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
+static bool dbm__mysql_stop(dbm__mysql *q) {
+    dbm__word from = DBM__MYSQL_ACTIVE;
+    if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
+    q->killed_from = from;
+    q->kills = true;
+    return true;
 }
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
+    int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
-    dbm__mysql_kill(q);
+    while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
 /* ---- operations ---------------------------------------------------------------------------------------------------------------- */
@@ -26145,7 +25782,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = q->killed = false;
+    q->refused = false;
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
@@ -26176,8 +25813,21 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE;
     }
+    if (DBM__UNLIKELY(op->stop)) {
+        op->stop = false;
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
+    }
     for (;;) {
         int call;
+        if (DBM__UNLIKELY(q->kills)) {
+            if ((ready = dbm__mysql_kill(q)) != 0) {
+                op->fd = dbm__mysql_socket(q->killer.my);
+                op->wake_us = dbm__mysql_kill_until(q);
+                return (dbm_step)ready;
+            }
+            q->kills = false;
+            dbm__store_release(&q->state, q->killed_from);
+        }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
@@ -26209,6 +25859,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
+        if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
@@ -26241,26 +25892,22 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
-    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        names[i] = dbm__mysql_args[i].name;
-        if (strcmp(name, names[i]) != 0) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+    for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
+        int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
+        names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
+        if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
+        if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+        if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
-        return DBM_OK;
-    }
-    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
-        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
-        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
-        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+        if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
-    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
@@ -26407,7 +26054,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
-        DBM_ADAPTER_BULK_PREPARED,
+        DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_STOPS,
     DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -26614,13 +26261,10 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     r->all = reply;
     return reply;
 }
-static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
+static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
     reply->no_memory = reply->rows = reply->pairs = false;
-}
-static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
-    dbm__redis_reply_clear(reply);
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
@@ -26771,17 +26415,12 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
 }
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t i;
+    size_t i, k;
     dbm__redis_json_put(j, "{\"base64\":\"", 11);
     for (i = 0; i < size; i += 3) {
-        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
-        four[0] = digits[v >> 18 & 63u];
-        four[1] = digits[v >> 12 & 63u];
-        four[2] = digits[v >> 6 & 63u];
-        four[3] = digits[v & 63u];
-        if (left < 3) four[3] = '=';
-        if (left < 2) four[2] = '=';
+        for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4);
     }
     dbm__redis_json_put(j, "\"}", 2);
@@ -26992,26 +26631,21 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
 }
 /* By what reading said. */
 static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
 }
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
-static size_t dbm__redis_digits(char *out, uint64_t v) {
-    char block[20];
-    size_t n = 0, i;
-    if (DBM__LIKELY(v < 10)) {
-        *out = (char)('0' + (int)v);
-        return 1;
-    }
-    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
-    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
-    return n;
-}
+/* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
-    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    char block[20];
+    size_t n = 0, i = 1;
     out[0] = mark;
-    out[n] = '\r';
-    out[n + 1] = '\n';
-    return n + 2;
+    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
+    while (n > 0) out[i++] = block[--n];
+    out[i] = '\r';
+    out[i + 1] = '\n';
+    return i + 2;
 }
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
@@ -27094,22 +26728,11 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
             size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
             if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
             break;
-        case DBM_TYPE_INT:
-            if (v->as.integer < 0) block[size++] = '-';
-            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
-            break;
-        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
-        case DBM_TYPE_TIMESTAMP:
-            dbm__timestamp_write(v->as.integer, block);
-            size = strlen(block);
+        case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
+            if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
+            data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_DOUBLE:
-#if DBM__FLOAT
-            dbm__double_write(v->as.real, block);
-            size = strlen(block);
-            break;
-#endif
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
         }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
@@ -27155,10 +26778,9 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
-        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
-        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
-                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
-                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+        static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
+        r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
     }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
@@ -27463,9 +27085,10 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     r->building = NULL;
     return st;
 }
+/* A reply that could not be put away: there was no memory for it, or it is none. */
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
     dbm_adapter_broken(r->connection);
-    if ((r->building != NULL && r->building->no_memory) || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 /* Sends what there is, as far as it goes now. */
@@ -27597,10 +27220,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (DBM__LIKELY(got != NULL)) return dbm__redis_answer(r, op, &s);
-    if (r->building != NULL) return dbm__redis_garbage(r);
-    dbm_adapter_broken(r->connection);
-    return dbm__redis_no_memory(r->connection);
+    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
 }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
 static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
@@ -27608,10 +27228,7 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     bool fed;
     dbm__redis_asked s;
     r->straight = true;
-    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-        dbm_adapter_broken(r->connection);
-        return dbm__redis_no_memory(r->connection);
-    }
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
     fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
     r->raw_at = r->raw_size = r->scanned = 0;
     if (!fed) return dbm__redis_garbage(r);
@@ -27695,9 +27312,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
-    dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (op->kind != DBM_OP_CONNECT || op->status == DBM_OK) op->status = dbm__redis_hung_up(r, st); /* what was refused is the cause */
+    op->status = dbm__redis_hung_up(r, st);
     return DBM_STEP_DONE;
 }
 /* ---- listening ---- */
@@ -27753,22 +27368,19 @@ static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
         void *got = NULL;
         dbm_status st = DBM_OK;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            op->status = dbm__redis_no_memory(r->connection);
-        } else if (redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+        if ((r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) || redisReaderGetReply(r->reader, &got) != REDIS_OK) {
             op->status = dbm__redis_garbage(r);
         } else if (got != NULL) {
             op->status = dbm__redis_told(r);
         } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
             return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         } else if (st != DBM_OK) {
-            op->status = st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_hung_up(r, st);
+            op->status = dbm__redis_hung_up(r, st);
         } else {
             if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
             r->raw_size = 0;
         }
     }
-    if (op->status == DBM_E_NOMEM) dbm_adapter_broken(r->connection);
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
@@ -27788,10 +27400,11 @@ static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__redis_building_drop(r);
     return true;
 }
-static void dbm__redis_connect_failed(dbm_connection *c) {
+static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
-    dbm__redis_free(r);
+    if (r != NULL) dbm__redis_free(r);
 }
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)op->state;
@@ -27821,7 +27434,7 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         return DBM_STEP_TIMER;
     }
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
-    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_connect_failed(c);
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_disconnect(c, DBM_DISCONNECT_BROKEN);
     return DBM_STEP_DONE;
 }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
@@ -27922,12 +27535,6 @@ static void dbm__redis_cancel(dbm_connection *c) {
     if (r == NULL || r->fd < 0 || !dbm__cas(&r->busy, &busy, DBM__REDIS_CANCELLING)) return;
     dbm__net_shut(r->fd);
     dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
-}
-static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
-    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
-    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
-    dbm_adapter_set_data(c, NULL);
-    if (r != NULL) dbm__redis_free(r);
 }
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
@@ -28082,6 +27689,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
 typedef struct dbm__mongo_pool {
+    struct dbm__mongo_base *base;
     struct dbm__mongo_pool *older;
     mongoc_client_pool_t *pool;
     mongoc_uri_t *uri;
@@ -28115,8 +27723,7 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor; */
-    bson_t *reply;           /* or the reply that it lies in: kept, empty, for the next one */
+    bson_t *reply;           /* what the one document is, or lies in, where there is no cursor; kept, empty, for the next one */
     bool replied;
     const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
     bson_t *made;            /* that was made of it */
@@ -28136,7 +27743,7 @@ typedef struct dbm__mongo_result {
  * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
  *
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
- * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+ * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
@@ -28153,20 +27760,35 @@ typedef struct dbm__mongo_wire {
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+/* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
+#if DBM__MONGO_SOCKET_TIMEOUT
+static void dbm__mongo_patience(dbm__mongo_wire *w) {
+    int64_t ms = w->base->silence_ms, left = INT64_MAX;
+    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
+    if (left < ms) ms = left < 1 ? 1 : left;
+    if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+    w->patience_ms = (int)ms;
+}
+/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
+    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+    dbm__mongo_wire *w;
+    dbm__lock_take(&p->base->lock);
+    for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
+    dbm__lock_give(&p->base->lock);
+    if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
+}
+#endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
     w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH || op->kind == DBM_OP_BULK_SEND || op->kind == DBM_OP_BULK_END;
     w->over = DBM_OK;
 #if DBM__MONGO_SOCKET_TIMEOUT
-    if (w->base->plain) {
-        int64_t ms = w->base->silence_ms, left = INT64_MAX;
-        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
-        if (left < 1) left = 1;
-        if (left < ms) ms = left;
-        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
-        w->patience_ms = (int)ms;
-    }
+    if (!w->base->plain) return;
+    dbm__self()->driving = w;
+    dbm__mongo_patience(w);
 #endif
 }
 #if DBM__MONGO_STREAMS
@@ -28251,29 +27873,22 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
 }
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
-    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
-    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
-    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
-    uint8_t *out = (uint8_t *)q->in;
-    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
-    memset(out, 0, total);
-    words[0] = BSON_UINT32_TO_LE(total);
-    words[1] = 0;
-    words[2] = BSON_UINT32_TO_LE(q->request);
-    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
-    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
-    words[0] = BSON_UINT32_TO_LE(total - 21);
-    words[1] = BSON_UINT32_TO_LE(number);
-    words[2] = BSON_UINT32_TO_LE(size);
-    memcpy(out + (at += 1), words, 4);
-    memcpy(out + (at += 4), ok, sizeof ok);
-    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
-    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
-    memcpy(out + (at += 4), why, sizeof why);
-    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
-    memcpy(out + at + 4, text, size);
+    bool cancelled = q->wire->over == DBM_E_CANCELLED;
+    bson_t doc = BSON_INITIALIZER;
+    uint32_t head[4];
+    bson_append_double(&doc, "ok", 2, 0.0);
+    bson_append_int32(&doc, "code", 4, cancelled ? 11601 : 50);
+    bson_append_utf8(&doc, "errmsg", 6, cancelled ? "cancelled" : "no answer before the deadline", -1);
+    head[0] = BSON_UINT32_TO_LE(21 + doc.len);
+    head[1] = 0;
+    head[2] = BSON_UINT32_TO_LE(q->request);
+    head[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memset(q->in, 0, 21);
+    memcpy(q->in, head, sizeof head); /* then no flags, and one section of kind 0: the document */
+    memcpy(q->in + 21, bson_get_data(&doc), doc.len);
     q->taken = 0;
-    q->held = total;
+    q->held = 21 + doc.len;
+    bson_destroy(&doc);
 }
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->mute) return;
@@ -28871,9 +28486,15 @@ static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, i
             return ok;
         }
     }
-    if (!(object ? bson_append_document_begin(to, key, key_size, &inner) : bson_append_array_begin(to, key, key_size, &inner))) return false;
+    if (!object) {
+        bson_init(&inner);
+        ok = dbm__mongo_members(j, &inner, depth + 1) && bson_append_array(to, key, key_size, &inner);
+        bson_destroy(&inner);
+        return ok;
+    }
+    if (!bson_append_document_begin(to, key, key_size, &inner)) return false;
     ok = dbm__mongo_members(j, &inner, depth + 1);
-    return (object ? bson_append_document_end(to, &inner) : bson_append_array_end(to, &inner)) && ok;
+    return bson_append_document_end(to, &inner) && ok;
 }
 static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
     char c = dbm__mongo_next(j);
@@ -29045,11 +28666,9 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
-    if (r->own != NULL) bson_destroy(r->own);
     if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
-    r->own = NULL;
     r->replied = false;
     r->next = m->spare;
     m->spare = r;
@@ -29075,26 +28694,20 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     return DBM_DONE;
 }
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
-static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
-    char *json, *begin = NULL;
+    char *json, *begin;
     size_t n = 0;
     bson_append_iter(&wrap, "v", 1, at);
     json = bson_as_relaxed_extended_json(&wrap, &n);
     bson_destroy(&wrap);
-    if (json == NULL) return NULL;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    if (n > 0 && json[n - 1] == '}') n--;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    begin = (char *)memchr(json, ':', n);
-    if (begin != NULL) {
-        begin++;
-        while (*begin == ' ') begin++;
-        n -= (size_t)(begin - json);
-        memmove(json, begin, n);
-    }
+    begin = json != NULL ? (char *)memchr(json, ':', n) : NULL;
+    if (begin == NULL) return json;
+    for (n--; n > 0 && json[n - 1] == ' '; n--) {} /* the last bracket, and the blanks before it */
+    while (*++begin == ' ') {}
+    n -= (size_t)(begin - json);
+    memmove(json, begin, n);
     json[n] = 0;
-    *size = n;
     return json;
 }
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
@@ -29175,7 +28788,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     }
     default: break;
     }
-    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
@@ -29320,15 +28933,26 @@ static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_
     dbm__mongo_result_end(j->m, r);
     return status == DBM_DONE ? DBM_OK : status;
 }
-/* The answer is a document of our own. Takes it over. */
-static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
+/* The answer is this document, or the one that `path` leads to in it (DBM_DONE where it leads nowhere). Takes it over. */
+static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *path) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
+    const uint8_t *data;
+    uint32_t size;
+    bson_iter_t it, at;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
-    r->own = doc;
-    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, doc, bson_get_data(doc), doc->len));
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, doc); /* a small one moves */
+    r->replied = true;
+    data = bson_get_data(r->reply);
+    size = r->reply->len;
+    if (path != NULL) {
+        if (!bson_iter_init(&it, r->reply) || !bson_iter_find_descendant(&it, path, &at) || !BSON_ITER_HOLDS_DOCUMENT(&at)) return dbm__mongo_shown(j, r, DBM_DONE);
+        bson_iter_document(&at, &size, &data);
+    }
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
@@ -29354,7 +28978,7 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     return *made;
 }
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
-    bson_t *made, *row;
+    bson_t *made, row = BSON_INITIALIZER;
     const bson_t *doc;
     bson_iter_t it;
     doc = dbm__mongo_with_id(j->doc[0], &made);
@@ -29364,23 +28988,17 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
         return dbm__mongo_failed(j);
     }
     j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
-    row = bson_new();
-    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(row, NULL, 0, &it);
+    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(&row, NULL, 0, &it);
     if (made != NULL) bson_destroy(made);
-    return dbm__mongo_answer(j, row);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
-    bson_iter_t it, list, one;
-    int64_t index = -1;
+    bson_iter_t it, at;
     char text[sizeof j->error.message];
     dbm__copy_cut(text, sizeof text, j->error.message);
-    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
-        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
-        index = bson_iter_as_int64(&one);
-    }
-    if (index >= 0) {
-        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text);
     }
     return dbm__mongo_failed(j);
@@ -29428,10 +29046,6 @@ static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
 /* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
 static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, rest;
-    bson_iter_t it, batch;
-    const uint8_t *data = NULL;
-    uint32_t size = 0;
-    dbm__mongo_result *r;
     bool ok, clean = bson_empty(&j->given);
     bson_append_utf8(&command, "find", 4, j->coll, -1);
     bson_append_document(&command, "filter", 6, j->doc[0]);
@@ -29446,19 +29060,8 @@ static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     if (!clean) bson_destroy(&rest);
     bson_destroy(&command);
     if (!ok) return dbm__mongo_failed(j);
-    if (!bson_iter_init_find(&it, &j->reply, "cursor") || !bson_iter_recurse(&it, &batch) || !bson_iter_find(&batch, "firstBatch") || !bson_iter_recurse(&batch, &it)) {
-        return dbm__mongo_say(j->m, DBM_E_SQL, 0, "find_one in %q: the server's reply has no documents", j->coll);
-    }
-    if (!bson_iter_next(&it)) return DBM_OK;
-    r = dbm__mongo_result_new(j->m);
-    if (r == NULL) return DBM_E_NOMEM;
-    if (r->reply == NULL) r->reply = bson_new();
-    bson_steal(r->reply, &j->reply); /* a small one moves with it */
-    r->replied = true;
     j->replied = false;
-    (void)(bson_iter_init_find(&it, r->reply, "cursor") && bson_iter_recurse(&it, &batch) && bson_iter_find(&batch, "firstBatch") && bson_iter_recurse(&batch, &it) && bson_iter_next(&it));
-    if (BSON_ITER_HOLDS_DOCUMENT(&it)) bson_iter_document(&it, &size, &data);
-    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
+    return dbm__mongo_answer(j, &j->reply, "cursor.firstBatch.0");
 }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
@@ -29489,13 +29092,12 @@ static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
 }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
-    bson_t *row;
+    bson_t row = BSON_INITIALIZER;
     j->replied = true;
     n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
-    row = bson_new();
-    bson_append_int64(row, "n", 1, n);
-    return dbm__mongo_answer(j, row);
+    bson_append_int64(&row, "n", 1, n);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
@@ -29538,7 +29140,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
 static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
-    bson_t *command = j->doc[0], *answer;
+    bson_t *command = j->doc[0];
     bson_iter_t it, inner;
     dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
@@ -29548,11 +29150,11 @@ static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     j->replied = true;
     if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
-    answer = bson_copy(&j->reply);
-    if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, &j->given)); /* takes the answer */
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "cursor.firstBatch", &inner)) {
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */
     }
-    return dbm__mongo_answer(j, answer);
+    j->replied = false;
+    return dbm__mongo_answer(j, &j->reply, NULL);
 }
 /* What is done by the names of commands. */
 static const dbm__mongo_kind dbm__mongo_kinds[] = {
@@ -29912,6 +29514,12 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     *capacity = need;
     return text;
 }
+static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
+    if (text == NULL) return true;
+    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
+    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
+    return *copy != NULL;
+}
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
@@ -29923,27 +29531,24 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     memset(error, 0, sizeof *error);
     if (p != NULL) memset(p, 0, sizeof *p);
     if (p == NULL || text == NULL) goto fail;
+    p->base = base;
     p->epoch = dbm__fork_epoch();
-    if (user != NULL) {
-        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
-        if (p->user == NULL) goto fail;
-        memcpy(p->user, user, strlen(user) + 1);
-    }
-    if (password != NULL) {
-        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
-        if (p->password == NULL) goto fail;
-        memcpy(p->password, password, strlen(password) + 1);
-    }
+    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
     p->uri = mongoc_uri_new_with_error(text, error);
-#if !DBM__MONGO_STREAMS /* the second try would wait as long as the first, past the deadline; dbm.h itself takes another connection for a read that can be run again */
-    if (p->uri != NULL && !mongoc_uri_has_option(p->uri, MONGOC_URI_RETRYREADS)) mongoc_uri_set_option_as_bool(p->uri, MONGOC_URI_RETRYREADS, false);
-#endif
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
         if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
         goto fail;
     }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (base->plain) {
+        mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
+        mongoc_apm_callbacks_destroy(callbacks);
+    }
+#endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
     dbm__wipe(text, size);
     dbm_adapter_free(db, text);
@@ -30004,23 +29609,16 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
-    const char *names[2], *files[2];
     int i;
-    if (config->tls == DBM_TLS_OFF) return DBM_OK;
-    names[0] = "tls_ca";
-    files[0] = config->tls_ca;
-    names[1] = "tls_cert";
-    files[1] = config->tls_cert;
-    for (i = 0; i < 2; i++) {
-        FILE *f;
+    for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
+        const char *name = i == 0 ? config->tls_ca : config->tls_cert;
+        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
         char block[600];
-        if (files[i] == NULL || files[i][0] == 0) continue;
-        f = fopen(files[i], "rb");
-        if (f == NULL) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+        if (f == NULL && name != NULL && name[0] != 0) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
             return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
         }
-        (void)fclose(f);
+        if (f != NULL) (void)fclose(f);
     }
 #else
     (void)c;
@@ -30254,11 +29852,10 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     }
     return status;
 }
-static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
     bool on = false;
-    (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
@@ -30304,11 +29901,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
-    if (log == NULL || strcmp(log, "off") == 0) {
-        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
-    } else {
-        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
-    }
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
@@ -30339,7 +29932,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db, base);
+    return dbm__mongo_check_tls(db);
 }
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -30442,6 +30035,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
@@ -30489,35 +30083,31 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
-    const char *p;
+    const char *schemes, *scheme;
+    size_t size;
     if (mgr == NULL) return dbm__fail_null("manager");
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
+    schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
     dbm__lock_take(&mgr->lock);
     if (dbm__adapter_find(mgr, adapter->type) != NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
     }
-    for (p = adapter->schemes != NULL ? adapter->schemes : adapter->type; *p != 0;) {
-        const char *end = p;
-        const dbm_adapter *other;
-        while (*end != 0 && *end != ',') end++;
-        other = dbm__adapter_of_scheme(mgr, p, (size_t)(end - p));
-        if (other != NULL) {
-            dbm__lock_give(&mgr->lock);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    while (st == DBM_OK && (scheme = dbm__list_next(&schemes, &size)) != NULL) {
+        const dbm_adapter *other = dbm__adapter_of_scheme(mgr, scheme, size);
+        if (other != NULL) st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    }
+    if (st == DBM_OK) {
+        more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
+        if (more != NULL) {
+            mgr->adapters = more;
+            mgr->adapters[mgr->adapter_count++] = adapter;
+        } else {
+            st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
         }
-        p = *end != 0 ? end + 1 : end;
     }
-    more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
-    if (more == NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
-    mgr->adapters = more;
-    mgr->adapters[mgr->adapter_count++] = adapter;
     dbm__lock_give(&mgr->lock);
-    return DBM_OK;
+    return st;
 }
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
@@ -30568,7 +30158,7 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
                      block);
 }
-static void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
@@ -30633,59 +30223,44 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     dbm__lock_give(&mgr->lock);
     return st;
 }
-/* Problems are lines; a message does not end in one. */
-static void dbm__trim_newline(char *text) {
-    size_t n = strlen(text);
-    if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
-}
-static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
+/* Adds what a file, a text or (the others are NULL) a struct configures. */
+static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char *text, size_t size, const dbm_config *config) {
+    dbm__host *host = &mgr->shared->host;
     dbm__known_type *types = NULL;
+    dbm__settings *one = NULL;
     dbm__settings_list list;
     dbm__problems problems;
     char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
-    memset(&list, 0, sizeof list);
-    st = dbm__known_types(mgr, &types, &type_count);
+    size_t type_count = 0, end;
+    dbm_status st = dbm__known_types(mgr, &types, &type_count);
     if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_load(&mgr->shared->host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, NULL, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, list.items, list.count);
-    dbm__settings_list_free(&mgr->shared->host, &list);
-    dbm__free(&mgr->shared->host, types);
+    memset(&list, 0, sizeof list);
+    dbm__problems_init(&problems, host, block, sizeof block);
+    if (config != NULL) st = dbm__config_make(host, config, types, type_count, &one, &problems);
+    else st = dbm__config_load(host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
+    end = strlen(block);
+    if (end != 0 && block[end - 1] == '\n') block[end - 1] = 0; /* problems are lines; a message does not end in one */
+    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config != NULL ? config->name : NULL, NULL, "%s", block);
+    if (st == DBM_OK) st = config != NULL ? dbm__manager_add(mgr, &one, 1) : dbm__manager_add(mgr, list.items, list.count);
+    dbm__settings_free(host, one);
+    dbm__settings_list_free(host, &list);
+    dbm__free(host, types);
     return st;
 }
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
-    return dbm__load_from(mgr, path, NULL, 0);
+    return dbm__configure(mgr, path, NULL, 0, NULL);
 }
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
-    return dbm__load_from(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size);
+    return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL);
 }
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    dbm__known_type *types = NULL;
-    dbm__settings *settings = NULL;
-    dbm__problems problems;
-    char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
     if (mgr == NULL) return dbm__fail_null("manager");
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
-    st = dbm__known_types(mgr, &types, &type_count);
-    if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_make(&mgr->shared->host, config, types, type_count, &settings, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config->name, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, &settings, 1);
-    if (settings != NULL) dbm__settings_free(&mgr->shared->host, settings);
-    dbm__free(&mgr->shared->host, types);
-    return st;
+    return dbm__configure(mgr, NULL, NULL, 0, config);
 }
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
@@ -30878,21 +30453,17 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm__work *w;
     dbm_op op;
     dbm_status st;
+    dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
     dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
     st = dbm__op_run(&w->slot.connection, &op);
-    if (st != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        w->slot.connection.broken = true;
-        dbm__session_close(&s);
-        dbm__self()->last = kept;
-        return st;
-    }
+    kept = dbm__self()->last;
+    if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
-    return DBM_OK;
+    return st == DBM_OK ? DBM_OK : dbm__fail_again(&kept);
 }
 /* The first failure of several stays. */
 static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
@@ -31016,10 +30587,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
             info.message = text;
-            if (result == DBM_OK) {
-                result = info.status;
-                first = dbm__self()->last;
-            }
+            dbm__first_failure(&result, &first, info.status);
         }
         if (fn != NULL) fn(ud, &info);
     }
@@ -31136,10 +30704,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
             dbm__pool_free(db->pool);
             db->adapter->close(db);
         }
-        dbm__settings_free(&shared->host, db->settings);
-        dbm__free(&shared->host, db->init_error);
-        dbm__lock_free(&db->init_lock);
-        dbm__free(&shared->host, db);
+        dbm__database_drop(shared, db);
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
@@ -31275,7 +30840,8 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: 
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
-/* For loop.c. */
+/* Between loop.c and worker.c. */
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
@@ -31430,7 +30996,7 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
 }
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
-static void dbm__loop_ask(dbm_loop *loop, bool again) {
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
     if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
@@ -32329,6 +31895,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     }
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
+    if (ws->most == 0) dbm__loop_ask(loop, false);
     return DBM_OK;
 }
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
@@ -32361,15 +31928,17 @@ DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
 DBM__FN void dbm__workers_end(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
     if (ws == NULL) return;
-    dbm__lock_take(&ws->lock);
-    ws->stop = true;
-    dbm__signal_all(&ws->signal);
-    dbm__lock_give(&ws->lock);
+    if (!dbm__loop_forked(loop)) { /* else the threads, and their wait on the signal, are the parent's */
+        dbm__lock_take(&ws->lock);
+        ws->stop = true;
+        dbm__signal_all(&ws->signal);
+        dbm__lock_give(&ws->lock);
 #if DBM__THREADS
-    if (!dbm__loop_forked(loop)) while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+        while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
 #endif
-    dbm__signal_free(&ws->signal);
-    dbm__lock_free(&ws->lock);
+        dbm__signal_free(&ws->signal);
+        dbm__lock_free(&ws->lock);
+    }
     dbm__free(dbm__loop_host(loop), ws);
     *at = NULL;
 }
@@ -32405,6 +31974,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
 typedef struct dbm__uv {
     uv_timer_t timer;
     uv_prepare_t prepare;
+    uv_idle_t idle;
     uv_async_t async;
     dbm_loop *loop;
     uv_loop_t *uv;
@@ -32440,10 +32010,19 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
     return want == 0 ? DBM_OK : DBM_E_LOST;
 }
 static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_idle(uv_idle_t *idle) {
+    (void)uv_idle_stop(idle);
+    dbm_loop_timeout(((dbm__uv *)idle->data)->loop);
+}
 static void dbm__uv_timer(void *ud, int64_t after_us) {
     dbm__uv *b = (dbm__uv *)ud;
-    if (after_us < 0) (void)uv_timer_stop(&b->timer);
-    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    (void)uv_timer_stop(&b->timer);
+    if (after_us == 0) {
+        (void)uv_idle_start(&b->idle, dbm__uv_idle); /* a timer of 0 that is set in a timer comes before all descriptors, for ever */
+    } else if (after_us > 0) {
+        uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
+        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    }
 }
 static void dbm__uv_prepared(uv_prepare_t *prepare) {
     (void)uv_prepare_stop(prepare);
@@ -32464,6 +32043,7 @@ static void dbm__uv_end(void *ud) {
     dbm__uv *b = (dbm__uv *)ud;
     uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
 }
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
@@ -32479,9 +32059,10 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     }
     (void)uv_timer_init(uv, &b->timer);
     (void)uv_prepare_init(uv, &b->prepare);
+    (void)uv_idle_init(uv, &b->idle);
     uv_unref((uv_handle_t *)&b->async);
-    b->timer.data = b->prepare.data = b->async.data = b;
-    b->handles = 3;
+    b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
+    b->handles = 4;
     b->uv = uv;
     memset(&hooks, 0, sizeof hooks);
     hooks.ud = b;
@@ -32730,6 +32311,7 @@ typedef struct dbm__task_more {
 } dbm__task_more;
 struct dbm_task {
     dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_loop *loop;
     dbm_task_fn fn;
     void *data;
     dbm_act *acts;
@@ -32767,10 +32349,7 @@ static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
 static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
 static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
-DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
-    while (!t->act.of_loop) t = t->act.of.task;
-    return t->act.of.loop;
-}
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
@@ -32957,7 +32536,7 @@ DBM__DEF void dbm_async_cancel(dbm_act *act) {
 /* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
-    dbm_loop *loop = dbm__task_loop(m->task);
+    dbm_loop *loop = m->task->loop;
     if (until >= m->armed_us) return; /* it wakes early, and looks again */
     dbm__loop_unwatch(loop, &m->watch);
     m->armed_us = until;
@@ -32966,7 +32545,7 @@ static void dbm__more_arm(dbm__task_more *m) {
 static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     dbm__task_more *m = (dbm__task_more *)w;
     dbm_task *t = m->task;
-    int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
+    int64_t now = dbm__now(dbm__loop_host(t->loop));
     (void)heard;
     m->armed_us = INT64_MAX;
     if (m->await_until_us <= now) {
@@ -32989,13 +32568,13 @@ static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
     t->act.more = true;
 }
 static bool dbm__task_more_make(dbm_task *t) {
-    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(t->loop, sizeof *m, t->u.site);
     if (m != NULL) dbm__task_more_put(t, m);
     return t->act.more;
 }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
     if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
-    t->u.more->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return DBM_OK;
 }
@@ -33015,10 +32594,10 @@ static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
 static void dbm__joined_reap(dbm_act *act) {
     dbm_task *t = act->of.task;
     while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
-    dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
+    dbm__loop_give(t->loop, act, sizeof(dbm__joined));
 }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
     if (joined == NULL) return NULL;
     dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
@@ -33056,7 +32635,8 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
         t->DBM__CREDIT--;
         return false;
     }
-    dbm__soon(act, dbm__act_resume);
+    act->job.run = dbm__act_resume;
+    dbm__loop_at_turn_end(t->loop, &act->job);
     return true;
 }
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
@@ -33065,7 +32645,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         act = NULL;
     }
     if (!dbm__await(t, act, site)) return false;
-    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true;
 }
@@ -33131,6 +32711,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     gen = t->gen;
     memset(t, 0, sizeof *t);
     t->gen = gen;
+    t->loop = loop;
     t->fn = fn;
     t->data = data;
     t->u.site = site;
@@ -33167,7 +32748,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     return handle;
 }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
-    dbm_task *child = dbm__task_new(dbm__task_loop(t), t, fn, data, site);
+    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
     return child != NULL ? &child->act : NULL;
 }
 DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
@@ -33180,7 +32761,7 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     if (*at != NULL) *at = owned->next;
 }
 DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
-DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
     dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
@@ -33192,7 +32773,7 @@ DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
 }
 /* The function, until it waits (true) or is over. */
 static bool dbm__task_runs(dbm_task *t) {
-    dbm__tasks *tasks = dbm__tasks_of(dbm__task_loop(t));
+    dbm__tasks *tasks = dbm__tasks_of(t->loop);
     dbm_task_status said;
     t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
     tasks->current = t;
@@ -33251,14 +32832,26 @@ static void dbm__task_go(dbm_task *t) {
             t->at = DBM__AT_FINALLY;
             break;
         default:
-            if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
-            dbm__tasks_of(dbm__task_loop(t))->stats.running--;
-            if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
+            if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
+            dbm__tasks_of(t->loop)->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
             dbm__act_ended(&t->act);
             return;
         }
 }
-/* ---- sleeps and calls --------------------------------------------------------------------------------------------------- */
+/* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
+static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
+static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
+static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    if (act == NULL) return NULL;
+    dbm__act_begin(act, loop, t, &dbm__yield_kind);
+    act->job.run = dbm__yield_over;
+    dbm__loop_at_turn_end(loop, &act->job);
+    return act;
+}
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
@@ -33271,7 +32864,7 @@ static void dbm__sleep_stop(dbm_act *act) {
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
@@ -33304,7 +32897,7 @@ static void dbm__called_stop(dbm_act *act) {
 static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
     if (call == NULL) return NULL;
     call->fn = fn;
@@ -33318,6 +32911,35 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act;
 }
+#else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle none;
+    memset(&none, 0, sizeof none);
+    (void)loop; (void)fn; (void)data; (void)options;
+    (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+    return none;
+}
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) { (void)t; (void)fn; (void)ud; (void)site; return NULL; }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { (void)act; }
+DBM__DEF void *dbm__task_data(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF long long dbm__task_at(dbm_task *t) { (void)t; return -1; }
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) { (void)t; return DBM_TASK_FAILED; }
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) { (void)t; (void)at; return false; }
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t; (void)act; (void)site; return false; }
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 #if DBM_HAS_ASYNC
