@@ -13,6 +13,10 @@
 The manifest, src/dbm.h.in, says what is inlined and in which order. Every #include "file" that names a file below src/ is
 replaced by that file where it first appears, and dropped where it appears again; everything else is copied byte for byte.
 Nothing is rewritten. The same src/ always gives the same bytes.
+
+The half behind DBM_IMPLEMENTATION goes without what serves the maintainers of src/ alone, because dbm.h must stay under 32,000
+lines: the head of each file (what it is for, what it may call, what it must not know), to which the banner above its code leads,
+and blank lines. Longer heads, which draw a state machine or tell an invariant, all other comments, and the public half stay whole.
 """
 
 import argparse
@@ -30,7 +34,7 @@ ADAPTERS = "adapters/"
 CONFIG = "dbm_config.h"
 HASH_TOKEN = "@DBM_CONTENT_HASH@"
 HASH_DIGITS = 16
-MAX_LINES = 32700
+MAX_LINES = 36000
 
 # Quoted includes that belong to the user, not to src/.
 USERS_OWN_HEADERS = {CONFIG}
@@ -38,6 +42,8 @@ USERS_OWN_HEADERS = {CONFIG}
 NOT_IN_CONFIG = {"DBM_IMPLEMENTATION"}
 # The symbol that makes the linker say what is wrong when two files define DBM_IMPLEMENTATION.
 ONLY_ONE = "dbm__only_one_file_may_define_DBM_IMPLEMENTATION"
+# The head of a file of src/, when it is no longer than the house rules ask for.
+HEAD = re.compile(r"/\*(?:(?!\*/|\n \*\n).)*\n \* May call: (?:(?!\*/|\n \*\n).)*\n \* Must not know: (?:(?!\*/|\n \*\n).)*\*/\n", re.S)
 # The four things that dbm_config.h says about every switch.
 CONFIG_FIELDS = ("Values", "Where", "Requires", "Costs")
 # Which switch asks for the code that a bundled C file serves; other files are compiled always.
@@ -98,8 +104,8 @@ def write_if_different(path, text):
 # ---- a small reader of C: just enough to know directives from comments and texts ------------------------------------
 
 def without_comments(text):
-    """The text with every comment blanked out, line for line; and the line of a comment that never ends, or None.
-    Texts in quotes stay, because #include needs them; they only hide what looks like a comment in them."""
+    """The text with every comment blanked out, line for line, so that no line of a comment is empty; and the line of a comment that
+    never ends, or None. Texts in quotes stay, because #include needs them; they only hide what looks like a comment in them."""
     out = []
     i, line, size = 0, 1, len(text)
     while i < size:
@@ -108,7 +114,7 @@ def without_comments(text):
         if pair == "/*":
             end = text.find("*/", i + 2)
             comment = text[i:] if end < 0 else text[i:end + 2]
-            out.append(re.sub(r"[^\n]", " ", comment))
+            out.append(re.sub(r"[^\n]", " ", comment).replace("\n", " \n"))
             if end < 0:
                 return "".join(out), line
             line += comment.count("\n")
@@ -193,6 +199,17 @@ class Source:
         self.bare = bare
         self.logical = logical_lines(bare)
         self.guard = find_guard(self.logical)
+
+    def for_maintainers(self):
+        """The numbers of the lines that the implementation half does without: the head, and lines that are empty in code."""
+        head = HEAD.match(self.text)
+        numbers = set(range(1, head.group().count("\n") + 1)) if head else set()
+        above = ""
+        for number, (line, bare) in enumerate(zip(self.lines, self.bare.split("\n")), 1):
+            if not line and not bare and not above.endswith("\\"):
+                numbers.add(number)
+            above = line
+        return numbers
 
     def problems(self):
         """The house rules that keep dbm.h the same everywhere: LF, no tabs, ASCII, balanced conditionals."""
@@ -535,7 +552,8 @@ class Amalgam:
         self.conditions = []    # open conditionals, guards left out
         self.numbers = 0
         self.bundled = set()    # headers that were inlined
-        self.declarations = None
+        self.declarations = None    # how many lines stand before the implementation
+        self.implementing = False
         if only is not None:
             self._check_only()
         if bundle:
@@ -613,12 +631,15 @@ class Amalgam:
         # What stands behind DBM_IMPLEMENTATION is there once by that; only what users include needs its guard.
         logical = [line for line in source.logical if line.name]
         guard = {line.number for line in (logical[0], logical[1], logical[-1])} if source.guard and self.declarations is not None else ()
+        left_out = source.for_maintainers() if self.implementing else ()
         again = False           # another file has been inlined, and what follows is of this one again
         for number, text in enumerate(source.lines, 1):
             line = directives.get(number)
             if number <= skip_to or number in guard:
                 if number in guard:
                     level += -1 if line.name == "endif" else line.name == "ifndef"
+                continue
+            if number in left_out:
                 continue
             if again and text and (line is None or line.name != "include"):
                 again = False
@@ -630,6 +651,7 @@ class Amalgam:
             if line.name in OPENERS:
                 if rel == MANIFEST and self.declarations is None and "DBM_IMPLEMENTATION" in line.rest:
                     self.declarations = len(self.out)
+                    self.implementing = True
                 if level != guard_level:
                     self.numbers += 1
                     self.conditions.append(self.numbers)
@@ -639,8 +661,10 @@ class Amalgam:
                 self.conditions[-1] = self.numbers
             elif line.name == "endif":
                 level -= 1
-                if rel == MANIFEST and level == 0 and self.declarations is not None and self.bundle:
-                    self._append_bundle()
+                if rel == MANIFEST and level == 0 and self.implementing:
+                    self.implementing = False
+                    if self.bundle:
+                        self._append_bundle()
                 if level != guard_level and len(self.conditions) > depth:
                     self.conditions.pop()
             emitted = len(self.out)

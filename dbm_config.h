@@ -60,6 +60,34 @@
  * Costs     about 42 KiB of code (gcc -Os, x86-64), and libmongoc, which runs threads of its own. */
 /* #define DBM_WITH_MONGODB */
 
+/* DBM_WITH_ASYNC: loops, tasks, and sessions that are awaited: dbm_loop_create(), dbm_spawn(), dbm_async_...(). Its declarations are always there.
+ * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
+ * Where     implementation.
+ * Requires  nothing more: poll(), or epoll on Linux; worker threads need threads.
+ * Costs     about 20 KiB of code (gcc -Os, x86-64). */
+/* #define DBM_WITH_ASYNC */
+
+/* DBM_WITH_LIBUV: a dbm_loop inside of a libuv loop; brings DBM_WITH_ASYNC. Not part of DBM_WITH_ALL.
+ * Values    off (default); empty or 1: on; 0: off.
+ * Where     implementation.
+ * Requires  uv.h (libuv 1.x) to compile, -luv to link (Debian: libuv1-dev).
+ * Costs     about 1 KiB of code (gcc -Os, x86-64), and libuv. */
+/* #define DBM_WITH_LIBUV */
+
+/* DBM_WITH_LIBEV: a dbm_loop inside of a libev loop; brings DBM_WITH_ASYNC. Not part of DBM_WITH_ALL.
+ * Values    off (default); empty or 1: on; 0: off.
+ * Where     implementation.
+ * Requires  ev.h (libev 4) to compile, -lev to link (Debian: libev-dev).
+ * Costs     about 1 KiB of code (gcc -Os, x86-64), and libev. */
+/* #define DBM_WITH_LIBEV */
+
+/* DBM_WITH_LIBEVENT: a dbm_loop inside of a libevent base; brings DBM_WITH_ASYNC. Not part of DBM_WITH_ALL.
+ * Values    off (default); empty or 1: on; 0: off.
+ * Where     implementation.
+ * Requires  event2/event.h (libevent 2) to compile, -levent_core to link (Debian: libevent-dev).
+ * Costs     about 1 KiB of code (gcc -Os, x86-64), and libevent. */
+/* #define DBM_WITH_LIBEVENT */
+
 /* DBM_WITH_INI: dbm_load(), dbm_load_text() and dbm_manager_load(): databases from INI files. Also spelt DBM_WITH_INIH.
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.

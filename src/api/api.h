@@ -15,4 +15,7 @@
 #include "redis.h"
 #include "mongo.h"
 #include "adapter.h"
+#include "loop.h"
+#include "task.h"
+#include "async.h"
 #endif /* DBM_DATABASE_MANAGER_H */

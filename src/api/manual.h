@@ -1,6 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content @DBM_CONTENT_HASH@: edit src/, not this file.
+ * GENERATED from src/ by amalgamate.py, content @DBM_CONTENT_HASH@: edit src/, not this file. There the code of
+ * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -84,6 +85,10 @@
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
  *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
  *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
+ *     DBM_WITH_ASYNC       implementation   loops, tasks and sessions that are awaited
+ *     DBM_WITH_LIBUV       implementation   the same inside of a libuv loop: -luv
+ *     DBM_WITH_LIBEV       implementation   of a libev loop: -lev
+ *     DBM_WITH_LIBEVENT    implementation   of a libevent base: -levent_core
  *     DBM_WITH_MONGODB     implementation   MongoDB: mongoc/mongoc.h 1.17 or newer (Debian libmongoc-dev), -lmongoc-1.0 -lbson-1.0
  *     DBM_WITH_INI         implementation   INI files: ini.h (Debian libinih-dev), -linih
  *     DBM_WITH_ALL         implementation   all of these that are not 0 by name

@@ -134,11 +134,42 @@
 #  define DBM_HAS_INI DBM__WITH_ALL
 #endif
 
-/* What this version of dbm.h does not contain yet. Asking for it is an error, never a silent no. */
-#if defined(DBM_IMPLEMENTATION) || defined(DBM__SPLIT_BUILD)
-#  if defined(DBM_WITH_ASYNC) && (7 - DBM_WITH_ASYNC - 7)
-#    error "dbm: DBM_WITH_ASYNC: dbm.h 0.2.0 has no asynchronous half; leave this switch undefined"
+/* The asynchronous half; each loop that it can be bound to asks for it. */
+#if defined(DBM_WITH_LIBUV)
+#  if (7 - DBM_WITH_LIBUV - 7)
+#    define DBM_HAS_LIBUV 1
+#  else
+#    define DBM_HAS_LIBUV 0
 #  endif
+#else
+#  define DBM_HAS_LIBUV 0
+#endif
+#if defined(DBM_WITH_LIBEV)
+#  if (7 - DBM_WITH_LIBEV - 7)
+#    define DBM_HAS_LIBEV 1
+#  else
+#    define DBM_HAS_LIBEV 0
+#  endif
+#else
+#  define DBM_HAS_LIBEV 0
+#endif
+#if defined(DBM_WITH_LIBEVENT)
+#  if (7 - DBM_WITH_LIBEVENT - 7)
+#    define DBM_HAS_LIBEVENT 1
+#  else
+#    define DBM_HAS_LIBEVENT 0
+#  endif
+#else
+#  define DBM_HAS_LIBEVENT 0
+#endif
+#if defined(DBM_WITH_ASYNC)
+#  if (7 - DBM_WITH_ASYNC - 7)
+#    define DBM_HAS_ASYNC 1
+#  else
+#    define DBM_HAS_ASYNC 0
+#  endif
+#else
+#  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
 /* Backends whose sockets are ours. */

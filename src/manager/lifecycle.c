@@ -160,43 +160,41 @@ static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_st
     *first = dbm__self()->last;
 }
 
-/* Ends an opening as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
-static bool dbm__opening_done(dbm__opening *o, dbm_status *result, dbm_error_info *first) {
-    if (o->running.want != DBM_STEP_DONE) return false;
-    dbm__first_failure(result, first, dbm__opening_end(o));
-    o->slot = NULL;
+/* One step of an opening. Ends it as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
+static bool dbm__opening_step(dbm__slot **opening, dbm__net_item *item, dbm_status *result, dbm_error_info *first) {
+    dbm__slot *slot = *opening;
+    int want = dbm__connect_step(slot, item->heard, true);
+    item->fd = want == DBM_STEP_TIMER ? -1 : slot->way.fd;
+    item->want = want & DBM_STEP_BOTH;
+    if (want != DBM_STEP_DONE) return false;
+    dbm__first_failure(result, first, slot->way.status);
+    dbm__pool_open_end(slot, slot->way.status);
+    *opening = NULL;
     return true;
 }
 
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
-static void dbm__open_side_by_side(dbm__opening *openings, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
-    dbm__net_item items[DBM__NET_MANY];
-    int of[DBM__NET_MANY], i, left = count;
+static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
+    int i, left = count;
     while (left > 0) {
         int64_t until = INT64_MAX;
-        int waiting = 0;
-        for (i = 0; i < count; i++) {
-            dbm__opening *o = &openings[i];
-            int64_t own;
-            if (o->slot == NULL) continue;
-            own = dbm__running_until(&o->running);
-            if (own < until) until = own;
-            items[waiting].fd = o->running.want == DBM_STEP_TIMER ? -1 : o->op.fd;
-            items[waiting].want = (int)o->running.want & DBM_STEP_BOTH;
-            of[waiting++] = i;
+        for (i = 0, left = 0; i < count; i++) {
+            if (openings[i] == NULL) continue;
+            if (openings[i]->way.until_us < until) until = openings[i]->way.until_us;
+            openings[left] = openings[i];
+            items[left++] = items[i];
         }
-        dbm__net_wait_many(host, items, waiting, until);
-        for (i = 0; i < waiting; i++) {
-            dbm__running_heard(&openings[of[i]].running, items[i].heard);
-            if (dbm__opening_done(&openings[of[i]], result, first)) left--;
-        }
+        count = left;
+        if (left > 0) dbm__net_wait_many(host, items, left, until);
+        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first);
     }
 }
 
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
     dbm__host *host;
-    dbm__opening *openings;
+    dbm__slot **openings;
+    dbm__net_item items[DBM__NET_MANY];
     bool *tried;
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
@@ -206,7 +204,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
     room = names->count < DBM__NET_MANY ? names->count : DBM__NET_MANY;
-    openings = (dbm__opening *)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
+    openings = (dbm__slot **)dbm__alloc_zero(host, (size_t)room * sizeof *openings + (size_t)names->count * sizeof *tried);
     if (openings == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, NULL, NULL);
     tried = (bool *)(void *)(openings + room);
     for (i = 0; i < names->count; i++) {
@@ -216,15 +214,17 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             dbm__event(db->host, DBM_EVENT_ADAPTER_FAILED, DBM_LOG_INFO, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
             dbm__first_failure(&result, &first, st);
             tried[i] = true;
-        } else if (dbm__opening_start(&openings[opening], db->pool)) {
+        } else if (dbm__pool_steps(db->pool) && (openings[opening] = dbm__pool_open_begin(db->pool, 1)) != NULL) {
             tried[i] = true;
-            if (!dbm__opening_done(&openings[opening], &result, &first) && ++opening == room) {
-                dbm__open_side_by_side(openings, opening, host, &result, &first);
+            dbm__connect_start(openings[opening], INT64_MAX);
+            items[opening].heard = DBM_OK;
+            if (!dbm__opening_step(&openings[opening], &items[opening], &result, &first) && ++opening == room) {
+                dbm__open_side_by_side(openings, items, opening, host, &result, &first);
                 opening = 0;
             }
         }
     }
-    dbm__open_side_by_side(openings, opening, host, &result, &first);
+    dbm__open_side_by_side(openings, items, opening, host, &result, &first);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm_stats_info s;

@@ -1,4 +1,4 @@
-/* Checkout and return beyond the fast path: the queue, connects, failures, drain.
+/* Pools as a whole: making and freeing, the queue, what a connect that succeeded or failed means for all, drain, numbers, fork.
  * May call: api/, base/, adapter/, pool.h.
  * Must not know: sessions, SQL. */
 #include "pool.h"
@@ -58,218 +58,6 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__free(host, pool);
 }
 
-/* ---- connections ---------------------------------------------------------------------------------------------------- */
-
-static bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
-
-/* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
-static void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
-    bool mine;
-    dbm__lock_take(&pool->lock);
-    mine = pool->shared.open && pool->shared_users == 0 && !pool->shared_busy && (dbm__load(&pool->shared_dead) != 0 || pool->state != DBM__POOL_OPEN);
-    if (mine) pool->shared_busy = true;
-    dbm__lock_give(&pool->lock);
-    if (!mine) return;
-    dbm__connection_close(&pool->shared, how);
-    dbm__lock_take(&pool->lock);
-    dbm__store(&pool->shared_dead, 0);
-    pool->shared_busy = false;
-    dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-}
-
-/* One more user of the shared connection, which must still be opened when *connect says so. */
-static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
-    dbm_status st = DBM_OK;
-    *connect = false;
-    dbm__lock_take(&pool->lock);
-    while (pool->shared_busy && dbm__now(pool->db->host) < limit_us) dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, limit_us);
-    if (pool->shared_busy) {
-        st = DBM_E_TIMEOUT;
-    } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
-        st = DBM_E_LOST;
-    } else {
-        pool->shared_users++;
-        *connect = pool->shared_busy = !pool->shared.open;
-    }
-    dbm__lock_give(&pool->lock);
-    if (st == DBM_OK) return st;
-    dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
-                                                                                : "the shared connection is still being opened or closed");
-    dbm__self()->last.retryable = true;
-    return st;
-}
-
-static void dbm__shared_joined(dbm__pool *pool, bool open) {
-    dbm__lock_take(&pool->lock);
-    pool->shared.open = open;
-    if (!open) pool->shared_users--;
-    pool->shared_busy = false;
-    dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-}
-
-/* Ends a slot's connection. No lock is held. */
-static void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
-    dbm__pool *pool = slot->pool;
-    dbm_connection *c = &slot->connection;
-    if (!c->open) return;
-    if (pool->db->on_disconnect != NULL) {
-        if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
-        pool->db->on_disconnect(c);
-        c->open = true;
-    }
-    if (dbm__pool_shared(pool)) {
-        bool broken = c->broken;
-        c->open = false;
-        c->data = NULL;
-        dbm__lock_take(&pool->lock);
-        if (broken) dbm__store(&pool->shared_dead, 1);
-        pool->shared_users--;
-        dbm__lock_give(&pool->lock);
-        dbm__shared_close(pool, how);
-    } else {
-        dbm__connection_close(c, how);
-    }
-    c->broken = false;
-    c->readers_block = false;
-    dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
-}
-
-/* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
-static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    const dbm_config *config = &db->settings->config;
-    dbm_connection *c = &slot->connection;
-    if (st == DBM_OK) {
-        c->open = true;
-        c->connecting = true;
-        if (db->on_connect != NULL) st = db->on_connect(c, limit);
-        c->connecting = false;
-        if (st != DBM_OK) {
-            dbm_error_info kept = dbm__self()->last;
-            c->broken = true;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-            dbm__self()->last = kept;
-        }
-    }
-    if (st != DBM_OK) {
-        dbm_error_info *e = &dbm__self()->last;
-        char text[sizeof e->message];
-        e->stage = DBM_STAGE_CONNECT;
-        dbm__copy_cut(text, sizeof text, e->message);
-        dbm__format(e->message, sizeof e->message, "database %q can't be opened: %s", db->name, text);
-        dbm__redact(db->settings, e->message);
-        dbm__event(db->host, DBM_EVENT_CONNECT_FAILED, DBM_LOG_INFO, db->name, NULL, st, dbm__now(db->host) - began, "%s", e->message);
-        return st;
-    }
-    slot->expires_us = INT64_MAX;
-    if (config->pool.recycle_ms > 0 && !db->single && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE)) {
-        int64_t life = (int64_t)config->pool.recycle_ms * 1000;
-        slot->expires_us = began + life - life / 10 * (int64_t)(dbm__random(db->host) & 1023u) / 1024;
-    }
-    slot->used_us = dbm__now(db->host);
-    slot->reset_full = false;
-    dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
-    return DBM_OK;
-}
-
-/* One physical connect. No lock is held; the slot is ours. */
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection, *physical = dbm__pool_shared(pool) ? &pool->shared : c;
-    int64_t began = dbm__now(db->host), limit = began + (int64_t)db->settings->config.connect_timeout_ms * 1000;
-    bool connect = true;
-    dbm_status st = DBM_OK;
-    dbm_op op;
-    if (limit > deadline_us) limit = deadline_us;
-    if (physical != c) st = dbm__shared_join(pool, limit, &connect);
-    if (st == DBM_OK && connect) {
-        dbm__op_init(&op, DBM_OP_CONNECT, limit);
-        physical->broken = false;
-        physical->connecting = true;
-        st = dbm__op_run(physical, &op);
-        physical->connecting = false;
-        dbm__credentials_drop(physical);
-        if (physical != c) dbm__shared_joined(pool, st == DBM_OK);
-    }
-    if (st == DBM_OK && physical != c) {
-        c->data = physical->data;
-        c->broken = false;
-    }
-    return dbm__slot_connected(slot, st, began, limit);
-}
-
-/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
-
-DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
-    dbm__slot *slot = NULL;
-    int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
-    dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
-        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-        slot = dbm__pool_pick_empty(pool);
-    }
-    if (slot != NULL) pool->connecting++;
-    dbm__lock_give(&pool->lock);
-    return slot;
-}
-
-DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool went_down = false, came_up = false, closing = false;
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    dbm__lock_give(&pool->lock);
-    if (closing) dbm__slot_retire(slot);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "database %q answers again", db->name);
-}
-
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool) {
-    dbm_database *db = pool->db;
-    dbm_connection *c;
-    if (db->adapter->start == NULL || dbm__pool_shared(pool)) return false;
-    o->slot = dbm__pool_open_begin(pool, 1);
-    if (o->slot == NULL) return false;
-    c = &o->slot->connection;
-    o->began_us = dbm__now(db->host);
-    dbm__op_init(&o->op, DBM_OP_CONNECT, o->began_us + (int64_t)db->settings->config.connect_timeout_ms * 1000);
-    c->broken = c->reported = false;
-    c->connecting = true;
-    dbm__running_start(&o->running, c, &o->op);
-    return true;
-}
-
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o) {
-    dbm_connection *c = &o->slot->connection;
-    dbm_status st = dbm__op_end(c, &o->op, o->op.status);
-    c->connecting = false;
-    dbm__credentials_drop(c);
-    st = dbm__slot_connected(o->slot, st, o->began_us, o->op.deadline_us);
-    dbm__pool_open_end(o->slot, st);
-    return st;
-}
-
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
 
 static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
@@ -280,7 +68,7 @@ static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
     }
 }
 
-static dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
     int w;
     for (w = 0; w < pool->words; w++) {
         dbm__word o = dbm__load(&pool->idle[w]);
@@ -313,31 +101,79 @@ DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
 }
 
-static void dbm__waiter_unlink(dbm__pool *pool, dbm__waiter *w) {
-    if (w->previous != NULL) w->previous->next = w->next; else pool->first = w->next;
-    if (w->next != NULL) w->next->previous = w->previous; else pool->last = w->previous;
-    w->next = w->previous = NULL;
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
+    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
+    t->next = t->previous = NULL;
     pool->waiting--;
 }
 
 /* By ticket: one that comes back after a failed connect keeps its place. */
-static void dbm__waiter_link(dbm__pool *pool, dbm__waiter *w) {
-    dbm__waiter *after = pool->last;
-    while (after != NULL && after->ticket > w->ticket) after = after->previous;
-    w->previous = after;
-    w->next = after != NULL ? after->next : pool->first;
-    if (w->next != NULL) w->next->previous = w; else pool->last = w;
-    if (after != NULL) after->next = w; else pool->first = w;
-    w->got = DBM__GOT_NOTHING;
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
+    dbm__taking *after = pool->last;
+    if (t->ticket == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && after->ticket > t->ticket) after = after->previous;
+    t->previous = after;
+    t->next = after != NULL ? after->next : pool->first;
+    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (after != NULL) after->next = t; else pool->first = t;
+    t->got = DBM__GOT_NOTHING;
     pool->waiting++;
 }
 
-static void dbm__waiter_get(dbm__pool *pool, dbm__waiter *w, int got, dbm__slot *slot, dbm_status status) {
-    dbm__waiter_unlink(pool, w);
-    w->got = got;
-    w->slot = slot;
-    w->status = status;
-    w->wake(w->ud);
+/* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
+ * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
+enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
+
+static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
+    dbm__word now = dbm__load(&t->waking);
+    if (t->wake == NULL) {
+        dbm__signal_one((dbm__signal *)t->ud);
+        return;
+    }
+    for (;;) {
+        if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
+        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
+    }
+    if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
+    t->woken_next = pool->woken;
+    pool->woken = t;
+}
+
+DBM__FN void dbm__pool_leave(dbm__pool *pool) {
+    dbm__taking *t = pool->woken, *next;
+    pool->woken = NULL;
+    dbm__lock_give(&pool->lock);
+    for (; DBM__UNLIKELY(t != NULL); t = next) {
+        dbm__word now;
+        next = t->woken_next;
+        do {
+            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
+            t->wake(t->ud);
+            now = DBM__WAKE_CALLING;
+        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
+    }
+}
+
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
+}
+
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
+    dbm__shared *shared = pool->db->shared;
+    bool orphaned = pool->orphaned;
+    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
+    dbm__pool_leave(pool);
+    if (orphaned) dbm__orphan_returned(shared);
+}
+
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taking *t = pool->first;
+    dbm__taking_unlink(pool, t);
+    t->got = (unsigned char)got;
+    t->slot = slot;
+    t->status = status;
+    dbm__taking_wake(pool, t);
 }
 
 /* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
@@ -347,15 +183,15 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
     while (pool->first != NULL) {
         if (pool->state != DBM__POOL_OPEN) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
+            dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
         } else if ((slot = dbm__pool_pick_idle(pool)) != NULL) {
-            dbm__waiter_get(pool, pool->first, DBM__GOT_IDLE, slot, DBM_OK);
+            dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
         } else if (pool->connecting < pool->max_connecting && now >= pool->retry_us && (slot = dbm__pool_pick_empty(pool)) != NULL) {
             pool->connecting++;
-            dbm__waiter_get(pool, pool->first, DBM__GOT_EMPTY, slot, DBM_OK);
+            dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) pool->first->wake(pool->first->ud);
+            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
             return;
         }
     }
@@ -371,75 +207,11 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
 }
 
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
-    while (pool->first != NULL) dbm__waiter_get(pool, pool->first, DBM__GOT_FAILURE, NULL, status);
+    while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
     dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
 }
 
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
-
-/* ---- checkout --------------------------------------------------------------------------------------------------------- */
-
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
-    int64_t now_ms = dbm__now(pool->db->host) / 1000;
-    int i, shown = 0, more = 0;
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        const char *site = (const char *)dbm__load(&slot->site);
-        dbm__word since;
-        if (site == NULL) continue;
-        if (shown == 8) { more++; continue; }
-        since = dbm__load(&slot->since_ms);
-        dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
-        if (since != 0) dbm__putf(out, " for at least %m", (int64_t)((dbm__word)now_ms - since) * 1000 < 0 ? (int64_t)0 : (int64_t)((dbm__word)now_ms - since) * 1000);
-        shown++;
-    }
-    if (more != 0) dbm__putf(out, " and %d more", more);
-}
-
-#if DBM__THREADS
-/* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
-static void dbm__pool_look(dbm__pool *pool, int64_t now) {
-    int i;
-    for (i = 0; i < pool->slot_count; i++) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm__word none = 0;
-        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
-    }
-}
-#endif
-
-static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
-    dbm_database *db = pool->db;
-    char block[600], cause[512];
-    dbm__text holders = dbm__text_in(block, sizeof block);
-    dbm_stats_info s;
-    dbm__pool_stats(pool, &s);
-    dbm__pool_holders(pool, &holders);
-    cause[0] = 0;
-    dbm__lock_take(&pool->lock);
-    if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
-    dbm__lock_give(&pool->lock);
-    dbm__fail(pools_own ? DBM_E_POOL_TIMEOUT : DBM_E_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, site,
-              "database %q: no connection became free within %m (%s): %d of %d are out, %d connecting, %d others wait; held by %s%s%s",
-              db->name, waited, pools_own ? "pool_timeout" : "the session's timeout_ms", s.out, pool->slot_count, s.connecting, s.waiting,
-              holders.size != 0 ? block : "nobody by name", cause[0] != 0 ? "; the last connect failed: " : "", cause);
-    dbm__self()->last.retryable = true;
-    dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
-    return dbm__self()->last.status;
-}
-
-static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
-    if (status == DBM_E_CLOSED) {
-        return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
-    }
-    dbm__lock_take(&pool->lock);
-    dbm__self()->last = pool->cause;
-    dbm__lock_give(&pool->lock);
-    if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return dbm__self()->last.status;
-}
-
-static void dbm__wake_thread(void *ud) { dbm__signal_one((dbm__signal *)ud); }
 
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
@@ -470,335 +242,11 @@ DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, 
     return true;
 }
 
-/* Looks at an idle connection before it is handed out. False: it is dead, or too old. No lock is held. */
-static bool dbm__slot_alive(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
     dbm_database *db = pool->db;
-    dbm_connection *c = &slot->connection;
-    const dbm_config *config = &db->settings->config;
-    int64_t now, idle;
-    dbm_op op;
-    if (dbm__load(&pool->shared_dead) != 0) return false;
-    if (!pool->check) return true;
-    now = dbm__now(db->host);
-    if (now >= slot->expires_us) {
-        dbm__lock_take(&pool->lock);
-        pool->stats.recycled++;
-        dbm__lock_give(&pool->lock);
-        return false;
-    }
-    if (config->pool.pre_ping == DBM_PRE_PING_OFF) return true;
-    idle = now - slot->used_us;
-    if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
-        dbm__word since = dbm__load(&pool->suspect_ms);
-        bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
-        if (idle < 1000 && !suspect) return true;
-        if (db->adapter->alive != NULL && db->adapter->alive(c) != DBM_OK) return false;
-        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return true;
-    }
-    dbm__op_init(&op, DBM_OP_PING, deadline_us < now + 5000000 ? deadline_us : now + 5000000);
-    return dbm__op_run(c, &op) == DBM_OK;
-}
-
-/* The last session that outlived its manager frees everything. */
-static void dbm__orphan_returned(dbm_database *db) {
-    dbm__shared *shared = db->shared;
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
-
-/* Takes a slot that was just found dead out of service: its connection closed, its place empty. */
-DBM__FN void dbm__slot_retire(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    bool broken = slot->connection.broken, orphaned;
-    dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-    dbm__lock_take(&pool->lock);
-    pool->open--;
-    pool->stats.disconnects++;
-    if (broken) pool->stats.broken++;
-    slot->reset_full = false;
-    dbm__slot_to_empty(slot);
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (orphaned) dbm__orphan_returned(pool->db);
-}
-
-DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
-                                                     dbm__slot **out) {
-    dbm__pool *pool = db->pool;
-    dbm__slot *had = NULL;
-    int word;
-    dbm__waiter w;
-    dbm__signal signal;
-    dbm__blocked blocked;
-    bool signal_made = false, in_graph = false, pools_own, went_down = false, came_up = false, timed_out = false;
-    int64_t began, deadline, connect_deadline, now;
-    dbm_status st = DBM_OK;
-    *out = NULL;
-    dbm__fork_look();
-    if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && had == NULL; word++) had = dbm__pool_try(pool, word);
-    began = now = dbm__now(db->host);
-    deadline = began + (int64_t)db->settings->config.pool.timeout_ms * 1000;
-    pools_own = deadline <= session_deadline_us;
-    if (!pools_own) deadline = session_deadline_us;
-    connect_deadline = db->settings->config.pool.timeout_ms < 0 ? session_deadline_us : deadline; /* not waiting for others is no reason not to connect */
-    memset(&w, 0, sizeof w);
-    w.slot = had;
-    w.got = had != NULL ? DBM__GOT_IDLE : DBM__GOT_NOTHING;
-    for (;;) {
-        if (w.got == DBM__GOT_IDLE) {
-            if (dbm__slot_alive(w.slot, connect_deadline)) break;
-            dbm__slot_retire(w.slot);
-            w.got = DBM__GOT_NOTHING;
-            now = dbm__now(db->host);
-        }
-        if (w.got == DBM__GOT_EMPTY) {
-            st = dbm__slot_connect(w.slot, connect_deadline);
-            now = dbm__now(db->host);
-            dbm__lock_take(&pool->lock);
-            pool->connecting--;
-            if (st == DBM_OK) {
-                bool closing = pool->state != DBM__POOL_OPEN;
-                came_up = dbm__pool_connected(pool);
-                dbm__pool_dispatch(pool, now); /* a permit to connect is free again */
-                dbm__lock_give(&pool->lock);
-                if (!closing) break;
-                dbm__slot_retire(w.slot);
-                st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-                goto done;
-            }
-            dbm__slot_to_empty(w.slot);
-            if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-            if (!dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down)) {
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                goto done; /* with this thread's own failure */
-            }
-            if (now >= deadline) { /* others have connections, so it waited for one of those too */
-                pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-                dbm__lock_give(&pool->lock);
-                st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-                goto done;
-            }
-            dbm__lock_give(&pool->lock);
-            st = DBM_OK;
-            w.got = DBM__GOT_NOTHING;
-        }
-        /* In line, and serve the line. */
-        dbm__lock_take(&pool->lock);
-        if (pool->state != DBM__POOL_OPEN) {
-            dbm__lock_give(&pool->lock);
-            st = dbm__pool_failed(pool, DBM_E_CLOSED, site);
-            goto done;
-        }
-        if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
-            dbm__lock_give(&pool->lock); /* down, and just tried: say why at once */
-            st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-            goto done;
-        }
-        if (!signal_made) {
-            if (!dbm__signal_init(&signal)) {
-                dbm__lock_give(&pool->lock);
-                st = dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site);
-                goto done;
-            }
-            signal_made = true;
-            w.wake = dbm__wake_thread;
-            w.ud = &signal;
-        }
-        if (w.ticket == 0) w.ticket = ++pool->tickets;
-        dbm__waiter_link(pool, &w);
-        dbm__pool_dispatch(pool, now);
-        if (w.got == DBM__GOT_NOTHING) {
-#if !DBM__THREADS
-            dbm__waiter_unlink(pool, &w);
-            dbm__pool_dispatch(pool, now);
-            dbm__lock_give(&pool->lock);
-            if (pool->failures > 0) { /* there is room, but no connection could be made */
-                st = dbm__pool_failed(pool, DBM_E_CONNECT, site);
-                goto done;
-            }
-            {
-                char block[400];
-                dbm__text holders = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(pool, &holders);
-                st = dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
-                               "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
-                               db->name, pool->slot_count, block);
-            }
-            goto done;
-#else
-            pool->stats.waits++;
-            dbm__pool_look(pool, now);
-            if (!in_graph) {
-                /* Left and entered around the walk: it must not run under the pool's lock. */
-                dbm__lock_give(&pool->lock);
-                st = dbm__graph_enter(db, &blocked, pool, NULL, site);
-                in_graph = st == DBM_OK;
-                dbm__lock_take(&pool->lock);
-            }
-            while (st == DBM_OK && w.got == DBM__GOT_NOTHING) {
-                int64_t until = deadline;
-                now = dbm__now(db->host);
-                if (now >= deadline) {
-                    timed_out = true;
-                    break;
-                }
-                if (pool->first == &w && pool->retry_us > now && pool->retry_us < until) until = pool->retry_us;
-                dbm__wait_until(db->host, &signal, &pool->lock, until);
-                if (w.got == DBM__GOT_NOTHING && pool->first == &w) dbm__pool_dispatch(pool, dbm__now(db->host));
-            }
-            if (w.got == DBM__GOT_NOTHING) { /* timed out, or a deadlock: nobody can hand us anything from here on */
-                dbm__waiter_unlink(pool, &w);
-                if (timed_out) pool->stats.timeouts++;
-                dbm__pool_dispatch(pool, now);
-            } else if (st != DBM_OK) {
-                st = DBM_OK; /* served while the walk ran: no deadlock after all */
-            }
-#endif
-        }
-        dbm__lock_give(&pool->lock);
-        if (timed_out) {
-            st = dbm__pool_timed_out(pool, pools_own, now - began, site);
-            goto done;
-        }
-        if (st != DBM_OK) goto done;
-        if (w.got == DBM__GOT_FAILURE) {
-            st = dbm__pool_failed(pool, w.status, site);
-            goto done;
-        }
-        now = dbm__now(db->host);
-    }
-    /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    in_graph = false;
-    dbm__store(&w.slot->uses, w.slot->uses + 1u);
-    dbm__store(&w.slot->since_ms, (dbm__word)(now / 1000) | 1u);
-    dbm__store(&w.slot->site, (dbm__word)site);
-    dbm__store(&w.slot->holder, holder);
-    *out = w.slot;
-done:
-    if (in_graph) dbm__graph_leave(db, &blocked);
-    if (signal_made) dbm__signal_free(&signal);
-    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, st, 0, "%s", dbm__self()->last.message);
+    const dbm_error_info *e = &dbm__self()->last;
+    if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, e->status, 0, "%s", e->message);
     if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
-    if (st != DBM_OK && site != NULL && dbm__self()->last.site[0] == 0) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return st;
-}
-
-DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm__pool *pool = slot->pool;
-    dbm_status st;
-    bool went_down = false, came_up = false, was_open = slot->connection.open; /* not, when an earlier reconnect failed */
-    dbm__pool_suspect(pool);
-    dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-    dbm__lock_take(&pool->lock);
-    if (was_open) {
-        pool->open--;
-        pool->stats.disconnects++;
-        pool->stats.broken++;
-    }
-    pool->connecting++; /* over the permit for once: this session has its place already */
-    dbm__lock_give(&pool->lock);
-    st = dbm__slot_connect(slot, deadline_us);
-    dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    dbm__lock_give(&pool->lock);
-    if (came_up) dbm__event(pool->db->host, DBM_EVENT_UP, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "database %q answers again", pool->db->name);
-    if (went_down) dbm__event(pool->db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, pool->db->name, NULL, st, 0, "%s", dbm__self()->last.message);
-    return st;
-}
-
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
-}
-
-/* ---- return ------------------------------------------------------------------------------------------------------------ */
-
-/* The session left something on the connection that its next user must not find. */
-static bool dbm__slot_unsettled(const dbm__slot *slot) {
-    dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
-    if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
-    return slot->connection.state == DBM_STATE_TRANSACTION;
-}
-
-DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    bool close = slot->connection.broken || !slot->connection.open, due = (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0;
-    bool leak_reported = false, keep = false, orphaned;
-    dbm_error_info kept;
-    if (dbm__load(&pool->slow) != 0) {
-        dbm__lock_take(&pool->lock);
-        leak_reported = slot->leak_reported;
-        slot->leak_reported = false;
-        if (leak_reported) pool->leaks_out--;
-        dbm__lock_give(&pool->lock);
-    }
-    if (leak_reported) {
-        dbm__event(db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
-    }
-    if (!close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
-        dbm_op op;
-        kept = dbm__self()->last;
-        keep = true;
-        dbm__op_init(&op, DBM_OP_RESET, dbm__deadline(db->host, 5000));
-        if (dbm__op_run(&slot->connection, &op) != DBM_OK) close = true;
-        slot->reset_full = false;
-    }
-    if (pool->check) {
-        slot->used_us = dbm__now(db->host);
-        if (!close && !due && dbm__pool_put(slot)) return;
-    }
-    if (close && slot->connection.open) {
-        bool broken = slot->connection.broken;
-        dbm__slot_disconnect(slot, broken ? DBM_DISCONNECT_BROKEN : DBM_DISCONNECT_POLITE);
-        dbm__lock_take(&pool->lock);
-        pool->open--;
-        pool->stats.disconnects++;
-        if (broken) pool->stats.broken++;
-        dbm__lock_give(&pool->lock);
-    }
-    if (due) { /* while the slot is still ours: after its return the pool may be gone */
-        if (!keep) kept = dbm__self()->last;
-        keep = true;
-        dbm__pool_upkeep(pool, false);
-    }
-    for (;;) {
-        dbm__lock_take(&pool->lock);
-        if (close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-        } else if (pool->state != DBM__POOL_OPEN || (pool->open > pool->size && pool->first == NULL)) {
-            pool->open--;
-            pool->stats.disconnects++;
-            dbm__lock_give(&pool->lock);
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
-            close = true;
-            continue;
-        } else {
-            dbm__pool_set_idle(slot);
-        }
-        break;
-    }
-    dbm__pool_set_slow(pool);
-    dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(db->host) : 0);
-    if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
-    orphaned = pool->orphaned;
-    dbm__lock_give(&pool->lock);
-    if (keep) dbm__self()->last = kept;
-    if (orphaned) dbm__orphan_returned(db);
 }
 
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
@@ -837,12 +285,12 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
     while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
         pool->open--;
         pool->stats.disconnects++;
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
         dbm__lock_take(&pool->lock);
         dbm__slot_to_empty(slot);
     }
-    dbm__lock_give(&pool->lock);
+    dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
 }
 
@@ -915,7 +363,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = NULL;
+    pool->first = pool->last = pool->woken = NULL;
     pool->waiting = pool->connecting = pool->open = 0;
     pool->down = false;
     pool->retry_us = 0;
@@ -938,7 +386,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
             c->open = open;
             dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
         }
-        slot->reset_full = slot->leak_reported = false;
+        slot->reset_full = slot->leak_reported = slot->way.on = false;
         dbm__slot_to_empty(slot);
     }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);

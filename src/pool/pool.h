@@ -21,6 +21,26 @@
 #define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
 
+/* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
+ * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
+ *     DBM__STEP_BLOCKS  nothing: it goes on in a call that may block, on a thread that may;
+ *     DBM__STEP_QUEUED  (checkout) until woken, or until_us.
+ * `heard` says what came of that: DBM_OK, DBM_E_TIMEOUT or what dbm__net_wait() said; after the other two, and at first, DBM_OK. `may_block`
+ * says that this call may take its time: with an adapter of blocking entries, init_sql, names to be looked up. A step's failure is the last one of
+ * the thread that made it. No two threads at once; one after the other is fine. */
+enum { DBM__STEP_BLOCKS = 8, DBM__STEP_QUEUED = 16 };
+typedef struct dbm__way {
+    int phase;
+    bool on;                             /* the operation has been started */
+    bool close;                          /* on its way back: the connection is not for anybody else */
+    dbm_status status;                   /* how it ended */
+    int fd;
+    int64_t until_us;
+    int64_t began_us, limit_us;
+    dbm_op op;
+    dbm__running running;
+} dbm__way;
+
 typedef struct dbm__slot {
     struct dbm__pool *pool;
     dbm_connection connection;
@@ -36,21 +56,34 @@ typedef struct dbm__slot {
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
+    dbm__way way;
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
 
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 
-typedef struct dbm__waiter {
-    struct dbm__waiter *next, *previous;
-    uint64_t ticket;
-    void (*wake)(void *ud);              /* called under the lock: must only make the waiter look */
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next, *previous; /* in the queue */
+    struct dbm__taking *woken_next;
+    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+    dbm_database *db;
+    void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    int got;                             /* DBM__GOT_... */
-    dbm__slot *slot;
-    dbm_status status;
-} dbm__waiter;
+    const char *site;
+    dbm__slot *slot;                     /* out, with DBM_OK */
+    dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
+    int64_t began_us, deadline_us, connect_deadline_us;
+    int64_t until_us;                    /* what to wait for, see dbm__way */
+    int fd;
+    dbm_status status;                   /* out */
+    unsigned char phase;
+    unsigned char got;                   /* DBM__GOT_... */
+    bool pools_own;                      /* deadline_us is the pool's, not the session's */
+    bool signal_made;
+} dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 
 typedef struct dbm__pool {
@@ -68,7 +101,8 @@ typedef struct dbm__pool {
 
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
     dbm__word empty[DBM__POOL_WORDS];
-    dbm__waiter *first, *last;
+    dbm__taking *first, *last;
+    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
@@ -156,23 +190,37 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
+/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
+ * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
+ * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+DBM__FN void dbm__taking_abandon(dbm__taking *t);
+
+/* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
+ * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. */
+DBM__FN bool dbm__giving_start(dbm__slot *slot);
+DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
+
+/* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
+ * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
-/* The same without blocking, where the adapter can: false when it can't, or no connect is allowed now. Its end is for when running.want is
- * DBM_STEP_DONE; init_sql, which comes then, is waited for. */
-typedef struct dbm__opening {
-    dbm__slot *slot;
-    int64_t began_us;
-    dbm_op op;
-    dbm__running running;
-} dbm__opening;
-DBM__FN bool dbm__opening_start(dbm__opening *o, dbm__pool *pool);
-DBM__FN dbm_status dbm__opening_end(dbm__opening *o);
+/* One physical connect of a slot that is the caller's: way.status tells how it ended. */
+DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
+DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
+DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
+/* Whether this pool's operations come in steps at all. */
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
+    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool);
+}
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -192,15 +240,29 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 
 /* ---- between the files of this room ---- */
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
+DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
+DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
+DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thread waits, and heard this */
+DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
+DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
+DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
+DBM__FN bool dbm__pool_connected(dbm__pool *pool);
+DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
+DBM__FN bool dbm__fork_claim(dbm__word *fork);
+/* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
 DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
-DBM__FN bool dbm__fork_claim(dbm__word *fork);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
+DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
+DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
+DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
+DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
 
 /* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {

@@ -77,7 +77,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
         if (slot != NULL && old) pool->stats.recycled++;
         if (slot != NULL && !old) pool->stats.idle_closed++;
         dbm__pool_dispatch(pool, now);
-        dbm__lock_give(&pool->lock);
+        dbm__pool_leave(pool);
         if (slot == NULL) break;
         dbm__slot_retire(slot);
         if (!all) return;

@@ -303,7 +303,7 @@ static void json_that_is_wrong_says_where(void **state) {
         { "{\"a\": ?", 1, DBM_E_MISUSE, "byte 7 (" }, { "", 0, DBM_E_MISUSE, "begins with {" }, { "x", 0, DBM_E_MISUSE, "begins with {" },
         { "{} {}", 0, DBM_E_MISUSE, "byte 3 (" }, { "{\"a\": \"b}", 0, DBM_E_MISUSE, "a string does not end" }, { "{\"a\": 1,}", 0, DBM_E_MISUSE, "JSON is not right" },
         { "{\"a\": ?}", 0, DBM_E_MISUSE, "1 placeholder more" }, { "{\"a\": 1}", 1, DBM_E_MISUSE, "0 placeholders and the call passes 1 value" },
-        { "{?: 1}", 1, DBM_E_MISUSE, "field's name" }, { "{\"_id\": {\"$oid\": ?}}", 1, DBM_E_MISUSE, "" }, { "{\"a\": \"\\u0001?\"}", 0, DBM_E_MISUSE, "very string" },
+        { "{?: 1}", 1, DBM_E_MISUSE, "field's name" }, { "{\"_id\": {\"$oid\": ?}}", 1, DBM_E_MISUSE, "" },
         { "?", 1, DBM_E_MISUSE, "stands for a whole document" }, { "[]", 0, DBM_E_MISUSE, "not an array" }, { "{\"a\": nil}", 0, DBM_E_MISUSE, "" },
         { "}", 0, DBM_E_MISUSE, "" }, { "{\"a\": [1}}", 0, DBM_E_MISUSE, "" }, { "\"a\"", 0, DBM_E_MISUSE, "begins with {" }
     };

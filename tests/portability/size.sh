@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 lines=$(wc -l <"$HEADERS/dbm.h" | tr -d ' ')
-check "dbm.h is under 32,700 lines ($lines), so that no line has a number past 32,767" test "$lines" -lt 32700
+check "dbm.h is under 32,000 lines ($lines), so that no line has a number past 32,767" test "$lines" -lt 32000
 
 # The first declaration comes soon: 500 lines of manual at the most.
 first=$(awk '/^#ifndef DBM_DATABASE_MANAGER_H/ { print NR; exit }' "$HEADERS/dbm.h")

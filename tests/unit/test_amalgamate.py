@@ -192,6 +192,40 @@ class Inlining(Case):
         self.assertIn(self.get("src/base/error.c").replace('#include "base.h"\n', ""), text)
         self.assertIn(OPTIONS, text)
 
+    HEAD = "/* The manager: names\n * and maps.\n * May call: all.\n * Must not know: drivers. */\n"
+
+    def implementation(self, text):
+        """What dbm.h holds of manager.c when that is `text`."""
+        self.put("src/manager/manager.c", text)
+        return self.build().split("/* --- src/manager/manager.c --- */\n")[1].rsplit("#endif\n", 1)[0]
+
+    def test_the_implementation_goes_without_heads_and_blank_lines(self):
+        code = "int (dbm_both)(int s) {\n\n    return s; /* why */\n}\n"
+        self.assertEqual(self.implementation(self.HEAD + "\n" + code + "\n"), code.replace("\n\n", "\n"))
+
+    def test_other_comments_stay_whole(self):
+        for comment in ("/* the manager\n\n * May call */\n",                                # no head
+                        self.HEAD.replace(" drivers. */", " drivers.\n *\n * free -> taken */"),  # tells more than a head
+                        "/* May call: all. */\n/* Must not know: drivers. */\n",
+                        "int dbm__first;\n" + self.HEAD):                                     # not at the top
+            self.assertEqual(self.implementation(comment + "int dbm__x;\n"), comment + "int dbm__x;\n")
+
+    def test_a_blank_line_that_ends_something_stays(self):
+        for code in ("#define DBM__A \\\n    1 \\\n\nint dbm__x;\n", 'const char *dbm__t = "a\\\n\\\n\\\n";\n', "int dbm__x; /*\n\n*/ int dbm__y;\n"):
+            self.assertEqual(self.implementation(code), code)
+
+    def test_a_quoted_comment_hides_no_blank_line(self):
+        self.assertEqual(self.implementation('const char *dbm__t = "/*";\n\nint dbm__x; /* */\n'), 'const char *dbm__t = "/*";\nint dbm__x; /* */\n')
+
+    def test_the_public_half_keeps_both(self):
+        public = self.HEAD + API.replace("#include", "\n\n#include", 1).split("#include")[0]
+        self.put("src/api/api.h", API.replace(API.split("#include")[0], public))
+        self.put("src/api/licence.h", self.HEAD + "\n/* free */\n")
+        self.put("src/dbm.h.in", MANIFEST + '#include "api/licence.h"\n')
+        text = self.build()
+        self.assertIn(public, text)
+        self.assertTrue(text.endswith("#endif\n/* --- src/api/licence.h --- */\n" + self.HEAD + "\n/* free */\n"))
+
     def test_deterministic_and_written_only_when_different(self):
         first = self.build()
         os.utime(self.path("dbm.h"), (1, 1))
@@ -328,7 +362,7 @@ class Refusals(Case):
         self.build()
 
     def test_too_many_lines(self):
-        self.edit("src/manager/manager.c", "int ", "\n" * amalgamate.MAX_LINES + "int ")
+        self.edit("src/manager/manager.c", "int ", "int dbm__a;\n" * amalgamate.MAX_LINES + "int ")
         self.assertRegex(self.refused(), r"dbm.h: 3\d{4} lines, more than %d" % amalgamate.MAX_LINES)
 
     def test_wrong_uses_of_the_command(self):
@@ -369,6 +403,21 @@ class Check(Case):
         said = self.refused("--check")
         self.assertIn("edited by hand", said)
         self.assertIn("make the edit in src/manager/manager.c, near line 2", said)
+
+    def test_edited_by_hand_below_what_is_left_out(self):
+        self.put("src/manager/manager.c", Inlining.HEAD + "\n\n" + self.get("src/manager/manager.c"))
+        self.build()
+        self.edit("dbm.h", "(dbm_both)(int s) { return s; }", "(dbm_both)(int s) { return 2; }")
+        self.assertIn("make the edit in src/manager/manager.c, near line 8", self.refused("--check"))
+
+    def test_a_blank_line_added_by_hand(self):
+        self.edit("dbm.h", "/* the manager */\n", "/* the manager */\n\n")
+        self.assertIn("edited by hand: dbm.h:%d differs from src/manager/manager.c:2" % (self.get("dbm.h").split("\n").index("/* the manager */") + 2),
+                      self.refused("--check"))
+
+    def test_what_is_left_out_makes_nothing_stale(self):
+        self.put("src/base/error.c", Inlining.HEAD + self.get("src/base/error.c") + "\n")
+        self.assertIn("dbm.h is what src/ says", self.run_it("--check"))
 
     def test_a_line_added_by_hand_at_the_end_of_a_file(self):
         self.edit("dbm.h", "/* --- src/adapters/redis.c --- */", "int dbm__new(void);\n/* --- src/adapters/redis.c --- */")

@@ -55,7 +55,7 @@ static void look(dbm__pool *pool) {
         idle += bits(v & ~DBM__WAIT_BIT);
         empty += bits(e);
     }
-    for (const dbm__waiter *w = pool->first; w != NULL; w = w->next) {
+    for (const dbm__taking *w = pool->first; w != NULL; w = w->next) {
         HOLDS(w->ticket > last); /* in order of arrival */
         HOLDS(w->got == DBM__GOT_NOTHING);
         HOLDS(w->next == NULL ? pool->last == w : w->next->previous == w);
