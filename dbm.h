@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 58be54c360b843ba: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 643b531eca97604c: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2466,7 +2466,8 @@ enum {
     DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
-    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_STOPS        = 2048 /* step heeds op->stop, and begins what .cancel does without waiting for it; .cancel is then for other threads alone */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2634,6 +2635,7 @@ typedef struct dbm_op {
                               * each at most, instead of saying what they wait for */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
+    bool stop;               /* in, for step: make it end soon (DBM_ADAPTER_STOPS) */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
@@ -7677,7 +7679,12 @@ enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
 static void dbm__running_stop(dbm__running *r, int phase) {
     r->phase = phase;
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
-    r->c->db->adapter->cancel(r->c);
+    if (r->c->db->adapter->flags & DBM_ADAPTER_STOPS) {
+        r->op->stop = true;
+        r->op->wake_us = r->limit_us - 1000000; /* the next step is due */
+    } else {
+        r->c->db->adapter->cancel(r->c);
+    }
 }
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
@@ -7697,7 +7704,7 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
-    op->started = false;
+    op->started = op->stop = false;
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r);
@@ -20069,6 +20076,16 @@ typedef struct dbm__pg_statement {
     int texts_count;
     struct dbm__pg_statement *next_cursor;
 } dbm__pg_statement;
+/* A cancel that is on its way. */
+typedef struct dbm__pg_kill {
+    int fd;
+    bool active, late, begun, sent;
+    int64_t until_us;
+#if DBM__PG_CANCEL_ASYNC
+    PGcancelConn *request;
+    PostgresPollingStatusType next;
+#endif
+} dbm__pg_kill;
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -20100,7 +20117,9 @@ typedef struct dbm__pg {
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
-    bool cancel_sent;        /* of our own, to stop rows that nobody wants */
+    dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
+    bool killed;             /* it was begun in this operation; */
+    bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
     int wait_used;           /* of `wait`: sent with the command in progress */
@@ -21923,7 +21942,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
-    q->lane = q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->lane = q->local = q->full = q->no_memory = q->killed = false;
     q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
@@ -22075,8 +22094,92 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
+/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
+/* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
+ * done, so that it can't meet a later statement. libpq 17 has calls for it, which encrypt it as the connection is; older ones send the server's process and key in clear,
+ * as our own sixteen bytes do. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
+/* Neither waits. Without a key the request has been made when it returns. */
+static void dbm__pg_kill_begin(dbm__pg *q, dbm__pg_kill *k) {
+    memset(k, 0, sizeof *k);
+    k->fd = -1;
+    k->until_us = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
+#if DBM__PG_CANCEL_ASYNC
+    k->request = PQcancelCreate(q->conn);
+    k->active = k->request != NULL && PQcancelStart(k->request) == 1;
+    k->next = PGRES_POLLING_WRITING;
+    if (k->active) k->fd = PQcancelSocket(k->request);
+    else PQcancelFinish(k->request);
+#else
+#  if DBM__PG_CANCEL_KEY
+    if (q->has_key && (k->fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0)) >= 0) {
+        int flags = fcntl(k->fd, F_GETFL, 0);
+        (void)fcntl(k->fd, F_SETFD, FD_CLOEXEC);
+#    if defined(SO_NOSIGPIPE)
+        int on = 1;
+        (void)setsockopt(k->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, (socklen_t)sizeof on);
+#    endif
+        k->active = flags >= 0 && fcntl(k->fd, F_SETFL, flags | O_NONBLOCK) == 0;
+        if (!k->active) dbm__net_close(k->fd);
+        return;
+    }
+#  endif
+    if (!q->has_key) {
+        PGcancel *request = PQgetCancel(q->conn);
+        char said[256];
+        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
+        PQfreeCancel(request);
+    }
+#endif
+}
+/* What it waits for, on k->fd; DONE: it is over, and has been done unless k->late. */
+static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
+    if (!k->active) return DBM_STEP_DONE;
+    k->late = dbm_adapter_clock(q->owner) >= k->until_us;
+#if DBM__PG_CANCEL_ASYNC
+    if (!k->late) {
+        k->next = PQcancelPoll(k->request);
+        k->fd = PQcancelSocket(k->request);
+        if (k->next == PGRES_POLLING_READING || k->next == PGRES_POLLING_WRITING) return k->next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
+    }
+    PQcancelFinish(k->request);
+#else
+    if (!k->late) {
+        char packet[16], *at = packet;
+        size_t n = 0;
+        dbm_status st = DBM_OK;
+#  if DBM__PG_CANCEL_KEY
+        if (!k->begun && connect(k->fd, (struct sockaddr *)(void *)&q->peer, q->peer_size) != 0 && errno == EAGAIN) return DBM_STEP_TIMER; /* a socket file's queue is full */
+#  endif
+        k->begun = true;
+        at = dbm__pg_to32(dbm__pg_to32(at, 16), 1234u << 16 | 5678u);
+        (void)dbm__pg_to32(dbm__pg_to32(at, (uint32_t)q->pid), (uint32_t)q->key);
+        if (!k->sent) {
+            st = dbm__net_send(k->fd, packet, sizeof packet, &n);
+            k->sent = st == DBM_OK && n == sizeof packet;
+            if (st == DBM_E_TIMEOUT) return DBM_STEP_WRITE;
+        }
+        if (k->sent) do st = dbm__net_receive(k->fd, packet, sizeof packet, &n); while (st == DBM_OK);
+        if (k->sent && st == DBM_E_TIMEOUT) return DBM_STEP_READ;
+    }
+    dbm__net_close(k->fd);
+#endif
+    k->active = false;
+    return DBM_STEP_DONE;
+}
+/* Of any thread. */
+static void dbm__pg_cancel(dbm_connection *c) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm__pg_kill k;
+    dbm_step want;
+    if (q == NULL) return;
+    dbm__store(&q->cancelled, 1);
+    dbm__pg_kill_begin(q, &k);
+    while ((want = dbm__pg_kill_step(q, &k)) != DBM_STEP_DONE) {
+        if (want == DBM_STEP_TIMER) dbm__sleep_us(2000);
+        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us);
+    }
+}
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
-static void dbm__pg_cancel(dbm_connection *c);
 static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && !q->of_pipeline && dbm__pg_is_stale(dbm__pg_said(q, PG_DIAG_SQLSTATE), dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION)); }
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
@@ -22436,8 +22539,7 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     return true;
 }
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
-static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     int how, unsent;
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
@@ -22516,10 +22618,6 @@ answered:
         }
         break;
     }
-    if (op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000 && !q->cancel_sent) {
-        q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
-        dbm__pg_cancel(c);
-    }
 #if DBM__PG_PIPELINE
 wait:
 #endif
@@ -22533,6 +22631,36 @@ wait:
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+}
+/* A cancel of our own goes on beside the operation, and must have come to its end before the next one begins. */
+static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
+    dbm_step want;
+    if (!q->killed && step != DBM_STEP_DONE) {
+        q->killed = true;
+        if (op->stop) dbm__store(&q->cancelled, 1);
+        dbm__pg_kill_begin(q, &q->kill);
+    }
+    want = dbm__pg_kill_step(q, &q->kill);
+    q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
+    if (want == DBM_STEP_DONE) {
+        if (q->kill.late && step == DBM_STEP_DONE) dbm_adapter_broken(q->c);
+        return step;
+    }
+    if (!q->ended || want == DBM_STEP_TIMER) {
+        op->wake_us = dbm_adapter_clock(q->owner) + 2000;
+        return q->ended ? DBM_STEP_TIMER : step;
+    }
+    op->fd = q->kill.fd;
+    op->wake_us = q->kill.until_us;
+    return want;
+}
+static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
+    if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Nothing of a read that stands alone is lost by a cancel. */
+    if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
+    return dbm__pg_kill_beside(q, op, step);
 }
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
@@ -22831,6 +22959,8 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
+    q->kill.until_us = 0;
+    (void)dbm__pg_kill_step(q, &q->kill);
     dbm__pg_failure_drop(q);
     PQfreemem(q->told);
     dbm_adapter_free(db, q->listen);
@@ -23069,82 +23199,6 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     }
     return DBM_E_LOST;
 }
-/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
-#if DBM__PG_CANCEL_KEY
-/* A CancelRequest on a connection of its own, without waiting for a server that is silent: the end of that connection says that the request
- * has been done, so that it can't meet a later statement. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
-static void dbm__pg_cancel_by_key(dbm__pg *q) {
-    int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-    uint32_t words[4];
-    unsigned char packet[16];
-    int fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0), flags, i;
-    ssize_t n;
-    char byte;
-    if (fd < 0) return;
-    words[0] = 16;
-    words[1] = 1234u << 16 | 5678u;
-    words[2] = (uint32_t)q->pid;
-    words[3] = (uint32_t)q->key;
-    for (i = 0; i < 16; i++) packet[i] = (unsigned char)(words[i / 4] >> (24 - 8 * (i % 4)));
-    flags = fcntl(fd, F_GETFL, 0);
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-#if defined(SO_NOSIGPIPE)
-    i = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &i, (socklen_t)sizeof i);
-#endif
-#if !defined(MSG_NOSIGNAL)
-#  define DBM__PG_NO_SIGNAL 0
-#else
-#  define DBM__PG_NO_SIGNAL MSG_NOSIGNAL
-#endif
-    if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) {
-        int rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        while (rc != 0 && errno == EAGAIN && dbm_adapter_clock(q->owner) < until) { /* a socket file's queue is full */
-            dbm__sleep_us(2000);
-            rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        }
-        if ((rc == 0 || errno == EINPROGRESS) && dbm__net_wait(q->owner->host, fd, DBM_STEP_WRITE, until) == DBM_OK &&
-            send(fd, packet, sizeof packet, DBM__PG_NO_SIGNAL) == (ssize_t)sizeof packet) {
-            do n = dbm__net_wait(q->owner->host, fd, DBM_STEP_READ, until) == DBM_OK ? recv(fd, &byte, 1, 0) : 0;
-            while (n > 0);
-        }
-    }
-    (void)close(fd);
-}
-#endif
-static void dbm__pg_cancel(dbm_connection *c) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL) return;
-    dbm__store(&q->cancelled, 1);
-#if DBM__PG_CANCEL_ASYNC
-    {
-        PGcancelConn *request = PQcancelCreate(q->conn);
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-        PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-        if (request != NULL && PQcancelStart(request) == 1) {
-            while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-                int want = next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
-                if (dbm__net_wait(q->owner->host, PQcancelSocket(request), want, until) != DBM_OK) break;
-                next = PQcancelPoll(request);
-            }
-        }
-        PQcancelFinish(request);
-    }
-#else
-#  if DBM__PG_CANCEL_KEY
-    if (q->has_key) {
-        dbm__pg_cancel_by_key(q);
-        return;
-    }
-#  endif
-    {
-        PGcancel *request = PQgetCancel(q->conn);
-        char said[256];
-        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
-        PQfreeCancel(request);
-    }
-#endif
-}
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
@@ -23287,7 +23341,7 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,

@@ -27,7 +27,8 @@ enum {
     DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
-    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_STOPS        = 2048 /* step heeds op->stop, and begins what .cancel does without waiting for it; .cancel is then for other threads alone */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -195,6 +196,7 @@ typedef struct dbm_op {
                               * each at most, instead of saying what they wait for */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
+    bool stop;               /* in, for step: make it end soon (DBM_ADAPTER_STOPS) */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
     void *state;             /* the adapter's, from start to DONE */
 } dbm_op;
