@@ -70,7 +70,8 @@ enum { /* commands */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED }; /* what must come before the operation: some answers of the pipeline, all of them; what the short way is owed */
+/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -92,6 +93,7 @@ typedef struct dbm__pg_base {
     int host_count;
     bool dsn;                /* [4] is a connection string of libpq's */
     bool cached;             /* statements are kept: statement_cache is not 0 */
+    dbm__word schema;        /* counts what may have changed it */
     bool own_zone;           /* the program chose its TimeZone in `options` */
     bool remote;             /* some host is neither this machine nor a socket file */
 } dbm__pg_base;
@@ -123,6 +125,7 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
+    dbm__word schema;        /* of the database then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
@@ -223,6 +226,8 @@ typedef struct dbm__pg {
     bool lane;               /* is taken by the operation */
     bool beginning;          /* BEGIN is unanswered */
     bool gather;             /* all rows are wanted at once */
+    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
     uint32_t begins;         /* which BEGINs it has prepared */
@@ -374,6 +379,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         for (; *position >= '0' && *position <= '9' && at < INT_MAX; position++) at = at * 10 + (*position - '0');
         if (q->cursor_run) at -= q->prefix;
         if (at > 0) dbm__putf(&t, " at character %l", at);
+        if (q->op->kind == DBM_OP_BULK) dbm__putf(&t, " of %s", dbm__pg_copy_select(q->copy));
     }
     if (strcmp(state, "25001") == 0) dbm__put(&t, "; give the session .autocommit = 1");
     if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) dbm__put(&t, "; behind a pooler of transactions, such as PgBouncer, set statement_cache = 0");
@@ -837,7 +843,15 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     s->res = res;
 }
 
-static void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
+/* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
+ * value does not fit any more. */
+static void dbm__pg_schema_changed(dbm__pg *q) {
+    dbm__add(&q->base->schema, 1);
+    q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */
+}
+
+DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
+    if (DBM__UNLIKELY((tag[0] == 'D' && tag[1] != 'E') || (tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'C' && tag[1] == 'A'))) dbm__pg_schema_changed(q);
     if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
 }
 
@@ -1040,10 +1054,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
-        if (item->kind == DBM__PG_PREPARE) {
-            item->s->kept = true;
-            item->s->age = q->age;
-        }
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
         if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
@@ -1329,6 +1340,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         if (size < 5 || size > (size_t)INT_MAX / 2) return DBM__PG_DEAD;
         if (left < size) break;
         in->at += size;
+        if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
         switch (m[0]) {
         case 'D': /* a row */
             if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
@@ -1347,9 +1359,13 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
         case 'Z': dbm__pg_lane_ready(q, m[5]); break;
         case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
-        case 'N': dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL)); break;
+        case 'N':
+            if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
+            dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
+            break;
         case 'S': q->settings_moved = true; break;
-        case '1': case '2': case '3': case 's': case 'n': case 'A': case 'I': break;
+        case '2': q->bound = !q->beginning; break;
+        case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
         default: return DBM__PG_DEAD;
         }
     }
@@ -1581,6 +1597,7 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
 
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
+    if (DBM__UNLIKELY(q->ddl)) dbm__pg_schema_changed(q);
     q->failed_tx = false;
     q->depth = 0;
     q->wait.count = q->wait_used = 0;
@@ -1629,10 +1646,20 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
+DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
+    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema);
+}
+
+static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age);
+}
+
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
+    s->age = q->age;
+    s->schema = dbm__load(&q->base->schema);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
@@ -1659,7 +1686,7 @@ static int dbm__pg_batch_rows(const dbm__pg_statement *s, int most) {
 DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
     q->main = s;
     dbm__pg_result_begin(s);
-    q->retried = false;
+    q->retried = q->bound = false;
     q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
 }
 
@@ -1673,7 +1700,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_go(q);
         return;
     }
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
     if (s->listens) q->lane_on = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
@@ -1707,12 +1734,11 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_item *item;
     int i;
     dbm__pg_push_before(q);
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */
-        s->age = q->age;
     }
     item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
                        (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
@@ -1812,7 +1838,7 @@ static char *dbm__pg_put_sync(char *to) {
 static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     char portal[20] = "", *to;
-    if (s == NULL || !s->known || !s->kept || s->age != q->age || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
     if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
     if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
     dbm__pg_begin_run(q, s, op);
@@ -1973,16 +1999,18 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
 
-/* Where libpq is not in the state that our flow needs: after dbm_native, or before a script. */
-static bool dbm__pg_return_from_native(dbm__pg *q) {
-    PGresult *res;
-    if (q->state != DBM__PG_NATIVE_USE) return true;
-    while ((res = PQgetResult(q->conn)) != NULL) { /* of commands that the program has not read to the end; blocks as long as they run */
-        ExecStatusType status = PQresultStatus(res);
-        PQclear(res);
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
-    }
+/* Where libpq is not in the state that our flow needs, after dbm_native, and a script: reads what the program has not read to the end, as far as it has come. */
+static int dbm__pg_return_from_native(dbm__pg *q) {
     (void)PQsetnonblocking(q->conn, 1);
+    for (;;) {
+        PGresult *res;
+        ExecStatusType status;
+        if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
+        res = PQgetResult(q->conn);
+        status = PQresultStatus(res);
+        PQclear(res);
+        if (res == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
+    }
 #if DBM__PG_PIPELINE
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
@@ -1993,10 +2021,11 @@ static bool dbm__pg_return_from_native(dbm__pg *q) {
         break;
     case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
     case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return false;
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD;
     }
-    dbm__pg_forget(q); /* the program may have deallocated them */
-    return true;
+    dbm__pg_forget(q); /* the program may have deallocated them, */
+    dbm__pg_schema_changed(q); /* and more */
+    return DBM__PG_ALL;
 }
 
 /* `word` in capitals. */
@@ -2160,9 +2189,8 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(dbm__pg_failed(q))) dbm__pg_failure_drop(q);
     q->fresh = true;
     dbm__store(&q->cancelled, 0);
-    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE
-        && !dbm__pg_return_from_native(q)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
+    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
+        q->before = DBM__PG_FROM_NATIVE;
         return;
     }
     if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
@@ -2400,15 +2428,16 @@ static void dbm__pg_cancel(dbm_connection *c) {
 
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
 
-static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && !q->of_pipeline && dbm__pg_is_stale(dbm__pg_said(q, PG_DIAG_SQLSTATE), dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION)); }
 
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
-    bool stale = dbm__pg_stale(q);
-    if (s->cursor != 0) s->cursor = 0;
-    if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_said(q, PG_DIAG_SQLSTATE), "26000") != 0);
+    const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE));
+    bool named = q->named_run && !q->of_pipeline, stale = named && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION));
+    bool misfit = named && !q->bound && state[0] == '2' && state[1] == '2'; /* a value does not fit the type that its parameter had */
+    s->cursor = 0;
+    if ((stale || misfit) && PQstatus(q->conn) != CONNECTION_BAD) {
+        dbm__pg_unkeep(q, s, s->kept && strcmp(state, "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
             dbm__pg_failure_drop(q);
@@ -2641,7 +2670,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     }
     return false;
 back:
-    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && dbm__pg_return_from_native(q) != DBM__PG_ALL) q->outcome = dbm__pg_lost(q);
     return true;
 }
 
@@ -2793,12 +2822,14 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
         }
         goto answered;
     }
-    if (DBM__UNLIKELY(q->before == DBM__PG_OWED)) {
-        if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) {
+    if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
+        if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
+        else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
+        if (how == DBM__PG_DEAD) {
             q->outcome = dbm__pg_lost(q);
             return dbm__pg_done(q);
         }
-        if (q->awaited != 0) {
+        if (how == DBM__PG_WAITS) {
             op->fd = q->fd;
             return DBM_STEP_READ;
         }
