@@ -369,7 +369,7 @@ DBM__FN void dbm__side_closes(dbm__async *a) {
     a->fd = -1;
 }
 
-static void dbm__async_heard(dbm__watch *watch, dbm_status heard) {
+static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     dbm__async *a = DBM__ASYNC_OF(watch, watch);
     dbm__request *r = a->ending != NULL ? a->ending : a->first;
     dbm_loop *loop = a->loop;
@@ -508,7 +508,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->fd = -1;
     a->gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
-    dbm__watch_init(&a->watch, dbm__async_heard);
+    dbm__watch_init(&a->watch, dbm__side_heard);
     a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
     a->owned.end = dbm__async_owned_end;
     if (task != NULL) {

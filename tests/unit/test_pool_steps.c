@@ -14,6 +14,13 @@ static dbm_config pool_of(int size, int overflow) {
     return config;
 }
 
+/* By its address. */
+static dbm_database *server_at(dbm_manager *mgr, server *v, const char *form, dbm_config *config) {
+    (void)snprintf(v->url, sizeof v->url, "%s://127.0.0.1/%d", form, v->index);
+    config->url = v->url;
+    return server_add(mgr, v, form, config);
+}
+
 /* One task: a checkout, then the slot, then the way back. */
 typedef struct task {
     dbm__taking t;
@@ -95,7 +102,7 @@ static void test_steps(void **state) {
     (void)state;
     v->write_first = v->timer_first = true;
     config.init_sql = "set a; set b";
-    db = server_add(mgr, v, "stepped", &config);
+    db = server_at(mgr, v, "stepped", &config);
     task_start(&k, db, INT64_MAX);
     CHECK(task_step(&k, DBM_OK, false) == DBM_STEP_TIMER);
     assert_int_equal(k.t.until_us, virtual_clock(NULL) + 1000);
@@ -143,6 +150,41 @@ static void test_steps(void **state) {
     assert_string_equal(dbm_last_error()->message, "kept");
     settled(db, v, 0, 0, 0, 0);
     dbm_manager_free(mgr);
+}
+
+/* Names are looked up in steps that may block: the first one in the first step, others in any. The wait between them is not theirs. */
+static void test_names(void **state) {
+    static const struct { const char *hosts; int names; } hosts[] = { { "", 0 }, { "localhost:5", 0 }, { "127.0.0.1,[::1]:5,%2Ftmp", 0 }, { "db1", 1 }, { "10.0.0.1:1,db-1.example:2,localhost", 1 },
+        { "db1,db2:7", 2 }, { "LOCALHOST,1a,10.0.0.1", 1 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        server *v = server_make();
+        dbm_config config = pool_of(1, 0);
+        dbm_manager *mgr = server_manager_virtual();
+        dbm_database *db;
+        char url[80];
+        task k;
+        assert_int_equal(dbm__url_names(hosts[i].hosts), hosts[i].names);
+        (void)snprintf(url, sizeof url, "stepped://%s/%d", hosts[i].hosts, v->index);
+        config.url = url;
+        v->write_first = v->timer_first = true;
+        db = server_add(mgr, v, "stepped", &config);
+        task_start(&k, db, INT64_MAX);
+        if (hosts[i].names > 0) {
+            CHECK(task_step(&k, DBM_OK, false) == DBM__STEP_BLOCKS);
+            assert_int_equal(server_count(v, DBM_OP_CONNECT), 0);
+        }
+        CHECK(task_step(&k, DBM_OK, hosts[i].names > 0) == DBM_STEP_TIMER);
+        clock_move_ms(1);
+        if (hosts[i].names > 1) CHECK(task_step(&k, DBM_E_TIMEOUT, false) == DBM__STEP_BLOCKS);
+        CHECK(task_step(&k, hosts[i].names > 1 ? DBM_OK : DBM_E_TIMEOUT, hosts[i].names > 1) == DBM_STEP_WRITE);
+        if (hosts[i].names > 1) CHECK(task_step(&k, DBM_OK, false) == DBM__STEP_BLOCKS);
+        CHECK(task_step(&k, DBM_OK, hosts[i].names > 1) == DBM_STEP_DONE);
+        CHECK_STATUS(k.t.status, DBM_OK);
+        slot_give(k.slot);
+        dbm_manager_free(mgr);
+        servers_made = 0;
+    }
 }
 
 /* Entries that block are called in steps that may. */
@@ -201,7 +243,7 @@ static void test_one_queue(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager(NULL);
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     static worker w[LINE];
     static task k[LINE];
     uint32_t random = 7;
@@ -252,7 +294,7 @@ static void test_ends(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, c;
     (void)state;
     plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_AUTH, "28P01");
@@ -322,7 +364,7 @@ static void test_retries(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(2, 0);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, c;
     (void)state;
     task_take(&a, db);
@@ -360,7 +402,7 @@ static void test_served_in_a_wake(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(2, 0);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, c;
     (void)state;
     task_take(&a, db);
@@ -400,7 +442,7 @@ static void test_abandon(void **state) {
                 task k, next;
                 v->write_first = v->timer_first = true;
                 config.init_sql = "set a";
-                dbm_database *db = server_add(mgr, v, forms[form], &config);
+                dbm_database *db = server_at(mgr, v, forms[form], &config);
                 if (pings) {
                     v->timer_first = false;
                     slot_give(task_take(&k, db));
@@ -439,7 +481,7 @@ static void test_abandon_in_line(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 1);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, k, next;
     (void)state;
     task_take(&a, db);
@@ -517,7 +559,7 @@ static void test_wakes(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager(NULL);
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     worker w[N];
     uint32_t random = 3;
     long got = 0, given_up = 0;
@@ -564,7 +606,7 @@ static void test_wakes(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
-    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_served_in_a_wake), T(test_abandon), T(test_abandon_in_line),
+    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_names), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_served_in_a_wake), T(test_abandon), T(test_abandon_in_line),
         T(test_wakes) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
