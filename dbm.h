@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e6f9f7f2d8810597: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 8786568767b80626: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -12445,7 +12445,7 @@ typedef struct dbm__level {
     const char *site;
     int64_t deadline_us;
     struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
-    dbm_error_info error;                /* of sticky, or of outcome */
+    dbm_error_info *error;               /* of sticky, or of outcome; NULL: nothing has failed in this place yet, or there was no memory */
     dbm_session_options options;         /* of DBM_RETRY_OPT, for the next attempt */
 } dbm__level;
 #define DBM__ARGUMENTS_KEPT ((size_t)16384)
@@ -12573,7 +12573,9 @@ typedef struct dbm__work {
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 /* ---- unit.c: begin, commit, roll back, stick ---- */
-DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
+DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
+DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e); /* why it failed */
+DBM__FN dbm_status dbm__level_again(const dbm__level *level);           /* that is this thread's last failure again */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
 DBM__FN bool dbm__work_busy(dbm__work *w, const char *site);            /* true, and MISUSE: something asynchronous is under way */
@@ -12606,7 +12608,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
 /* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
- * rolls back, if that was not done yet; why it failed is in w->base.error. */
+ * rolls back, if that was not done yet; why it failed says dbm__level_again(&w->base). */
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
@@ -12738,10 +12740,19 @@ DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
-DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points) {
+DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e) {
+    if (level->error == NULL) level->error = (dbm_error_info *)dbm__alloc(w->db->host, sizeof *e); /* kept until the database closes */
+    if (level->error != NULL) *level->error = *e;
+}
+DBM__FN dbm_status dbm__level_again(const dbm__level *level) {
+    dbm_status st = level->sticky != DBM_OK ? level->sticky : level->outcome;
+    if (level->error != NULL) return dbm__fail_again(level->error);
+    return dbm__fail(st, DBM_STAGE_NONE, NULL, level->site, "%s (there was no memory to keep the message in)", dbm_status_text(st));
+}
+DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points) {
     if (level->sticky != DBM_OK) return false;
     level->sticky = e->status;
-    level->error = *e;
+    dbm__level_note(w, level, e);
     level->failed_at = points;
     level->undone = false;
     return true;
@@ -12757,7 +12768,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
         if (st != DBM_OK) return st;
         *e = kept;
     }
-    if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
+    if (dbm__level_stick(w, w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
 DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
@@ -12768,7 +12779,7 @@ DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
-    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
+    if (w->top->sticky != DBM_OK) return dbm__level_again(w->top);
     if (dbm__load(&w->cancelled) != 0) {
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
@@ -13107,8 +13118,10 @@ DBM__FN void dbm__works_free(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         dbm__level *level = w->base.inner;
+        dbm__free(db->host, w->base.error);
         while (level != NULL) {
             dbm__level *inner = level->inner;
+            dbm__free(db->host, level->error);
             dbm__free(db->host, level);
             level = inner;
         }
@@ -13163,7 +13176,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site,
                   "the session of %s is used while the block of %s inside it is open: use that one's session, or end it first",
                   level->site, w->top->site);
-        dbm__level_stick(level, &dbm__self()->last, 0);
+        dbm__level_stick(w, level, &dbm__self()->last, 0);
         return DBM_E_MISUSE;
     }
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -13253,7 +13266,8 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     dbm__lock_give(&w->slot.pool->lock);
     if (level->outer->sticky != DBM_OK) { /* nothing can run in there: it begins failed */
         level->sticky = level->outer->sticky;
-        level->error = level->outer->error;
+        (void)dbm__level_again(level->outer);
+        dbm__level_note(w, level, &dbm__self()->last);
         dbm__store(&w->trouble, 1);
     }
     out->slot = w;
@@ -13412,8 +13426,9 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
         if (level->point == 0) {
             dbm__work_rollback(w, true);
         } else if (dbm__work_point_rollback(w, level->point) != DBM_OK || (w->slot.connection.broken && w->in_transaction)) {
-            level->outer->sticky = level->sticky; /* it could not be undone, or all is lost: the outer one must not commit */
-            level->outer->error = level->error;
+            (void)dbm__level_again(level); /* it could not be undone, or all is lost: the outer one must not commit */
+            level->outer->sticky = level->sticky;
+            dbm__level_note(w, level->outer, &dbm__self()->last);
         }
         dbm__level_outcome(level, level->sticky);
         return;
@@ -13423,17 +13438,17 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     if (st != DBM_OK && level->point != 0) {
         dbm__self()->last.status = st;
         level->outer->sticky = st;
-        level->outer->error = dbm__self()->last;
+        dbm__level_note(w, level->outer, &dbm__self()->last);
     }
     if (level->wrote) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_COMMIT, w->db->name, level->site,
                   "the session of %s was left before its end, so its writes were rolled back; to keep them, say dbm_commit(s) before return, break or goto",
                   level->site);
-        level->error = dbm__self()->last;
+        dbm__level_note(w, level, &dbm__self()->last);
         dbm__level_outcome(level, DBM_E_LEFT_EARLY);
         dbm__add(&w->slot.pool->left_early, 1);
         if (level->kind == DBM__KIND_BLOCK) {
-            dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", level->error.message);
+            dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", dbm__self()->last.message);
         }
     } else if (level->ran && !level->committed) {
         dbm__level_outcome(level, DBM_ROLLED_BACK);
@@ -13449,11 +13464,9 @@ DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         dbm__level_settle(w, level);
     }
     if (level->sticky != DBM_OK) {
-        dbm_error_info kept;
         dbm__level_abandon(w, level);
-        kept = level->error;
         dbm__level_outcome(level, level->sticky);
-        dbm__fail_again(&kept);
+        (void)dbm__level_again(level);
         return level->sticky;
     }
     if (DBM__UNLIKELY(w->open_rows != 0)) {
@@ -13525,7 +13538,8 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     return st;
 }
 static DBM__NOINLINE void dbm__outcome_failed(dbm__thread *self, const dbm__level *level) {
-    self->failed = level->error;
+    if (level->error == NULL) (void)dbm__level_again(level);
+    self->failed = level->error != NULL ? *level->error : self->last;
     self->has_failed = true;
 }
 /* The end of the top level: of the session, or of a block that joined. */
@@ -13624,7 +13638,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
     dbm__level_settle(w, level);
-    if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__fail_again(&level->error); /* the outer one's work is lost too */
+    if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__level_again(level); /* the outer one's work is lost too */
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
@@ -13886,9 +13900,9 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     db = w->db;
     dbm__block_commit(s);
     if (s->slot == NULL) return false; /* it has ended, and well */
-    if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || !w->top->error.retryable || (step >> 8 & 255u) == 0
+    if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || w->top->error == NULL || !w->top->error->retryable || (step >> 8 & 255u) == 0
         || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
-    error = w->top->error;
+    error = *w->top->error;
     site = w->top->site;
     options = w->base.options;
     dbm__session_close(s);
@@ -14035,7 +14049,7 @@ static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
     dbm__statement_shown(w, s.entry->text);
     if (w->points_sent > s.points) w->points_sent = s.points; /* those behind it were never made */
-    for (level = s.level; level != NULL; level = level != w->top ? level->inner : NULL) dbm__level_stick(level, e, s.points);
+    for (level = s.level; level != NULL; level = level != w->top ? level->inner : NULL) dbm__level_stick(w, level, e, s.points);
     dbm__store(&w->trouble, 1);
     st = e->status;
     dbm__sent_pop(w, w->sent_count);
@@ -14138,7 +14152,7 @@ DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm__redact(w->db->settings, e->message);
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
-    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error); /* what failed was sent before it */
+    if (w->top->sticky != DBM_OK) return dbm__level_again(w->top); /* what failed was sent before it */
     dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site);
 }
@@ -15697,7 +15711,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
     va_list ap;
-    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__fail_again(&row->work->top->error); /* the first one is what matters */
+    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -15713,7 +15727,7 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
     if (!row->open || !row->standing) {
-        if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__fail_again(&row->work->top->error);
+        if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
         if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */
@@ -16532,7 +16546,7 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     if (w->no_transaction && level->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(level, &dbm__self()->last, 0);
+        dbm__level_stick(w, level, &dbm__self()->last, 0);
     }
 }
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
@@ -16571,7 +16585,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     last->status = status;
     if (w && w->top->sticky != DBM_OK) {
         w->top->sticky = status;
-        w->top->error = *last;
+        dbm__level_note(w, w->top, last);
     }
     return status;
 }
@@ -34539,7 +34553,7 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     st = dbm__session_leave(w);
     r->status = dbm__async_fails(st) ? st : DBM_OK;
     if (r->status == DBM_OK) return;
-    dbm__self()->last = w->base.error;
+    (void)dbm__level_again(&w->base);
     r->error = dbm__error_keep(w->db->host, st);
 }
 static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
