@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8786568767b80626: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 7f40e084b195fb89: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -10969,7 +10969,7 @@ typedef struct dbm__entry {
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
-enum { DBM__HINT_BITS = 7, DBM__HINTS = 1 << DBM__HINT_BITS };
+enum { DBM__HINT_BITS = 6, DBM__HINTS = 1 << DBM__HINT_BITS };
 enum { DBM__CACHE_TEXT_MAX = 65536 }; /* longer texts are bulks written out: they are not kept */
 typedef struct dbm__cache {
     dbm__entry **chains;             /* behind this struct, in the same block */
@@ -12233,7 +12233,7 @@ DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     size_t chains = 4;
     dbm__cache *k;
     if (limit < 0) limit = 0;
-    while (chains < (size_t)limit && chains < 4096) chains *= 2;
+    while (chains < (size_t)limit / 4 && chains < 1024) chains *= 2; /* most texts are found by their address */
     k = (dbm__cache *)dbm__alloc_zero(c->db->host, sizeof *k + chains * sizeof k->chains[0]);
     if (!k) return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
     k->chains = (dbm__entry **)(void *)(k + 1);
